@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ptools -- the command. Reads the command line, runs the verb, and sees to it that what was written arrived.
+ *
+ * Everything it does, it does through <ptools/ptools.h>: what the command can, any program can.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ptools/ptools.h>
+
+#include "client/cli/command_line.h"
+#include "client/cli/failure.h"
+#include "client/cli/verbs.h"
+
+/* A descriptor 0 to 2 that is closed would become the connection to the daemon, and be written to. In its place
+ * comes one that fails when it is used. */
+static void fill_descriptors(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
+            _Exit(EXIT_PTOOLS);
+}
+
+/* Output that got lost (a full disk, a reader that went away) must not look like success. */
+static int check_output(int status)
+{
+    int error = ferror(stdout) ? EIO : 0;
+
+    if (fclose(stdout) != 0)
+        error = errno;
+    if (error == 0)
+        return status;
+    fprintf(stderr, "ptools: cannot write to standard output: %s\n", strerror(error));
+    return status == EXIT_VALUE ? EXIT_PTOOLS : status;
+}
+
+static int run(const struct command_line *line)
+{
+    if (line->help) {
+        help_print(line->verb, stdout);
+        return EXIT_VALUE;
+    }
+    if (line->version) {
+        printf("ptools %s\n", ptools_version());
+        return EXIT_VALUE;
+    }
+    if (!line->verb)
+        return command_line_wrong(line, "no verb is named");
+    return line->verb->run(line);
+}
+
+int main(int argc, char *argv[])
+{
+    struct command_line line;
+    int status;
+
+    fill_descriptors();
+    signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error like others: see check_output() */
+    switch (command_line_parse(&line, argc, argv)) {
+    case 0:
+        status = run(&line);
+        break;
+    case 1:
+        status = command_line_wrong(&line, "%s", line.problem);
+        break;
+    default:
+        fputs("ptools: out of memory\n", stderr);
+        status = EXIT_PTOOLS;
+    }
+    status = check_output(status);
+    command_line_deinit(&line);
+    return status;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session -- see session.h. Standard output is flushed and checked once, by main(): writers need not look.
+ */
+#include "client/cli/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "client/cli/failure.h"
+
+/* What --dir and --address name, or NULL: the library looks. The caller frees. A relative directory is the
+ * user's, so it is seen from here. false: no memory, or there is no "here". */
+static bool find_address(const struct command_line *line, char **ret)
+{
+    const char *named = line->dir ? line->dir : line->address;
+    char *here, *address = NULL;
+    bool relative = line->dir && line->dir[0] != '/';
+
+    if (!named) {
+        *ret = NULL;
+        return true;
+    }
+    here = relative ? getcwd(NULL, 0) : NULL;
+    if (relative && !here)
+        return false;
+    if (asprintf(&address, "%s%s%s", relative ? here : "", relative ? "/" : "", named) < 0)
+        address = NULL;
+    free(here);
+    *ret = address;
+    return address != NULL;
+}
+
+/* How to come by a daemon, for verbs that would have no use for one that ends with them. */
+static void advise(const struct command_line *line)
+{
+    const char *option = line->dir ? " --dir " : "", *dir = line->dir ? line->dir : "";
+
+    fprintf(stderr, "Start one: `ptoolsd%s%s` stays in the foreground, `ptoolsd%s%s &` does not.\n", option, dir, option, dir);
+}
+
+int session_open(const struct command_line *line, bool may_start, uint32_t workers, ptools **ret_pt)
+{
+    ptools_options options = PTOOLS_OPTIONS_INIT;
+    const char *message = NULL;
+    char *address;
+    ptools_err r;
+
+    if (!find_address(line, &address))
+        return failure_report_code(line, PTOOLS_ERR_SYSTEM, "cannot find out the current directory");
+    options.address = address;
+    options.flags = may_start ? PTOOLS_PRIVATE : 0;
+    options.private_workers = workers;
+    r = ptools_open(&options, ret_pt, &message);
+    free(address);
+    if (r == PTOOLS_OK)
+        return EXIT_VALUE;
+    failure_report_code(line, r, message);
+    if (r == PTOOLS_ERR_NO_DAEMON && !may_start && !line->json)
+        advise(line);
+    return failure_exit_status(r);
+}
+
+int session_inspect(const struct command_line *line, const char *what, ptools **ret_pt, ptools_future **ret_future,
+                    ptools_value *ret_value)
+{
+    PTOOLS_AUTO(ptools) pt = NULL;
+    ptools_err r;
+    int status = session_open(line, false, 0, &pt);
+
+    if (status != EXIT_VALUE)
+        return status;
+    r = ptools_inspect(pt, what, ret_future, ret_value);
+    if (r != PTOOLS_OK)
+        return failure_report_last(line, pt, r);
+    *ret_pt = pt;
+    pt = NULL;
+    return EXIT_VALUE;
+}
+
+void session_document(struct json_writer *w)
+{
+    *w = (struct json_writer){ .out = stdout, .pretty = isatty(STDOUT_FILENO) };
+    json_open(w, '{');
+    json_key(w, "schema");
+    json_put_u64(w, 1);
+}
+
+static int end(const struct command_line *line, const struct json_writer *w)
+{
+    putc('\n', stdout);
+    return w->no_memory ? failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL) : EXIT_VALUE;
+}
+
+int session_document_end(const struct command_line *line, struct json_writer *w)
+{
+    json_close(w, '}');
+    return end(line, w);
+}
+
+int session_print_value(const struct command_line *line, ptools_value v)
+{
+    struct json_writer w = { .out = stdout, .pretty = isatty(STDOUT_FILENO) };
+
+    json_put_value(&w, v);
+    return end(line, &w);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * verbs -- see verbs.h: the tables.
+ */
+#include "client/cli/verbs.h"
+
+#include <string.h>
+
+#include "client/cli/words.h"
+
+const struct verb *const verbs[] = {
+    &verb_call, &verb_workers, &verb_sets, &verb_modules, &verb_status, &verb_help, NULL,
+};
+
+const struct option_row global_options[] = {
+    { OPTION_DIR, '\0', "dir", "DIR", "the daemon that serves DIR (the same as PTOOLS_DIR)" },
+    { OPTION_ADDRESS, '\0', "address", "ADDR", "the daemon at ADDR: a directory, ipc://PATH or tcp://HOST:PORT" },
+    { OPTION_JSON, '\0', "json", NULL, "documents on standard output, and failures on standard error, as JSON" },
+    { OPTION_HELP, 'h', "help", NULL, "this text" },
+    { OPTION_VERSION, 'V', "version", NULL, "the version of ptools" },
+    { 0 },
+};
+
+const struct verb *verb_find(const char *name)
+{
+    for (size_t i = 0; verbs[i]; i++)
+        if (strcmp(verbs[i]->name, name) == 0)
+            return verbs[i];
+    return NULL;
+}
+
+const char *verb_nearest(const char *name)
+{
+    struct nearest near;
+
+    nearest_init(&near, name);
+    for (size_t i = 0; verbs[i]; i++)
+        nearest_offer(&near, verbs[i]->name);
+    return near.best;
+}

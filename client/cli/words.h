@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * words -- texts that people write and read: durations, numbers, near misses, sizes. See words.c.
+ */
+#ifndef CLI_WORDS_H
+#define CLI_WORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* 2, 0.5, 500ms, 2s, 3m, 1h: from a millisecond to a year, rounded to milliseconds. */
+#define WORDS_DURATIONS "a duration is 1 ms to a year: 2, 0.5, 500ms, 2s, 3m, 1h"
+bool words_duration(const char *text, int64_t *ret_ms);
+/* Decimal digits alone, 1 to 2^31 - 1: what ids and counts may be. */
+bool words_number(const char *text, uint32_t *ret);
+/* MODULE.FUNCTION: each 1 to 64 of A-Z a-z 0-9 _ - */
+bool words_function(const char *text);
+
+/* What somebody may have meant who wrote `word`. Offer all that is allowed; best is NULL if none is near. */
+struct nearest {
+    const char *word;
+    const char *best;
+    unsigned distance;
+};
+void nearest_init(struct nearest *near, const char *word);
+void nearest_offer(struct nearest *near, const char *allowed);
+
+/* Whether the bytes are UTF-8 as Unicode defines it: no overlong forms, no surrogates. */
+bool words_utf8(const void *data, size_t bytes);
+
+enum { WORDS_BYTES = 32 };
+const char *words_size(uint64_t bytes, char text[WORDS_BYTES]); /* "12.5M", "960K", "17B" */
+const char *words_time(uint64_t us, char text[WORDS_BYTES]);    /* "17 us", "2.3 ms", "4.1 s", "3m 20s" */
+
+/* For people: control characters, which could command a terminal, are written as \xNN. */
+void words_print(FILE *out, const char *text, size_t bytes);
+
+#endif

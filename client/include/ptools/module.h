@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * module.h -- write functions that the workers of ptoolsd run.
+ *
+ * A module is a shared object NAME.so that defines one symbol, ptools_module. Build it with
+ *
+ *     cc -shared -fPIC $(pkg-config --cflags ptools-module) -o NAME.so NAME.c
+ *
+ * and put it into ~/.local/lib/ptools/modules, or any directory of the module path; neither file
+ * nor directory may be writable by others. A worker loads it once and never unloads it.
+ *
+ * Functions run one at a time, on the worker's only thread. They may crash, leak or block: that
+ * costs one task and one process, nothing else. After each task the worker restores the current
+ * directory, the umask and the signal mask; other state (static variables, the environment, open
+ * descriptors) stays for the next task of this worker.
+ */
+#ifndef PTOOLS_MODULE_H
+#define PTOOLS_MODULE_H
+
+#include <ptools/error.h>
+#include <ptools/value.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
+
+#define PTOOLS_MODULE_ABI 1u
+#if defined(__GNUC__)
+#define PTOOLS_MODULE_EXPORT __attribute__((__visibility__("default")))
+#else
+#define PTOOLS_MODULE_EXPORT
+#endif
+
+typedef struct ptools_task ptools_task; /* one task being run; borrowed by the function          */
+
+/* Returns PTOOLS_OK, or a failure: best return ptools_task_fail(...) or what a getter returned.
+ * Any other code is reported as PTOOLS_ERR_FAILED with the text of the code. */
+typedef ptools_err (*ptools_task_fn)(ptools_task *task);
+
+enum {
+    PTOOLS_FN_IDEMPOTENT = 1, /* running it twice is the same as once: it may be repeated        */
+    PTOOLS_FN_TIDY = 2        /* promises to leave directory, umask and signal mask alone: the
+                                 worker does not restore them (three system calls less a task)   */
+};
+
+typedef struct ptools_function {
+    const char *name; /* 1 to 64 of A-Z a-z 0-9 _ - ; "module.name" is what callers say          */
+    ptools_task_fn fn;
+    const char *help; /* one line for `ptools modules`, for instance "square X -> X * X"          */
+    uint32_t flags;   /* PTOOLS_FN_...                                                           */
+} ptools_function;
+
+typedef struct ptools_module_info {
+    uint32_t abi;                     /* PTOOLS_MODULE_ABI                                       */
+    uint32_t struct_size;             /* sizeof(ptools_module_info)                              */
+    const char *help;                 /* one line about the module; may be NULL                  */
+    const ptools_function *functions; /* ends with a row whose name is NULL                      */
+    ptools_err (*start)(void);        /* once per worker, before its first task of this module; may be NULL */
+} ptools_module_info;
+
+/* What a module must define:  PTOOLS_MODULE_EXPORT const ptools_module_info ptools_module = { ... }; */
+extern PTOOLS_MODULE_EXPORT const ptools_module_info ptools_module;
+
+/* -- arguments: read by type, with checks ------------------------------------------------------
+ * PTOOLS_ERR_BAD_ARGUMENT if there is no such argument, it is of another type, or does not fit; the
+ * message names argument and function: return the code as it is. index from 0. */
+uint32_t ptools_task_argc(ptools_task *task);
+ptools_err ptools_task_arg(ptools_task *task, uint32_t index, ptools_value *ret);
+ptools_err ptools_task_arg_bool(ptools_task *task, uint32_t index, bool *ret);
+ptools_err ptools_task_arg_i64(ptools_task *task, uint32_t index, int64_t *ret);
+ptools_err ptools_task_arg_u64(ptools_task *task, uint32_t index, uint64_t *ret);
+ptools_err ptools_task_arg_f64(ptools_task *task, uint32_t index, double *ret);
+/* Borrowed until the function returns. The string is terminated by NUL and has none inside. */
+ptools_err ptools_task_arg_str(ptools_task *task, uint32_t index, const char **ret);
+ptools_err ptools_task_arg_bytes(ptools_task *task, uint32_t index, const void **ret, size_t *ret_bytes);
+/* Exactly so many arguments, or PTOOLS_ERR_BAD_ARGUMENT that tells both numbers. */
+ptools_err ptools_task_expect(ptools_task *task, uint32_t count);
+
+/* -- result ---------------------------------------------------------------------------------- */
+/* Append the value to it. Nothing appended: nil. Several: a list of them. Borrowed. */
+ptools_pack *ptools_task_result(ptools_task *task);
+/* Sets the message and returns PTOOLS_ERR_FAILED: `return ptools_task_fail(task, "no such %s", what);` */
+ptools_err ptools_task_fail(ptools_task *task, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((__format__(__printf__, 2, 3)))
+#endif
+    ;
+
+/* -- telling: kept in a page that survives the process; shown in failures and `ptools workers` -- */
+void ptools_task_log(ptools_task *task, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((__format__(__printf__, 2, 3)))
+#endif
+    ;
+void ptools_task_phase(ptools_task *task, const char *name); /* "reading", "sorting"; copied     */
+void ptools_task_progress(ptools_task *task, uint64_t n, uint64_t of);
+
+/* -- asking ----------------------------------------------------------------------------------- */
+uint32_t ptools_task_worker_id(ptools_task *task); /* Julia's myid()                             */
+uint64_t ptools_task_id(ptools_task *task);
+uint32_t ptools_task_attempt(ptools_task *task); /* 1 for the first                              */
+uint32_t ptools_task_uid(ptools_task *task);     /* the user whose client asked                  */
+/* True once the task was cancelled or its deadline passed: clean up and return soon; the worker is
+ * killed after a grace time (500 ms by default). Costs one load. */
+bool ptools_task_cancelled(ptools_task *task);
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+#endif

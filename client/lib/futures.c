@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * futures -- the life of a future, and what it tells once it is done.
+ *
+ * A future belongs to the user from the call that returned it until ptools_future_free(); freed ones
+ * are kept by their handle with their memory for the next call. A value is parsed when it is first
+ * asked for, not when it arrives.
+ */
+#include "client/lib/handle.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct ptools_future *future_new(struct ptools *pt)
+{
+    struct ptools_future *f = LIST_FIRST(&pt->pool);
+
+    if (f) {
+        LIST_REMOVE(f, link);
+        pt->n_pool--;
+    } else {
+        f = calloc(1, sizeof *f);
+        if (!f)
+            return NULL;
+        failure_init(&f->failure);
+        payload_init(&f->payload);
+        bytes_init(&f->copy, ANSWER_BYTES_MAX);
+    }
+    f->pt = pt;
+    LIST_INSERT_HEAD(&pt->futures, f, link);
+    return f;
+}
+
+void future_destroy(struct ptools_future *f)
+{
+    failure_deinit(&f->failure);
+    payload_deinit(&f->payload);
+    bytes_deinit(&f->copy);
+    blob_free(f->blob);
+    free(f);
+}
+
+/* As new, but with the memory that it has. */
+static void recycle(struct ptools_future *f)
+{
+    struct payload payload = f->payload;
+    struct bytes copy = f->copy;
+
+    failure_deinit(&f->failure);
+    blob_free(f->blob);
+    bytes_reset(&copy);
+    *f = (struct ptools_future){ .copy = copy };
+    failure_init(&f->failure);
+    f->payload = payload;
+}
+
+/* Out of the table and of the list of those whose callback is due. */
+static void detach(struct ptools_future *f)
+{
+    struct ptools *pt = f->pt;
+
+    if (!f->done)
+        HASH_DEL(pt->in_flight, f);
+    if (f->ready) {
+        TAILQ_REMOVE(&pt->ready, f, ready_link);
+        pt->n_ready--;
+        f->ready = false;
+    }
+}
+
+ptools_future *ptools_future_free(ptools_future *f)
+{
+    struct ptools *pt;
+    size_t value_bytes;
+
+    if (!f)
+        return NULL;
+    pt = f->pt;
+    if (!pt) {
+        future_destroy(f);
+        return NULL;
+    }
+    detach(f);
+    LIST_REMOVE(f, link);
+    value_bytes = f->blob ? f->blob->n : f->copy.cap;
+    if (pt->n_pool >= POOL_MAX || value_bytes > POOL_VALUE_BYTES) {
+        future_destroy(f);
+        return NULL;
+    }
+    recycle(f);
+    LIST_INSERT_HEAD(&pt->pool, f, link);
+    pt->n_pool++;
+    return NULL;
+}
+
+static void make_ready(struct ptools_future *f)
+{
+    if (f->ready || !f->fn)
+        return;
+    TAILQ_INSERT_TAIL(&f->pt->ready, f, ready_link);
+    f->pt->n_ready++;
+    f->ready = true;
+}
+
+static void finish(struct ptools_future *f)
+{
+    HASH_DEL(f->pt->in_flight, f);
+    f->done = true;
+    make_ready(f);
+}
+
+void future_succeed(struct ptools_future *f, const struct msg_reply *reply)
+{
+    f->reply = *reply;
+    f->reply.daemon = f->reply.epoch = f->reply.token = (struct text){ NULL, 0 };
+    finish(f);
+}
+
+void future_fail(struct ptools_future *f, const struct msg_failure *told)
+{
+    f->failed = true;
+    failure_set(&f->failure, told);
+    finish(f);
+}
+
+void future_lose(struct ptools_future *f, ptools_err code, const char *text)
+{
+    bool left = f->end <= f->pt->transport->sent;
+    char message[sizeof ((struct problem *)0)->text + 512];
+
+    snprintf(message, sizeof message, "the connection to %s ended before the answer (%s): %s", f->pt->address, text,
+             left ? "it may have been executed" : "it had not been sent");
+    future_fail(f, &(struct msg_failure){ .code = code, .message = { message, strlen(message) }, .maybe_executed = left });
+}
+
+void future_orphan(struct ptools_future *f)
+{
+    struct ptools *pt = f->pt;
+    static const char text[] = "ptools_close() was called before the answer came";
+
+    detach(f);
+    LIST_REMOVE(f, link);
+    if (!f->done) {
+        f->done = true;
+        f->failed = true;
+        failure_set_message(&f->failure, PTOOLS_ERR_CLOSED, text, pt->transport && f->end <= pt->transport->sent);
+    }
+    f->fn = NULL;
+    f->pt = NULL;
+}
+
+/* Parses into the handle's payload; a list or map keeps its tree there, so that it changes hands. A number or a
+ * string needs no tree: a million futures that hold one each are a million small blocks, not large ones. */
+ptools_err future_value(struct ptools_future *f, ptools_value *ret)
+{
+    struct payload *scratch = f->pt ? &f->pt->scratch : &f->payload;
+    const uint8_t *data = f->blob ? f->blob->data : f->copy.data;
+    size_t n = f->blob ? f->blob->n : f->copy.n;
+    const char *why = NULL;
+    ptools_err err;
+
+    if (!f->parsed && n > 0) {
+        err = payload_parse(scratch, data, n, &why);
+        if (err == PTOOLS_ERR_NO_MEMORY)
+            return f->pt ? fail_no_memory(f->pt) : err;
+        if (err != PTOOLS_OK)
+            return f->pt ? fail(f->pt, PTOOLS_ERR_PROTOCOL, "the value that came is malformed: %s", why)
+                         : PTOOLS_ERR_PROTOCOL;
+        f->root = scratch->root;
+        f->parsed = true;
+        if (f->pt && (f->root.type == MSGPACK_OBJECT_ARRAY || f->root.type == MSGPACK_OBJECT_MAP)) {
+            struct payload tree = *scratch;
+
+            *scratch = f->payload;
+            f->payload = tree;
+        }
+    }
+    *ret = (ptools_value){ f->parsed ? &f->root : NULL };
+    return PTOOLS_OK;
+}
+
+bool ptools_future_done(ptools_future *f)
+{
+    return f && f->done;
+}
+
+uint64_t ptools_future_task(ptools_future *f)
+{
+    if (!f || !f->done)
+        return 0;
+    return f->failed ? f->failure.facts.task : f->reply.task;
+}
+
+uint32_t ptools_future_worker(ptools_future *f)
+{
+    if (!f || !f->done)
+        return 0;
+    return f->failed ? f->failure.facts.worker : f->reply.worker;
+}
+
+const ptools_failure *ptools_future_failure(ptools_future *f)
+{
+    return f && f->failed ? &f->failure.facts : NULL;
+}
+
+ptools_err ptools_future_then(ptools_future *f, ptools_future_fn fn, void *arg)
+{
+    ptools_err err;
+
+    if (!f)
+        return PTOOLS_ERR_INVALID;
+    if (!f->pt)
+        return PTOOLS_ERR_CLOSED;
+    err = handle_check(f->pt);
+    if (err != PTOOLS_OK)
+        return err;
+    if (!fn)
+        return fail_static(f->pt, PTOOLS_ERR_INVALID, "ptools_future_then(): fn is NULL");
+    f->fn = fn;
+    f->arg = arg;
+    if (f->done)
+        make_ready(f);
+    return PTOOLS_OK;
+}
+
+ptools_err ptools_future_cancel(ptools_future *f)
+{
+    struct msg_request request = { .kind = MSG_CANCEL };
+    ptools_err err;
+
+    if (!f)
+        return PTOOLS_ERR_INVALID;
+    if (!f->pt)
+        return PTOOLS_OK;
+    err = handle_check(f->pt);
+    if (err != PTOOLS_OK || f->done)
+        return err;
+    request.cancel.request = f->id;
+    err = request_send(f->pt, &request, NULL, 0, CLOCK_FOREVER, NULL);
+    return err == PTOOLS_ERR_LOST ? PTOOLS_OK : err; /* then f is done */
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * client -- see client.h. A client that leaves takes its calls with it, but for the detached ones.
+ */
+#include <errno.h>
+
+#include "daemon/core/state.h"
+
+static int user_get(struct core *core, uint32_t uid, struct user **ret)
+{
+    struct user *u;
+
+    HASH_FIND(hh, core->users, &uid, sizeof uid, u);
+    if (!u) {
+        u = calloc(1, sizeof *u);
+        if (!u)
+            return -ENOMEM;
+        u->uid = uid;
+        HASH_ADD(hh, core->users, uid, sizeof u->uid, u);
+        if (!u->hh.tbl) {
+            free(u);
+            return -ENOMEM;
+        }
+    }
+    *ret = u;
+    return 0;
+}
+
+void user_release(struct core *core, struct user *user)
+{
+    if (user->n_clients || user->n_tasks || user->n_sets)
+        return;
+    HASH_DELETE(hh, core->users, user);
+    free(user);
+}
+
+struct client *client_find(const struct core *core, uint32_t id)
+{
+    struct client *c;
+
+    HASH_FIND(hh, core->clients, &id, sizeof id, c);
+    return c;
+}
+
+int core_client_add(struct core *core, uint32_t uid, uint32_t *ret_client)
+{
+    struct client *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return -ENOMEM;
+    if (user_get(core, uid, &c->user) < 0) {
+        free(c);
+        return -ENOMEM;
+    }
+    do /* the numbers of four thousand million connections later are free again */
+        c->id = ++core->last_client;
+    while (c->id == 0 || client_find(core, c->id));
+    HASH_ADD(hh, core->clients, id, sizeof c->id, c);
+    if (!c->hh.tbl) {
+        user_release(core, c->user);
+        free(c);
+        return -ENOMEM;
+    }
+    c->user->n_clients++;
+    *ret_client = c->id;
+    return 0;
+}
+
+void client_free(struct core *core, struct client *c)
+{
+    HASH_DELETE(hh, core->clients, c);
+    c->user->n_clients--;
+    user_release(core, c->user);
+    free(c);
+}
+
+/* Its sets without a name end, but those where a detached task still is are kept for that. */
+static void leave_sets(struct core *core, struct client *c)
+{
+    struct set *s, *next;
+
+    DL_FOREACH_SAFE2(c->anonymous, s, next, owner_next) {
+        DL_DELETE2(c->anonymous, s, owner_prev, owner_next);
+        s->client = NULL;
+        s->orphan = true;
+        if (!s->tasks)
+            set_free(core, s);
+    }
+}
+
+void core_client_gone(struct core *core, uint64_t now_us, uint32_t client, struct actions *out)
+{
+    struct client *c = client_find(core, client);
+    struct task *t;
+
+    if (!c) {
+        action_bug(out, 0, 0, "client %u left, which there is not", client);
+        return;
+    }
+    while ((t = c->tasks)) {
+        task_forget_client(core, t);
+        if (!t->detached)
+            core_stop_task(core, now_us, t, STOP_CLIENT_GONE, out);
+    }
+    leave_sets(core, c);
+    client_free(core, c);
+}
+
+void core_cancel(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, const struct msg_cancel *cancel,
+                 struct actions *out)
+{
+    struct client *c = client_find(core, client);
+    struct msg_reply reply = { 0 };
+    struct task *t;
+
+    if (!c) {
+        action_bug(out, 0, 0, "a request of client %u, which there is not", client);
+        return;
+    }
+    t = cancel->request ? task_find_request(core, client, cancel->request) : task_find(core, cancel->task);
+    if (t && t->user == c->user) {
+        core_stop_task(core, now_us, t, STOP_CANCEL, out);
+    } else if (cancel->request) {
+        reply.done = true; /* or never was: the answer to the call is on its way, or has been there */
+    } else {
+        answer_refusal(out, client, request, PTOOLS_ERR_NO_TASK, "no task %llu, or it has ended",
+                       (unsigned long long)cancel->task);
+        return;
+    }
+    answer_reply(out, client, request, &reply, NULL);
+}

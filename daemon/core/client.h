@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * client -- who asks: connections, and the users behind them, to whom everything is charged.
+ */
+#ifndef CORE_CLIENT_H
+#define CORE_CLIENT_H
+
+/* A uid. Lives as long as it has a client, a task or a set. */
+struct user {
+    uint32_t uid;
+    uint32_t n_clients;
+    uint32_t n_tasks;
+    uint32_t n_sets;
+    uint64_t bytes;         /* of the arguments of its tasks */
+    struct set *named;      /* its sets that have a name, by name */
+    UT_hash_handle hh;
+};
+
+struct client {
+    uint32_t id;
+    struct user *user;
+    struct task *tasks;     /* that it waits for, and detached ones that it started; by client_next */
+    struct set *anonymous;  /* its sets without a name, by owner_next */
+    UT_hash_handle hh;
+};
+
+struct client *client_find(const struct core *core, uint32_t id);
+/* Nothing of it is left: no task, no set. */
+void client_free(struct core *core, struct client *c);
+/* Frees the user if nothing is left of it. */
+void user_release(struct core *core, struct user *user);
+
+#endif

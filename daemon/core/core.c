@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core -- its birth, its end, and its clock. Where to go on reading: state.h (what it knows), task.h and
+ * worker.h (the two life cycles), assign.c (who gets what), stop.c (what ends early), pool.c (deaths).
+ */
+#include "daemon/core/core.h"
+
+#include "daemon/core/state.h"
+
+void core_limits_default(struct core_limits *limits)
+{
+    *limits = (struct core_limits){
+        .workers_max = WORKERS_MAX,
+        .user_tasks_max = 100000,
+        .user_bytes_max = UINT64_C(1) << 30,
+        .user_sets_max = 256,
+        .modules_max = 256,
+        .kill_grace_us = 500000,
+        .stuck_us = 5000000,
+        .ahead_max = 32,
+        .ahead_us = 1000,
+        .ahead_task_us = 200,
+        .backoff_min_us = 100000,
+        .backoff_max_us = 30000000,
+        .module_retry_us = 1000000,
+    };
+}
+
+/* What the page and the tables have room for. */
+static void limits_fit(struct core_limits *l)
+{
+    l->workers_max = MAX(1, MIN(l->workers_max, WORKERS_MAX));
+    l->ahead_max = l->ahead_us == 0 ? 1 : MAX(1, MIN(l->ahead_max, PAGE_SLOTS));
+}
+
+static bool core_init(struct core *core)
+{
+    struct task *keeper = &core->keeper;
+
+    core->workers = calloc(core->limits.workers_max, sizeof *core->workers);
+    core->scratch = calloc(core->limits.workers_max, sizeof *core->scratch);
+    if (!core->workers || !core->scratch || set_init_all(core) < 0 ||
+        heap_reserve(&core->timers, core->limits.workers_max) < 0)
+        return false;
+    HASH_ADD(hh, core->tasks, id, sizeof keeper->id, keeper);
+    HASH_ADD(hh_request, core->requests, key, sizeof keeper->key, keeper);
+    return keeper->hh.tbl && keeper->hh_request.tbl;
+}
+
+struct core *core_new(const struct core_limits *limits, uint64_t first_task, uint32_t workers, uint64_t now_us,
+                      struct actions *out)
+{
+    AUTO(core) core = calloc(1, sizeof *core);
+
+    (void)now_us;
+    if (!core)
+        return NULL;
+    core->limits = *limits;
+    limits_fit(&core->limits);
+    core->next_task = MAX(first_task, 1);
+    core->late_check_us = CORE_NEVER;
+    if (!core_init(core))
+        return NULL;
+    for (uint32_t i = 0; i < MIN(workers, core->limits.workers_max); i++) {
+        struct worker *w = worker_new(core);
+
+        if (!w)
+            return NULL;
+        worker_spawn(core, w, out);
+    }
+    return TAKE(core);
+}
+
+struct core *core_free(struct core *core)
+{
+    struct client *c, *next_c;
+    struct set *s, *next_s;
+
+    if (!core)
+        return NULL;
+    tasks_deinit(core);
+    HASH_ITER(hh, core->sets, s, next_s)
+        set_free(core, s);
+    HASH_ITER(hh, core->clients, c, next_c)
+        client_free(core, c);
+    while (core->n_workers > 0)
+        worker_free(core, core->workers[core->n_workers - 1]);
+    modules_deinit(core);
+    set_deinit_all(core);
+    heap_deinit(&core->deadlines);
+    heap_deinit(&core->timers);
+    free(core->workers);
+    free(core->scratch);
+    free(core);
+    return NULL;
+}
+
+void core_tick(struct core *core, uint64_t now_us, struct actions *out)
+{
+    struct heap_node *node;
+
+    while ((node = heap_top(&core->deadlines)) && heap_top_key(&core->deadlines) <= now_us)
+        core_stop_task(core, now_us, CONTAINER_OF(node, struct task, deadline_node), STOP_DEADLINE, out);
+    while ((node = heap_top(&core->timers)) && heap_top_key(&core->timers) <= now_us)
+        core_worker_due(core, now_us, CONTAINER_OF(node, struct worker, timer), out);
+    if (core->late_check_us <= now_us)
+        core_recall_late(core, now_us, out);
+}
+
+uint64_t core_next_us(const struct core *core)
+{
+    const uint64_t tasks = heap_top_key(&core->deadlines), workers = heap_top_key(&core->timers);
+
+    return MIN(MIN(tasks, workers), core->late_check_us);
+}
+
+uint64_t core_tasks(const struct core *core)
+{
+    return HASH_COUNT(core->tasks) - 1; /* the keeper is none */
+}

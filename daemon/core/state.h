@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * state -- struct core: all that the core knows. Inside the core only.
+ *
+ * Who owns what: the core owns clients, users, tasks, workers, sets, modules and functions; they point
+ * at each other, and whoever goes first takes itself out of the others (task_free(), set_free(), ...).
+ * Where something outlives what it names, it keeps the number, not the pointer (task.pinned, task.bound).
+ */
+#ifndef CORE_STATE_H
+#define CORE_STATE_H
+
+/* An element that could not be added for lack of memory has no table; who adds looks at hh.tbl. */
+#define HASH_NONFATAL_OOM 1
+/* The default one falls through its switch without saying so in a way that clang understands. */
+#define HASH_FUNCTION(keyptr, keylen, hashv) HASH_OAT(keyptr, keylen, hashv)
+#include <uthash.h>
+#include <utlist.h>
+
+#include "daemon/core/actions.h"
+#include "daemon/core/core.h"
+#include "daemon/core/heap.h"
+#include "proto/page.h"
+
+struct client;
+struct function;
+struct module;
+struct set;
+struct task;
+struct user;
+struct worker;
+
+/* The tasks that wait for one worker, or for the workers of one first-free set, oldest on top. */
+struct queue {
+    struct heap heap;
+    struct set *set; /* NULL: a worker's own */
+};
+
+#include "daemon/core/client.h"
+#include "daemon/core/module.h"
+#include "daemon/core/set.h"
+#include "daemon/core/task.h"
+#include "daemon/core/worker.h"
+
+struct core {
+    struct core_limits limits;
+    bool draining;
+
+    struct client *clients;
+    uint32_t last_client;
+    struct user *users;
+
+    struct task *tasks;     /* by number, in this order */
+    struct task *requests;  /* those whose client waits for an answer, by client and request */
+    struct task keeper;     /* in both tables for ever: uthash frees a table with its last entry */
+    struct task *spare;     /* structs of ended tasks, by place_next */
+    uint64_t next_task;
+    struct heap deadlines;  /* of task.deadline_node, by time */
+
+    struct set all;         /* first free, all workers but those being removed */
+    struct set *sets;       /* all others, by number */
+    uint32_t last_set;
+    struct set *waiting;    /* first-free sets whose queue is not empty, by waiting_next */
+
+    struct worker **workers; /* by id, rising; room for workers_max */
+    uint32_t n_workers;
+    uint32_t last_worker;
+    struct worker **scratch; /* room for workers_max, for one function's use */
+    struct worker *idle;     /* longest idle first, by idle_next */
+    struct worker *recycling; /* the one that is being replaced because of a limit; NULL: none */
+    struct heap timers;      /* of worker.timer, by time */
+    uint64_t late_check_us;  /* when to look for tasks stuck behind a long one; CORE_NEVER: none given ahead */
+
+    struct module *modules;
+    struct function *functions; /* of all modules, by full name */
+
+    uint64_t n_held, n_queued, n_given; /* tasks by place; their sum is all tasks */
+    uint32_t n_holding;                 /* workers that hold a task */
+    struct core_stats stats;            /* the counters; what is "now" is filled in by core_view_stats() */
+};
+
+/* stop.c: why tasks end early, and all that follows */
+void core_stop_task(struct core *core, uint64_t now_us, struct task *t, enum stop why, struct actions *out);
+void core_worker_due(struct core *core, uint64_t now_us, struct worker *w, struct actions *out);
+void core_recall_late(struct core *core, uint64_t now_us, struct actions *out);
+
+#endif

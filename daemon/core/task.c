@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task -- the table of its states, and how a task comes and goes.
+ *
+ * A task in state s is in exactly the place of s, and in the lists of its client (while that waits), its
+ * set (while that exists) and the table by number, from task_register() to task_free(). What it costs its user is
+ * charged in task_new() and given back in task_free(). Structs are kept for the next task: a call allocates
+ * nothing once there were as many before.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/core/state.h"
+
+/* clang-format off */
+#define NO TASK_STATES
+static const enum task_state next_state[TASK_STATES][TASK_EVENTS] = {
+    /*                   HOLD        QUEUE         GIVE        RECALL         KEPT        STOP           END */
+    [TASK_NEW]      = { TASK_HELD, TASK_WAITING, NO,         NO,            NO,         NO,            TASK_ENDED },
+    [TASK_HELD]     = { NO,        TASK_WAITING, NO,         NO,            NO,         NO,            TASK_ENDED },
+    [TASK_WAITING]  = { NO,        TASK_WAITING, TASK_GIVEN, NO,            NO,         NO,            TASK_ENDED },
+    [TASK_GIVEN]    = { NO,        TASK_WAITING, NO,         TASK_RECALLED, NO,         TASK_STOPPING, TASK_ENDED },
+    [TASK_RECALLED] = { NO,        TASK_WAITING, NO,         NO,            TASK_GIVEN, TASK_STOPPING, TASK_ENDED },
+    [TASK_STOPPING] = { NO,        NO,           NO,         NO,            NO,         NO,            TASK_ENDED },
+    [TASK_ENDED]    = { NO,        NO,           NO,         NO,            NO,         NO,            NO         },
+};
+/* clang-format on */
+static const char *const state_names[TASK_STATES] = { "new", "held", "waiting", "given", "recalled", "stopping", "ended" };
+static const char *const event_names[TASK_EVENTS] = { "hold", "queue", "give", "recall", "kept", "stop", "end" };
+
+enum task_state task_next(enum task_state state, enum task_event event)
+{
+    return next_state[state][event];
+}
+
+const char *task_state_name(enum task_state state)
+{
+    return state_names[state];
+}
+
+static void leave_place(struct core *core, struct task *t)
+{
+    switch (t->state) {
+    case TASK_HELD:
+        DL_DELETE2(t->module->held, t, place_prev, place_next);
+        t->module = NULL;
+        core->n_held--;
+        break;
+    case TASK_WAITING:
+        queue_remove(core, t);
+        break;
+    case TASK_GIVEN:
+    case TASK_RECALLED:
+    case TASK_STOPPING:
+        worker_drop(core, t);
+        break;
+    case TASK_NEW:
+    case TASK_ENDED:
+    case TASK_STATES:
+        break;
+    }
+}
+
+bool task_step(struct core *core, struct task *t, enum task_event event, struct actions *out)
+{
+    enum task_state next = next_state[t->state][event];
+
+    if (next == NO) {
+        action_bug(out, t->worker ? t->worker->id : 0, t->id, "refused: event %s for a task that is %s",
+                   event_names[event], state_names[t->state]);
+        return false;
+    }
+    if (event != EV_RECALL && event != EV_KEPT && event != EV_STOP) /* these three stay at their worker */
+        leave_place(core, t);
+    t->state = next;
+    return true;
+}
+
+static struct task *task_alloc(struct core *core)
+{
+    struct task *t = core->spare;
+
+    if (!t)
+        return calloc(1, sizeof *t);
+    core->spare = t->place_next;
+    memset(t, 0, sizeof *t);
+    return t;
+}
+
+struct task *task_new(struct core *core, struct client *client, struct set *set, const struct msg_call *call,
+                      struct blob *payload)
+{
+    struct task *t = task_alloc(core);
+
+    if (!t)
+        return NULL;
+    t->user = client->user;
+    t->client = client;
+    t->set = set;
+    t->pinned = t->bound = call->worker;
+    t->detached = call->detached;
+    t->deadline_ms = call->deadline_ms;
+    DL_APPEND2(client->tasks, t, client_prev, client_next);
+    DL_APPEND2(set->tasks, t, set_prev, set_next);
+    t->user->n_tasks++;
+    if (payload) {
+        t->payload = blob_ref(payload);
+        t->user->bytes += payload->n;
+        core->stats.payload_bytes += payload->n;
+    }
+    return t;
+}
+
+int task_register(struct core *core, struct task *t, uint64_t request)
+{
+    t->id = core->next_task;
+    t->key = (struct task_key){ t->client->id, request };
+    HASH_ADD(hh, core->tasks, id, sizeof t->id, t);
+    if (!t->hh.tbl)
+        return -ENOMEM;
+    HASH_ADD(hh_request, core->requests, key, sizeof t->key, t);
+    if (!t->hh_request.tbl) {
+        HASH_DELETE(hh, core->tasks, t);
+        t->hh.tbl = NULL;
+        return -ENOMEM;
+    }
+    t->in_requests = true;
+    core->next_task++;
+    return 0;
+}
+
+void task_forget_client(struct core *core, struct task *t)
+{
+    if (t->in_requests)
+        HASH_DELETE(hh_request, core->requests, t);
+    t->in_requests = false;
+    if (t->client)
+        DL_DELETE2(t->client->tasks, t, client_prev, client_next);
+    t->client = NULL;
+}
+
+struct task *task_free(struct core *core, struct task *t)
+{
+    struct user *user;
+    struct set *set;
+
+    if (!t)
+        return NULL;
+    leave_place(core, t);
+    t->state = TASK_ENDED;
+    task_forget_client(core, t);
+    if (t->hh.tbl)
+        HASH_DELETE(hh, core->tasks, t);
+    heap_remove(&core->deadlines, &t->deadline_node);
+    user = t->user;
+    set = t->set;
+    if (t->payload) {
+        user->bytes -= t->payload->n;
+        core->stats.payload_bytes -= t->payload->n;
+        blob_free(t->payload);
+    }
+    free(t->wanted);
+    if (set) {
+        DL_DELETE2(set->tasks, t, set_prev, set_next);
+        if (set->orphan && !set->tasks)
+            set_free(core, set);
+    }
+    user->n_tasks--; /* last: until here the task keeps its user */
+    user_release(core, user);
+    t->place_next = core->spare;
+    core->spare = t;
+    return NULL;
+}
+
+struct task *task_find(const struct core *core, uint64_t id)
+{
+    struct task *t;
+
+    HASH_FIND(hh, core->tasks, &id, sizeof id, t);
+    return t == &core->keeper ? NULL : t;
+}
+
+struct task *task_find_request(const struct core *core, uint32_t client, uint64_t request)
+{
+    const struct task_key key = { client, request };
+    struct task *t;
+
+    HASH_FIND(hh_request, core->requests, &key, sizeof key, t);
+    return t == &core->keeper ? NULL : t;
+}
+
+const char *task_function_name(const struct task *t)
+{
+    return t->function ? t->function->name : t->wanted;
+}
+
+void tasks_deinit(struct core *core)
+{
+    struct task *t, *next;
+
+    for (t = core->tasks; t; t = next) {
+        next = t->hh.next;
+        if (t != &core->keeper)
+            task_free(core, t);
+    }
+    while ((t = core->spare)) {
+        core->spare = t->place_next;
+        free(t);
+    }
+    if (core->requests)
+        HASH_CLEAR(hh_request, core->requests);
+    if (core->tasks)
+        HASH_CLEAR(hh, core->tasks);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * autopsy -- why a worker process ended: exit status or signal, last words, memory.
+ *
+ * Nothing here is guessed. "Out of memory" is said only with evidence: a SIGKILL that ptoolsd did not
+ * send while the kernel's count of OOM kills rose, or a crash with the memory limit nearly used up.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "daemon/ptoolsd/process.h"
+
+uint64_t monotonic_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+uint64_t oom_kills_now(void)
+{
+    FILE *f = fopen("/proc/vmstat", "re");
+    unsigned long long n = 0;
+    char line[128];
+
+    if (!f)
+        return 0;
+    while (fgets(line, sizeof line, f))
+        if (sscanf(line, "oom_kill %llu", &n) == 1)
+            break;
+    fclose(f);
+    return n;
+}
+
+static struct text text_of(const char *s)
+{
+    return (struct text){ s, strlen(s) };
+}
+
+static bool out_of_memory(struct process *p, const struct msg_failure *facts)
+{
+    const uint64_t limit = p->s->d->config->memory_max;
+
+    if (facts->signal == SIGKILL && !p->killed) {
+        uint64_t kills = oom_kills_now();
+        bool rose = kills > p->s->oom_kills;
+
+        p->s->oom_kills = kills;
+        return rose;
+    }
+    return facts->signal != 0 && limit > 0 && facts->peak_bytes >= limit / 10 * 9;
+}
+
+void autopsy_read(struct process *p, const siginfo_t *end, uint64_t max_rss_bytes, struct autopsy *ret)
+{
+    struct msg_failure *facts = &ret->facts;
+    struct page_words *words = &ret->words;
+
+    memset(facts, 0, sizeof *facts);
+    ret->n_started = 0;
+    page_read_words(p->page, words);
+    for (unsigned i = 0; i < PAGE_SLOTS; i++)
+        if (p->slot[i].task && page_started(p->page, i, p->slot[i].task))
+            ret->started[ret->n_started++] = p->slot[i].task;
+
+    facts->code = PTOOLS_ERR_WORKER_DIED;
+    facts->pid = p->pid;
+    facts->exited = end->si_code == CLD_EXITED;
+    facts->exit_status = facts->exited ? end->si_status : -1;
+    facts->signal = facts->exited ? 0 : end->si_status;
+    facts->peak_bytes = MAX(max_rss_bytes, words->peak_kb * 1024);
+    if (p->broke) {
+        facts->message = text_of(p->broke);
+    } else if (words->process_phase == PAGE_LOADING) {
+        facts->code = PTOOLS_ERR_MODULE_BROKEN;
+    } else if (out_of_memory(p, facts)) {
+        facts->code = PTOOLS_ERR_OUT_OF_MEMORY;
+    }
+    if (words->task == 0)
+        return; /* it died between tasks: the words are of an old one */
+    facts->run_us = words->began_us ? monotonic_us() - words->began_us : 0;
+    facts->phase = text_of(words->phase);
+    facts->progress = words->progress;
+    facts->progress_of = words->progress_of;
+    facts->log = text_of(words->log);
+    facts->backtrace = text_of(words->backtrace);
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * daemon -- the loop, and the way from the core's actions to the sockets.
+ *
+ * One turn: a source is dispatched (somebody's bytes, a death, a timer); it tells the core and carries
+ * out what that wants. Then the turn ends: the core assigns, everything that gathered leaves with one
+ * system call a socket, and the core's timer is set. Nothing here waits for anything but the loop.
+ */
+#include "daemon/ptoolsd/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "daemon/ptoolsd/door.h"
+#include "daemon/ptoolsd/log.h"
+#include "daemon/ptoolsd/supervisor.h"
+
+enum {
+    PRIVATE_UNUSED_US = 10000000,    /* a private daemon to which nobody comes ends */
+    TASK_EPOCH_S = 1577836800,       /* 2020-01-01: where task numbers begin */
+    TASK_SECOND_BITS = 22            /* room for four million tasks a second: numbers stay below 2^53 until 2088 */
+};
+
+uint64_t daemon_now(struct daemon *d)
+{
+    uint64_t now = 0;
+
+    sd_event_now(d->event, CLOCK_MONOTONIC, &now);
+    return now;
+}
+
+void daemon_fail(struct daemon *d, const char *what, int error)
+{
+    log_error("daemon-fails", LOG_STR("msg", what), LOG_STR("why", error ? strerror(-error) : ""));
+    d->exit_code = 1;
+    sd_event_exit(d->event, 1);
+}
+
+/* -- carrying out ----------------------------------------------------------------------------------------- */
+
+static void log_note(const struct action *a)
+{
+    static const struct {
+        const char *event;
+        enum log_level level;
+    } notes[] = {
+        [NOTE_WORKER_DIED] = { "worker-died", LOG_LEVEL_WARNING },
+        [NOTE_WORKER_RECYCLED] = { "worker-recycled", LOG_LEVEL_INFO },
+        [NOTE_WORKER_REMOVED] = { "worker-removed", LOG_LEVEL_INFO },
+        [NOTE_WORKER_STUCK] = { "worker-stuck", LOG_LEVEL_ERROR },
+        [NOTE_BACKOFF] = { "worker-backoff", LOG_LEVEL_WARNING },
+        [NOTE_TASK_FAILED] = { "task-failed", LOG_LEVEL_INFO },
+        [NOTE_MODULE_LOADED] = { "module-loaded", LOG_LEVEL_INFO },
+        [NOTE_MODULE_BROKEN] = { "module-broken", LOG_LEVEL_WARNING },
+    };
+
+    log_at(notes[a->note].level, notes[a->note].event, LOG_U64("task", a->task), LOG_U64("worker", a->worker),
+           LOG_STR("msg", a->text));
+}
+
+static void log_answer(const struct action *a)
+{
+    const struct msg_failure *f = &a->answer.failure;
+
+    if (!a->answer.failed) {
+        log_debug("answered", LOG_U64("client", a->client), LOG_U64("request", a->answer.id),
+                  LOG_U64("task", a->answer.reply.task), LOG_U64("worker", a->answer.reply.worker));
+        return;
+    }
+    log_debug("answered", LOG_U64("client", a->client), LOG_U64("request", a->answer.id), LOG_U64("task", f->task),
+              LOG_U64("worker", f->worker), LOG_STR("code", ptools_errname(f->code)));
+}
+
+static void carry_out(struct daemon *d, size_t i)
+{
+    /* Feedback may append to d->actions and move it: a copy, and nothing of the array after this line. */
+    const struct action a = d->actions.v[i];
+
+    switch (a.type) {
+    case ACT_RUN:
+        log_debug("task-given", LOG_U64("task", a.task), LOG_U64("worker", a.worker), LOG_U64("attempt", a.attempt),
+                  LOG_STR("function", a.function));
+        supervisor_run(d->supervisor, &a);
+        break;
+    case ACT_REVOKE: {
+        bool taken = supervisor_revoke(d->supervisor, &a);
+
+        log_debug("task-taken-back", LOG_U64("task", a.task), LOG_U64("worker", a.worker), LOG_U64("taken", taken));
+        core_revoked(d->core, daemon_now(d), a.worker, a.task, taken, &d->actions);
+        break;
+    }
+    case ACT_CANCEL:
+        log_info("task-stopping", LOG_U64("task", a.task), LOG_U64("worker", a.worker));
+        supervisor_cancel(d->supervisor, a.worker, a.task);
+        break;
+    case ACT_KILL:
+        log_info("worker-killed", LOG_U64("worker", a.worker), LOG_U64("task", a.task));
+        supervisor_kill(d->supervisor, a.worker);
+        break;
+    case ACT_STOP:
+        supervisor_stop(d->supervisor, a.worker);
+        break;
+    case ACT_SPAWN:
+        supervisor_spawn(d->supervisor, a.worker);
+        break;
+    case ACT_LOAD:
+        supervisor_load(d->supervisor, a.function);
+        break;
+    case ACT_ANSWER: {
+        struct action *own = &d->actions.v[i]; /* its texts may point into itself */
+
+        if (log_level_max >= LOG_LEVEL_DEBUG)
+            log_answer(own);
+        door_answer(d->door, own->client, &own->answer, own->payload);
+        break;
+    }
+    case ACT_NOTE:
+        log_note(&a);
+        break;
+    case ACT_BUG:
+        log_error("bug", LOG_STR("msg", a.text), LOG_U64("task", a.task), LOG_U64("worker", a.worker));
+        break;
+    }
+}
+
+void daemon_deliver(struct daemon *d)
+{
+    if (d->delivering)
+        return; /* the loop below sees what was appended */
+    d->delivering = true;
+    for (size_t i = 0; i < d->actions.n; i++)
+        carry_out(d, i);
+    d->delivering = false;
+    if (d->actions.no_memory)
+        daemon_fail(d, "carrying out a decision", -ENOMEM);
+    actions_clear(&d->actions);
+}
+
+/* -- the turn ----------------------------------------------------------------------------------------------- */
+
+static int on_core_timer(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    struct daemon *d = userdata;
+
+    (void)s;
+    (void)usec;
+    d->core_timer_us = CORE_NEVER;
+    core_tick(d->core, daemon_now(d), &d->actions);
+    daemon_deliver(d);
+    return 0;
+}
+
+/* Set to what the core wants, but left alone when it rings earlier: a ring too many costs less than setting it
+ * anew in every turn. */
+static int set_core_timer(struct daemon *d)
+{
+    uint64_t next = core_next_us(d->core);
+    int r;
+
+    if (next >= d->core_timer_us)
+        return 0;
+    r = sd_event_source_set_time(d->core_timer, next);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(d->core_timer, SD_EVENT_ONESHOT);
+    if (r >= 0)
+        d->core_timer_us = next;
+    return r;
+}
+
+/* A private daemon ends with its last client, a draining one with its last task. */
+static void end_if_done(struct daemon *d)
+{
+    if (d->config->private_mode && !d->draining && door_was_used(d->door) && door_clients(d->door) == 0 &&
+        core_tasks(d->core) == 0) {
+        door_stop_listening(d->door);
+        d->draining = true;
+    }
+    if (d->draining && core_tasks(d->core) == 0)
+        sd_event_exit(d->event, d->exit_code);
+}
+
+static void turn_end(struct daemon *d)
+{
+    do {
+        core_assign(d->core, daemon_now(d), &d->actions);
+        daemon_deliver(d);
+        door_flush(d->door); /* clients that end here leave the core something to do */
+    } while (d->actions.n > 0);
+    supervisor_flush(d->supervisor);
+    if (set_core_timer(d) < 0)
+        daemon_fail(d, "setting a timer", -ENOMEM);
+    end_if_done(d);
+}
+
+/* -- the end ---------------------------------------------------------------------------------------------------- */
+
+static int on_drain_over(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    struct daemon *d = userdata;
+
+    (void)s;
+    (void)usec;
+    log_warning("drain-over", LOG_U64("tasks", core_tasks(d->core)));
+    d->hurry = true;
+    core_drain(d->core, daemon_now(d), true, &d->actions);
+    daemon_deliver(d);
+    return 0;
+}
+
+void daemon_drain(struct daemon *d)
+{
+    uint64_t now = daemon_now(d);
+
+    if (d->draining)
+        d->hurry = true;
+    log_info("draining", LOG_U64("tasks", core_tasks(d->core)), LOG_U64("hurry", d->hurry));
+    d->draining = true;
+    sd_notify(0, "STOPPING=1\nSTATUS=Waiting for running tasks.");
+    door_stop_listening(d->door);
+    core_drain(d->core, now, d->hurry, &d->actions);
+    daemon_deliver(d);
+    if (!d->drain_timer && sd_event_add_time(d->event, &d->drain_timer, CLOCK_MONOTONIC,
+                                             now + d->config->drain_ms * UINT64_C(1000), 1000, on_drain_over, d) < 0)
+        daemon_fail(d, "setting a timer", -ENOMEM);
+}
+
+static int on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *info, void *userdata)
+{
+    struct daemon *d = userdata;
+
+    (void)s;
+    log_info("signal", LOG_U64("signal", info->ssi_signo), LOG_U64("from", info->ssi_pid));
+    daemon_drain(d);
+    return 0;
+}
+
+static int on_unused(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    struct daemon *d = userdata;
+
+    (void)usec;
+    sd_event_source_disable_unref(s);
+    if (!door_was_used(d->door))
+        daemon_drain(d);
+    return 0;
+}
+
+/* -- the beginning ------------------------------------------------------------------------------------------------ */
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void daemon_tell_ready(struct daemon *d)
+{
+    struct core_worker_view w;
+
+    if (d->ready)
+        return;
+    for (size_t i = 0; core_view_worker(d->core, i, &w); i++)
+        if (strcmp(w.state, "starting") == 0 || strcmp(w.state, "dead") == 0)
+            return;
+    d->ready = true;
+    log_info("ready", LOG_STR("dir", d->config->dir), LOG_U64("workers", d->config->workers));
+    sd_notify(0, "READY=1\nSTATUS=Serving.");
+    if (d->start.ready_fd >= 0 && write(d->start.ready_fd, "READY\n", 6) != 6)
+        log_warning("ready-fd", LOG_STR("why", strerror(errno)));
+    if (d->start.stderr_fd >= 0)
+        log_init(d->config->log_level, STDERR_FILENO, LOG_JOURNAL_SOCKET);
+    close_fd(&d->start.ready_fd);
+    close_fd(&d->start.stderr_fd);
+}
+
+static void limits_from(const struct config *c, struct core_limits *l)
+{
+    core_limits_default(l);
+    l->workers_max = (uint32_t)c->workers_max;
+    l->user_tasks_max = (uint32_t)c->user_tasks_max;
+    l->user_bytes_max = c->user_bytes_max;
+    l->user_sets_max = (uint32_t)c->user_sets_max;
+    l->modules_max = (uint32_t)c->modules_max;
+    l->kill_grace_us = c->kill_grace_ms * 1000;
+    l->ahead_max = (uint32_t)c->ahead;
+    l->recycle_tasks = (uint32_t)c->recycle_tasks;
+    l->recycle_kb = (uint32_t)MIN(c->recycle_memory / 1024, UINT32_MAX);
+    l->recycle_fds = (uint32_t)c->recycle_descriptors;
+}
+
+/* The first number of this start: larger than any of an earlier one. */
+static uint64_t first_task(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec > TASK_EPOCH_S ? (uint64_t)(t.tv_sec - TASK_EPOCH_S) << TASK_SECOND_BITS | 1 : 1;
+}
+
+static int daemon_start(struct daemon *d)
+{
+    struct core_limits limits;
+    sd_event_source *unused;
+    int r;
+
+    r = door_new(d, d->start.listen_fd, &d->door);
+    d->start.listen_fd = -1;
+    if (r < 0)
+        return r;
+    if (getrandom(d->epoch, sizeof d->epoch, 0) != (ssize_t)sizeof d->epoch)
+        return -errno;
+    limits_from(d->config, &limits);
+    d->started_us = daemon_now(d);
+    d->core = core_new(&limits, first_task(), (uint32_t)d->config->workers, d->started_us, &d->actions);
+    if (!d->core)
+        return -ENOMEM;
+    r = supervisor_new(d, &d->supervisor);
+    if (r >= 0)
+        r = sd_event_add_time(d->event, &d->core_timer, CLOCK_MONOTONIC, 0, 1, on_core_timer, d);
+    if (r >= 0)
+        r = sd_event_source_set_priority(d->core_timer, PHASE_TIMER);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(d->core_timer, SD_EVENT_OFF);
+    if (r >= 0 && d->config->private_mode)
+        r = sd_event_add_time_relative(d->event, &unused, CLOCK_MONOTONIC, PRIVATE_UNUSED_US, 1000, on_unused, d);
+    for (size_t i = 0; r >= 0 && i < 2; i++) {
+        sd_event_source *source;
+
+        r = sd_event_add_signal(d->event, &source, (const int[]){ SIGTERM, SIGINT }[i], on_stop_signal, d);
+        if (r >= 0)
+            r = sd_event_source_set_priority(source, PHASE_STOP);
+        if (r >= 0)
+            r = sd_event_source_set_floating(source, true);
+        sd_event_source_unref(source);
+    }
+    if (r >= 0)
+        r = sd_event_set_watchdog(d->event, true);
+    return r;
+}
+
+static void daemon_end(struct daemon *d)
+{
+    if (d->door)
+        door_close(d->door);
+    d->supervisor = supervisor_free(d->supervisor);
+    d->door = door_free(d->door);
+    sd_event_source_disable_unref(d->core_timer);
+    sd_event_source_disable_unref(d->drain_timer);
+    actions_deinit(&d->actions);
+    d->core = core_free(d->core);
+    sd_event_unref(d->event);
+    close_fd(&d->start.listen_fd);
+    close_fd(&d->start.ready_fd);
+    close_fd(&d->start.stderr_fd);
+}
+
+int daemon_run(const struct config *config, struct start *take_start)
+{
+    struct daemon d = { .config = config, .start = *take_start, .core_timer_us = CORE_NEVER };
+    int r;
+
+    actions_init(&d.actions);
+    r = sd_event_new(&d.event);
+    if (r >= 0)
+        r = daemon_start(&d);
+    if (r < 0) {
+        log_error("cannot-start", LOG_STR("why", strerror(-r)));
+        d.exit_code = 1;
+    } else {
+        turn_end(&d);
+        while (sd_event_get_state(d.event) != SD_EVENT_FINISHED) {
+            r = sd_event_run(d.event, UINT64_MAX);
+            if (r < 0) {
+                daemon_fail(&d, "the event loop", r);
+                break;
+            }
+            turn_end(&d);
+        }
+    }
+    daemon_end(&d);
+    log_info("ended", LOG_U64("status", (uint64_t)d.exit_code));
+    return d.exit_code;
+}

@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * door -- see door.h. One struct client a connection; the ZMTP machine cuts its bytes into messages.
+ *
+ * What a peer may cost is bounded before it has proved anything: connections in all and per user, a
+ * number of unfinished handshakes (the oldest makes room), a deadline for the handshake, one for a
+ * peer that stops in the middle of a message, a limit on what may wait to be sent. A client that does
+ * not read what it asked for is not read from either (PAUSE_BYTES), so that it slows itself down.
+ * When descriptors run out, listening pauses; nothing that is connected suffers.
+ *
+ * Reading is bounded per turn (one recv), so that no client can hold the loop. Clients are freed only
+ * in door_flush() and door_close(), never under the feet of a handler: a doomed one takes no more
+ * messages and is gone at the end of the turn.
+ */
+#include "daemon/ptoolsd/door.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <uthash.h>
+
+#include "daemon/ptoolsd/log.h"
+#include "proto/message.h"
+
+enum {
+    ACCEPTS_PER_TURN = 32,
+    HANDSHAKES_MAX = 64,             /* unfinished at a time */
+    STRIKES_MAX = 3,
+    IOV_MAX_SEND = 64,
+    PAUSE_BYTES = 8 << 20,           /* with so much to send, the client is not read from */
+    SWEEP_US = 250000,
+    ENVELOPE_OUT_BYTES = 65536
+};
+
+struct client {
+    struct door *door;
+    int fd;
+    sd_event_source *source;
+    uint32_t events;                 /* what the source waits for now */
+    uint32_t id;                     /* the core's; 0 until the handshake is done */
+    uint32_t uid;
+    pid_t pid;                       /* for logs only */
+    struct zmtp zmtp;
+    struct intake in;
+    struct chain out;
+    uint64_t since_us;               /* accepted, or in the middle of a message since; 0: at rest */
+    unsigned strikes;
+    const char *doom;                /* why it is closed at the end of the turn */
+    bool doom_abrupt;                /* nothing more can be sent */
+    bool dirty;                      /* in door->dirty */
+    TAILQ_ENTRY(client) link;        /* in door->clients: in the order of arrival */
+    TAILQ_ENTRY(client) dirty_link;
+    UT_hash_handle hh;               /* in door->by_id */
+};
+
+struct user {
+    uint32_t uid;
+    uint32_t connections;
+    UT_hash_handle hh;
+};
+
+struct door {
+    struct daemon *d;
+    int listen_fd;
+    sd_event_source *listen_source;
+    sd_event_source *sweep;
+    bool sweeping;
+    bool paused;                     /* out of descriptors */
+    bool used;
+    TAILQ_HEAD(client_list, client) clients;
+    TAILQ_HEAD(dirty_list, client) dirty;
+    struct client *by_id;
+    struct user *users;
+    uint32_t n;
+    uint32_t handshakes;
+    struct msg_decoder *decoder;
+    struct bytes envelope;           /* scratch for answers */
+};
+
+static int on_client(sd_event_source *s, int fd, uint32_t revents, void *userdata);
+
+/* -- one client ---------------------------------------------------------------------------------- */
+
+static struct user *user_of(struct door *door, uint32_t uid)
+{
+    struct user *u;
+
+    HASH_FIND(hh, door->users, &uid, sizeof uid, u);
+    return u;
+}
+
+static void mark_dirty(struct client *c)
+{
+    if (c->dirty)
+        return;
+    c->dirty = true;
+    TAILQ_INSERT_TAIL(&c->door->dirty, c, dirty_link);
+}
+
+void client_doom(struct client *c, const char *why)
+{
+    if (c->doom)
+        return;
+    c->doom = why;
+    mark_dirty(c);
+}
+
+/* As client_doom(), for a socket that is of no use any more. */
+static void client_doom_abruptly(struct client *c, const char *why)
+{
+    c->doom_abrupt = true;
+    client_doom(c, why);
+}
+
+void client_strike(struct client *c)
+{
+    if (++c->strikes >= STRIKES_MAX)
+        client_doom(c, "too many malformed requests");
+}
+
+uint32_t client_id(const struct client *c)
+{
+    return c->id;
+}
+
+uint32_t client_uid(const struct client *c)
+{
+    return c->uid;
+}
+
+static struct client *client_free(struct client *c)
+{
+    struct door *door;
+    struct user *u;
+
+    if (!c)
+        return NULL;
+    door = c->door;
+    if (c->dirty)
+        TAILQ_REMOVE(&door->dirty, c, dirty_link);
+    TAILQ_REMOVE(&door->clients, c, link);
+    door->n--;
+    u = user_of(door, c->uid);
+    if (u && --u->connections == 0) {
+        HASH_DEL(door->users, u);
+        free(u);
+    }
+    if (c->id) {
+        HASH_DEL(door->by_id, c);
+        core_client_gone(door->d->core, daemon_now(door->d), c->id, &door->d->actions);
+        log_debug("client-gone", LOG_U64("client", c->id), LOG_STR("why", c->doom ? c->doom : ""));
+    } else {
+        door->handshakes--;
+        log_debug("peer-refused", LOG_U64("uid", c->uid), LOG_STR("why", c->doom ? c->doom : ""));
+    }
+    sd_event_source_disable_unref(c->source);
+    close(c->fd);
+    zmtp_deinit(&c->zmtp);
+    intake_deinit(&c->in);
+    chain_deinit(&c->out);
+    free(c);
+    return NULL;
+}
+
+/* Sends what the socket takes. */
+static void client_send(struct client *c)
+{
+    while (c->out.n > 0) {
+        struct iovec iov[IOV_MAX_SEND];
+        struct msghdr msg = { .msg_iov = iov };
+        ssize_t sent;
+
+        msg.msg_iovlen = (size_t)chain_peek(&c->out, iov, IOV_MAX_SEND);
+        sent = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0) {
+            if (errno == EINTR)
+                continue;
+            if (errno != EAGAIN)
+                client_doom_abruptly(c, "the client closed its end");
+            return;
+        }
+        chain_consume(&c->out, (size_t)sent);
+    }
+}
+
+/* What the source must wait for, given what there is to send. */
+static void client_wait_for(struct client *c)
+{
+    uint32_t events = (c->out.n > 0 ? EPOLLOUT : 0) | (c->out.n < PAUSE_BYTES ? EPOLLIN : 0);
+
+    if (events == c->events)
+        return;
+    if (sd_event_source_set_io_events(c->source, events) < 0)
+        client_doom_abruptly(c, "epoll failed");
+    c->events = events;
+}
+
+static void sweep_soon(struct door *door)
+{
+    if (door->sweeping)
+        return;
+    door->sweeping = sd_event_source_set_time(door->sweep, daemon_now(door->d) + SWEEP_US) >= 0 &&
+                     sd_event_source_set_enabled(door->sweep, SD_EVENT_ONESHOT) >= 0;
+}
+
+/* The handshake is done: from now on the core knows it. */
+static int client_open(struct client *c)
+{
+    struct door *door = c->door;
+    int r = core_client_add(door->d->core, c->uid, &c->id);
+
+    if (r < 0)
+        return r;
+    HASH_ADD(hh, door->by_id, id, sizeof c->id, c);
+    door->handshakes--;
+    door->used = true;
+    log_debug("client-opened", LOG_U64("client", c->id), LOG_U64("uid", c->uid), LOG_U64("pid", (uint64_t)c->pid));
+    return 0;
+}
+
+/* Every whole message that has come. */
+static void client_messages(struct client *c)
+{
+    struct door *door = c->door;
+
+    while (!c->doom) {
+        struct zmtp_message message;
+
+        switch (zmtp_next(&c->zmtp, &c->in, &c->out, &message)) {
+        case ZMTP_NEED_MORE:
+            if (!zmtp_midway(&c->zmtp, &c->in))
+                c->since_us = 0;
+            else if (c->since_us == 0)
+                c->since_us = daemon_now(door->d);
+            if (c->since_us)
+                sweep_soon(door);
+            return;
+        case ZMTP_OPENED:
+            if (client_open(c) < 0)
+                client_doom(c, "out of memory");
+            c->since_us = 0;
+            break;
+        case ZMTP_MESSAGE:
+            request_handle(door->d, c, door->decoder, &message);
+            zmtp_message_deinit(&message);
+            c->since_us = 0;
+            break;
+        case ZMTP_ERROR:
+            log_info("protocol-error", LOG_U64("client", c->id), LOG_U64("uid", c->uid),
+                     LOG_STR("msg", zmtp_problem(&c->zmtp)));
+            client_doom(c, "protocol error");
+            break;
+        }
+    }
+}
+
+static int on_client(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+    struct client *c = userdata;
+
+    (void)s;
+    if (c->doom)
+        return 0;
+    if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+        size_t room;
+        void *space = intake_space(&c->in, &room);
+        ssize_t got;
+
+        if (!space) {
+            client_doom(c, "out of memory");
+            return 0;
+        }
+        got = recv(fd, space, room, MSG_DONTWAIT);
+        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+            client_doom_abruptly(c, "the client closed the connection");
+            return 0;
+        }
+        if (got > 0) {
+            intake_commit(&c->in, (size_t)got);
+            client_messages(c);
+        }
+    }
+    mark_dirty(c);
+    return 0;
+}
+
+/* -- coming in ------------------------------------------------------------------------------------ */
+
+/* Why a new connection cannot be taken; NULL if it can. */
+static const char *over_limit(struct door *door, uint32_t uid)
+{
+    const struct config *config = door->d->config;
+    struct user *u = user_of(door, uid);
+
+    if (door->n >= config->clients_max)
+        return "clients_max is reached";
+    if (u && u->connections >= config->user_clients_max)
+        return "user_clients_max is reached";
+    return NULL;
+}
+
+/* The oldest unfinished handshake makes room: an honest one takes less than a millisecond. */
+static void evict_oldest_handshake(struct door *door)
+{
+    struct client *c;
+
+    TAILQ_FOREACH(c, &door->clients, link) {
+        if (c->id == 0 && !c->doom) {
+            client_doom_abruptly(c, "too many unfinished handshakes");
+            return;
+        }
+    }
+}
+
+static void client_new(struct door *door, int take_fd)
+{
+    struct ucred cred;
+    socklen_t n = sizeof cred;
+    struct zmtp_limits limits = { .message_bytes = door->d->config->message_max };
+    const char *why = NULL;
+    struct client *c = NULL;
+    struct user *u = NULL;
+
+    if (getsockopt(take_fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0)
+        why = "no credentials";
+    else
+        why = over_limit(door, cred.uid);
+    if (why) {
+        log_warning("client-refused", LOG_U64("uid", why[0] == 'n' ? 0 : cred.uid), LOG_STR("why", why));
+        close(take_fd);
+        return;
+    }
+    if (door->handshakes >= HANDSHAKES_MAX)
+        evict_oldest_handshake(door);
+
+    u = user_of(door, cred.uid);
+    c = calloc(1, sizeof *c);
+    if (!u) {
+        u = calloc(1, sizeof *u);
+        if (u) {
+            u->uid = cred.uid;
+            HASH_ADD(hh, door->users, uid, sizeof u->uid, u);
+        }
+    }
+    if (!c || !u) {
+        free(c);
+        close(take_fd);
+        return;
+    }
+    c->door = door;
+    c->fd = take_fd;
+    c->uid = cred.uid;
+    c->pid = cred.pid;
+    c->since_us = daemon_now(door->d);
+    intake_init(&c->in);
+    chain_init(&c->out);
+    u->connections++;
+    door->n++;
+    door->handshakes++;
+    TAILQ_INSERT_TAIL(&door->clients, c, link);
+    c->events = EPOLLIN;
+    if (zmtp_init(&c->zmtp, ZMTP_SERVER, &limits, &c->out) < 0 ||
+        sd_event_add_io(door->d->event, &c->source, c->fd, c->events, on_client, c) < 0 ||
+        sd_event_source_set_priority(c->source, PHASE_CLIENT) < 0)
+        client_doom_abruptly(c, "out of memory");
+    mark_dirty(c); /* the greeting */
+    sweep_soon(door);
+}
+
+static int on_listen(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+    struct door *door = userdata;
+
+    (void)revents;
+    for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
+        int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (peer >= 0) {
+            client_new(door, peer);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            log_warning("listening-paused", LOG_STR("why", strerror(errno)), LOG_U64("clients", door->n));
+            door->paused = true;
+            sd_event_source_set_enabled(s, SD_EVENT_OFF);
+            sweep_soon(door);
+        }
+        break; /* EAGAIN, or a peer that left while it waited */
+    }
+    return 0;
+}
+
+/* Every 250 ms while somebody owes us bytes or listening is paused. */
+static int on_sweep(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    struct door *door = userdata;
+    const struct config *config = door->d->config;
+    uint64_t now = daemon_now(door->d);
+    bool again = false;
+    struct client *c;
+
+    (void)s;
+    (void)usec;
+    door->sweeping = false;
+    if (door->paused && door->listen_source) {
+        door->paused = false;
+        sd_event_source_set_enabled(door->listen_source, SD_EVENT_ON);
+    }
+    TAILQ_FOREACH(c, &door->clients, link) {
+        uint64_t allowed_us = (c->id ? config->stall_ms : config->handshake_ms) * UINT64_C(1000);
+
+        if (c->doom || c->since_us == 0)
+            continue;
+        if (now - c->since_us < allowed_us)
+            again = true;
+        else
+            client_doom_abruptly(c, c->id ? "stopped in the middle of a message" : "handshake took too long");
+    }
+    if (again)
+        sweep_soon(door);
+    return 0;
+}
+
+/* -- going out ------------------------------------------------------------------------------------- */
+
+void door_answer(struct door *door, uint32_t id, const struct msg_answer *answer, struct blob *payload)
+{
+    struct span frames[2] = { 0 };
+    struct client *c;
+    unsigned n = 1;
+
+    HASH_FIND(hh, door->by_id, &id, sizeof id, c);
+    if (!c || c->doom_abrupt)
+        return;
+    bytes_reset(&door->envelope);
+    msg_answer_encode(answer, &door->envelope);
+    if (door->envelope.err) {
+        client_doom(c, "out of memory");
+        return;
+    }
+    frames[0] = (struct span){ door->envelope.data, door->envelope.n, NULL };
+    if (payload)
+        frames[n++] = (struct span){ payload->data, payload->n, payload };
+    if (zmtp_send(&c->zmtp, &c->out, frames, n) < 0)
+        client_doom(c, "out of memory");
+    else if (c->out.n > door->d->config->client_output_max)
+        client_doom_abruptly(c, "does not read its answers: client_output_max is reached");
+    mark_dirty(c);
+}
+
+void door_flush(struct door *door)
+{
+    struct client *c;
+
+    while ((c = TAILQ_FIRST(&door->dirty))) {
+        TAILQ_REMOVE(&door->dirty, c, dirty_link);
+        c->dirty = false;
+        if (!c->doom_abrupt)
+            client_send(c);
+        if (c->doom && c->dirty) { /* sending failed: it put itself back */
+            TAILQ_REMOVE(&door->dirty, c, dirty_link);
+            c->dirty = false;
+        }
+        if (c->doom)
+            client_free(c);
+        else
+            client_wait_for(c);
+    }
+}
+
+/* -- life -------------------------------------------------------------------------------------------- */
+
+int door_new(struct daemon *d, int take_listen_fd, struct door **ret)
+{
+    AUTO(door) door = calloc(1, sizeof *door);
+    int r;
+
+    if (!door) {
+        close(take_listen_fd);
+        return -ENOMEM;
+    }
+    door->d = d;
+    door->listen_fd = take_listen_fd;
+    TAILQ_INIT(&door->clients);
+    TAILQ_INIT(&door->dirty);
+    bytes_init(&door->envelope, ENVELOPE_OUT_BYTES);
+    door->decoder = msg_decoder_new();
+    if (!door->decoder)
+        return -ENOMEM;
+    r = sd_event_add_io(d->event, &door->listen_source, door->listen_fd, EPOLLIN, on_listen, door);
+    if (r >= 0)
+        r = sd_event_source_set_priority(door->listen_source, PHASE_CLIENT);
+    if (r >= 0)
+        r = sd_event_add_time(d->event, &door->sweep, CLOCK_MONOTONIC, 0, 1000, on_sweep, door);
+    if (r >= 0)
+        r = sd_event_source_set_priority(door->sweep, PHASE_TIMER);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(door->sweep, SD_EVENT_OFF);
+    if (r < 0)
+        return r;
+    *ret = TAKE(door);
+    return 0;
+}
+
+void door_stop_listening(struct door *door)
+{
+    door->listen_source = sd_event_source_disable_unref(door->listen_source);
+    if (door->listen_fd >= 0)
+        close(door->listen_fd);
+    door->listen_fd = -1;
+}
+
+void door_close(struct door *door)
+{
+    struct client *c;
+
+    door_stop_listening(door);
+    while ((c = TAILQ_FIRST(&door->clients))) {
+        if (!c->doom_abrupt)
+            client_send(c);
+        client_free(c);
+    }
+}
+
+struct door *door_free(struct door *door)
+{
+    if (!door)
+        return NULL;
+    door_close(door);
+    sd_event_source_disable_unref(door->sweep);
+    msg_decoder_free(door->decoder);
+    bytes_deinit(&door->envelope);
+    free(door);
+    return NULL;
+}
+
+uint32_t door_clients(const struct door *door)
+{
+    return door->n;
+}
+
+bool door_was_used(const struct door *door)
+{
+    return door->used;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * door -- where clients come in: connections, their limits, bytes in and out. See door.c.
+ */
+#ifndef PTOOLSD_DOOR_H
+#define PTOOLSD_DOOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/ptoolsd/daemon.h"
+#include "proto/zmtp.h"
+
+struct client;
+
+/* Takes listen_fd, which listens. 0 or -errno. */
+int door_new(struct daemon *d, int listen_fd, struct door **ret);
+struct door *door_free(struct door *door);
+DEFINE_AUTO(door)
+
+/* Sends what gathered during the turn, and closes those that are to be closed. */
+void door_flush(struct door *door);
+/* Sends what is left, as far as it goes at once, and ends all connections; no new ones. */
+void door_close(struct door *door);
+void door_stop_listening(struct door *door);
+uint32_t door_clients(const struct door *door);
+/* Forgotten again when the next client comes; private daemons end by it. */
+bool door_was_used(const struct door *door);
+
+/* Queues an answer; payload may be NULL. A client that is gone is passed over. */
+void door_answer(struct door *door, uint32_t client, const struct msg_answer *answer, struct blob *payload);
+
+/* What requests.c needs of a client. */
+uint32_t client_id(const struct client *client);
+uint32_t client_uid(const struct client *client);
+/* The connection has to end, once what is queued is sent; why is for the log. */
+void client_doom(struct client *client, const char *why);
+/* A protocol error that was answered: the third closes the connection. */
+void client_strike(struct client *client);
+
+/* requests.c: one message of a client, from envelope to core. */
+void request_handle(struct daemon *d, struct client *client, struct msg_decoder *decoder,
+                    const struct zmtp_message *message);
+
+#endif

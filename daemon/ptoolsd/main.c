@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ptoolsd -- the program: settings, place, signals, and into the loop.
+ *
+ * With --private it goes to the background by itself: the process that was started ends with status 0
+ * once the daemon is ready, or with 1 and the reason on stderr. A private daemon's own log is in its
+ * directory, which it removes at its end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/ptoolsd/daemon.h"
+#include "daemon/ptoolsd/log.h"
+#include "daemon/ptoolsd/place.h"
+
+static int complain(const char *what)
+{
+    fprintf(stderr, "ptoolsd: %s\n", what);
+    return EXIT_FAILURE;
+}
+
+/* As many descriptors as the system allows; workers get the same. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void set_signals(void)
+{
+    sigset_t mask;
+
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGTERM);
+    sigaddset(&mask, SIGINT);
+    sigaddset(&mask, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &mask, NULL);
+}
+
+/* The child goes on with the write end of a pipe, on which it says that it is ready; the parent waits for
+ * that or for the child's end, and exits. -1: no fork. */
+static int to_background(void)
+{
+    int ready[2], status;
+    pid_t pid;
+    char byte = 0;
+
+    if (pipe2(ready, O_CLOEXEC) < 0)
+        return -1;
+    pid = fork();
+    if (pid < 0)
+        return -1;
+    if (pid == 0) {
+        close(ready[0]);
+        setsid();
+        return ready[1];
+    }
+    close(ready[1]);
+    while (read(ready[0], &byte, 1) < 0 && errno == EINTR)
+        ;
+    if (byte == 'R')
+        _exit(EXIT_SUCCESS);
+    _exit(waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
+}
+
+/* Standard output and error become the log file; the value is the old standard error. -1: why tells. */
+static int log_to_place(struct place *place, char why[PLACE_WHY_BYTES])
+{
+    int old = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    int fd = place_log(place, why);
+
+    if (fd < 0 || old < 0)
+        return -1;
+    dup2(fd, STDOUT_FILENO);
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+    return old;
+}
+
+static int serve(struct config *config)
+{
+    struct start start = { .ready_fd = config->ready_fd, .stderr_fd = -1 };
+    char why[PLACE_WHY_BYTES];
+    struct place place;
+    int status;
+
+    if (start.ready_fd >= 0 && fcntl(start.ready_fd, F_SETFD, FD_CLOEXEC) < 0)
+        return complain("--ready-fd: this descriptor is not open");
+    if (config->private_mode && start.ready_fd >= 0)
+        return complain("--ready-fd and --private exclude each other: with --private the exit status tells");
+    if (config->private_mode && (start.ready_fd = to_background()) < 0)
+        return complain(strerror(errno));
+    set_signals();
+    raise_descriptors();
+    if (place_open(&place, config->dir, why) < 0 ||
+        (config->private_mode && (start.stderr_fd = log_to_place(&place, why)) < 0)) {
+        place_close(&place, false);
+        return complain(why);
+    }
+    log_init(config->log_level, start.stderr_fd >= 0 ? start.stderr_fd : STDERR_FILENO, LOG_JOURNAL_SOCKET);
+    start.listen_fd = place.listen_fd;
+    place.listen_fd = -1;
+    status = daemon_run(config, &start);
+    place_close(&place, config->private_mode);
+    log_flush();
+    return status;
+}
+
+int main(int argc, char *argv[])
+{
+    struct config config;
+    int status = -1;
+
+    if (config_init(&config) == 0)
+        status = config_from_command_line(&config, argc, argv, stdout, stderr);
+    else
+        return complain("out of memory");
+    if (status == CONFIG_RUN)
+        status = serve(&config);
+    config_deinit(&config);
+    return status;
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * options -- the command line of ptoolsd, and the order in which settings are found.
+ *
+ * Later ones win: defaults, file, drop-ins, $PTOOLS_DIR, command line. The command line is read wholly
+ * before anything is done, so --help and a wrong flag never depend on a file. Flags that are short for
+ * a setting, and -o, go through config_set() like a line of a file: one rule for a value, wherever it stands.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/ptoolsd/config.h"
+#include "proto/util.h"
+
+enum action { ACTION_RUN, ACTION_CHECK, ACTION_DUMP, ACTION_HELP, ACTION_VERSION };
+
+struct override {
+    const char *flag, *section, *key, *value; /* parts of argv, or static */
+};
+
+struct command_line {
+    enum action action;
+    const char *file; /* NULL: the default */
+    struct override *overrides;
+    size_t n;
+};
+
+enum { FLAG_CONFIG = 256, FLAG_READY_FD, FLAG_PRIVATE, FLAG_CHECK, FLAG_DUMP, FLAG_HELP, FLAG_VERSION, FLAG_SHORT };
+
+/* clang-format off */
+static const struct option flags[] = {
+    { "config", required_argument, NULL, FLAG_CONFIG },
+    { "ready-fd", required_argument, NULL, FLAG_READY_FD },
+    { "private", no_argument, NULL, FLAG_PRIVATE },
+    { "check-config", no_argument, NULL, FLAG_CHECK },
+    { "dump-config", no_argument, NULL, FLAG_DUMP },
+    { "help", no_argument, NULL, FLAG_HELP },
+    { "version", no_argument, NULL, FLAG_VERSION },
+    { "dir", required_argument, NULL, FLAG_SHORT },
+    { "workers", required_argument, NULL, FLAG_SHORT + 1 },
+    { "module-path", required_argument, NULL, FLAG_SHORT + 2 },
+    { "preload", required_argument, NULL, FLAG_SHORT + 3 },
+    { "log-level", required_argument, NULL, FLAG_SHORT + 4 },
+    { NULL }
+};
+static const struct override short_for[] = {
+    { "--dir", "daemon", "dir" },
+    { "--workers", "workers", "count" },
+    { "--module-path", "modules", "path" },
+    { "--preload", "modules", "preload" },
+    { "--log-level", "daemon", "log_level" },
+};
+
+static const char usage[] = "usage: ptoolsd [--dir DIR] [--workers N] [--config FILE] [-o SECTION.KEY=VALUE]...\n"
+                            "`ptoolsd --help` lists all flags and settings.\n";
+
+static const char help[] =
+    "\n"
+    "Runs functions of modules in worker processes, for clients of its socket.\n"
+    "Stays in the foreground; SIGTERM lets running tasks end, a second one does not.\n"
+    "\n"
+    "  --dir DIR            directory of the sockets [$PTOOLS_DIR, $XDG_RUNTIME_DIR/ptools,\n"
+    "                       or /run/ptools for root without the latter]\n"
+    "  --workers N          workers at start [one a processor]\n"
+    "  --module-path DIRS   directories of modules, ':' between [$PTOOLS_MODULE_PATH,\n"
+    "                       ~/.local/lib/ptools/modules, and the installed ones]\n"
+    "  --preload NAMES      modules to load at start, spaces between\n"
+    "  --log-level LEVEL    error, warning, info or debug\n"
+    "  --config FILE        settings; then all *.conf of the directory FILE.d [for root\n"
+    "                       " PTOOLS_CONFIG_FILE ", else\n"
+    "                       $XDG_CONFIG_HOME/ptools/ptoolsd.conf or the same in ~/.config]\n"
+    "  -o SECTION.KEY=VALUE any setting of the file\n"
+    "  --ready-fd FD        write READY and a newline to FD once it serves, then close it\n"
+    "  --private            go to the background once it serves, end with the last client\n"
+    "  --check-config       say whether the settings are valid, and end\n"
+    "  --dump-config        print the settings that hold, in the format of the file, and end\n"
+    "  --help, --version\n"
+    "\n"
+    "Exit status: 0 ended as asked, 1 trouble, 2 wrong flags, 78 wrong settings.\n"
+    "\n"
+    "Settings, with their defaults:\n";
+/* clang-format on */
+
+static void print_help(FILE *out)
+{
+    const struct setting *s;
+    const char *section = "";
+
+    fprintf(out, "%s%s", usage, help);
+    for (s = config_settings; s->key; s++) {
+        if (strcmp(section, s->section) != 0)
+            fprintf(out, "\n  [%s]\n", s->section);
+        section = s->section;
+        fprintf(out, "  %s%s%s\n      %s%s%s\n", s->key, *s->initial ? "=" : "", s->initial, s->help,
+                s->zero ? "; 0: " : "", s->zero ? s->zero : "");
+    }
+}
+
+/* -- reading the command line ------------------------------------------------------------------- */
+
+static int misuse(FILE *err, const char *what, const char *text)
+{
+    fprintf(err, "ptoolsd: %s: %s\n%s", text, what, usage);
+    return CONFIG_EXIT_USAGE;
+}
+
+/* SECTION.KEY=VALUE, cut in place. */
+static int add_setting(struct command_line *line, char *text, FILE *err)
+{
+    char *equals = strchr(text, '='), *dot = strchr(text, '.');
+
+    if (!dot || !equals || dot > equals)
+        return misuse(err, "-o takes SECTION.KEY=VALUE", text);
+    *dot = *equals = '\0';
+    line->overrides[line->n++] = (struct override){ "-o", text, dot + 1, equals + 1 };
+    return CONFIG_RUN;
+}
+
+static int take_ready_fd(struct config *c, const char *text, FILE *err)
+{
+    char *end;
+    unsigned long fd;
+
+    errno = 0;
+    fd = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || fd > INT_MAX || fcntl((int)fd, F_GETFD) < 0)
+        return misuse(err, "--ready-fd takes the number of an open descriptor", text);
+    c->ready_fd = (int)fd;
+    return CONFIG_RUN;
+}
+
+static int take_flag(struct config *c, struct command_line *line, int flag, FILE *err)
+{
+    switch (flag) {
+    case FLAG_CONFIG:
+        line->file = optarg;
+        break;
+    case FLAG_READY_FD:
+        return take_ready_fd(c, optarg, err);
+    case FLAG_PRIVATE:
+        c->private_mode = true;
+        break;
+    case FLAG_CHECK:
+        line->action = ACTION_CHECK;
+        break;
+    case FLAG_DUMP:
+        line->action = ACTION_DUMP;
+        break;
+    case FLAG_HELP:
+        line->action = ACTION_HELP;
+        break;
+    case FLAG_VERSION:
+        line->action = ACTION_VERSION;
+        break;
+    case 'o':
+        return add_setting(line, optarg, err);
+    default:
+        line->overrides[line->n] = short_for[flag - FLAG_SHORT];
+        line->overrides[line->n++].value = optarg;
+    }
+    return CONFIG_RUN;
+}
+
+static int command_line_read(struct config *c, struct command_line *line, int argc, char *argv[], FILE *err)
+{
+    char bad[] = "-?";
+    int flag, r;
+
+    optind = 0; /* glibc: begin anew, whatever was read before */
+    opterr = 0;
+    while ((flag = getopt_long(argc, argv, "+:o:", flags, NULL)) != -1) {
+        if (flag == ':')
+            return misuse(err, "a value is missing", argv[optind - 1]);
+        if (flag == '?') {
+            bad[1] = (char)optopt;
+            return misuse(err, "there is no such flag, or it takes no value",
+                          optopt > 0 && optopt < 256 ? bad : argv[optind - 1]);
+        }
+        r = take_flag(c, line, flag, err);
+        if (r != CONFIG_RUN)
+            return r;
+        if (line->action == ACTION_HELP || line->action == ACTION_VERSION)
+            return CONFIG_RUN;
+    }
+    if (optind < argc)
+        return misuse(err, "only flags are allowed", argv[optind]);
+    return CONFIG_RUN;
+}
+
+/* -- all sources --------------------------------------------------------------------------------- */
+
+static int read_file(struct config *c, const char *file, FILE *err)
+{
+    const char *config_home = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    AUTO_MEM char *own = NULL;
+    int r;
+
+    if (file)
+        return config_read(c, file, true, err);
+    if (geteuid() == 0)
+        return config_read(c, PTOOLS_CONFIG_FILE, false, err);
+    if (config_home && *config_home == '/')
+        r = asprintf(&own, "%s/ptools/ptoolsd.conf", config_home);
+    else if (home && *home == '/')
+        r = asprintf(&own, "%s/.config/ptools/ptoolsd.conf", home);
+    else
+        return 0;
+    if (r < 0)
+        return -ENOMEM;
+    return config_read(c, own, false, err);
+}
+
+static int set_from(struct config *c, const struct override *o, FILE *err)
+{
+    char why[CONFIG_WHY_BYTES];
+    int r = config_set(c, o->section, o->key, o->value, false, why);
+
+    if (r > 0)
+        fprintf(err, "%s: %s\n", o->flag, why);
+    return r;
+}
+
+/* All complaints go to err; 0, CONFIG_REFUSED or -ENOMEM. */
+static int read_all(struct config *c, const struct command_line *line, FILE *err)
+{
+    const char *dir = getenv("PTOOLS_DIR");
+    char why[CONFIG_WHY_BYTES];
+    int r, worst;
+    size_t i;
+
+    worst = read_file(c, line->file, err);
+    if (worst >= 0 && dir && *dir) {
+        r = set_from(c, &(struct override){ "$PTOOLS_DIR", "daemon", "dir", dir }, err);
+        worst = r ? r : worst;
+    }
+    for (i = 0; worst >= 0 && i < line->n; i++) {
+        r = set_from(c, &line->overrides[i], err);
+        worst = r ? r : worst;
+    }
+    if (worst)
+        return worst;
+    r = config_finish(c, why);
+    if (r > 0)
+        fprintf(err, "ptoolsd: %s\n", why);
+    return r;
+}
+
+static int act(struct config *c, const struct command_line *line, FILE *out, FILE *err)
+{
+    int r;
+
+    if (line->action == ACTION_HELP) {
+        print_help(out);
+        return EXIT_SUCCESS;
+    }
+    if (line->action == ACTION_VERSION) {
+        fprintf(out, "ptoolsd %s\n", PTOOLS_VERSION);
+        return EXIT_SUCCESS;
+    }
+    r = read_all(c, line, err);
+    if (r < 0)
+        fprintf(err, "ptoolsd: %s\n", strerror(-r));
+    if (r)
+        return r < 0 ? EXIT_FAILURE : CONFIG_EXIT_BAD;
+    if (line->action == ACTION_RUN)
+        return CONFIG_RUN;
+    if (line->action == ACTION_DUMP)
+        config_dump(c, out);
+    else
+        fprintf(out, "configuration is valid\n");
+    return EXIT_SUCCESS;
+}
+
+int config_from_command_line(struct config *c, int argc, char *argv[], FILE *out, FILE *err)
+{
+    struct command_line line = { .action = ACTION_RUN };
+    AUTO_MEM struct override *overrides = calloc((size_t)argc + 1, sizeof *overrides);
+    int status;
+
+    if (!overrides) {
+        fprintf(err, "ptoolsd: %s\n", strerror(ENOMEM));
+        return EXIT_FAILURE;
+    }
+    line.overrides = overrides;
+    status = command_line_read(c, &line, argc, argv, err);
+    if (status == CONFIG_RUN)
+        status = act(c, &line, out, err);
+    return status;
+}

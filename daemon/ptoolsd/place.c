@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * place -- one daemon to a directory, nothing of anybody else's touched.
+ *
+ * The lock comes before the bind: whoever holds it may remove a socket that a dead daemon left. The
+ * lock file is removed at the end by its holder; one who opened it before and locks it after sees that
+ * it has no name any more, and begins anew. The directory must be ours and writable by us alone, so that
+ * nobody can put a socket of theirs in the place of ours.
+ */
+#include "daemon/ptoolsd/place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/limits.h"
+
+enum { BACKLOG = 1024 };
+#define LOG_NAME "ptoolsd.log"
+
+static int fail(char why[PLACE_WHY_BYTES], const char *what, const char *path, int error)
+{
+    snprintf(why, PLACE_WHY_BYTES, "%s %s: %s", what, path, strerror(error));
+    return -1;
+}
+
+static int open_dir(struct place *p, char why[PLACE_WHY_BYTES])
+{
+    struct stat st;
+
+    if (mkdir(p->dir, 0700) < 0 && errno != EEXIST)
+        return fail(why, "cannot make the directory", p->dir, errno);
+    p->dir_fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (p->dir_fd < 0 || fstat(p->dir_fd, &st) < 0)
+        return fail(why, "cannot open the directory", p->dir, errno);
+    if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH))) {
+        snprintf(why, PLACE_WHY_BYTES,
+                 "the directory %s must belong to uid %u and be writable by nobody else; it belongs to uid %u and has "
+                 "mode %04o",
+                 p->dir, (unsigned)geteuid(), (unsigned)st.st_uid, (unsigned)(st.st_mode & 07777));
+        return -1;
+    }
+    return 0;
+}
+
+static int lock(struct place *p, char why[PLACE_WHY_BYTES])
+{
+    char pid[24] = "";
+    struct stat st;
+    ssize_t n;
+
+    for (;;) {
+        p->lock_fd = openat(p->dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (p->lock_fd < 0)
+            return fail(why, "cannot open the lock in", p->dir, errno);
+        if (flock(p->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+            int error = errno;
+
+            n = pread(p->lock_fd, pid, sizeof pid - 1, 0);
+            pid[n > 0 ? n : 0] = '\0';
+            pid[strcspn(pid, "\n")] = '\0';
+            close(p->lock_fd);
+            p->lock_fd = -1; /* not ours: place_close() must leave everything alone */
+            if (error != EWOULDBLOCK)
+                return fail(why, "cannot lock", p->dir, error);
+            snprintf(why, PLACE_WHY_BYTES, "another ptoolsd (pid %s) serves %s", pid[0] ? pid : "unknown", p->dir);
+            return -1;
+        }
+        if (fstat(p->lock_fd, &st) < 0)
+            return fail(why, "cannot look at the lock in", p->dir, errno);
+        if (st.st_nlink > 0)
+            break;
+        close(p->lock_fd); /* its last holder removed it meanwhile */
+    }
+    n = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
+    if (ftruncate(p->lock_fd, 0) < 0 || pwrite(p->lock_fd, pid, (size_t)n, 0) != n)
+        return fail(why, "cannot write the lock in", p->dir, errno);
+    return 0;
+}
+
+static int listen_on(struct place *p, char why[PLACE_WHY_BYTES])
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    struct stat st;
+    mode_t mask;
+    int r;
+
+    memcpy(address.sun_path, p->socket_path, sizeof address.sun_path);
+    if (fstatat(p->dir_fd, SOCKET_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        if (!S_ISSOCK(st.st_mode)) {
+            snprintf(why, PLACE_WHY_BYTES, "%s is in the way: it is not a socket, so it is not removed", p->socket_path);
+            return -1;
+        }
+        if (unlinkat(p->dir_fd, SOCKET_NAME, 0) < 0)
+            return fail(why, "cannot remove the old socket", p->socket_path, errno);
+    }
+    p->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (p->listen_fd < 0)
+        return fail(why, "cannot make the socket", p->socket_path, errno);
+    mask = umask(0177);
+    r = bind(p->listen_fd, (const struct sockaddr *)&address, sizeof address);
+    umask(mask);
+    p->bound = r == 0;
+    if (r < 0 || listen(p->listen_fd, BACKLOG) < 0)
+        return fail(why, "cannot listen on", p->socket_path, errno);
+    return 0;
+}
+
+int place_open(struct place *p, const char *dir, char why[PLACE_WHY_BYTES])
+{
+    *p = (struct place){ .dir = dir, .dir_fd = -1, .lock_fd = -1, .listen_fd = -1 };
+    if (snprintf(p->socket_path, sizeof p->socket_path, "%s/%s", dir, SOCKET_NAME) >= (int)sizeof p->socket_path) {
+        snprintf(why, PLACE_WHY_BYTES, "the directory's name is too long for a socket: %s (at most %zu bytes)", dir,
+                 sizeof p->socket_path - sizeof SOCKET_NAME - 1);
+        return -1;
+    }
+    if (open_dir(p, why) < 0 || lock(p, why) < 0)
+        return -1;
+    return listen_on(p, why);
+}
+
+int place_log(struct place *p, char why[PLACE_WHY_BYTES])
+{
+    int fd = openat(p->dir_fd, LOG_NAME, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    return fd >= 0 ? fd : fail(why, "cannot make the log in", p->dir, errno);
+}
+
+void place_close(struct place *p, bool remove_dir)
+{
+    if (p->listen_fd >= 0)
+        close(p->listen_fd);
+    if (p->lock_fd >= 0) {
+        if (p->bound)
+            unlinkat(p->dir_fd, SOCKET_NAME, 0);
+        if (remove_dir)
+            unlinkat(p->dir_fd, LOG_NAME, 0);
+        unlinkat(p->dir_fd, LOCK_NAME, 0);
+        close(p->lock_fd);
+        if (remove_dir)
+            rmdir(p->dir);
+    }
+    if (p->dir_fd >= 0)
+        close(p->dir_fd);
+}

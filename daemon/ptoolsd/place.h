@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * place -- the directory in which a daemon lives: its lock and its listening socket. See place.c.
+ */
+#ifndef PTOOLSD_PLACE_H
+#define PTOOLSD_PLACE_H
+
+#include <stdbool.h>
+#include <sys/un.h>
+
+enum { PLACE_WHY_BYTES = 512 };
+
+struct place {
+    const char *dir; /* borrowed */
+    char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    int dir_fd;
+    int lock_fd;
+    int listen_fd;   /* the door takes it: then -1 */
+    bool bound;      /* the socket is ours to remove */
+};
+
+/* Makes the directory if only its last component is missing, locks it, listens. 0; -1: why tells. */
+int place_open(struct place *p, const char *dir, char why[PLACE_WHY_BYTES]);
+/* Removes socket and lock; with remove_dir also the log of a private daemon and the directory. */
+void place_close(struct place *p, bool remove_dir);
+/* A log file in the directory, for a private daemon. -1: why tells. */
+int place_log(struct place *p, char why[PLACE_WHY_BYTES]);
+
+#endif

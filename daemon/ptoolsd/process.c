@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process -- one worker process: a stream socket for tasks and answers, a control page, a pidfd.
+ *
+ * Frames to the worker gather in a chain during the turn and leave with one system call. Frames from it
+ * are cut by an intake; every field is checked, since foreign code runs in there: a worker that breaks
+ * the protocol is killed, and its tasks fail with that reason.
+ *
+ * At its end the order matters: first what it had sent is read to the end (a result that was sent
+ * counts), then the page is read, then it is reaped, then the core is told.
+ */
+#include "daemon/ptoolsd/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/ptoolsd/log.h"
+
+enum {
+    IOV_MAX_SEND = 64,
+    LOST_US = 500000 /* from the end of the link to SIGKILL */
+};
+
+static int on_link(sd_event_source *s, int fd, uint32_t revents, void *userdata);
+static int on_exit_source(sd_event_source *s, int fd, uint32_t revents, void *userdata);
+
+/* -- being made -------------------------------------------------------------------------------------- */
+
+static int page_new(int *ret_fd, struct page **ret_page)
+{
+    int fd = memfd_create("ptools-page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    void *at;
+    int r;
+
+    if (fd < 0)
+        return -errno;
+    r = posix_fallocate(fd, 0, PAGE_BYTES);
+    if (r == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        r = errno;
+    if (r != 0) {
+        close(fd);
+        return -r;
+    }
+    at = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (at == MAP_FAILED) {
+        r = -errno;
+        close(fd);
+        return r;
+    }
+    *ret_page = at;
+    (*ret_page)->magic = PAGE_MAGIC;
+    *ret_fd = fd;
+    return 0;
+}
+
+int process_new(struct supervisor *s, uint32_t id, struct process **ret)
+{
+    struct process *p = calloc(1, sizeof *p);
+    int pair[2], r;
+
+    if (!p)
+        return -ENOMEM;
+    p->s = s;
+    p->id = id;
+    p->pidfd = p->link_fd = p->child_link_fd = p->page_fd = -1;
+    intake_init(&p->in);
+    chain_init(&p->out);
+    HASH_ADD(hh, s->by_id, id, sizeof p->id, p);
+    r = page_new(&p->page_fd, &p->page);
+    if (r == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+        r = -errno;
+    if (r < 0) {
+        process_free(p);
+        return r;
+    }
+    p->link_fd = pair[0];
+    p->child_link_fd = pair[1];
+    *ret = p;
+    return 0;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+struct process *process_free(struct process *p)
+{
+    if (!p)
+        return NULL;
+    HASH_DELETE(hh, p->s->by_id, p);
+    if (p->pid)
+        HASH_DELETE(hh_pid, p->s->by_pid, p);
+    if (p->dirty)
+        TAILQ_REMOVE(&p->s->dirty, p, dirty_link);
+    sd_event_source_disable_unref(p->link_source);
+    sd_event_source_disable_unref(p->exit_source);
+    sd_event_source_disable_unref(p->lost_timer);
+    close_fd(&p->link_fd);
+    close_fd(&p->child_link_fd);
+    close_fd(&p->page_fd);
+    close_fd(&p->pidfd);
+    if (p->page)
+        munmap(p->page, PAGE_BYTES);
+    intake_deinit(&p->in);
+    chain_deinit(&p->out);
+    free(p);
+    return NULL;
+}
+
+static void mark_dirty(struct process *p)
+{
+    if (p->dirty)
+        return;
+    p->dirty = true;
+    TAILQ_INSERT_TAIL(&p->s->dirty, p, dirty_link);
+}
+
+static void frame_put(struct process *p, const struct link_frame *frame, const char *name, struct blob *payload)
+{
+    int r = chain_append(&p->out, frame, sizeof *frame);
+
+    if (r == 0 && frame->name_bytes)
+        r = chain_append(&p->out, name, frame->name_bytes);
+    if (r == 0 && payload)
+        r = chain_append_blob(&p->out, payload, 0);
+    if (r < 0)
+        daemon_fail(p->s->d, "sending to a worker", r);
+    mark_dirty(p);
+}
+
+int process_born(struct process *p, pid_t pid)
+{
+    struct link_frame start = { .type = LINK_START, .worker = p->id, .a = (uint32_t)getpid() };
+    siginfo_t si = { 0 };
+    sd_event *event = p->s->d->event;
+    int r;
+
+    /* Only the parent may wait: whoever the template named, it is a child of ours or we take no notice of it. */
+    if (waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG | WNOWAIT) < 0)
+        return -errno;
+    p->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (p->pidfd < 0)
+        return -errno;
+    p->pid = pid;
+    HASH_ADD(hh_pid, p->s->by_pid, pid, sizeof p->pid, p);
+    close_fd(&p->child_link_fd);
+    close_fd(&p->page_fd);
+    p->events = EPOLLIN;
+    r = sd_event_add_io(event, &p->link_source, p->link_fd, p->events, on_link, p);
+    if (r >= 0)
+        r = sd_event_source_set_priority(p->link_source, PHASE_WORKER_DATA);
+    if (r >= 0)
+        r = sd_event_add_io(event, &p->exit_source, p->pidfd, EPOLLIN, on_exit_source, p);
+    if (r >= 0)
+        r = sd_event_source_set_priority(p->exit_source, PHASE_WORKER_EXIT);
+    if (r < 0)
+        return r;
+    frame_put(p, &start, NULL, NULL);
+    return 0;
+}
+
+/* -- tasks and answers --------------------------------------------------------------------------------- */
+
+void process_run(struct process *p, const struct action *a)
+{
+    size_t name_bytes = strlen(a->function);
+    size_t payload_bytes = a->payload ? a->payload->n : 0;
+    struct link_frame run = {
+        .type = LINK_RUN,
+        .body_bytes = (uint32_t)(name_bytes + payload_bytes),
+        .name_bytes = (uint8_t)name_bytes,
+        .task = a->task,
+        .worker = p->id,
+        .attempt = a->attempt,
+        .slot = a->slot,
+        .a = a->uid,
+    };
+
+    p->slot[a->slot].task = a->task;
+    p->slot[a->slot].attempt = a->attempt;
+    page_give(p->page, a->slot, a->task);
+    frame_put(p, &run, a->function, a->payload);
+}
+
+void process_stop(struct process *p)
+{
+    struct link_frame stop = { .type = LINK_STOP, .worker = p->id };
+
+    frame_put(p, &stop, NULL, NULL);
+}
+
+void process_signal(struct process *p, int signal)
+{
+    if (p->pidfd < 0)
+        return;
+    syscall(SYS_pidfd_send_signal, p->pidfd, signal, NULL, 0);
+    if (signal == SIGKILL)
+        kill(-p->pid, SIGKILL); /* not yet reaped, so the number is still its own */
+}
+
+/* The worker is of no use any more: it has LOST_US to end by itself, and tell why by its status. */
+static int on_lost(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    (void)s;
+    (void)usec;
+    process_signal(userdata, SIGKILL);
+    return 0;
+}
+
+static void process_lose(struct process *p)
+{
+    struct daemon *d = p->s->d;
+
+    if (p->lost)
+        return;
+    p->lost = true;
+    p->link_source = sd_event_source_disable_unref(p->link_source);
+    if (sd_event_add_time(d->event, &p->lost_timer, CLOCK_MONOTONIC, daemon_now(d) + LOST_US, 1000, on_lost, p) < 0 ||
+        sd_event_source_set_priority(p->lost_timer, PHASE_TIMER) < 0)
+        process_signal(p, SIGKILL);
+}
+
+static void process_broke(struct process *p, const char *how)
+{
+    log_error("worker-broke-protocol", LOG_U64("worker", p->id), LOG_U64("pid", (uint64_t)p->pid), LOG_STR("msg", how));
+    p->broke = how;
+    process_lose(p);
+    process_signal(p, SIGKILL);
+}
+
+void process_send(struct process *p)
+{
+    uint32_t events;
+
+    while (p->out.n > 0 && !p->lost) {
+        struct iovec iov[IOV_MAX_SEND];
+        struct msghdr msg = { .msg_iov = iov };
+        ssize_t sent;
+
+        msg.msg_iovlen = (size_t)chain_peek(&p->out, iov, IOV_MAX_SEND);
+        sent = sendmsg(p->link_fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0) {
+            if (errno == EINTR)
+                continue;
+            break; /* full: EPOLLOUT goes on; closed: its end is on the way */
+        }
+        chain_consume(&p->out, (size_t)sent);
+    }
+    events = EPOLLIN | (p->out.n > 0 ? EPOLLOUT : 0);
+    if (p->link_source && events != p->events) {
+        sd_event_source_set_io_events(p->link_source, events);
+        p->events = events;
+    }
+}
+
+/* The failure in a DONE frame: three strings, each ended by NUL: message, phase, log. */
+static bool failure_parse(const struct span *body, struct text *ret_message, struct text *ret_phase, struct text *ret_log)
+{
+    struct text *texts[] = { ret_message, ret_phase, ret_log };
+    const char *at = (const char *)body->data, *end = at + body->n;
+
+    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+        const char *nul = body->n ? memchr(at, '\0', (size_t)(end - at)) : NULL;
+
+        if (!nul)
+            return false;
+        *texts[i] = (struct text){ at, (size_t)(nul - at) };
+        at = nul + 1;
+    }
+    return at == end;
+}
+
+static void handle_done(struct process *p, const struct link_frame *f, struct span *body)
+{
+    struct daemon *d = p->s->d;
+    struct msg_failure facts = { .code = (ptools_err)f->code, .pid = p->pid, .run_us = f->a, .exit_status = -1 };
+    AUTO(blob) value = NULL;
+
+    p->slot[f->slot].task = 0;
+    if (f->b)
+        p->rss_kb = f->b;
+    facts.peak_bytes = atomic_load(&p->page->peak_kb) * 1024;
+    if (f->code == PTOOLS_OK) {
+        value = body->blob ? blob_ref(body->blob) : blob_new(body->data, body->n);
+        if (!value) {
+            facts.code = PTOOLS_ERR_INTERNAL;
+            facts.message = (struct text){ "the daemon is out of memory: the value is lost", 46 };
+        }
+    } else if (!failure_parse(body, &facts.message, &facts.phase, &facts.log)) {
+        process_broke(p, "a failure without its texts");
+        return;
+    } else {
+        facts.progress = atomic_load(&p->page->progress);
+        facts.progress_of = atomic_load(&p->page->progress_of);
+    }
+    core_worker_done(d->core, daemon_now(d), p->id, f->task, f->attempt, facts.code, value, &facts, f->a, f->b, f->fds,
+                     &d->actions);
+    daemon_deliver(d);
+}
+
+static void handle_frame(struct process *p, const struct link_frame *f, struct span *body)
+{
+    struct daemon *d = p->s->d;
+
+    switch (f->type) {
+    case LINK_READY:
+        core_worker_ready(d->core, daemon_now(d), p->id, p->pid, &d->actions);
+        log_info("worker-ready", LOG_U64("worker", p->id), LOG_U64("pid", (uint64_t)p->pid));
+        daemon_deliver(d);
+        daemon_tell_ready(d);
+        return;
+    case LINK_DONE:
+    case LINK_SKIPPED:
+        if (f->slot >= PAGE_SLOTS || p->slot[f->slot].task != f->task || f->task == 0 ||
+            p->slot[f->slot].attempt != f->attempt) {
+            process_broke(p, "an answer for a task that it was not given");
+            return;
+        }
+        if (f->type == LINK_DONE) {
+            handle_done(p, f, body);
+            return;
+        }
+        p->slot[f->slot].task = 0;
+        core_worker_skipped(d->core, daemon_now(d), p->id, f->task, &d->actions);
+        daemon_deliver(d);
+        return;
+    default:
+        process_broke(p, "a frame of a type that workers do not send");
+    }
+}
+
+/* All whole frames that have come. */
+static void process_frames(struct process *p)
+{
+    while (!p->broke) {
+        struct span body;
+        int r;
+
+        if (!p->have_head) {
+            const uint8_t *head = intake_peek(&p->in, sizeof p->head);
+
+            if (!head)
+                return;
+            memcpy(&p->head, head, sizeof p->head);
+            intake_drop(&p->in, sizeof p->head);
+            p->have_head = true;
+        }
+        if (p->head.body_bytes > p->s->d->config->message_max) {
+            process_broke(p, "an answer over message_max");
+            return;
+        }
+        r = intake_body(&p->in, p->head.body_bytes, &body);
+        if (r < 0)
+            daemon_fail(p->s->d, "reading from a worker", r);
+        if (r <= 0)
+            return;
+        p->have_head = false;
+        handle_frame(p, &p->head, &body);
+        blob_free(body.blob);
+    }
+}
+
+/* One recv. 1: something came; 0: nothing is there now; -1: the link is at its end. */
+static int process_receive(struct process *p)
+{
+    size_t room;
+    void *space = intake_space(&p->in, &room);
+    ssize_t got;
+
+    if (!space) {
+        daemon_fail(p->s->d, "reading from a worker", -ENOMEM);
+        return -1;
+    }
+    got = recv(p->link_fd, space, room, MSG_DONTWAIT);
+    if (got < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    if (got == 0)
+        return -1;
+    intake_commit(&p->in, (size_t)got);
+    process_frames(p);
+    return 1;
+}
+
+static int on_link(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+    struct process *p = userdata;
+
+    (void)s;
+    (void)fd;
+    if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR) && process_receive(p) < 0)
+        process_lose(p);
+    else
+        mark_dirty(p);
+    return 0;
+}
+
+/* -- the end ------------------------------------------------------------------------------------------- */
+
+void process_ended(struct process *p)
+{
+    struct daemon *d = p->s->d;
+    struct autopsy autopsy;
+    struct rusage usage = { 0 };
+    siginfo_t end = { 0 };
+
+    if (!p->broke)
+        while (process_receive(p) > 0)
+            ;
+    kill(-p->pid, SIGKILL); /* what it left in its group */
+    if (syscall(SYS_waitid, P_PID, p->pid, &end, WEXITED | WNOHANG, &usage) < 0 || end.si_pid == 0)
+        return; /* not yet: the pidfd will say so again */
+    autopsy_read(p, &end, (uint64_t)usage.ru_maxrss * 1024, &autopsy);
+    core_worker_gone(d->core, daemon_now(d), p->id, &autopsy.facts, autopsy.started, autopsy.n_started, &d->actions);
+    process_free(p); /* before the core's ACT_SPAWN of the same id */
+    daemon_deliver(d);
+}
+
+static int on_exit_source(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+    (void)s;
+    (void)fd;
+    (void)revents;
+    process_ended(userdata);
+    return 0;
+}

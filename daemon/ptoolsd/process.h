@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process -- one worker process, from its making to its end. See process.c.
+ */
+#ifndef PTOOLSD_PROCESS_H
+#define PTOOLSD_PROCESS_H
+
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include <uthash.h>
+
+#include "daemon/ptoolsd/supervisor.h"
+#include "daemon/ptoolsd/template.h"
+#include "proto/chain.h"
+#include "proto/intake.h"
+#include "proto/link.h"
+
+struct process {
+    struct supervisor *s;
+    uint32_t id;                       /* the worker's */
+    pid_t pid;                         /* 0 until the template has told */
+    int pidfd;
+    int link_fd;                       /* our end */
+    int child_link_fd, page_fd;        /* the worker's, until the template has them */
+    sd_event_source *link_source, *exit_source;
+    uint32_t events;                   /* what link_source waits for */
+    struct page *page;
+    struct intake in;
+    struct chain out;
+    struct link_frame head;            /* of the frame whose body is awaited */
+    bool have_head;
+    struct { uint64_t task; uint32_t attempt; } slot[PAGE_SLOTS]; /* what it holds */
+    uint64_t rss_kb;                   /* as last told */
+    bool lost;                         /* its link is at its end, or it broke the protocol */
+    bool killed;                       /* by us */
+    const char *broke;                 /* how it broke the protocol; NULL */
+    sd_event_source *lost_timer;       /* a process whose link is gone has so long to end by itself */
+    bool dirty;
+    TAILQ_ENTRY(process) dirty_link;
+    UT_hash_handle hh, hh_pid;
+};
+TAILQ_HEAD(process_list, process);
+
+struct supervisor {
+    struct daemon *d;
+    struct template *template;
+    struct process *by_id;
+    struct process *by_pid;
+    struct process_list dirty;
+    sd_event_source *orphans;          /* SIGCHLD: children that nobody else reaps */
+    uint64_t oom_kills;                /* of this machine, as last seen */
+};
+
+/* Link and page are made; the process itself is asked of the template. 0 or -errno. */
+int process_new(struct supervisor *s, uint32_t id, struct process **ret);
+struct process *process_free(struct process *p);
+DEFINE_AUTO(process)
+/* The template has made it. 0 or -errno. */
+int process_born(struct process *p, pid_t pid);
+void process_run(struct process *p, const struct action *action);
+void process_stop(struct process *p);
+void process_signal(struct process *p, int signal);
+void process_send(struct process *p);
+/* It has ended (its pidfd says so): all it had sent counts, then it is reaped and the core is told. Frees p. */
+void process_ended(struct process *p);
+
+/* autopsy.c: what is known about a process that ended. facts borrow from words. */
+struct autopsy {
+    struct msg_failure facts;
+    struct page_words words;
+    uint64_t started[PAGE_SLOTS];
+    size_t n_started;
+};
+void autopsy_read(struct process *p, const siginfo_t *end, uint64_t max_rss_bytes, struct autopsy *ret);
+/* CLOCK_MONOTONIC, now: for what the loop's own time is too old for. */
+uint64_t monotonic_us(void);
+/* OOM kills of this machine since it started; 0 if it cannot be told. */
+uint64_t oom_kills_now(void);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * requests -- one message of a client: envelope decoded, one row of the table looked up, handed on.
+ *
+ * The row says what must be known before the handler runs. No handler sees msgpack, none waits.
+ * Whatever is wrong with a message is answered with an error that names it; nothing is dropped.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/ptoolsd/daemon.h"
+#include "daemon/ptoolsd/door.h"
+#include "daemon/ptoolsd/inspect.h"
+#include "daemon/ptoolsd/log.h"
+#include "proto/limits.h"
+
+static void refuse(struct daemon *d, struct client *c, uint64_t request, ptools_err code, const char *why)
+{
+    struct msg_answer answer = { .failed = true, .id = request };
+
+    answer.failure.code = code;
+    answer.failure.message = (struct text){ why, strlen(why) };
+    door_answer(d->door, client_id(c), &answer, NULL);
+}
+
+static void handle_hello(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
+{
+    struct msg_answer answer = { .id = r->id };
+    struct core_stats stats;
+
+    (void)payload;
+    if (r->hello.version_min > PROTOCOL_VERSION_MAX || r->hello.version_max < PROTOCOL_VERSION_MIN) {
+        char why[128];
+
+        snprintf(why, sizeof why, "this daemon speaks protocol versions %u to %u, the client %u to %u",
+                 PROTOCOL_VERSION_MIN, PROTOCOL_VERSION_MAX, r->hello.version_min, r->hello.version_max);
+        refuse(d, c, r->id, PTOOLS_ERR_VERSION, why);
+        return;
+    }
+    core_view_stats(d->core, &stats);
+    answer.reply.version = MIN(r->hello.version_max, PROTOCOL_VERSION_MAX);
+    answer.reply.daemon = (struct text){ "ptoolsd " PTOOLS_VERSION, strlen("ptoolsd " PTOOLS_VERSION) };
+    answer.reply.epoch = (struct text){ (const char *)d->epoch, sizeof d->epoch };
+    answer.reply.message_max = d->config->message_max;
+    answer.reply.workers = stats.workers;
+    door_answer(d->door, client_id(c), &answer, NULL);
+}
+
+static void handle_call(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
+{
+    int err = core_submit(d->core, daemon_now(d), client_id(c), r->id, &r->call, payload, &d->actions);
+
+    if (err < 0)
+        refuse(d, c, r->id, PTOOLS_ERR_LIMIT, "the daemon is out of memory: the call was not taken");
+}
+
+static void handle_cancel(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
+{
+    (void)payload;
+    core_cancel(d->core, daemon_now(d), client_id(c), r->id, &r->cancel, &d->actions);
+}
+
+static void handle_set(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
+{
+    (void)payload;
+    core_set(d->core, daemon_now(d), client_id(c), r->id, r->kind, &r->set, &d->actions);
+}
+
+static void handle_workers_add(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
+{
+    (void)payload;
+    core_workers_add(d->core, daemon_now(d), client_id(c), r->id, r->workers.n, &d->actions);
+}
+
+static void handle_workers_remove(struct daemon *d, struct client *c, const struct msg_request *r,
+                                  struct blob *payload)
+{
+    (void)payload;
+    core_workers_remove(d->core, daemon_now(d), client_id(c), r->id, r->workers.worker, &d->actions);
+}
+
+static void handle_inspect(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
+{
+    struct msg_answer answer = { .id = r->id };
+    AUTO(blob) document = NULL;
+    int err;
+
+    (void)payload;
+    err = inspect_document(d, client_uid(c), &r->inspect.what, &document);
+    if (err == INSPECT_UNKNOWN)
+        refuse(d, c, r->id, PTOOLS_ERR_BAD_REQUEST,
+               "what: this is not known; allowed are status, workers, sets, modules");
+    else if (err < 0)
+        refuse(d, c, r->id, PTOOLS_ERR_LIMIT, "the daemon is out of memory");
+    else
+        door_answer(d->door, client_id(c), &answer, document);
+}
+
+static const struct op {
+    void (*handle)(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload);
+    bool while_draining; /* still answered when the daemon is about to end */
+} ops[MSG_REQUESTS] = {
+    [MSG_HELLO] = { handle_hello, true },
+    [MSG_CALL] = { handle_call, true }, /* the core refuses it, with DRAINING */
+    [MSG_CANCEL] = { handle_cancel, true },
+    [MSG_SET_CREATE] = { handle_set, false },
+    [MSG_SET_OPEN] = { handle_set, true },
+    [MSG_SET_CHANGE] = { handle_set, false },
+    [MSG_SET_DESTROY] = { handle_set, true },
+    [MSG_WORKERS_ADD] = { handle_workers_add, false },
+    [MSG_WORKERS_REMOVE] = { handle_workers_remove, false },
+    [MSG_INSPECT] = { handle_inspect, true },
+};
+
+/* The payload frame as a blob: a large one is one already, a small one is copied, once. 0 or -ENOMEM. */
+static int payload_take(const struct zmtp_message *m, struct blob **ret)
+{
+    struct blob *blob = NULL;
+
+    if (m->n > 1) {
+        blob = m->frame[1].blob ? blob_ref(m->frame[1].blob) : blob_new(m->frame[1].data, m->frame[1].n);
+        if (!blob)
+            return -ENOMEM;
+    }
+    *ret = blob;
+    return 0;
+}
+
+void request_handle(struct daemon *d, struct client *c, struct msg_decoder *decoder, const struct zmtp_message *m)
+{
+    struct msg_request request;
+    struct msg_problem problem;
+    AUTO(blob) payload = NULL;
+    int r;
+
+    r = msg_request_decode(decoder, m->frame[0].data, m->frame[0].n, &request, &problem);
+    if (r < 0) {
+        refuse(d, c, 0, PTOOLS_ERR_LIMIT, "the daemon is out of memory");
+        client_doom(c, "out of memory");
+        return;
+    }
+    if (r > 0) {
+        log_info("bad-request", LOG_U64("client", client_id(c)), LOG_U64("uid", client_uid(c)),
+                 LOG_STR("msg", problem.text));
+        refuse(d, c, problem.id, problem.code, problem.text);
+        client_strike(c);
+        return;
+    }
+    if (m->n > (msg_kind_has_payload(request.kind) ? 2u : 1u)) {
+        refuse(d, c, request.id, PTOOLS_ERR_BAD_REQUEST,
+               "the message has too many frames: one envelope, and for call one payload, are allowed");
+        client_strike(c);
+        return;
+    }
+    if (d->draining && !ops[request.kind].while_draining) {
+        refuse(d, c, request.id, PTOOLS_ERR_DRAINING, ptools_strerror(PTOOLS_ERR_DRAINING));
+        return;
+    }
+    if (payload_take(m, &payload) < 0) {
+        refuse(d, c, request.id, PTOOLS_ERR_LIMIT, "the daemon is out of memory: the request was not taken");
+        return;
+    }
+    ops[request.kind].handle(d, c, &request, payload);
+    daemon_deliver(d);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor -- see supervisor.h. The table of worker processes, by worker id and by pid.
+ *
+ * ptoolsd is the parent of every worker: the template forks them twice, and ptoolsd is the subreaper.
+ * So an end is known by a pidfd and told exactly by waitid(2). Processes that workers leave behind come to
+ * ptoolsd as well; SIGCHLD has them reaped here.
+ */
+#include "daemon/ptoolsd/supervisor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/ptoolsd/log.h"
+#include "daemon/ptoolsd/process.h"
+
+enum { END_POLITELY_MS = 1000 };
+
+static struct process *process_of(struct supervisor *s, uint32_t id)
+{
+    struct process *p;
+
+    HASH_FIND(hh, s->by_id, &id, sizeof id, p);
+    return p;
+}
+
+/* Whom nobody waits for: reaped. Known ones that are first in the row are handled as their pidfd would. */
+static int on_sigchld(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+    struct supervisor *s = userdata;
+
+    (void)source;
+    (void)info;
+    for (;;) {
+        siginfo_t si = { 0 };
+        struct process *p;
+
+        if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
+            return 0;
+        HASH_FIND(hh_pid, s->by_pid, &si.si_pid, sizeof si.si_pid, p);
+        if (p)
+            process_ended(p);
+        else if (si.si_pid == template_pid(s->template))
+            template_ended(s->template);
+        else
+            waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
+    }
+}
+
+int supervisor_new(struct daemon *d, struct supervisor **ret)
+{
+    AUTO(supervisor) s = calloc(1, sizeof *s);
+    int r;
+
+    if (!s)
+        return -ENOMEM;
+    s->d = d;
+    TAILQ_INIT(&s->dirty);
+    s->oom_kills = oom_kills_now();
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1L) < 0)
+        return -errno;
+    r = sd_event_add_signal(d->event, &s->orphans, SIGCHLD, on_sigchld, s);
+    if (r >= 0) /* after the pidfds, before the timers */
+        r = sd_event_source_set_priority(s->orphans, PHASE_WORKER_EXIT + 1);
+    if (r >= 0)
+        r = template_new(s, &s->template);
+    if (r < 0)
+        return r;
+    *ret = TAKE(s);
+    return 0;
+}
+
+/* Waits until every worker has ended, END_POLITELY_MS for all together; the rest is killed. */
+static void wait_for_ends(struct supervisor *s)
+{
+    uint64_t until_us = monotonic_us() + END_POLITELY_MS * UINT64_C(1000);
+    struct process *p, *next;
+
+    HASH_ITER(hh, s->by_id, p, next) {
+        uint64_t now_us = monotonic_us();
+        struct pollfd pfd = { .fd = p->pidfd, .events = POLLIN };
+
+        if (p->pid > 0 && poll(&pfd, 1, now_us < until_us ? (int)((until_us - now_us) / 1000 + 1) : 0) == 0)
+            process_signal(p, SIGKILL);
+    }
+}
+
+struct supervisor *supervisor_free(struct supervisor *s)
+{
+    struct process *p, *next;
+
+    if (!s)
+        return NULL;
+    HASH_ITER(hh, s->by_id, p, next) {
+        if (p->link_fd >= 0)
+            shutdown(p->link_fd, SHUT_RDWR);
+    }
+    wait_for_ends(s);
+    HASH_ITER(hh, s->by_id, p, next) {
+        siginfo_t si;
+
+        if (p->pid > 0) {
+            kill(-p->pid, SIGKILL); /* what it left in its group */
+            waitid(P_PID, (id_t)p->pid, &si, WEXITED);
+        }
+        process_free(p);
+    }
+    s->template = template_free(s->template);
+    sd_event_source_disable_unref(s->orphans);
+    free(s);
+    return NULL;
+}
+
+/* -- the core's actions ------------------------------------------------------------------------------ */
+
+void supervisor_spawn(struct supervisor *s, uint32_t worker)
+{
+    struct process *p = NULL;
+    int r = process_of(s, worker) ? -EEXIST : process_new(s, worker, &p);
+
+    if (r < 0) {
+        struct msg_failure facts = { .code = PTOOLS_ERR_WORKER_DIED };
+
+        log_error("worker-not-made", LOG_U64("worker", worker), LOG_STR("why", strerror(-r)));
+        core_worker_gone(s->d->core, daemon_now(s->d), worker, &facts, NULL, 0, &s->d->actions);
+        return;
+    }
+    template_spawn(s->template, p);
+}
+
+void supervisor_load(struct supervisor *s, const char *module)
+{
+    template_load(s->template, module);
+}
+
+void supervisor_run(struct supervisor *s, const struct action *action)
+{
+    struct process *p = process_of(s, action->worker);
+
+    if (p)
+        process_run(p, action);
+}
+
+bool supervisor_revoke(struct supervisor *s, const struct action *action)
+{
+    struct process *p = process_of(s, action->worker);
+
+    return p && page_revoke(p->page, action->slot, action->task);
+}
+
+void supervisor_cancel(struct supervisor *s, uint32_t worker, uint64_t task)
+{
+    struct process *p = process_of(s, worker);
+
+    if (!p)
+        return;
+    atomic_store(&p->page->cancel, task);
+    process_signal(p, SIGTERM);
+}
+
+void supervisor_kill(struct supervisor *s, uint32_t worker)
+{
+    struct process *p = process_of(s, worker);
+
+    if (!p)
+        return;
+    p->killed = true;
+    process_signal(p, SIGKILL);
+}
+
+void supervisor_stop(struct supervisor *s, uint32_t worker)
+{
+    struct process *p = process_of(s, worker);
+
+    if (p)
+        process_stop(p);
+}
+
+void supervisor_flush(struct supervisor *s)
+{
+    struct process *p;
+
+    while ((p = TAILQ_FIRST(&s->dirty))) {
+        TAILQ_REMOVE(&s->dirty, p, dirty_link);
+        p->dirty = false;
+        process_send(p);
+    }
+}
+
+bool supervisor_words(struct supervisor *s, uint32_t worker, struct page_words *ret)
+{
+    struct process *p = process_of(s, worker);
+
+    if (!p || p->pid == 0)
+        return false;
+    page_read_words(p->page, ret);
+    return true;
+}
+
+uint64_t supervisor_rss_bytes(struct supervisor *s, uint32_t worker)
+{
+    struct process *p = process_of(s, worker);
+
+    return p ? p->rss_kb * 1024 : 0;
+}

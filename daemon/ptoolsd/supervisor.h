@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor -- the template process and the worker processes: made, fed, watched, buried.
+ *
+ * supervisor.c has the table of processes and the way in from the core's actions; process.c one worker
+ * process (its link, its control page, its death); template.c the template and its link.
+ */
+#ifndef PTOOLSD_SUPERVISOR_H
+#define PTOOLSD_SUPERVISOR_H
+
+#include "daemon/ptoolsd/daemon.h"
+#include "proto/page.h"
+
+/* Starts the template. 0 or -errno. */
+int supervisor_new(struct daemon *d, struct supervisor **ret);
+/* Ends all processes: politely (end of file), after a second by SIGKILL. Blocks until they are gone. */
+struct supervisor *supervisor_free(struct supervisor *s);
+DEFINE_AUTO(supervisor)
+
+/* The core's actions. */
+void supervisor_spawn(struct supervisor *s, uint32_t worker);
+void supervisor_load(struct supervisor *s, const char *module);
+void supervisor_run(struct supervisor *s, const struct action *action);
+bool supervisor_revoke(struct supervisor *s, const struct action *action);
+void supervisor_cancel(struct supervisor *s, uint32_t worker, uint64_t task);
+void supervisor_kill(struct supervisor *s, uint32_t worker);
+void supervisor_stop(struct supervisor *s, uint32_t worker);
+
+/* Sends what gathered during the turn. */
+void supervisor_flush(struct supervisor *s);
+
+/* What the worker's page says now; false if it has no process. */
+bool supervisor_words(struct supervisor *s, uint32_t worker, struct page_words *ret);
+uint64_t supervisor_rss_bytes(struct supervisor *s, uint32_t worker);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * template -- the process that loads modules and forks workers, and the link to it. See template.c.
+ */
+#ifndef PTOOLSD_TEMPLATE_H
+#define PTOOLSD_TEMPLATE_H
+
+#include <sys/types.h>
+
+#include "daemon/ptoolsd/supervisor.h"
+
+struct template;
+struct process;
+
+int template_new(struct supervisor *s, struct template **ret);
+struct template *template_free(struct template *t);
+DEFINE_AUTO(template)
+/* Asks for a process; process_born() or core_worker_gone() follows. */
+void template_spawn(struct template *t, struct process *p);
+/* Asks for a module; core_module_loaded() or core_modules_failed() follows. */
+void template_load(struct template *t, const char *module);
+pid_t template_pid(const struct template *t);
+/* Its process has ended. */
+void template_ended(struct template *t);
+
+#endif

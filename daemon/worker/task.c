@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task -- see task.h; and what <ptools/module.h> offers to functions.
+ *
+ * Arguments are read where they arrived; only strings that a function wants terminated are copied, into
+ * the payload's zone, which lives as long as the task. A message is kept with the code that it was set
+ * for: one that the function got over does not explain another failure.
+ */
+#include "daemon/worker/task.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/limits.h"
+#include "proto/text.h"
+
+int task_init(struct ptools_task *t, struct page *page, uint32_t worker)
+{
+    *t = (struct ptools_task){ .page = page, .worker = worker, .function = "" };
+    payload_init(&t->payload);
+    t->result = ptools_pack_new();
+    return t->result ? 0 : -ENOMEM;
+}
+
+void task_deinit(struct ptools_task *t)
+{
+    payload_deinit(&t->payload);
+    t->result = ptools_pack_free(t->result);
+}
+
+/* -- messages -------------------------------------------------------------------------------- */
+
+__attribute__((__format__(__printf__, 3, 0)))
+static void set_message(struct ptools_task *t, ptools_err code, const char *format, va_list ap)
+{
+    vsnprintf(t->message, sizeof t->message, format, ap);
+    text_clean(t->message, strlen(t->message), true);
+    t->message_code = code;
+}
+
+ptools_err task_fail(struct ptools_task *t, ptools_err code, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    set_message(t, code, format, ap);
+    va_end(ap);
+    return code;
+}
+
+ptools_err ptools_task_fail(ptools_task *t, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    set_message(t, PTOOLS_ERR_FAILED, format, ap);
+    va_end(ap);
+    return PTOOLS_ERR_FAILED;
+}
+
+const char *task_message(const struct ptools_task *t)
+{
+    return t->message;
+}
+
+/* -- begin and end --------------------------------------------------------------------------- */
+
+ptools_err task_begin(struct ptools_task *t, const struct link_frame *run, const char *function,
+                      const uint8_t *arguments, size_t n)
+{
+    const char *why = "";
+    ptools_err err;
+
+    t->id = run->task;
+    t->attempt = run->attempt;
+    t->uid = run->a;
+    t->function = function;
+    t->argc = 0;
+    t->strings = NULL;
+    t->message_code = PTOOLS_OK;
+    t->message[0] = '\0';
+    ptools_pack_reset(t->result);
+    if (n == 0)
+        return PTOOLS_OK;
+    err = payload_parse(&t->payload, arguments, n, &why);
+    if (err == PTOOLS_ERR_NO_MEMORY)
+        return task_fail(t, PTOOLS_ERR_FAILED, "the worker has no memory for the arguments (%zu bytes) of %s", n, function);
+    if (err != PTOOLS_OK)
+        return task_fail(t, PTOOLS_ERR_BAD_ARGUMENT, "the arguments of %s are not msgpack: %s", function, why);
+    if (t->payload.root.type != MSGPACK_OBJECT_ARRAY)
+        return task_fail(t, PTOOLS_ERR_BAD_ARGUMENT, "the arguments of %s are not a list", function);
+    t->argc = t->payload.root.via.array.size;
+    t->argv = t->payload.root.via.array.ptr;
+    return PTOOLS_OK;
+}
+
+static ptools_err failed(struct ptools_task *t, ptools_err returned)
+{
+    ptools_err code = returned == PTOOLS_ERR_BAD_ARGUMENT ? returned : PTOOLS_ERR_FAILED;
+
+    if (t->message_code == returned && t->message[0])
+        return code;
+    if (returned == PTOOLS_ERR_FAILED)
+        return task_fail(t, code, "%s failed without a message", t->function);
+    return task_fail(t, code, "%s failed: %s", t->function, ptools_strerror(returned));
+}
+
+ptools_err task_outcome(struct ptools_task *t, ptools_err returned, size_t value_max, const uint8_t **ret_value,
+                        size_t *ret_n)
+{
+    const uint8_t *value;
+    ptools_err err;
+    size_t n;
+
+    if (returned != PTOOLS_OK)
+        return failed(t, returned);
+    err = pack_finish_value(t->result, &value, &n);
+    if (err == PTOOLS_ERR_INVALID)
+        return task_fail(t, PTOOLS_ERR_FAILED,
+                         "the result of %s is not complete: a list or map has fewer items than it announced, is nested"
+                         " too deep, or holds what is no value", t->function);
+    if (err == PTOOLS_OK && n > value_max)
+        return task_fail(t, PTOOLS_ERR_TOO_LARGE, "the result of %s has %zu bytes, the limit is %zu", t->function, n,
+                         value_max);
+    if (err != PTOOLS_OK)
+        return task_fail(t, err == PTOOLS_ERR_TOO_LARGE ? err : PTOOLS_ERR_FAILED, "the result of %s: %s", t->function,
+                         ptools_strerror(err));
+    *ret_value = value;
+    *ret_n = n;
+    return PTOOLS_OK;
+}
+
+void task_end(struct ptools_task *t)
+{
+    const uint8_t *value;
+    ptools_pack *fresh;
+    size_t n;
+
+    t->argc = 0;
+    if (pack_finish_value(t->result, &value, &n) == PTOOLS_OK && n <= TASK_RESULT_KEEP_BYTES)
+        return;
+    fresh = ptools_pack_new(); /* one large result shall not hold its memory for ever */
+    if (fresh) {
+        ptools_pack_free(t->result);
+        t->result = fresh;
+    }
+}
+
+/* -- arguments ------------------------------------------------------------------------------- */
+
+uint32_t ptools_task_argc(ptools_task *t)
+{
+    return t->argc;
+}
+
+ptools_err ptools_task_expect(ptools_task *t, uint32_t count)
+{
+    if (t->argc == count)
+        return PTOOLS_OK;
+    return task_fail(t, PTOOLS_ERR_BAD_ARGUMENT, "%s takes %u argument%s, not %u", t->function, count,
+                     count == 1 ? "" : "s", t->argc);
+}
+
+ptools_err ptools_task_arg(ptools_task *t, uint32_t index, ptools_value *ret)
+{
+    if (index >= t->argc)
+        return task_fail(t, PTOOLS_ERR_BAD_ARGUMENT, "argument %llu of %s is missing: there %s %u",
+                         (unsigned long long)index + 1, t->function, t->argc == 1 ? "is" : "are", t->argc);
+    ret->object = &t->argv[index];
+    return PTOOLS_OK;
+}
+
+/* Turns the refusal of a getter into a sentence; PTOOLS_OK stays what it is. */
+static ptools_err refuse(struct ptools_task *t, uint32_t index, ptools_value v, const char *wanted, ptools_err err)
+{
+    ptools_kind kind = ptools_value_kind(v);
+    char number[32] = "";
+    uint64_t u;
+    int64_t i;
+    double f;
+
+    if (err == PTOOLS_OK)
+        return PTOOLS_OK;
+    if (ptools_get_i64(v, &i) == PTOOLS_OK)
+        snprintf(number, sizeof number, " %lld", (long long)i);
+    else if (ptools_get_u64(v, &u) == PTOOLS_OK)
+        snprintf(number, sizeof number, " %llu", (unsigned long long)u);
+    else if (kind == PTOOLS_FLOAT && ptools_get_f64(v, &f) == PTOOLS_OK)
+        snprintf(number, sizeof number, " %.17g", f);
+    return task_fail(t, PTOOLS_ERR_BAD_ARGUMENT, "argument %u of %s must be %s, not the %s%s", index + 1, t->function,
+                     wanted, ptools_kind_name(kind), number);
+}
+
+ptools_err ptools_task_arg_bool(ptools_task *t, uint32_t index, bool *ret)
+{
+    ptools_value v;
+    ptools_err err = ptools_task_arg(t, index, &v);
+
+    return err ? err : refuse(t, index, v, "true or false", ptools_get_bool(v, ret));
+}
+
+ptools_err ptools_task_arg_i64(ptools_task *t, uint32_t index, int64_t *ret)
+{
+    ptools_value v;
+    ptools_err err = ptools_task_arg(t, index, &v);
+
+    return err ? err : refuse(t, index, v, "an integer from -2^63 to 2^63 - 1", ptools_get_i64(v, ret));
+}
+
+ptools_err ptools_task_arg_u64(ptools_task *t, uint32_t index, uint64_t *ret)
+{
+    ptools_value v;
+    ptools_err err = ptools_task_arg(t, index, &v);
+
+    return err ? err : refuse(t, index, v, "an integer from 0 to 2^64 - 1", ptools_get_u64(v, ret));
+}
+
+ptools_err ptools_task_arg_f64(ptools_task *t, uint32_t index, double *ret)
+{
+    ptools_value v;
+    ptools_err err = ptools_task_arg(t, index, &v);
+
+    return err ? err : refuse(t, index, v, "a number that a double holds exactly", ptools_get_f64(v, ret));
+}
+
+ptools_err ptools_task_arg_bytes(ptools_task *t, uint32_t index, const void **ret, size_t *ret_bytes)
+{
+    ptools_value v;
+    ptools_err err = ptools_task_arg(t, index, &v);
+
+    return err ? err : refuse(t, index, v, "bytes", ptools_get_bytes(v, ret, ret_bytes));
+}
+
+/* A copy of argument index with a NUL behind it; NULL: no memory. */
+static const char *terminated(struct ptools_task *t, uint32_t index, const char *s, size_t n)
+{
+    char *copy;
+
+    if (!t->strings) {
+        t->strings = msgpack_zone_malloc(&t->payload.zone, t->argc * sizeof *t->strings);
+        if (!t->strings)
+            return NULL;
+        memset(t->strings, 0, t->argc * sizeof *t->strings);
+    }
+    if (!t->strings[index]) {
+        copy = msgpack_zone_malloc_no_align(&t->payload.zone, n + 1);
+        if (!copy)
+            return NULL;
+        memcpy(copy, s, n);
+        copy[n] = '\0';
+        t->strings[index] = copy;
+    }
+    return t->strings[index];
+}
+
+ptools_err ptools_task_arg_str(ptools_task *t, uint32_t index, const char **ret)
+{
+    const char *s, *copy;
+    ptools_value v;
+    ptools_err err;
+    size_t n;
+
+    err = ptools_task_arg(t, index, &v);
+    if (err == PTOOLS_OK)
+        err = refuse(t, index, v, "a string", ptools_get_str(v, &s, &n));
+    if (err != PTOOLS_OK)
+        return err;
+    if (n > 0 && memchr(s, '\0', n))
+        return task_fail(t, PTOOLS_ERR_BAD_ARGUMENT, "argument %u of %s must be a string without zero bytes", index + 1,
+                         t->function);
+    copy = terminated(t, index, s, n);
+    if (!copy)
+        return task_fail(t, PTOOLS_ERR_FAILED, "the worker has no memory for argument %u (%zu bytes) of %s", index + 1,
+                         n, t->function);
+    *ret = copy;
+    return PTOOLS_OK;
+}
+
+ptools_pack *ptools_task_result(ptools_task *t)
+{
+    return t->result;
+}
+
+/* -- telling: into the page, which outlives the process ---------------------------------------- */
+
+__attribute__((__format__(__printf__, 2, 0)))
+static void write_line(struct page *page, const char *format, va_list ap)
+{
+    uint32_t next = atomic_load_explicit(&page->log_next, memory_order_relaxed);
+    char *line = page->log[next % PAGE_LOG_LINES];
+    int n = vsnprintf(line, PAGE_LOG_BYTES, format, ap);
+
+    n = MIN(n, PAGE_LOG_BYTES - 1);
+    while (n > 0 && line[n - 1] == '\n') /* each line gets its own when it is read */
+        line[--n] = '\0';
+    atomic_store_explicit(&page->log_next, next + 1, memory_order_release);
+}
+
+void ptools_task_log(ptools_task *t, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    write_line(t->page, format, ap);
+    va_end(ap);
+}
+
+void ptools_task_phase(ptools_task *t, const char *name)
+{
+    snprintf(t->page->phase, sizeof t->page->phase, "%s", name ? name : "");
+}
+
+void ptools_task_progress(ptools_task *t, uint64_t n, uint64_t of)
+{
+    atomic_store_explicit(&t->page->progress, n, memory_order_relaxed);
+    atomic_store_explicit(&t->page->progress_of, of, memory_order_relaxed);
+}
+
+/* -- asking ---------------------------------------------------------------------------------- */
+
+uint32_t ptools_task_worker_id(ptools_task *t)
+{
+    return t->worker;
+}
+
+uint64_t ptools_task_id(ptools_task *t)
+{
+    return t->id;
+}
+
+uint32_t ptools_task_attempt(ptools_task *t)
+{
+    return t->attempt;
+}
+
+uint32_t ptools_task_uid(ptools_task *t)
+{
+    return t->uid;
+}
+
+bool ptools_task_cancelled(ptools_task *t)
+{
+    return atomic_load_explicit(&t->page->cancel, memory_order_relaxed) == t->id;
+}

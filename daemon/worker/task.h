@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task -- one task being run: the inside of what <ptools/module.h> shows to functions.
+ *
+ * One struct serves all tasks of a worker, one after the other, and keeps its memory. The functions
+ * that module.h declares are defined in task.c.
+ */
+#ifndef WORKER_TASK_H
+#define WORKER_TASK_H
+
+#include <ptools/module.h>
+
+#include "proto/link.h"
+#include "proto/page.h"
+#include "proto/value.h"
+
+enum { TASK_MESSAGE_BYTES = 1024, TASK_RESULT_KEEP_BYTES = 1 << 20 };
+
+struct ptools_task {
+    struct page *page;
+    uint32_t worker;
+    uint64_t id;
+    uint32_t attempt, uid;
+    const char *function;    /* "module.function"; borrowed */
+    struct payload payload;
+    uint32_t argc;
+    const msgpack_object *argv;
+    const char **strings;    /* terminated copies of string arguments, made when asked for; in the zone */
+    ptools_pack *result;
+    ptools_err message_code; /* the failure that message belongs to */
+    char message[TASK_MESSAGE_BYTES];
+};
+
+/* 0 or -ENOMEM. */
+int task_init(struct ptools_task *t, struct page *page, uint32_t worker);
+void task_deinit(struct ptools_task *t);
+
+/* Makes it the task of a RUN frame. arguments are borrowed until task_end(). A code other than PTOOLS_OK:
+ * the function must not be called, the task has failed and task_message() tells why. */
+ptools_err task_begin(struct ptools_task *t, const struct link_frame *run, const char *function,
+                      const uint8_t *arguments, size_t n);
+/* What came of it. returned: by the function. PTOOLS_OK: *ret_value is its result, at most value_max bytes;
+ * otherwise the code for the caller, and task_message() has the text. */
+ptools_err task_outcome(struct ptools_task *t, ptools_err returned, size_t value_max, const uint8_t **ret_value,
+                        size_t *ret_n);
+/* Fails the task from outside of its function. Returns code. */
+ptools_err task_fail(struct ptools_task *t, ptools_err code, const char *format, ...)
+    __attribute__((__format__(__printf__, 3, 4)));
+/* Clean UTF-8; never empty after a failure. */
+const char *task_message(const struct ptools_task *t);
+/* Lets go of what only this task needed. */
+void task_end(struct ptools_task *t);
+
+#endif

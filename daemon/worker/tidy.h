@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tidy -- what a worker puts in order after a function, and what it looks at now and then.
+ *
+ * After each task: current directory, umask, signal mask (three system calls; not after functions that
+ * promise to leave them alone). Every TIDY_LOOK_TASKS tasks, and after each that took TIDY_LOOK_US or more:
+ * memory and open descriptors are looked at (and the worker installs its signal handlers anew). What was
+ * found travels to the daemon in that task's answer: it decides whether the worker is replaced.
+ */
+#ifndef WORKER_TIDY_H
+#define WORKER_TIDY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proto/page.h"
+
+enum { TIDY_LOOK_TASKS = 32, TIDY_LOOK_US = 1000 };
+
+struct tidy {
+    mode_t umask;
+    uint32_t fds_born;   /* open when the worker was ready */
+    unsigned since_look; /* tasks */
+    bool dirty;          /* a function ran that may have changed directory, umask or mask */
+};
+
+/* Goes to "/", and takes things as they are now for the way they shall be. */
+void tidy_init(struct tidy *t);
+void tidy_restore(struct tidy *t);
+bool tidy_look_due(const struct tidy *t, uint64_t run_us);
+/* Resident memory in KiB (0: could not be read), and how many descriptors more are open than at birth. */
+void tidy_look(struct tidy *t, struct page *page, uint32_t *ret_kb, uint32_t *ret_fds);
+
+#endif

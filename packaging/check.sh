@@ -1,0 +1,150 @@
+#!/bin/bash
+# check.sh [MODE...] -- builds and runs the tests, each mode in a build directory of its own, and closes with
+# one line: N passed, M failed. Counted are the single tests of each program, not the programs.
+#
+#   --plain          all tests (the default)
+#   --asan           all tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   --tsan           the threaded client under ThreadSanitizer
+#   --valgrind       the unit tests under valgrind
+#   --fuzz SECONDS   each fuzz target for so long
+#   --bench          the benchmarks
+set -u
+
+tree=$(cd "$(dirname "$0")/.." && pwd -P)
+umask 022
+unset PTOOLS_DIR PTOOLS_ADDRESS PTOOLS_MODULE_PATH PTOOLS_DAEMON
+passed=0 failed=0 skipped=0
+
+usage() {
+        sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
+}
+
+count() { # PASSED FAILED SKIPPED
+        passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
+
+fail() { # one failure that no test could report
+        echo "== $1" >&2
+        count 0 1 0
+}
+
+# build MODE OPTION...: sets dir. What it says is shown if it fails.
+build() {
+        local mode=$1
+        shift
+        dir=$("$tree/packaging/build-dir.sh" "$mode") || return
+        echo "== $mode: building in $dir"
+        if ! { configure "$@" && ninja -C "$dir"; } > "$dir/check.log" 2>&1; then
+                cat "$dir/check.log" >&2
+                return 1
+        fi
+}
+
+# What an earlier run left is used again; if it is of no use (another compiler, another place), it is wiped.
+configure() {
+        if [ -f "$dir/build.ninja" ]; then
+                meson setup --reconfigure "$dir" "$tree" -Dwerror=true "$@" || meson setup --wipe "$dir" "$tree" -Dwerror=true "$@"
+        else
+                meson setup "$dir" "$tree" -Dwerror=true "$@"
+        fi
+}
+
+# run MODE ARGUMENT...: `meson test` in dir, counted.
+run() {
+        local mode=$1 p f s
+        shift
+        rm -f "$dir"/meson-logs/testlog*.json
+        meson test -C "$dir" --no-rebuild --print-errorlogs "$@"
+        if read -r p f s < <("$tree/packaging/count.py" "$dir"/meson-logs/testlog*.json); then
+                count "$p" "$f" "$s"
+                echo "== $mode: $p passed, $f failed, $s skipped"
+        else
+                fail "$mode: the tests did not run"
+        fi
+}
+
+fuzz() { # SECONDS
+        local target name
+        for target in "$dir"/tests/fuzz/fuzz_*; do
+                [[ -f $target && -x $target ]] || continue
+                name=${target##*/fuzz_}
+                echo "== fuzz: $name for $1 seconds"
+                mkdir -p "$dir/corpus/$name"
+                if "$target" -max_total_time="$1" -artifact_prefix="$dir/corpus/$name-" "$dir/corpus/$name" \
+                        "$tree/tests/fuzz/corpus/$name" > "$dir/corpus/$name.log" 2>&1; then
+                        count 1 0 0
+                else
+                        tail -n 40 "$dir/corpus/$name.log"
+                        fail "fuzz: $name has a finding"
+                fi
+        done
+}
+
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+sanitized=(-Db_lundef=false -Dc_args=-fno-sanitize-recover=all)
+
+mode() { # NAME
+        case $1 in
+        plain)
+                build check || return
+                run plain
+                ;;
+        asan)
+                build asan "${sanitized[@]}" -Db_sanitize=address,undefined || return
+                run asan --timeout-multiplier 4
+                ;;
+        tsan)
+                build tsan "${sanitized[@]}" -Db_sanitize=thread || return
+                run tsan --timeout-multiplier 8 threads-unix
+                ;;
+        valgrind)
+                build check || return
+                run valgrind --timeout-multiplier 20 --suite unit \
+                        --wrap 'valgrind -q --error-exitcode=9 --leak-check=full'
+                PTOOLS_TEST_VALGRIND=1 run valgrind --timeout-multiplier 20 daemon-unix
+                ;;
+        fuzz)
+                CC=clang build fuzz -Dfuzzers=true || return
+                fuzz "$seconds"
+                ;;
+        bench)
+                "$tree/packaging/install-deps.sh" bench || return
+                build bench -Dbuildtype=release || return
+                run bench --benchmark --verbose
+                ;;
+        esac
+}
+
+modes=()
+while [ $# -gt 0 ]; do
+        case $1 in
+        --plain | --asan | --tsan | --valgrind | --bench) modes+=("${1#--}") ;;
+        --fuzz)
+                if ! [[ ${2:-} =~ ^[0-9]+$ ]]; then
+                        usage >&2
+                        exit 2
+                fi
+                modes+=(fuzz)
+                seconds=$2
+                shift
+                ;;
+        --help)
+                usage
+                exit 0
+                ;;
+        *)
+                usage >&2
+                exit 2
+                ;;
+        esac
+        shift
+done
+"$tree/packaging/install-deps.sh" test || exit 1
+for mode in "${modes[@]:-plain}"; do
+        mode "$mode" || fail "$mode: there was no build to test"
+done
+
+line="$passed passed, $failed failed"
+[ "$skipped" = 0 ] || line="$line, $skipped skipped"
+echo "$line"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]

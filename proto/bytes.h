@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bytes -- memory for messages: a growing buffer with a limit, and a shared block.
+ *
+ * struct bytes grows by doubling up to the maximum given at birth. Its errors stick: after the
+ * first failed append it changes no more, and err tells why, so that a codec needs one check.
+ *
+ * struct blob is a block of a fixed size that several may hold (refs): a payload on its way from
+ * one socket to another is one blob, never copied.
+ */
+#ifndef PROTO_BYTES_H
+#define PROTO_BYTES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/util.h"
+
+struct bytes {
+    uint8_t *data;
+    size_t n;
+    size_t cap;
+    size_t max_bytes;
+    int err; /* 0, -ENOMEM or -EMSGSIZE: sticky */
+};
+
+void bytes_init(struct bytes *b, size_t max_bytes);
+void bytes_deinit(struct bytes *b);
+void bytes_reset(struct bytes *b); /* empty, no error, memory kept */
+/* 0, or the error that stuck; b->n is unchanged on failure. data NULL: room is made, left unset. */
+int bytes_append(struct bytes *b, const void *data, size_t n);
+
+struct blob {
+    uint32_t refs;
+    size_t n;
+    uint8_t data[];
+};
+
+/* NULL: no memory. data NULL: left unset. */
+struct blob *blob_new(const void *data, size_t n);
+struct blob *blob_ref(struct blob *blob);
+struct blob *blob_free(struct blob *blob); /* drops one reference; accepts NULL, returns NULL */
+DEFINE_AUTO(blob)
+
+/* Bytes somewhere, and who keeps them: blob NULL means they live in a buffer of the giver and are
+ * gone with its next move; otherwise data points into blob, and a reference keeps them. */
+struct span {
+    const uint8_t *data;
+    size_t n;
+    struct blob *blob;
+};
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * envelope -- what message.c and message_answer.c share; nobody else includes it.
+ *
+ * The body of each kind is a table of fields: how a field is called on the wire, what it may hold,
+ * and where it lies in the C struct. One table serves both directions, so that they cannot differ.
+ */
+#ifndef PROTO_ENVELOPE_H
+#define PROTO_ENVELOPE_H
+
+#include <msgpack.h>
+
+#include "proto/message.h"
+
+#define WORKER_MAX INT32_MAX /* the largest worker id */
+enum { WORD_BYTES_MAX = 64 }; /* of texts that are a word or a name */
+
+enum field_type {
+    FIELD_U32,      /* uint32_t, or an int32_t that is never negative; min to max */
+    FIELD_U64,      /* uint64_t; min to max */
+    FIELD_BOOL,     /* bool */
+    FIELD_TEXT,     /* struct text, at most max bytes */
+    FIELD_STORY,    /* the same, cut and cleaned (text.h) when it is sent: it comes from foreign code */
+    FIELD_BYTES,    /* struct text, at most max bytes; a msgpack bin */
+    FIELD_FUNCTION, /* struct text: MODULE.FUNCTION */
+    FIELD_SET_NAME, /* struct text: name_ok_set() */
+    FIELD_SET,      /* a set by name or number: struct text, and uint32_t at `beside` */
+    FIELD_MODE,     /* uint32_t, 1 or 2; "rr" or "ff" */
+    FIELD_WORKERS,  /* uint32_t *, and how many: uint32_t at `beside` */
+    FIELD_VERSIONS, /* [lowest, highest]: uint32_t, and uint32_t at `beside` */
+    FIELD_PROGRESS, /* [n, of]: uint64_t, and uint64_t at `beside` */
+    FIELD_EXIT,     /* int32_t, min to max, and bool at `beside`: it is set */
+    FIELD_CODE,     /* ptools_err; always sent */
+    FIELD_CODE_NAME /* its name, for readers of the wire; not decoded */
+};
+
+struct field {
+    const char *key;
+    enum field_type type;
+    bool required;
+    size_t at;     /* offset of the member */
+    size_t beside; /* of the second member, for types that have one */
+    uint64_t min, max;
+};
+
+/* An envelope taken apart. The body lies in the decoder's memory. */
+struct envelope {
+    enum msg_kind kind;
+    uint64_t id;
+    msgpack_object_map body;
+};
+
+/* As msg_request_decode(). Only kinds from first to last are known here. */
+int envelope_decode(struct msg_decoder *d, const uint8_t *data, size_t n, enum msg_kind first, enum msg_kind last,
+                    struct envelope *ret, struct msg_problem *ret_problem);
+/* Fills the members of *base, which begins zeroed, from the body. 0, or 1 and *ret_problem. */
+int envelope_fields_decode(struct msg_decoder *d, const struct envelope *e, const struct field *fields, size_t n,
+                           void *base, struct msg_problem *ret_problem);
+/* Writes envelope and body; members that are not set are not sent. */
+void envelope_encode(enum msg_kind kind, uint64_t id, const struct field *fields, size_t n, const void *base,
+                     struct bytes *out);
+/* Fills *ret_problem; returns 1. */
+int envelope_problem(struct msg_problem *ret_problem, ptools_err code, uint64_t id, const char *format, ...)
+    __attribute__((__format__(__printf__, 4, 5)));
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * limits -- the numbers that daemon, library and worker must agree on.
+ *
+ * Limits that an administrator may change have their defaults in daemon/ptoolsd/config.c; those
+ * here are part of the protocol and stand in PROTOCOL.md.
+ */
+#ifndef PROTO_LIMITS_H
+#define PROTO_LIMITS_H
+
+#define PROTOCOL_VERSION_MIN 1u
+#define PROTOCOL_VERSION_MAX 1u
+
+#define ENVELOPE_BYTES_MAX 65536u          /* first frame of a message */
+#define ENVELOPE_DEPTH_MAX 6u
+#define ENVELOPE_ITEMS_MAX 8192u
+#define PAYLOAD_DEPTH_MAX 28u              /* nesting of arguments and results; msgpack-c stops at 32 */
+#define MESSAGE_BYTES_DEFAULT (128u << 20) /* all frames of a message; the daemon's option message_max */
+
+#define NAME_BYTES_MAX 64u                 /* of a module, a function, a set */
+#define FUNCTION_BYTES_MAX (2 * NAME_BYTES_MAX + 1) /* "module.function" */
+#define WORKERS_MAX 1024u                  /* ids are 1 to 2^31 - 1, but only so many at a time */
+#define SET_MEMBERS_MAX WORKERS_MAX
+
+#define SOCKET_NAME "ptoolsd.sock"         /* in the daemon's directory: clients' door */
+#define LOCK_NAME "ptoolsd.lock"           /* held while a daemon serves the directory */
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * message -- the envelopes between client and daemon: typed structs in and out of msgpack.
+ *
+ * A message is an envelope frame and, for some kinds, a payload frame that stays opaque here. The
+ * envelope is the array [version, kind, id, body]. This file knows every kind and every field;
+ * PROTOCOL.md is its prose. Decoding checks bounds (scan.h) first, then types, then that nothing is
+ * wrong with the names; the sender of a bad one gets the sentence in struct msg_problem. Strings in
+ * decoded structs point into the frame. Unknown keys of a body are skipped by rule (a newer minor
+ * version may send them); unknown kinds are a problem.
+ */
+#ifndef PROTO_MESSAGE_H
+#define PROTO_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ptools/error.h>
+
+#include "proto/bytes.h"
+#include "proto/limits.h"
+
+struct text { /* borrowed, not terminated; data NULL: absent */
+    const char *data;
+    size_t n;
+};
+
+enum msg_kind {
+    MSG_HELLO,          /* versions and name of the client; optional, first */
+    MSG_CALL,           /* run a function; payload: the arguments */
+    MSG_CANCEL,         /* stop a call of this connection, by its request id, or a task by its id */
+    MSG_SET_CREATE,
+    MSG_SET_OPEN,
+    MSG_SET_CHANGE,
+    MSG_SET_DESTROY,
+    MSG_WORKERS_ADD,
+    MSG_WORKERS_REMOVE,
+    MSG_INSPECT,        /* status, workers, sets, modules */
+    MSG_REQUESTS,       /* their number */
+    MSG_REPLY = MSG_REQUESTS,
+    MSG_ERROR
+};
+
+struct msg_hello {
+    uint32_t version_min, version_max;
+    struct text client; /* free text for logs, <= 64 bytes */
+};
+struct msg_call {
+    struct text function;    /* checked: NAME.NAME */
+    struct text set;         /* a named set, or absent */
+    uint32_t set_id;         /* a set by number; 0: none. Never both */
+    uint32_t worker;         /* 0: any */
+    uint64_t deadline_ms;    /* 0: none */
+    bool detached;           /* answered when accepted; lives on without the client */
+};
+struct msg_cancel {
+    uint64_t request; /* of this connection; 0: see task. Exactly one is set */
+    uint64_t task;
+};
+struct msg_set { /* create, open, change, destroy */
+    struct text name;       /* create: absent = anonymous; open: required */
+    uint32_t set_id;        /* change, destroy */
+    uint32_t mode;          /* 1 round robin, 2 first free; create, change */
+    uint32_t n;             /* members; create, change */
+    uint32_t *members;      /* decoded: in the decoder's memory, valid until its next use */
+};
+struct msg_workers {
+    uint32_t n;      /* add: 1 to WORKERS_MAX */
+    uint32_t worker; /* remove */
+};
+struct msg_inspect {
+    struct text what; /* "status", "workers", "sets", "modules" */
+};
+
+struct msg_request {
+    enum msg_kind kind;
+    uint64_t id; /* chosen by the client, not 0, not in flight already */
+    union {
+        struct msg_hello hello;
+        struct msg_call call;
+        struct msg_cancel cancel;
+        struct msg_set set;
+        struct msg_workers workers;
+        struct msg_inspect inspect;
+    };
+};
+
+/* MSG_REPLY. Only fields that are set (not 0, not absent) are sent. */
+struct msg_reply {
+    uint32_t version;        /* hello: the one chosen */
+    struct text daemon;      /* hello: name and version */
+    struct text epoch;       /* hello: 16 bytes that change with each start */
+    struct text token;       /* hello: shown at the descriptor door (bin) */
+    uint64_t message_max;    /* hello */
+    uint32_t workers;        /* hello: how many there are */
+    uint64_t task;           /* call */
+    uint32_t worker;         /* call: where it ran; add: the first id */
+    uint32_t attempt;        /* call */
+    uint64_t run_us;         /* call */
+    uint32_t set_id;         /* set create, open */
+    uint32_t mode;           /* set open */
+    bool done;               /* cancel: it had ended already */
+};
+
+/* MSG_ERROR. */
+struct msg_failure {
+    ptools_err code;
+    struct text message;
+    uint64_t task;
+    uint32_t worker, attempt;
+    int32_t pid;
+    bool exited;          /* exit_status is set */
+    int32_t exit_status;
+    int32_t signal;
+    bool maybe_executed;
+    uint64_t run_us, peak_bytes;
+    struct text phase;
+    uint64_t progress, progress_of;
+    struct text log, backtrace;
+};
+
+struct msg_answer {
+    bool failed;
+    uint64_t id; /* of the request; 0: about the connection as a whole (only failures) */
+    union {
+        struct msg_reply reply;
+        struct msg_failure failure;
+    };
+};
+
+/* What is wrong with a message, and as much of it as was understood, so that it can be answered. */
+struct msg_problem {
+    ptools_err code;      /* PTOOLS_ERR_BAD_REQUEST, _VERSION, _LIMIT */
+    uint64_t id;          /* 0: not even that was readable */
+    char text[200];
+};
+
+/* One per connection or per thread: memory that decoding reuses. */
+struct msg_decoder;
+struct msg_decoder *msg_decoder_new(void); /* NULL: no memory */
+struct msg_decoder *msg_decoder_free(struct msg_decoder *d);
+DEFINE_AUTO(msg_decoder)
+
+/* 0; 1: *ret_problem tells the sender; -ENOMEM. *ret is valid until the decoder's next use or the frame's end. */
+int msg_request_decode(struct msg_decoder *d, const uint8_t *data, size_t n, struct msg_request *ret,
+                       struct msg_problem *ret_problem);
+int msg_answer_decode(struct msg_decoder *d, const uint8_t *data, size_t n, struct msg_answer *ret,
+                      struct msg_problem *ret_problem);
+/* Append the envelope; the error sticks in out. */
+void msg_request_encode(const struct msg_request *m, struct bytes *out);
+void msg_answer_encode(const struct msg_answer *m, struct bytes *out);
+
+/* Names that clients choose: 1 to NAME_BYTES_MAX of A-Z a-z 0-9 _ - and, for sets, '.'. */
+bool name_ok_module(const char *s, size_t n);   /* also functions: no '.' */
+bool name_ok_set(const char *s, size_t n);      /* does not begin with a digit */
+/* Splits "module.function"; false if either is not a name. */
+bool name_split(const char *s, size_t n, struct text *ret_module, struct text *ret_function);
+/* Whether kind carries a payload frame from the client. */
+bool msg_kind_has_payload(enum msg_kind kind);
+const char *msg_kind_name(enum msg_kind kind); /* "call", "set-create", ...; never NULL */
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * message_answer -- the two kinds of answers: "reply" and "error".
+ *
+ * An error carries all that is known about a failure. Its texts come from foreign code; they are cut
+ * and cleaned when they are sent (FIELD_STORY), so that every error fits into an envelope and is
+ * valid UTF-8 whatever a function wrote.
+ */
+#include <inttypes.h>
+
+#include "proto/envelope.h"
+
+enum {
+    EPOCH_BYTES = 16,
+    MESSAGE_TEXT_MAX = 4096,
+    LOG_TEXT_MAX = 4096,
+    BACKTRACE_TEXT_MAX = 8192
+};
+
+#define AT(name) .at = offsetof(struct msg_answer, name)
+#define BESIDE(name) .beside = offsetof(struct msg_answer, name)
+
+static const struct field reply_fields[] = {
+    { "version", FIELD_U32, AT(reply.version), .max = UINT32_MAX },
+    { "daemon", FIELD_STORY, AT(reply.daemon), .max = WORD_BYTES_MAX },
+    { "epoch", FIELD_BYTES, AT(reply.epoch), .min = EPOCH_BYTES, .max = EPOCH_BYTES },
+    { "token", FIELD_BYTES, AT(reply.token), .max = WORD_BYTES_MAX },
+    { "message_max", FIELD_U64, AT(reply.message_max), .max = UINT64_MAX },
+    { "workers", FIELD_U32, AT(reply.workers), .max = UINT32_MAX },
+    { "task", FIELD_U64, AT(reply.task), .max = UINT64_MAX },
+    { "worker", FIELD_U32, AT(reply.worker), .max = WORKER_MAX },
+    { "attempt", FIELD_U32, AT(reply.attempt), .max = UINT32_MAX },
+    { "run_us", FIELD_U64, AT(reply.run_us), .max = UINT64_MAX },
+    { "set", FIELD_U32, AT(reply.set_id), .max = UINT32_MAX },
+    { "mode", FIELD_MODE, AT(reply.mode) },
+    { "done", FIELD_BOOL, AT(reply.done) },
+};
+static const struct field failure_fields[] = {
+    { "code", FIELD_CODE, .required = true, AT(failure.code), .min = 1, .max = INT32_MAX },
+    { "name", FIELD_CODE_NAME, AT(failure.code) },
+    { "message", FIELD_STORY, AT(failure.message), .max = MESSAGE_TEXT_MAX },
+    { "task", FIELD_U64, AT(failure.task), .max = UINT64_MAX },
+    { "worker", FIELD_U32, AT(failure.worker), .max = WORKER_MAX },
+    { "attempt", FIELD_U32, AT(failure.attempt), .max = UINT32_MAX },
+    { "pid", FIELD_U32, AT(failure.pid), .max = INT32_MAX },
+    { "exit_status", FIELD_EXIT, AT(failure.exit_status), BESIDE(failure.exited), .max = 255 },
+    { "signal", FIELD_U32, AT(failure.signal), .max = INT32_MAX },
+    { "maybe_executed", FIELD_BOOL, AT(failure.maybe_executed) },
+    { "run_us", FIELD_U64, AT(failure.run_us), .max = UINT64_MAX },
+    { "peak_bytes", FIELD_U64, AT(failure.peak_bytes), .max = UINT64_MAX },
+    { "phase", FIELD_STORY, AT(failure.phase), .max = WORD_BYTES_MAX },
+    { "progress", FIELD_PROGRESS, AT(failure.progress), BESIDE(failure.progress_of) },
+    { "log", FIELD_STORY, AT(failure.log), .max = LOG_TEXT_MAX },
+    { "backtrace", FIELD_STORY, AT(failure.backtrace), .max = BACKTRACE_TEXT_MAX },
+};
+
+int msg_answer_decode(struct msg_decoder *d, const uint8_t *data, size_t n, struct msg_answer *ret,
+                      struct msg_problem *ret_problem)
+{
+    struct msg_answer m = { 0 };
+    struct envelope e;
+    int r;
+
+    r = envelope_decode(d, data, n, MSG_REPLY, MSG_ERROR, &e, ret_problem);
+    if (r != 0)
+        return r;
+    m.failed = e.kind == MSG_ERROR;
+    m.id = e.id;
+    if (m.failed)
+        r = envelope_fields_decode(d, &e, failure_fields, ELEMENTS(failure_fields), &m, ret_problem);
+    else if (m.id == 0)
+        r = envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, 0,
+                             "reply: id must be an integer from 1 to %" PRIu64 "; it is 0", UINT64_MAX);
+    else
+        r = envelope_fields_decode(d, &e, reply_fields, ELEMENTS(reply_fields), &m, ret_problem);
+    if (r != 0)
+        return r;
+    *ret = m;
+    return 0;
+}
+
+void msg_answer_encode(const struct msg_answer *m, struct bytes *out)
+{
+    if (m->failed)
+        envelope_encode(MSG_ERROR, m->id, failure_fields, ELEMENTS(failure_fields), m, out);
+    else
+        envelope_encode(MSG_REPLY, m->id, reply_fields, ELEMENTS(reply_fields), m, out);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * names -- which names are allowed, and how the kinds of messages are called on the wire.
+ *
+ * Names travel, stand in logs and become file names (MODULE.so): so no byte is allowed that means
+ * anything to a file system, a shell or a terminal. Pure functions over borrowed bytes.
+ */
+#include <string.h>
+
+#include "proto/message.h"
+
+static const char *const kinds[] = {
+    [MSG_HELLO] = "hello",
+    [MSG_CALL] = "call",
+    [MSG_CANCEL] = "cancel",
+    [MSG_SET_CREATE] = "set-create",
+    [MSG_SET_OPEN] = "set-open",
+    [MSG_SET_CHANGE] = "set-change",
+    [MSG_SET_DESTROY] = "set-destroy",
+    [MSG_WORKERS_ADD] = "workers-add",
+    [MSG_WORKERS_REMOVE] = "workers-remove",
+    [MSG_INSPECT] = "inspect",
+    [MSG_REPLY] = "reply",
+    [MSG_ERROR] = "error",
+};
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_' || c == '-';
+}
+
+bool name_ok_module(const char *s, size_t n)
+{
+    if (n < 1 || n > NAME_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!is_name_char(s[i]))
+            return false;
+    return true;
+}
+
+bool name_ok_set(const char *s, size_t n)
+{
+    if (n < 1 || n > NAME_BYTES_MAX || is_digit(s[0]))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!is_name_char(s[i]) && s[i] != '.')
+            return false;
+    return true;
+}
+
+bool name_split(const char *s, size_t n, struct text *ret_module, struct text *ret_function)
+{
+    const char *dot = n > 0 ? memchr(s, '.', n) : NULL;
+    size_t head, tail;
+
+    if (!dot)
+        return false;
+    head = (size_t)(dot - s);
+    tail = n - head - 1;
+    if (!name_ok_module(s, head) || !name_ok_module(dot + 1, tail))
+        return false;
+    *ret_module = (struct text){ s, head };
+    *ret_function = (struct text){ dot + 1, tail };
+    return true;
+}
+
+bool msg_kind_has_payload(enum msg_kind kind)
+{
+    return kind == MSG_CALL;
+}
+
+const char *msg_kind_name(enum msg_kind kind)
+{
+    return (size_t)kind < ELEMENTS(kinds) ? kinds[kind] : "unknown";
+}

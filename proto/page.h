@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * page -- the control page that daemon and one worker share: slots for tasks given ahead, and the
+ * worker's last words, which survive its death by any signal.
+ *
+ * A sealed memfd of PAGE_BYTES, mapped by both. The worker may write anything into it at any time,
+ * also garbage: the daemon reads each word once into a local and believes no index, length or
+ * termination (page_read_words() makes a clean private copy). The daemon writes `cancel` and the
+ * slots' GIVEN and REVOKED; the worker writes STARTED, FREE and all else.
+ *
+ *     slot:  FREE --daemon--> GIVEN --worker--> STARTED --worker--> FREE
+ *                             GIVEN --daemon--> REVOKED --worker--> FREE (skips the frame)
+ *
+ * Both leave GIVEN by compare-and-swap of the whole word, which holds the low bits of the task's
+ * number beside the state, so that neither can take a step on a task of the past.
+ */
+#ifndef PROTO_PAGE_H
+#define PROTO_PAGE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    PAGE_BYTES = 16384,
+    PAGE_SLOTS = 64,        /* tasks that a worker may hold at once */
+    PAGE_LOG_LINES = 16,
+    PAGE_LOG_BYTES = 160,   /* a line, its NUL included; longer ones are cut */
+    PAGE_PHASE_BYTES = 64,
+    PAGE_BACKTRACE_BYTES = 4096
+};
+#define PAGE_MAGIC 0x70744c31u
+
+enum page_slot_state { SLOT_FREE = 0, SLOT_GIVEN = 1, SLOT_STARTED = 2, SLOT_REVOKED = 3 };
+
+enum page_phase { /* what the worker process itself is at */
+    PAGE_BOOT = 0,
+    PAGE_IDLE,
+    PAGE_LOADING,  /* a module: `module` names it */
+    PAGE_RUNNING,  /* a function */
+    PAGE_SENDING   /* its answer */
+};
+
+struct page {
+    uint32_t magic;
+    _Atomic uint32_t process_phase;   /* enum page_phase */
+    _Atomic uint64_t cancel;          /* the task that shall stop; 0: none. Daemon writes */
+    _Atomic uint64_t task;            /* being run; 0: none */
+    _Atomic uint64_t began_us;        /* CLOCK_MONOTONIC */
+    _Atomic uint64_t progress, progress_of;
+    _Atomic uint64_t peak_kb;         /* largest resident memory, as the worker last looked */
+    _Atomic uint32_t fault_signal;    /* set by the handler that wrote the backtrace */
+    _Atomic uint64_t fault_address;
+    _Atomic uint32_t log_next;        /* lines ever written: the ring's next is log_next % PAGE_LOG_LINES */
+    _Atomic uint64_t slot[PAGE_SLOTS];
+    char function[136];               /* "module.function" being run */
+    char module[72];                  /* being loaded */
+    char phase[PAGE_PHASE_BYTES];     /* the function's own word */
+    char log[PAGE_LOG_LINES][PAGE_LOG_BYTES];
+    char backtrace[PAGE_BACKTRACE_BYTES];
+};
+_Static_assert(sizeof(struct page) <= PAGE_BYTES, "the page is of a fixed size");
+
+/* The word of a slot: task number (low 48 bits) and state. */
+static inline uint64_t page_word(uint64_t task, enum page_slot_state state)
+{
+    return (task << 8) | (uint64_t)state;
+}
+
+/* Daemon: the slot is FREE or left over; give it. */
+static inline void page_give(struct page *p, unsigned slot, uint64_t task)
+{
+    atomic_store_explicit(&p->slot[slot % PAGE_SLOTS], page_word(task, SLOT_GIVEN), memory_order_release);
+}
+/* Daemon: true if the task was taken back before the worker began it. */
+static inline bool page_revoke(struct page *p, unsigned slot, uint64_t task)
+{
+    uint64_t expected = page_word(task, SLOT_GIVEN);
+    return atomic_compare_exchange_strong(&p->slot[slot % PAGE_SLOTS], &expected, page_word(task, SLOT_REVOKED));
+}
+/* Worker: true if it may run the task; false if it was revoked: skip the frame. */
+static inline bool page_start(struct page *p, unsigned slot, uint64_t task)
+{
+    uint64_t expected = page_word(task, SLOT_GIVEN);
+    return atomic_compare_exchange_strong(&p->slot[slot % PAGE_SLOTS], &expected, page_word(task, SLOT_STARTED));
+}
+/* Daemon, after a death: had the worker begun this task? */
+static inline bool page_started(const struct page *p, unsigned slot, uint64_t task)
+{
+    return atomic_load(&p->slot[slot % PAGE_SLOTS]) == page_word(task, SLOT_STARTED);
+}
+
+/* A private, checked copy of the last words: every string is terminated and printable (other bytes
+ * become '?'; log and backtrace keep '\n'). */
+struct page_words {
+    enum page_phase process_phase;
+    uint64_t task, began_us, progress, progress_of, peak_kb, fault_address;
+    uint32_t fault_signal;
+    char function[136], module[72], phase[PAGE_PHASE_BYTES];
+    char log[PAGE_LOG_LINES * PAGE_LOG_BYTES + 1]; /* oldest first, a '\n' after each line */
+    char backtrace[PAGE_BACKTRACE_BYTES];
+};
+void page_read_words(const struct page *p, struct page_words *ret);
+
+#endif

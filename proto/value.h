@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * value -- the inside of <ptools/value.h>: what library and worker need beyond the public functions.
+ *
+ * The functions that <ptools/value.h> declares are defined in value_pack.c and value_get.c, once, for both.
+ */
+#ifndef PROTO_VALUE_H
+#define PROTO_VALUE_H
+
+#include <msgpack.h>
+#include <ptools/value.h>
+
+#include "proto/bytes.h"
+#include "proto/limits.h"
+#include "proto/scan.h"
+
+/* For msgpack_packer_init(&packer, bytes, bytes_write): failures stick in the bytes. */
+static inline int bytes_write(void *bytes, const char *data, size_t n)
+{
+    return bytes_append(bytes, data, n);
+}
+
+/* What was appended, as arguments: one list of all top-level values. Borrowed until the next append.
+ * The code of pack errors otherwise. pack NULL: an empty list. */
+ptools_err pack_finish_arguments(const ptools_pack *pack, const uint8_t **ret_data, size_t *ret_n);
+/* What was appended, as one value: nil, the value, or a list of several. */
+ptools_err pack_finish_value(const ptools_pack *pack, const uint8_t **ret_data, size_t *ret_n);
+
+/* A payload, scanned and unpacked: owns the tree, borrows strings from the bytes. */
+struct payload {
+    msgpack_zone zone;
+    bool zone_ready;
+    msgpack_object root;
+};
+void payload_init(struct payload *p);
+void payload_deinit(struct payload *p);
+/* PTOOLS_OK; PTOOLS_ERR_BAD_ARGUMENT: not one well-formed value (*ret_why tells, static);
+ * PTOOLS_ERR_NO_MEMORY. May be called again: the memory is reused. */
+ptools_err payload_parse(struct payload *p, const uint8_t *data, size_t n, const char **ret_why);
+
+#endif

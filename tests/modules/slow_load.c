@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slow_load -- a module whose constructor never ends.
+ */
+#include <unistd.h>
+
+#include <ptools/module.h>
+
+__attribute__((__constructor__)) static void wait_for_ever(void)
+{
+    for (;;)
+        pause();
+}
+
+static ptools_err nop(ptools_task *task)
+{
+    (void)task;
+    return PTOOLS_OK;
+}
+
+static const ptools_function functions[] = {
+    { "nop", nop, "nop -> nil", 0 },
+    { NULL, NULL, NULL, 0 },
+};
+
+PTOOLS_MODULE_EXPORT const ptools_module_info ptools_module = {
+    .abi = PTOOLS_MODULE_ABI,
+    .struct_size = sizeof(ptools_module_info),
+    .functions = functions,
+};

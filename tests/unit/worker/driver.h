@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * driver -- plays the daemon for a real ptools-worker: starts the template, has it load modules and fork
+ * workers, gives them tasks by hand. What these few functions do is all that the link asks of a daemon.
+ *
+ * Any failure ends the test. Nothing sleeps: an answer that does not come within DRIVER_MS is a failure.
+ */
+#ifndef TESTS_WORKER_DRIVER_H
+#define TESTS_WORKER_DRIVER_H
+
+#include <sys/types.h>
+
+#include "proto/intake.h"
+#include "proto/link.h"
+#include "proto/page.h"
+#include "proto/report.h"
+#include "proto/value.h"
+
+enum { DRIVER_MS = 30000 };
+
+struct driver { /* a template */
+    pid_t pid;
+    int link;
+};
+
+struct peer { /* a worker */
+    uint32_t id;
+    pid_t pid;
+    int link;
+    struct page *page;
+    struct intake in;
+    unsigned next_slot;
+};
+
+struct answer {
+    struct link_frame frame;
+    uint8_t *body; /* with a NUL behind it */
+    struct payload payload;
+    ptools_value value;          /* frame.code is PTOOLS_OK */
+    const char *texts[3];        /* otherwise: message, phase, log */
+};
+
+/* args: further arguments, up to the first NULL. The caller becomes a subreaper, as the daemon is. */
+void driver_start(struct driver *d, const char *module_path, const char *const args[]);
+/* Closes the link; the template must end with status 0. */
+void driver_stop(struct driver *d);
+void driver_send(struct driver *d, const struct link_frame *frame, const void *body, size_t n, const int *fds,
+                 size_t n_fds);
+/* The next packet; false: the link is at its end. */
+bool driver_receive(struct driver *d, struct link_frame *ret, uint8_t body[LINK_PACKET_BYTES]);
+struct report *driver_load(struct driver *d, const char *module);
+
+/* A worker that is ready. */
+void peer_start(struct peer *w, struct driver *d, uint32_t id);
+/* The same in steps: forked, but not told START. */
+void peer_fork(struct peer *w, struct driver *d, uint32_t id);
+/* Closes the link and waits: the wait status. */
+int peer_stop(struct peer *w);
+/* Waits for the end of a process that dies by itself: the wait status. */
+int peer_wait(struct peer *w);
+void peer_free(struct peer *w);
+
+void peer_send(struct peer *w, const struct link_frame *frame, const void *body, size_t n);
+/* Fills frame for a task in the next slot, and gives it in the page. */
+void peer_prepare(struct peer *w, uint64_t task, const char *function, struct link_frame *ret);
+/* Gives a task. arguments may be NULL, and is freed. */
+void peer_give(struct peer *w, uint64_t task, const char *function, ptools_pack *take_arguments);
+/* The next frame; false: the link is at its end. */
+bool peer_answer(struct peer *w, struct answer *ret);
+void answer_deinit(struct answer *a);
+
+/* give and answer: must succeed. */
+void peer_call(struct peer *w, uint64_t task, const char *function, ptools_pack *take_arguments, struct answer *ret);
+/* give and answer: must fail with this code, and a message that contains text. */
+void peer_fail(struct peer *w, uint64_t task, const char *function, ptools_pack *take_arguments, ptools_err code,
+               const char *text);
+
+ptools_pack *args_u64(uint64_t v);
+ptools_pack *args_str(const char *s);
+
+/* Waits until a word of the page says so. */
+void page_await(const _Atomic uint32_t *word, uint32_t value);
+
+#endif
