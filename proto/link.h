@@ -25,7 +25,8 @@ enum link_type {
     /* worker to daemon */
     LINK_READY,     /* answer to START: takes tasks now */
     LINK_DONE,      /* task, attempt, slot, code; a = run time in us, b = memory in KiB or 0, fds or 0;
-                       body = the value (code 0), or the message */
+                       body = the value (code 0), or four strings, each ended by NUL:
+                       message, phase, log, and the progress as "n of" */
     LINK_SKIPPED,   /* the task was revoked: its slot is free again. Carries task, attempt, slot */
     /* daemon to template */
     LINK_LOAD,      /* body = module name */

@@ -6,10 +6,13 @@
  * A sealed memfd of PAGE_BYTES, mapped by both. The worker may write anything into it at any time,
  * also garbage: the daemon reads each word once into a local and believes no index, length or
  * termination (page_read_words() makes a clean private copy). The daemon writes `cancel` and the
- * slots' GIVEN and REVOKED; the worker writes STARTED, FREE and all else.
+ * slots' GIVEN and REVOKED; the worker writes STARTED and all else.
  *
- *     slot:  FREE --daemon--> GIVEN --worker--> STARTED --worker--> FREE
- *                             GIVEN --daemon--> REVOKED --worker--> FREE (skips the frame)
+ *     slot:  FREE --daemon--> GIVEN --worker--> STARTED (answers DONE)    --daemon--> GIVEN, the next task
+ *                             GIVEN --daemon--> REVOKED (answers SKIPPED) --daemon--> GIVEN, the next task
+ *
+ * The worker frees no slot: it cannot know when its answer has arrived, and a task whose slot is free
+ * while its answer is still on the way would, after a death, look as if it had never begun.
  *
  * Both leave GIVEN by compare-and-swap of the whole word, which holds the low bits of the task's
  * number beside the state, so that neither can take a step on a task of the past.

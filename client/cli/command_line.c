@@ -122,8 +122,8 @@ static int take_verb(struct command_line *line, const char *name)
     if (line->verb)
         return 0;
     best = verb_nearest(name);
-    snprintf(line->problem, sizeof line->problem, "there is no verb \"%.80s\"%s%s%s", name, best ? "; the nearest is \"" : "",
-             best ? best : "", best ? "\"" : "");
+    snprintf(line->problem, sizeof line->problem, "there is no verb \"%.80s\"%s%s%s", name,
+             best ? "; the nearest is \"" : "", best ? best : "", best ? "\"" : "");
     return 1;
 }
 

@@ -55,8 +55,8 @@ static int look_number(const char **text, char why[JSON_WHY_BYTES])
     else
         fits = strtoull(begin, NULL, 10) <= UINT64_MAX && errno == 0;
     if (!fits) {
-        snprintf(why, JSON_WHY_BYTES, "the number %.*s%s does not fit into %s", (int)(s - begin < 40 ? s - begin : 40), begin,
-                 s - begin < 40 ? "" : "...", whole ? "64 bits" : "a double");
+        snprintf(why, JSON_WHY_BYTES, "the number %.*s%s does not fit into %s", (int)(s - begin < 40 ? s - begin : 40),
+                 begin, s - begin < 40 ? "" : "...", whole ? "64 bits" : "a double");
         return JSON_CANNOT;
     }
     *text = s;

@@ -37,7 +37,8 @@ static void advise(const struct command_line *line)
 {
     const char *option = line->dir ? " --dir " : "", *dir = line->dir ? line->dir : "";
 
-    fprintf(stderr, "Start one: `ptoolsd%s%s` stays in the foreground, `ptoolsd%s%s &` does not.\n", option, dir, option, dir);
+    fprintf(stderr, "Start one: `ptoolsd%s%s` stays in the foreground, `ptoolsd%s%s &` does not.\n", option, dir,
+            option, dir);
 }
 
 int session_open(const struct command_line *line, bool may_start, uint32_t workers, ptools **ret_pt)

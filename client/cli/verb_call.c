@@ -153,8 +153,8 @@ static int take_items(const struct command_line *line, struct wish *wish, ptools
     if (!wish->function)
         return command_line_wrong(line, "no function is named");
     if (!words_function(wish->function))
-        return command_line_wrong(line, "\"%s\" names no function: it is MODULE.FUNCTION, each 1 to 64 of A-Z a-z 0-9 _ -",
-                                  wish->function);
+        return command_line_wrong(
+            line, "\"%s\" names no function: it is MODULE.FUNCTION, each 1 to 64 of A-Z a-z 0-9 _ -", wish->function);
     for (size_t i = 0; i < line->n; i++) {
         status = take_option(line, &line->items[i], wish);
         if (status != EXIT_VALUE)

@@ -80,7 +80,8 @@ static int print_all(const struct command_line *line, ptools_value modules)
     int r;
 
     if (ptools_get_item(modules, 0, &module) != PTOOLS_OK) {
-        fputs("ptools modules: none is loaded yet: a module is loaded by the first call of one of its functions\n", stderr);
+        fputs("ptools modules: none is loaded yet: a module is loaded by the first call of one of its functions\n",
+              stderr);
         return EXIT_VALUE;
     }
     table = table_new(columns);
@@ -139,7 +140,8 @@ static int run(const struct command_line *line)
         if (is_named(module, name))
             return line->json ? print_json(line, "module", module) : print_one(line, module);
     snprintf(message, sizeof message,
-             "the daemon has not been asked for a module \"%.64s\" yet: it is loaded by the first call of one of its functions",
+             "the daemon has not been asked for a module \"%.64s\" yet: it is loaded by the first call of one of its "
+             "functions",
              name);
     return failure_report_code(line, PTOOLS_ERR_NO_MODULE, message);
 }

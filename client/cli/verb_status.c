@@ -45,7 +45,8 @@ static int run(const struct command_line *line)
     if (r != EXIT_VALUE)
         return r;
     if (!line->json)
-        return table_print_fields(columns, status) < 0 ? failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL) : EXIT_VALUE;
+        return table_print_fields(columns, status) < 0 ? failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL)
+                                                       : EXIT_VALUE;
     session_document(&w);
     json_key(&w, "status");
     json_put_value(&w, status);

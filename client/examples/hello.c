@@ -20,10 +20,12 @@ int main(int argc, char **argv)
     PTOOLS_AUTO(ptools_future) future = NULL;
     const char *message;
     ptools_value value;
-    int64_t square;
+    int64_t number, square;
+    char *end;
     ptools_err err;
 
-    if (argc != 2) {
+    number = argc == 2 ? strtoll(argv[1], &end, 10) : 0;
+    if (argc != 2 || end == argv[1] || *end) {
         fprintf(stderr, "usage: hello NUMBER\n");
         return 2;
     }
@@ -34,7 +36,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
 
-    ptools_pack_i64(args, strtoll(argv[1], NULL, 10));
+    ptools_pack_i64(args, number);
     err = ptools_remotecall_fetch(pt, NULL, "math.square", args, NULL, PTOOLS_FOREVER, &future, &value);
     if (err != PTOOLS_OK) { /* the function's own message, or what became of the worker */
         fprintf(stderr, "hello: %s: %s\n", ptools_errname(err), ptools_error_message(pt));

@@ -30,8 +30,8 @@ static ptools_err read_options(struct ptools *pt, const ptools_call_options *giv
     if (options.flags != 0)
         return fail(pt, PTOOLS_ERR_INVALID, "call options: flags is 0x%x, must be 0", options.flags);
     if (options.worker > INT32_MAX)
-        return fail(pt, PTOOLS_ERR_INVALID, "call options: worker is %u: 0 (any), or an id of at most %d", options.worker,
-                    INT32_MAX);
+        return fail(pt, PTOOLS_ERR_INVALID, "call options: worker is %u: 0 (any), or an id of at most %d",
+                    options.worker, INT32_MAX);
     if (options.deadline_ms < 0)
         return fail(pt, PTOOLS_ERR_INVALID, "call options: deadline_ms is %lld: 0 (none) or more",
                     (long long)options.deadline_ms);
@@ -42,7 +42,8 @@ static ptools_err read_options(struct ptools *pt, const ptools_call_options *giv
 
 /* Starts a call. until_us bounds what may block: the connect, and the wait for room. */
 static ptools_err start(struct ptools *pt, struct ptools_workerset *set, const char *function, const ptools_pack *args,
-                        const ptools_call_options *options, bool detached, uint64_t until_us, struct ptools_future **ret)
+                        const ptools_call_options *options, bool detached, uint64_t until_us,
+                        struct ptools_future **ret)
 {
     struct msg_request request = { .kind = MSG_CALL, .call = { .detached = detached } };
     struct msg_call *call = &request.call;
@@ -92,8 +93,8 @@ ptools_err ptools_remotecall(ptools *pt, ptools_workerset *set, const char *func
 }
 
 ptools_err ptools_remotecall_fetch(ptools *pt, ptools_workerset *set, const char *function, const ptools_pack *args,
-                                   const ptools_call_options *options, int64_t timeout_ms,
-                                   ptools_future **ret_future, ptools_value *ret_value)
+                                   const ptools_call_options *options, int64_t timeout_ms, ptools_future **ret_future,
+                                   ptools_value *ret_value)
 {
     struct ptools_future *f;
     ptools_value value;
@@ -129,8 +130,7 @@ ptools_err ptools_remotecall_fetch(ptools *pt, ptools_workerset *set, const char
 }
 
 ptools_err ptools_remotecall_wait(ptools *pt, ptools_workerset *set, const char *function, const ptools_pack *args,
-                                  const ptools_call_options *options, int64_t timeout_ms,
-                                  ptools_future **ret_future)
+                                  const ptools_call_options *options, int64_t timeout_ms, ptools_future **ret_future)
 {
     uint64_t until_us;
     ptools_err err = handle_check(pt);

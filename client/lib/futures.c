@@ -126,11 +126,12 @@ void future_fail(struct ptools_future *f, const struct msg_failure *told)
 void future_lose(struct ptools_future *f, ptools_err code, const char *text)
 {
     bool left = f->end <= f->pt->transport->sent;
-    char message[sizeof ((struct problem *)0)->text + 512];
+    char message[sizeof((struct problem *)0)->text + 512];
 
     snprintf(message, sizeof message, "the connection to %s ended before the answer (%s): %s", f->pt->address, text,
              left ? "it may have been executed" : "it had not been sent");
-    future_fail(f, &(struct msg_failure){ .code = code, .message = { message, strlen(message) }, .maybe_executed = left });
+    future_fail(f,
+                &(struct msg_failure){ .code = code, .message = { message, strlen(message) }, .maybe_executed = left });
 }
 
 void future_orphan(struct ptools_future *f)

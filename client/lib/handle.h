@@ -22,8 +22,9 @@
 
 #include <ptools/ptools.h>
 
-#define HASH_NONFATAL_OOM 1 /* a future whose hh.tbl is NULL after HASH_ADD found no memory */
-#define HASH_FUNCTION(key, n, ret) ((ret) = (unsigned)*(const uint64_t *)(key)) /* ids count up: they are hash enough */
+#define HASH_NONFATAL_OOM          1 /* a future whose hh.tbl is NULL after HASH_ADD found no memory */
+#define HASH_FUNCTION(key, n, ret) ((ret) = (unsigned)*(const uint64_t *)(key)) /* ids count up: they are hash enough  \
+                                                                                 */
 #include <uthash.h>
 
 #include "client/lib/clock.h"
@@ -34,63 +35,63 @@
 
 enum {
     CONNECT_TIMEOUT_MS = 5000,
-    SEND_PATIENCE_MS = 100,            /* for a daemon that takes no bytes, in ptools_remotecall() */
+    SEND_PATIENCE_MS = 100, /* for a daemon that takes no bytes, in ptools_remotecall() */
     UNSENT_BYTES_MAX = 16 * 1024 * 1024,
     CORKED_BYTES_MAX = 64 * 1024,
     IN_FLIGHT_MAX = 1024 * 1024,
-    POOL_MAX = 256,                    /* futures kept for the next call, with their memory ... */
-    POOL_VALUE_BYTES = 4096,           /* ... unless it is more than this */
-    TAKE_MAX = 4096                    /* answers taken in at once, before time is looked at again */
+    POOL_MAX = 256,          /* futures kept for the next call, with their memory ... */
+    POOL_VALUE_BYTES = 4096, /* ... unless it is more than this */
+    TAKE_MAX = 4096          /* answers taken in at once, before time is looked at again */
 };
 
 struct ptools_future {
-    struct ptools *pt;          /* NULL: closed */
+    struct ptools *pt;              /* NULL: closed */
     LIST_ENTRY(ptools_future) link; /* in pt->futures, or in pt->pool */
-    UT_hash_handle hh;          /* in pt->in_flight */
-    uint64_t id;                /* of its request */
-    uint64_t end;               /* t->queued when its request had been queued */
+    UT_hash_handle hh;              /* in pt->in_flight */
+    uint64_t id;                    /* of its request */
+    uint64_t end;                   /* t->queued when its request had been queued */
     bool done;
     bool failed;
-    struct failure failure;     /* done and failed */
-    struct msg_reply reply;     /* done and not failed; its texts are not kept */
-    struct blob *blob;          /* a large value ... */
-    struct bytes copy;          /* ... a small one; both empty: nil */
-    msgpack_object root;        /* the value, once it is parsed ... */
+    struct failure failure; /* done and failed */
+    struct msg_reply reply; /* done and not failed; its texts are not kept */
+    struct blob *blob;      /* a large value ... */
+    struct bytes copy;      /* ... a small one; both empty: nil */
+    msgpack_object root;    /* the value, once it is parsed ... */
     bool parsed;
-    struct payload payload;     /* ... and its tree, if it is a list or map */
+    struct payload payload; /* ... and its tree, if it is a list or map */
     ptools_future_fn fn;
     void *arg;
     TAILQ_ENTRY(ptools_future) ready_link;
-    bool ready;                 /* in pt->ready: done, and fn was not called yet */
+    bool ready; /* in pt->ready: done, and fn was not called yet */
 };
 
 struct ptools_workerset {
-    struct ptools *pt;          /* NULL: closed */
+    struct ptools *pt;                 /* NULL: closed */
     LIST_ENTRY(ptools_workerset) link; /* in pt->sets */
-    char name[NAME_BYTES_MAX + 1]; /* "": anonymous */
-    uint32_t id;                /* on the connection of ... */
-    uint64_t generation;        /* ... this number */
+    char name[NAME_BYTES_MAX + 1];     /* "": anonymous */
+    uint32_t id;                       /* on the connection of ... */
+    uint64_t generation;               /* ... this number */
 };
 
 struct settings {
     uint32_t flags;
     int64_t connect_timeout_ms;
     uint32_t private_workers;
-    char *module_path;          /* NULL: the daemon's own */
+    char *module_path; /* NULL: the daemon's own */
 };
 
 struct ptools {
     const volatile unsigned char *birthmark; /* a page that the kernel wipes in a forked child */
     struct settings settings;
-    char *address;              /* directory or endpoint; decided by ptools_open(), then kept */
-    bool implied;               /* nobody named it: a private daemon gets a directory of its own */
+    char *address;               /* directory or endpoint; decided by ptools_open(), then kept */
+    bool implied;                /* nobody named it: a private daemon gets a directory of its own */
     struct transport *transport; /* NULL: none. One that has ended is kept until somebody was told */
-    uint64_t generation;        /* connections so far */
-    uint64_t message_max;       /* of this connection's daemon */
+    uint64_t generation;         /* connections so far */
+    uint64_t message_max;        /* of this connection's daemon */
     uint64_t last_id;
     unsigned corks;
-    unsigned dispatching;       /* depth */
-    bool closing;               /* ptools_close() was called by a callback */
+    unsigned dispatching;            /* depth */
+    bool closing;                    /* ptools_close() was called by a callback */
     struct ptools_future *in_flight; /* by id */
     LIST_HEAD(, ptools_future) futures;
     LIST_HEAD(, ptools_future) pool;
@@ -100,8 +101,8 @@ struct ptools {
     LIST_HEAD(, ptools_workerset) sets;
     struct msg_decoder *decoder;
     struct bytes envelope;
-    struct payload scratch;     /* where values are parsed */
-    struct failure last;        /* the last failure; its message may be `text` */
+    struct payload scratch; /* where values are parsed */
+    struct failure last;    /* the last failure; its message may be `text` */
     char text[512];
 };
 
@@ -153,7 +154,8 @@ bool connection_receive(struct ptools *pt);
 /* Waits until bytes have moved, and takes in what came. False: the time was over first. */
 bool connection_pump(struct ptools *pt, uint64_t until_us);
 /* Sends one request on the connection that there is (request->id is set here). *ret_future is in flight; NULL: the
- * answer will be dropped. PTOOLS_ERR_LOST: the connection turned out to have ended, and nothing of the request has left. */
+ * answer will be dropped. PTOOLS_ERR_LOST: the connection turned out to have ended, and nothing of the request has
+ * left. */
 ptools_err request_send(struct ptools *pt, struct msg_request *request, const uint8_t *payload, size_t n,
                         uint64_t until_us, struct ptools_future **ret_future);
 /* Sends, on a new connection if need be, and waits for the answer. On PTOOLS_OK *ret_future (may be NULL)

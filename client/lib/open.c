@@ -206,8 +206,8 @@ static ptools_err connect_implied(struct ptools *pt, uint64_t until_us)
     if (err == PTOOLS_ERR_NO_DAEMON && (pt->settings.flags & PTOOLS_PRIVATE))
         return connect_private(pt, until_us);
     if (err == PTOOLS_ERR_NO_DAEMON)
-        return fail(pt, err, "no daemon serves %s%s%s: start ptoolsd, or set PTOOLS_DIR to the directory of one", user_dir,
-                    *user_dir ? " or " : "", SYSTEM_DIR);
+        return fail(pt, err, "no daemon serves %s%s%s: start ptoolsd, or set PTOOLS_DIR to the directory of one",
+                    user_dir, *user_dir ? " or " : "", SYSTEM_DIR);
     return err;
 }
 
@@ -219,7 +219,8 @@ static ptools_err read_options(struct ptools *pt, const ptools_options *given, p
     *ret = defaults;
     if (given) {
         if (given->struct_size < sizeof *ret)
-            return fail(pt, PTOOLS_ERR_INVALID, "options: struct_size is %u, at least %zu is expected: use PTOOLS_OPTIONS_INIT",
+            return fail(pt, PTOOLS_ERR_INVALID,
+                        "options: struct_size is %u, at least %zu is expected: use PTOOLS_OPTIONS_INIT",
                         given->struct_size, sizeof *ret);
         for (size_t i = sizeof *ret; i < given->struct_size; i++)
             if (bytes[i] != 0)
@@ -228,13 +229,14 @@ static ptools_err read_options(struct ptools *pt, const ptools_options *given, p
         *ret = *given;
     }
     if (ret->flags & ~(uint32_t)PTOOLS_PRIVATE)
-        return fail(pt, PTOOLS_ERR_INVALID, "options: unknown bits 0x%x in flags", ret->flags & ~(uint32_t)PTOOLS_PRIVATE);
+        return fail(pt, PTOOLS_ERR_INVALID, "options: unknown bits 0x%x in flags",
+                    ret->flags & ~(uint32_t)PTOOLS_PRIVATE);
     if (ret->connect_timeout_ms < PTOOLS_FOREVER)
         return fail(pt, PTOOLS_ERR_INVALID, "options: connect_timeout_ms is %lld: 0 (%d), more, or PTOOLS_FOREVER",
                     (long long)ret->connect_timeout_ms, CONNECT_TIMEOUT_MS);
     if (ret->private_workers > WORKERS_MAX)
-        return fail(pt, PTOOLS_ERR_INVALID, "options: private_workers is %u, at most %u are allowed", ret->private_workers,
-                    WORKERS_MAX);
+        return fail(pt, PTOOLS_ERR_INVALID, "options: private_workers is %u, at most %u are allowed",
+                    ret->private_workers, WORKERS_MAX);
     return PTOOLS_OK;
 }
 
@@ -259,7 +261,8 @@ ptools_err connection_open(struct ptools *pt, const ptools_options *given)
         return connect_implied(pt, until_us);
     if (address[0] != '/' && !is_endpoint(address))
         return fail(pt, PTOOLS_ERR_INVALID,
-                    "%s is \"%.200s\": an absolute directory, \"ipc://PATH\" or \"tcp://HOST:PORT\" is expected", who, address);
+                    "%s is \"%.200s\": an absolute directory, \"ipc://PATH\" or \"tcp://HOST:PORT\" is expected", who,
+                    address);
     err = set_address(pt, address);
     return err == PTOOLS_OK ? connect_or_start(pt, until_us) : err;
 }

@@ -32,8 +32,8 @@ enum { REASON_BYTES = 300 };
 struct start {
     const char *program;
     pid_t pid;
-    int pidfd;      /* -1: the child was reaped by somebody else already */
-    int stderr_fd;  /* what it has to say */
+    int pidfd;     /* -1: the child was reaped by somebody else already */
+    int stderr_fd; /* what it has to say */
     char said[REASON_BYTES];
     size_t n_said;
 };
@@ -155,9 +155,8 @@ static ptools_err explain(struct start *s, int status, struct problem *ret_probl
     text_clean(s->said, s->n_said, true);
     for (char *nl = s->said; (nl = strchr(nl, '\n'));)
         *nl = ' ';
-    return problem_set(ret_problem, PTOOLS_ERR_NO_DAEMON,
-                       "no daemon runs, and %s --private did not start (%s %d)%s%s", s->program,
-                       WIFSIGNALED(status) ? "signal" : "exit status",
+    return problem_set(ret_problem, PTOOLS_ERR_NO_DAEMON, "no daemon runs, and %s --private did not start (%s %d)%s%s",
+                       s->program, WIFSIGNALED(status) ? "signal" : "exit status",
                        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), s->n_said ? ": " : "", s->said);
 }
 
@@ -178,8 +177,8 @@ static ptools_err run(struct start *s, char *const argv[], uint64_t until_us, st
         close(pipe_fds[1]);
     if (e != 0) {
         close(s->stderr_fd);
-        return problem_set(ret_problem, PTOOLS_ERR_NO_DAEMON, "no daemon runs, and %s cannot be started: %s", s->program,
-                           strerror(e));
+        return problem_set(ret_problem, PTOOLS_ERR_NO_DAEMON, "no daemon runs, and %s cannot be started: %s",
+                           s->program, strerror(e));
     }
     s->pidfd = pidfd_open(s->pid, 0);
     e = s->pidfd < 0 && errno != ESRCH ? errno : 0;

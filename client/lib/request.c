@@ -20,8 +20,7 @@ void connection_end(struct ptools *pt)
     const struct problem *why = &pt->transport->end;
     struct ptools_future *f, *next;
 
-    HASH_ITER(hh, pt->in_flight, f, next)
-    {
+    HASH_ITER (hh, pt->in_flight, f, next) {
         future_lose(f, why->code, why->text);
     }
 }
@@ -124,8 +123,10 @@ static ptools_err queue(struct ptools *pt, const struct span *frames, unsigned n
         if (r != -EAGAIN)
             break;
         if (!connection_pump(pt, round_trip_until_us(pt, until_us)) || (until_us && clock_now_us() >= until_us))
-            return fail(pt, PTOOLS_ERR_TIMEOUT, "%llu bytes wait to be sent, at most %d may, and the daemon reads nothing",
-                        (unsigned long long)(t->queued - t->sent), UNSENT_BYTES_MAX);
+            return fail(pt, PTOOLS_ERR_TIMEOUT,
+                        "the daemon reads nothing, and as much waits to be sent as may: at most %d bytes, or libzmq's "
+                        "queue of messages",
+                        UNSENT_BYTES_MAX);
         if (!connection_alive(pt))
             return PTOOLS_ERR_LOST;
     }
@@ -144,7 +145,8 @@ static ptools_err add_future(struct ptools *pt, uint64_t id, struct ptools_futur
     struct ptools_future *f;
 
     if (HASH_COUNT(pt->in_flight) >= IN_FLIGHT_MAX)
-        return fail(pt, PTOOLS_ERR_LIMIT, "%d calls are in flight, more are not allowed on one connection", IN_FLIGHT_MAX);
+        return fail(pt, PTOOLS_ERR_LIMIT, "%d calls are in flight, more are not allowed on one connection",
+                    IN_FLIGHT_MAX);
     f = future_new(pt);
     if (!f)
         return fail_no_memory(pt);
@@ -234,7 +236,8 @@ ptools_err request_round_trip(struct ptools *pt, struct msg_request *request, st
             return fail(pt, err, "the connection to %s ended twice before the request was sent", pt->address);
     }
     if (future_await(f, until_us) != PTOOLS_OK)
-        err = fail(pt, PTOOLS_ERR_TIMEOUT, "the daemon did not answer the request %s in time; it may still do what it asks",
+        err = fail(pt, PTOOLS_ERR_TIMEOUT,
+                   "the daemon did not answer the request %s in time; it may still do what it asks",
                    msg_kind_name(request->kind));
     else if (f->failed)
         err = fail_with(pt, &f->failure);

@@ -7,7 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static __attribute__((__format__(__printf__, 3, 0))) void set(struct problem *p, ptools_err code, const char *format, va_list args)
+static __attribute__((__format__(__printf__, 3, 0))) void set(struct problem *p, ptools_err code, const char *format,
+                                                              va_list args)
 {
     p->code = code;
     vsnprintf(p->text, sizeof p->text, format, args);

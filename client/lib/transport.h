@@ -56,10 +56,10 @@ struct transport_ops {
 
 struct transport {
     const struct transport_ops *ops;
-    bool open;             /* the handshake is done: send() may be used */
-    uint64_t queued;       /* bytes ever given to send(), as counted by the kind */
-    uint64_t sent;         /* of these, how many may have left the process */
-    struct problem end;    /* PTOOLS_OK while it works */
+    bool open;          /* the handshake is done: send() may be used */
+    uint64_t queued;    /* bytes ever given to send(), as counted by the kind */
+    uint64_t sent;      /* of these, how many may have left the process */
+    struct problem end; /* PTOOLS_OK while it works */
 };
 
 /* DIR/ptoolsd.sock, or any path of a socket. PTOOLS_ERR_NO_DAEMON, _DENIED, _TIMEOUT, _SYSTEM, _NO_MEMORY. */

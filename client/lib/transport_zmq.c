@@ -34,6 +34,7 @@
  * word for never, would also throw away what has arrived and was not read yet.) */
 enum { RECONNECT_NEVER_MS = 24 * 3600 * 1000 };
 
+/* clang-format off */
 #define ZMQ_FUNCTIONS(X)                                                                                            \
     X(zmq_version)                                                                                                  \
     X(zmq_strerror)                                                                                                 \
@@ -52,6 +53,7 @@ enum { RECONNECT_NEVER_MS = 24 * 3600 * 1000 };
     X(zmq_msg_size)                                                                                                 \
     X(zmq_msg_more)                                                                                                 \
     X(zmq_msg_close)
+/* clang-format on */
 
 struct zmq_api {
 #define POINTER(name) __typeof__(&name) name;
@@ -67,9 +69,9 @@ struct transport_zmq {
     void *monitor;
     int socket_fd;
     int monitor_fd;
-    int epoll_fd;         /* of the two and wake_fd: what callers poll */
-    int wake_fd;          /* an eventfd, always readable; in the epoll set, or masked there */
-    bool wake;            /* not masked */
+    int epoll_fd; /* of the two and wake_fd: what callers poll */
+    int wake_fd;  /* an eventfd, always readable; in the epoll set, or masked there */
+    bool wake;    /* not masked */
     bool monitor_readable;
     bool wants_room;      /* the last send() found none */
     struct problem ended; /* what the monitor told; becomes t.end when the socket is read out */
@@ -92,9 +94,9 @@ static ptools_err load(struct zmq_api *api, struct problem *ret_problem)
     if (!so)
         return problem_set(ret_problem, PTOOLS_ERR_TRANSPORT,
                            "endpoints ipc:// and tcp:// need libzmq, which cannot be loaded: %s", dlerror());
-#define LOOK_UP(name)                                                                                               \
-    *(void **)&api->name = dlsym(so, #name);                                                                        \
-    if (!api->name)                                                                                                 \
+#define LOOK_UP(name)                                                                                                  \
+    *(void **)&api->name = dlsym(so, #name);                                                                           \
+    if (!api->name)                                                                                                    \
         return problem_set(ret_problem, PTOOLS_ERR_TRANSPORT, "libzmq.so.5 has no function %s", #name);
     ZMQ_FUNCTIONS(LOOK_UP)
 #undef LOOK_UP
@@ -215,7 +217,8 @@ static int zmq_transport_send(struct transport *t, const struct span *frames, un
             return -EAGAIN;
         }
         if (r < 0) { /* half a message cannot be taken back */
-            transport_end(t, errno == ENOMEM ? PTOOLS_ERR_NO_MEMORY : PTOOLS_ERR_LOST, "%s", z->api.zmq_strerror(errno));
+            transport_end(t, errno == ENOMEM ? PTOOLS_ERR_NO_MEMORY : PTOOLS_ERR_LOST, "%s",
+                          z->api.zmq_strerror(errno));
             return -EPIPE;
         }
         sum += frames[i].n;
@@ -277,8 +280,8 @@ static int zmq_transport_receive(struct transport *t, struct zmtp_message *ret)
     if (too_many)
         transport_end(t, PTOOLS_ERR_PROTOCOL, "a message of more than %d frames", ZMTP_FRAMES_MAX);
     else if (sum > z->message_bytes)
-        transport_end(t, PTOOLS_ERR_PROTOCOL, "a message of %llu bytes, where %llu are allowed", (unsigned long long)sum,
-                      (unsigned long long)z->message_bytes);
+        transport_end(t, PTOOLS_ERR_PROTOCOL, "a message of %llu bytes, where %llu are allowed",
+                      (unsigned long long)sum, (unsigned long long)z->message_bytes);
     return t->end.code == PTOOLS_OK;
 }
 
@@ -318,6 +321,8 @@ static void zmq_transport_free(struct transport *t, bool forked)
 
     if (!forked) {
         drop_parts(z);
+        if (z->socket) /* no more events: libzmq leaks one that finds no reader */
+            z->api.zmq_socket_monitor(z->socket, NULL, 0);
         if (z->monitor)
             z->api.zmq_close(z->monitor);
         if (z->socket)
@@ -374,8 +379,8 @@ static bool make_sockets(struct transport_zmq *z)
            z->api.zmq_setsockopt(z->socket, ZMQ_RECONNECT_IVL, &never, sizeof never) == 0 &&
            z->api.zmq_setsockopt(z->socket, ZMQ_MAXMSGSIZE, &bytes, sizeof bytes) == 0 &&
            z->api.zmq_socket_monitor(z->socket, MONITOR_ENDPOINT, ZMQ_EVENT_ALL) == 0 &&
-           z->api.zmq_connect(z->monitor, MONITOR_ENDPOINT) == 0 &&
-           (z->socket_fd = descriptor_of(z, z->socket)) >= 0 && (z->monitor_fd = descriptor_of(z, z->monitor)) >= 0 &&
+           z->api.zmq_connect(z->monitor, MONITOR_ENDPOINT) == 0 && (z->socket_fd = descriptor_of(z, z->socket)) >= 0 &&
+           (z->monitor_fd = descriptor_of(z, z->monitor)) >= 0 &&
            (z->wake_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0 &&
            (z->epoll_fd = epoll_create1(EPOLL_CLOEXEC)) >= 0 && watch(z->epoll_fd, z->socket_fd, EPOLLIN) &&
            watch(z->epoll_fd, z->monitor_fd, EPOLLIN) && watch(z->epoll_fd, z->wake_fd, 0);

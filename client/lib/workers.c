@@ -16,7 +16,8 @@ ptools_err ptools_inspect(ptools *pt, const char *what, ptools_future **ret_futu
         return err;
     if (!what || strlen(what) > NAME_BYTES_MAX || !ret_future)
         return fail_static(pt, PTOOLS_ERR_INVALID,
-                           !ret_future ? "ret_future is NULL" : "what is expected to be status, workers, sets or modules");
+                           !ret_future ? "ret_future is NULL"
+                                       : "what is expected to be status, workers, sets or modules");
     request.inspect.what = (struct text){ what, strlen(what) };
     err = request_round_trip(pt, &request, NULL, &f);
     if (err != PTOOLS_OK)
@@ -61,8 +62,8 @@ static bool read_numbers(ptools_value row, ptools_worker_info *ret)
         get_u64(row, "waiting", &ret->waiting) || get_u64(row, "deaths", &ret->deaths) ||
         get_u64(row, "recycled", &ret->recycled) || get_u64(row, "rss_bytes", &ret->rss_bytes) ||
         ptools_get_field(row, "progress", &progress) || ptools_get_item(progress, 0, &n) ||
-        ptools_get_item(progress, 1, &of) || ptools_get_u64(n, &ret->progress) || ptools_get_u64(of, &ret->progress_of) ||
-        id > UINT32_MAX || pid > INT32_MAX)
+        ptools_get_item(progress, 1, &of) || ptools_get_u64(n, &ret->progress) ||
+        ptools_get_u64(of, &ret->progress_of) || id > UINT32_MAX || pid > INT32_MAX)
         return false;
     ret->id = (uint32_t)id;
     ret->pid = (int32_t)pid;

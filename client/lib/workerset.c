@@ -11,7 +11,8 @@
 #include <string.h>
 
 /* PTOOLS_OK, and a set that is in no list yet. */
-static ptools_err set_new(struct ptools *pt, const char *name, ptools_workerset **ret_set, struct ptools_workerset **ret)
+static ptools_err set_new(struct ptools *pt, const char *name, ptools_workerset **ret_set,
+                          struct ptools_workerset **ret)
 {
     struct ptools_workerset *set;
 
@@ -19,8 +20,8 @@ static ptools_err set_new(struct ptools *pt, const char *name, ptools_workerset 
         return fail_static(pt, PTOOLS_ERR_INVALID, "ret_set is NULL");
     if (name && !name_ok_set(name, strlen(name)))
         return fail(pt, PTOOLS_ERR_INVALID,
-                    "\"%.80s\" is no name for a worker set: 1 to %u of A-Z a-z 0-9 _ . - , not beginning with a digit", name,
-                    NAME_BYTES_MAX);
+                    "\"%.80s\" is no name for a worker set: 1 to %u of A-Z a-z 0-9 _ . - , not beginning with a digit",
+                    name, NAME_BYTES_MAX);
     set = calloc(1, sizeof *set);
     if (!set)
         return fail_no_memory(pt);
@@ -37,8 +38,8 @@ static ptools_err describe(struct ptools *pt, struct msg_set *ret, const uint32_
         return fail(pt, PTOOLS_ERR_INVALID, "a worker set has 1 to %u members, these are %zu%s", SET_MEMBERS_MAX, n,
                     ids ? "" : " (ids is NULL)");
     if (mode != PTOOLS_WS_RR && mode != PTOOLS_WS_FF)
-        return fail(pt, PTOOLS_ERR_INVALID, "mode is %d: PTOOLS_WS_RR (%d) or PTOOLS_WS_FF (%d)", (int)mode, PTOOLS_WS_RR,
-                    PTOOLS_WS_FF);
+        return fail(pt, PTOOLS_ERR_INVALID, "mode is %d: PTOOLS_WS_RR (%d) or PTOOLS_WS_FF (%d)", (int)mode,
+                    PTOOLS_WS_RR, PTOOLS_WS_FF);
     ret->mode = (uint32_t)mode;
     ret->n = (uint32_t)n;
     ret->members = (uint32_t *)(uintptr_t)ids;
@@ -112,7 +113,8 @@ ptools_err workerset_resolve(struct ptools_workerset *set, uint32_t *ret_id)
     ptools_err err;
 
     if (set->generation != pt->generation && !*set->name)
-        return fail_static(pt, PTOOLS_ERR_NO_SET, "the worker set was anonymous: it ended when its connection was lost");
+        return fail_static(pt, PTOOLS_ERR_NO_SET,
+                           "the worker set was anonymous: it ended when its connection was lost");
     if (set->generation != pt->generation) {
         err = open_by_name(pt, set);
         if (err != PTOOLS_OK)

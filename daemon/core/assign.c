@@ -5,8 +5,8 @@
  *   1. Idle workers, longest idle first: each takes the oldest task that it may run, over its own queue and
  *      those of the first-free sets it is in.
  *   2. An idle worker for which nothing waits, while another holds tasks ahead that it may run: the last of
- *      them is taken back from the worker that holds most. (It is back in its queue when core_assign() is
- *      called again.)
+ *      them is taken back from the worker that holds most. It will be in its queue again when core_assign() is
+ *      called again, which is why nothing is given ahead now.
  *   3. Busy workers get the oldest ones ahead, if these are usually short and those they hold are too: the
  *      one that holds least first. A task that is not short is never given ahead, nor overtaken by a younger
  *      one of its queue.
@@ -55,13 +55,15 @@ static struct task *last_ahead(const struct worker *holder, const struct worker 
     return NULL;
 }
 
-static void take_back_for_idle(struct core *core, struct actions *out)
+/* Whether anything was asked back. */
+static bool take_back_for_idle(struct core *core, struct actions *out)
 {
     uint32_t n = 0;
+    bool asked = false;
     struct worker *w;
 
     if (!core->idle || core->n_given == core->n_holding)
-        return;
+        return false;
     for (uint32_t i = 0; i < core->n_workers; i++)
         if (core->workers[i]->n_held > 1 && last_ahead(core->workers[i], NULL))
             core->scratch[n++] = core->workers[i];
@@ -70,16 +72,19 @@ static void take_back_for_idle(struct core *core, struct actions *out)
         struct task *t;
 
         if (n == 0)
-            return;
+            break;
         if (!worker_may_take(w))
             continue;
         for (uint32_t i = 0; i < n; i++)
             if ((!most || core->scratch[i]->n_held > most->n_held) && last_ahead(core->scratch[i], w))
                 most = core->scratch[i];
         t = most ? last_ahead(most, w) : NULL;
-        if (t)
+        if (t) {
             worker_recall(core, t, out);
+            asked = true;
+        }
     }
+    return asked;
 }
 
 static bool has_room_ahead(const struct core *core, const struct worker *w)
@@ -129,7 +134,6 @@ void core_assign(struct core *core, uint64_t now_us, struct actions *out)
 {
     if (core->n_queued > 0)
         give_to_idle(core, now_us, out);
-    take_back_for_idle(core, out);
-    if (core->n_queued > 0)
+    if (!take_back_for_idle(core, out) && core->n_queued > 0)
         give_ahead(core, now_us, out);
 }

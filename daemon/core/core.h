@@ -105,7 +105,8 @@ struct core *core_new(const struct core_limits *limits, uint64_t first_task, uin
 struct core *core_free(struct core *core);
 DEFINE_AUTO(core)
 
-/* The end of a turn: gives tasks to free workers, then ahead to busy ones (see core.c). */
+/* The end of a turn: gives tasks to free workers, then ahead to busy ones (see assign.c). It may ask for tasks
+ * back (ACT_REVOKE) that an idle worker could begin: to be called again until it adds no action. */
 void core_assign(struct core *core, uint64_t now_us, struct actions *out);
 /* What is due by now: deadlines, grace, back-off, tasks stuck behind a long one. */
 void core_tick(struct core *core, uint64_t now_us, struct actions *out);
@@ -124,7 +125,8 @@ int core_client_add(struct core *core, uint32_t uid, uint32_t *ret_client);
 /* Its tasks that are not detached are cancelled, its anonymous sets end. */
 void core_client_gone(struct core *core, uint64_t now_us, uint32_t client, struct actions *out);
 
-/* A call. Every outcome is an ACT_ANSWER for (client, request): now if refused or detached, later if not.
+/* A call. Every outcome is an ACT_ANSWER for (client, request): now if refused, at the end if not; for a detached
+ * one as soon as its module is known to have the function.
  * Takes a reference of payload (NULL: no arguments). -ENOMEM: nothing happened. */
 int core_submit(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, const struct msg_call *call,
                 struct blob *payload, struct actions *out);

@@ -59,12 +59,11 @@ int heap_reserve(struct heap *h, size_t n)
 
     if (n <= h->cap)
         return 0;
-    while (cap < n) {
-        if (cap > SIZE_MAX / 2)
-            return -ENOMEM;
+    if (n > SIZE_MAX / 4 / sizeof *v)
+        return -ENOMEM;
+    while (cap < n)
         cap *= 2;
-    }
-    v = reallocarray(h->v, cap, sizeof *v);
+    v = realloc(h->v, cap * sizeof *v);
     if (!v)
         return -ENOMEM;
     h->v = v;

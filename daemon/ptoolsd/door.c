@@ -21,9 +21,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <uthash.h>
-
 #include "daemon/ptoolsd/log.h"
+#include "daemon/ptoolsd/table.h"
 #include "proto/message.h"
 
 enum {

@@ -13,7 +13,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -139,6 +141,13 @@ static void frame_put(struct process *p, const struct link_frame *frame, const c
     mark_dirty(p);
 }
 
+int pidfd_of(pid_t pid)
+{
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+    return fd < 0 ? -errno : fd;
+}
+
 int process_born(struct process *p, pid_t pid)
 {
     struct link_frame start = { .type = LINK_START, .worker = p->id, .a = (uint32_t)getpid() };
@@ -149,9 +158,9 @@ int process_born(struct process *p, pid_t pid)
     /* Only the parent may wait: whoever the template named, it is a child of ours or we take no notice of it. */
     if (waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG | WNOWAIT) < 0)
         return -errno;
-    p->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (p->pidfd < 0)
-        return -errno;
+    p->pidfd = pidfd_of(pid);
+    if (p->pidfd < 0 && p->pidfd != -ENOSYS)
+        return p->pidfd;
     p->pid = pid;
     HASH_ADD(hh_pid, p->s->by_pid, pid, sizeof p->pid, p);
     close_fd(&p->child_link_fd);
@@ -160,9 +169,9 @@ int process_born(struct process *p, pid_t pid)
     r = sd_event_add_io(event, &p->link_source, p->link_fd, p->events, on_link, p);
     if (r >= 0)
         r = sd_event_source_set_priority(p->link_source, PHASE_WORKER_DATA);
-    if (r >= 0)
+    if (r >= 0 && p->pidfd >= 0)
         r = sd_event_add_io(event, &p->exit_source, p->pidfd, EPOLLIN, on_exit_source, p);
-    if (r >= 0)
+    if (r >= 0 && p->pidfd >= 0)
         r = sd_event_source_set_priority(p->exit_source, PHASE_WORKER_EXIT);
     if (r < 0)
         return r;
@@ -202,11 +211,11 @@ void process_stop(struct process *p)
 
 void process_signal(struct process *p, int signal)
 {
-    if (p->pidfd < 0)
+    if (p->pid <= 0)
         return;
-    syscall(SYS_pidfd_send_signal, p->pidfd, signal, NULL, 0);
+    kill(p->pid, signal); /* our own child, not yet reaped: the number is still its own */
     if (signal == SIGKILL)
-        kill(-p->pid, SIGKILL); /* not yet reaped, so the number is still its own */
+        kill(-p->pid, SIGKILL);
 }
 
 /* The worker is of no use any more: it has LOST_US to end by itself, and tell why by its status. */
@@ -264,10 +273,10 @@ void process_send(struct process *p)
     }
 }
 
-/* The failure in a DONE frame: three strings, each ended by NUL: message, phase, log. */
-static bool failure_parse(const struct span *body, struct text *ret_message, struct text *ret_phase, struct text *ret_log)
+/* The failure in a DONE frame: four strings, each ended by NUL: message, phase, log, and the progress as "n of". */
+static bool failure_parse(const struct span *body, struct msg_failure *ret)
 {
-    struct text *texts[] = { ret_message, ret_phase, ret_log };
+    struct text progress, *texts[] = { &ret->message, &ret->phase, &ret->log, &progress };
     const char *at = (const char *)body->data, *end = at + body->n;
 
     for (size_t i = 0; i < ELEMENTS(texts); i++) {
@@ -278,7 +287,8 @@ static bool failure_parse(const struct span *body, struct text *ret_message, str
         *texts[i] = (struct text){ at, (size_t)(nul - at) };
         at = nul + 1;
     }
-    return at == end;
+    return at == end &&
+           sscanf(progress.data, "%" SCNu64 " %" SCNu64, &ret->progress, &ret->progress_of) == 2;
 }
 
 static void handle_done(struct process *p, const struct link_frame *f, struct span *body)
@@ -297,12 +307,9 @@ static void handle_done(struct process *p, const struct link_frame *f, struct sp
             facts.code = PTOOLS_ERR_INTERNAL;
             facts.message = (struct text){ "the daemon is out of memory: the value is lost", 46 };
         }
-    } else if (!failure_parse(body, &facts.message, &facts.phase, &facts.log)) {
+    } else if (!failure_parse(body, &facts)) {
         process_broke(p, "a failure without its texts");
         return;
-    } else {
-        facts.progress = atomic_load(&p->page->progress);
-        facts.progress_of = atomic_load(&p->page->progress_of);
     }
     core_worker_done(d->core, daemon_now(d), p->id, f->task, f->attempt, facts.code, value, &facts, f->a, f->b, f->fds,
                      &d->actions);

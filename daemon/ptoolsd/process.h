@@ -8,9 +8,8 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
-#include <uthash.h>
-
 #include "daemon/ptoolsd/supervisor.h"
+#include "daemon/ptoolsd/table.h"
 #include "daemon/ptoolsd/template.h"
 #include "proto/chain.h"
 #include "proto/intake.h"
@@ -73,6 +72,9 @@ struct autopsy {
     size_t n_started;
 };
 void autopsy_read(struct process *p, const siginfo_t *end, uint64_t max_rss_bytes, struct autopsy *ret);
+/* A pidfd, or -errno. -ENOSYS (an old kernel, valgrind) is no obstacle: SIGCHLD, which is watched for orphans,
+ * tells of every end as well, only a little later in the turn. */
+int pidfd_of(pid_t pid);
 /* CLOCK_MONOTONIC, now: for what the loop's own time is too old for. */
 uint64_t monotonic_us(void);
 /* OOM kills of this machine since it started; 0 if it cannot be told. */

@@ -9,12 +9,12 @@
 #include "daemon/ptoolsd/supervisor.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/ptoolsd/log.h"
@@ -79,14 +79,22 @@ int supervisor_new(struct daemon *d, struct supervisor **ret)
 /* Waits until every worker has ended, END_POLITELY_MS for all together; the rest is killed. */
 static void wait_for_ends(struct supervisor *s)
 {
+    const struct timespec at_most = { .tv_nsec = 10000000 };
     uint64_t until_us = monotonic_us() + END_POLITELY_MS * UINT64_C(1000);
     struct process *p, *next;
+    sigset_t sigchld;
 
+    sigemptyset(&sigchld);
+    sigaddset(&sigchld, SIGCHLD);
     HASH_ITER(hh, s->by_id, p, next) {
-        uint64_t now_us = monotonic_us();
-        struct pollfd pfd = { .fd = p->pidfd, .events = POLLIN };
+        siginfo_t si = { 0 };
 
-        if (p->pid > 0 && poll(&pfd, 1, now_us < until_us ? (int)((until_us - now_us) / 1000 + 1) : 0) == 0)
+        if (p->pid == 0)
+            continue;
+        while (waitid(P_PID, (id_t)p->pid, &si, WEXITED | WNOHANG | WNOWAIT) == 0 && si.si_pid == 0 &&
+               monotonic_us() < until_us)
+            sigtimedwait(&sigchld, NULL, &at_most); /* blocked: a death ends the wait early */
+        if (si.si_pid == 0)
             process_signal(p, SIGKILL);
     }
 }

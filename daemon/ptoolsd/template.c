@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -443,16 +442,16 @@ static int template_start(struct template *t)
         close_link(t);
         return r;
     }
-    t->pidfd = (int)syscall(SYS_pidfd_open, t->pid, 0);
-    r = t->pidfd < 0 ? -errno : 0;
+    t->pidfd = pidfd_of(t->pid);
+    r = t->pidfd < 0 && t->pidfd != -ENOSYS ? t->pidfd : 0;
     t->events = EPOLLIN;
     if (r >= 0)
         r = sd_event_add_io(event, &t->link_source, t->link_fd, t->events, on_template_link, t);
     if (r >= 0)
         r = sd_event_source_set_priority(t->link_source, PHASE_WORKER_DATA);
-    if (r >= 0)
+    if (r >= 0 && t->pidfd >= 0)
         r = sd_event_add_io(event, &t->exit_source, t->pidfd, EPOLLIN, on_template_exit, t);
-    if (r >= 0)
+    if (r >= 0 && t->pidfd >= 0)
         r = sd_event_source_set_priority(t->exit_source, PHASE_WORKER_EXIT);
     return r < 0 ? r : 0;
 }

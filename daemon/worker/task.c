@@ -86,7 +86,8 @@ ptools_err task_begin(struct ptools_task *t, const struct link_frame *run, const
         return PTOOLS_OK;
     err = payload_parse(&t->payload, arguments, n, &why);
     if (err == PTOOLS_ERR_NO_MEMORY)
-        return task_fail(t, PTOOLS_ERR_FAILED, "the worker has no memory for the arguments (%zu bytes) of %s", n, function);
+        return task_fail(t, PTOOLS_ERR_FAILED, "the worker has no memory for the arguments (%zu bytes) of %s", n,
+                         function);
     if (err != PTOOLS_OK)
         return task_fail(t, PTOOLS_ERR_BAD_ARGUMENT, "the arguments of %s are not msgpack: %s", function, why);
     if (t->payload.root.type != MSGPACK_OBJECT_ARRAY)

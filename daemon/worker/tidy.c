@@ -73,17 +73,21 @@ void tidy_restore(struct tidy *t)
     t->dirty = false;
 }
 
-bool tidy_look_due(const struct tidy *t, uint64_t run_us)
+bool tidy_look_due(struct tidy *t, uint64_t now_us, uint64_t run_us)
 {
-    return t->since_look >= TIDY_LOOK_TASKS || run_us >= TIDY_LOOK_US;
+    t->since_look++;
+    if (run_us < TIDY_LOOK_US && (t->since_look < TIDY_LOOK_TASKS || now_us - t->looked_us < TIDY_LOOK_US))
+        return false;
+    t->since_look = 0;
+    t->looked_us = now_us;
+    return true;
 }
 
-void tidy_look(struct tidy *t, struct page *page, uint32_t *ret_kb, uint32_t *ret_fds)
+void tidy_look(const struct tidy *t, struct page *page, uint32_t *ret_kb, uint32_t *ret_fds)
 {
     struct rusage usage;
     uint32_t fds = count_fds();
 
-    t->since_look = 0;
     if (getrusage(RUSAGE_SELF, &usage) == 0)
         atomic_store(&page->peak_kb, (uint64_t)usage.ru_maxrss);
     *ret_kb = resident_kb();

@@ -203,17 +203,20 @@ static ptools_err run(struct function *f, const struct link_frame *frame, const 
     return task_outcome(&self.task, run_function(f), self.value_max, ret_value, ret_n);
 }
 
-/* The three texts of a failure: message, phase, log. */
+/* The four texts of a failure: message, phase, log, and "n of" of the progress. */
 static void add_failure(struct link_frame *done, uint64_t now)
 {
-    char body[TASK_MESSAGE_BYTES + sizeof(struct page_words)];
-    const char *texts[3] = { task_message(&self.task) };
+    char body[TASK_MESSAGE_BYTES + sizeof(struct page_words) + 48], progress[48];
+    const char *texts[4] = { task_message(&self.task) };
     struct page_words words;
     size_t n = 0;
 
     page_read_words(self.page, &words);
     texts[1] = words.phase;
     texts[2] = words.log;
+    snprintf(progress, sizeof progress, "%llu %llu", (unsigned long long)words.progress,
+             (unsigned long long)words.progress_of);
+    texts[3] = progress;
     for (size_t i = 0; i < ELEMENTS(texts); i++) {
         memcpy(body + n, texts[i], strlen(texts[i]) + 1);
         n += strlen(texts[i]) + 1;
@@ -243,7 +246,8 @@ static void handle_run(const struct link_frame *frame, const struct span *body)
     memcpy(self.function, body->data, frame->name_bytes);
     self.function[frame->name_bytes] = '\0';
     f = modules_function(self.modules, self.function, frame->name_bytes);
-    if (answers_waiting() && (!f || !f->module->started || f->last_us > SHORT_US || began - answers_oldest_us() > WAIT_US))
+    if (answers_waiting() &&
+        (!f || !f->module->started || f->last_us > SHORT_US || began - answers_oldest_us() > WAIT_US))
         answers_flush();
 
     page_begin(self.page, frame, self.function, began);
@@ -257,8 +261,7 @@ static void handle_run(const struct link_frame *frame, const struct span *body)
     answer.type = LINK_DONE;
     answer.code = (uint16_t)err;
     answer.a = (uint32_t)MIN(ended - began, (uint64_t)UINT32_MAX);
-    self.tidy.since_look++;
-    if (tidy_look_due(&self.tidy, ended - began)) {
+    if (tidy_look_due(&self.tidy, ended, ended - began)) {
         tidy_look(&self.tidy, self.page, &answer.b, &answer.fds);
         words_arm();
         answers_arm();

@@ -48,7 +48,8 @@ _ptools()
             --string --file --stdin --set --worker --timeout --deadline --raw --detach --no-private --workers" ;;
         call:*)
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-            words="$global --string --file --stdin --set --worker --timeout --deadline --raw --detach --no-private --workers"
+            words="$global --string --file --stdin --set --worker --timeout --deadline --raw --detach
+                --no-private --workers"
             ;;
         workers:) words="add rm $global" ;;
         workers:rm) words="$(_ptools_names workers) $global" ;;

@@ -4,10 +4,12 @@
  * original (round robin 2, 3, 4, 2; first free with eight sleepers on four workers).
  */
 #include <inttypes.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -225,28 +227,47 @@ START_TEST(round_robin_does_not_look_who_is_busy)
 }
 END_TEST
 
-/* The original's test: workers 5 to 8, eight calls at once that sleep 2.0, 2.1, ... 2.7 (here tenths). The first four
- * go to 5, 6, 7, 8, the others to them again in the order in which they become free. */
+/* Lets the call that waits on fifo i go on, and waits until it is done. */
+static void release(const char *dir, int i, ptools_future *f)
+{
+    char path[96];
+    int fd;
+
+    snprintf(path, sizeof path, "%s/%d", dir, i);
+    fd = open(path, O_WRONLY | O_CLOEXEC); /* returns when the task has opened its end */
+    ck_assert_int_ge(fd, 0);
+    ck_assert_ptools(ptools_future_fetch(f, 10000, NULL));
+    close(fd);
+}
+
+/* The original's test: workers 5 to 8, eight calls at once that end in the order in which they were made. The first
+ * four go to 5, 6, 7, 8, the others to them again in the order in which they become free. */
 START_TEST(first_free_with_eight_sleepers_on_four_workers)
 {
     const uint32_t ids[] = { 5, 6, 7, 8 };
     PTOOLS_AUTO(ptools_workerset) set = NULL;
     PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
     ptools_future *f[8];
+    char dir[64], path[96];
 
     up(8);
+    temp_dir(dir, sizeof dir);
     ck_assert_ptools(ptools_workerset_create(pt, NULL, ids, 4, PTOOLS_WS_FF, &set));
     for (int i = 0; i < 8; i++) {
+        snprintf(path, sizeof path, "%s/%d", dir, i);
+        ck_assert_int_eq(mkfifo(path, 0600), 0);
         ptools_pack_reset(args);
-        ptools_pack_i64(args, 200 + 100 * i);
-        ck_assert_ptools(ptools_remotecall(pt, set, "t.sleep_ms", args, NULL, &f[i]));
+        ptools_pack_str(args, path);
+        ck_assert_ptools(ptools_remotecall(pt, set, "t.fifo", args, NULL, &f[i]));
     }
-    ck_assert_ptools(ptools_wait_all(pt, f, 8, 20000));
+    for (int i = 0; i < 8; i++)
+        release(dir, i, f[i]);
     for (int i = 0; i < 8; i++) {
         ck_assert_uint_eq(ptools_future_worker(f[i]), ids[i % 4]);
         ptools_future_free(f[i]);
     }
     set = ptools_workerset_free(set);
+    temp_remove(dir);
     down();
 }
 END_TEST

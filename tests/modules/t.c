@@ -282,6 +282,24 @@ static ptools_err spin_later(ptools_task *task)
     return calls++ < n ? PTOOLS_OK : spin(task);
 }
 
+/* Until somebody opens the FIFO for writing: a task that ends when the test says so. */
+static ptools_err fifo(ptools_task *task)
+{
+    const char *path;
+    ptools_err err = ptools_task_arg_str(task, 0, &path);
+    int fd;
+
+    if (err != PTOOLS_OK)
+        return err;
+    do
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0)
+        return ptools_task_fail(task, "%s: %s", path, strerror(errno));
+    close(fd);
+    return PTOOLS_OK;
+}
+
 static ptools_err spin_polite(ptools_task *task)
 {
     ptools_task_phase(task, "spinning politely");
@@ -518,6 +536,7 @@ static const ptools_function functions[] = {
     { "tell", tell, "tell logs, names a phase, reports progress, and fails", 0 },
     { "tell_and_raise", tell_and_raise, "tell_and_raise N tells as tell does, then raises signal N", 0 },
     { "half_list", half_list, "half_list begins a list and does not finish it", 0 },
+    { "fifo", fifo, "fifo PATH -> nil, once somebody opens it for writing", 0 },
     { "spin", spin, "spin never ends", 0 },
     { "spin_later", spin_later, "spin_later N -> nil, N times; then never ends", 0 },
     { "spin_polite", spin_polite, "spin_polite ends when it is asked to", 0 },

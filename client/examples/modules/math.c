@@ -182,7 +182,7 @@ static ptools_err pi(ptools_task *task)
 
 static const ptools_function functions[] = {
     { "square", square, "square X -> X * X", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
-    { "primes", primes, "primes LO HI -> how many primes there are in [LO, HI)", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
+    { "primes", primes, "primes LO HI -> the number of primes in [LO, HI)", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { "pi", pi, "pi SAMPLES SEED -> pi, estimated by throwing darts", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { NULL, NULL, NULL, 0 },
 };

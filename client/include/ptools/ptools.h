@@ -15,7 +15,8 @@
  *          only ptools_close() and the _free functions work there (they release memory and touch
  *          no connection).
  * Delivery A call is executed at most once. When the connection ends before the answer, the
- *          future ends with PTOOLS_ERR_LOST: ptools_failure.maybe_executed tells whether it may
+ *          future ends with PTOOLS_ERR_LOST, or with the reason that the daemon gave or the
+ *          library had (PTOOLS_ERR_PROTOCOL): ptools_failure.maybe_executed tells whether it may
  *          have run; it is never repeated. The next call connects anew by itself if the daemon is
  *          back. Each connect, and each "round trip" below, ends after the connect timeout of
  *          ptools_options with PTOOLS_ERR_TIMEOUT.
@@ -66,7 +67,8 @@ typedef struct ptools_options {
 #define PTOOLS_OPTIONS_INIT { sizeof(ptools_options), 0, NULL, 0, 0, NULL }
 
 /* Connects and agrees on a protocol version. options may be NULL. Blocks up to the connect timeout.
- * PTOOLS_ERR_NO_DAEMON, _DENIED, _VERSION, _PROTOCOL, _TIMEOUT, _TRANSPORT, _INVALID, _NO_MEMORY.
+ * PTOOLS_ERR_NO_DAEMON, _DENIED, _VERSION, _PROTOCOL, _TIMEOUT, _TRANSPORT, _INVALID, _NO_MEMORY, _SYSTEM;
+ * _LOST: the peer closed at once; and what a daemon refuses connections with (_LIMIT, _DRAINING).
  * There is no handle to ask when it fails: *ret_message, if ret_message is not NULL, is set to a
  * text that is valid until the thread's next ptools_open(). */
 ptools_err ptools_open(const ptools_options *options, ptools **ret_pt, const char **ret_message);

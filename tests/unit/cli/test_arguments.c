@@ -29,8 +29,15 @@ START_TEST(words)
 {
     static const struct {
         const char *word, *json;
-    } rows[] = { { "7", "7" }, { "-3", "-3" }, { "true", "true" }, { "\"7\"", "\"7\"" }, { "README.md", "\"README.md\"" },
-                 { "", "\"\"" }, { "[1,2]", "[1,2]" }, { "[1,2", "\"[1,2\"" }, { "{\"$bytes\":\"AA==\"}", "{\"$bytes\":\"AA==\"}" } };
+    } rows[] = { { "7", "7" },
+                 { "-3", "-3" },
+                 { "true", "true" },
+                 { "\"7\"", "\"7\"" },
+                 { "README.md", "\"README.md\"" },
+                 { "", "\"\"" },
+                 { "[1,2]", "[1,2]" },
+                 { "[1,2", "\"[1,2\"" },
+                 { "{\"$bytes\":\"AA==\"}", "{\"$bytes\":\"AA==\"}" } };
     char why[ARGUMENTS_WHY_BYTES];
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -52,8 +59,9 @@ START_TEST(a_word_that_cannot_be)
     char why[ARGUMENTS_WHY_BYTES];
 
     ck_assert_int_eq(arguments_add_word(pack, "99999999999999999999", why), PTOOLS_ERR_INVALID);
-    ck_assert_str_eq(why, "the argument 99999999999999999999 is JSON, but the number 99999999999999999999 does not fit into "
-                          "64 bits; after --string it is a string");
+    ck_assert_str_eq(why,
+                     "the argument 99999999999999999999 is JSON, but the number 99999999999999999999 does not fit into "
+                     "64 bits; after --string it is a string");
     ptools_pack_free(pack);
 }
 END_TEST

@@ -121,8 +121,8 @@ END_TEST
 
 START_TEST(words)
 {
-    char *argv[] = { (char *)(uintptr_t)"ptools", (char *)(uintptr_t)"call", (char *)(uintptr_t)"a.b", (char *)(uintptr_t)"--raw",
-                     (char *)(uintptr_t)"x" };
+    char *argv[] = { (char *)(uintptr_t) "ptools", (char *)(uintptr_t) "call", (char *)(uintptr_t) "a.b",
+                     (char *)(uintptr_t) "--raw", (char *)(uintptr_t) "x" };
     struct command_line line;
 
     ck_assert_int_eq(command_line_parse(&line, 5, argv), 0);

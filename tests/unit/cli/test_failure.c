@@ -60,8 +60,8 @@ START_TEST(every_code)
     for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
         const struct exit_status *row = exit_statuses;
 
-        ck_assert_msg(failure_exit_status(statuses[i].code) == statuses[i].status, "%s: %d", ptools_errname(statuses[i].code),
-                      failure_exit_status(statuses[i].code));
+        ck_assert_msg(failure_exit_status(statuses[i].code) == statuses[i].status, "%s: %d",
+                      ptools_errname(statuses[i].code), failure_exit_status(statuses[i].code));
         while (row->meaning && row->status != statuses[i].status)
             row++;
         ck_assert_ptr_nonnull(row->meaning);
@@ -127,11 +127,12 @@ START_TEST(as_json)
 {
     char *text = report(true, &crash, 1);
 
-    ck_assert_str_eq(text, "{\"schema\":1,\"error\":{\"code\":\"WORKER_DIED\",\"number\":62,"
-                           "\"message\":\"worker 3 died of SIGSEGV in text.count\\u001b[31m\",\"exit\":1,\"task\":12,\"worker\":3,"
-                           "\"attempt\":1,\"pid\":4711,\"exit_status\":-1,\"signal\":11,\"maybe_executed\":true,"
-                           "\"run_us\":2310000,\"peak_bytes\":12582912,\"phase\":\"reading\",\"progress\":3,"
-                           "\"progress_of\":10,\"log\":\"one\\ntwo\\n\",\"backtrace\":\"count+0x12\\nmain+0x40\\n\"}}\n");
+    ck_assert_str_eq(
+        text, "{\"schema\":1,\"error\":{\"code\":\"WORKER_DIED\",\"number\":62,"
+              "\"message\":\"worker 3 died of SIGSEGV in text.count\\u001b[31m\",\"exit\":1,\"task\":12,\"worker\":3,"
+              "\"attempt\":1,\"pid\":4711,\"exit_status\":-1,\"signal\":11,\"maybe_executed\":true,"
+              "\"run_us\":2310000,\"peak_bytes\":12582912,\"phase\":\"reading\",\"progress\":3,"
+              "\"progress_of\":10,\"log\":\"one\\ntwo\\n\",\"backtrace\":\"count+0x12\\nmain+0x40\\n\"}}\n");
     free(text);
 }
 END_TEST

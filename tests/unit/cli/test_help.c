@@ -116,26 +116,26 @@ START_TEST(a_snapshot)
 {
     char *text = help_of(&verb_sets);
 
-    ck_assert_str_eq(text,
-                     "Usage: ptools sets\n"
-                     "       ptools sets create NAME [--mode rr|ff] ID...\n"
-                     "       ptools sets change NAME --mode rr|ff ID...\n"
-                     "       ptools sets rm NAME\n"
-                     "\n"
-                     "Lists the worker sets; creates one of the workers ID...; gives one other workers and another mode;\n"
-                     "removes one. A set stays until it is removed or the daemon ends. Round robin deals the calls out in\n"
-                     "the order of the ids, busy or not; first free gives a call to a worker that is free, or is the next\n"
-                     "to become so.\n"
-                     "\n"
-                     "Options:\n"
-                     "      --mode rr|ff        round robin (the default of create), or first free\n"
-                     "\n"
-                     "Options of all verbs:\n"
-                     "      --dir DIR           the daemon that serves DIR (the same as PTOOLS_DIR)\n"
-                     "      --address ADDR      the daemon at ADDR: a directory, ipc://PATH or tcp://HOST:PORT\n"
-                     "      --json              documents on standard output, and failures on standard error, as JSON\n"
-                     "  -h, --help              this text\n"
-                     "  -V, --version           the version of ptools\n");
+    ck_assert_str_eq(
+        text, "Usage: ptools sets\n"
+              "       ptools sets create NAME [--mode rr|ff] ID...\n"
+              "       ptools sets change NAME --mode rr|ff ID...\n"
+              "       ptools sets rm NAME\n"
+              "\n"
+              "Lists the worker sets; creates one of the workers ID...; gives one other workers and another mode;\n"
+              "removes one. A set stays until it is removed or the daemon ends. Round robin deals the calls out in\n"
+              "the order of the ids, busy or not; first free gives a call to a worker that is free, or is the next\n"
+              "to become so.\n"
+              "\n"
+              "Options:\n"
+              "      --mode rr|ff        round robin (the default of create), or first free\n"
+              "\n"
+              "Options of all verbs:\n"
+              "      --dir DIR           the daemon that serves DIR (the same as PTOOLS_DIR)\n"
+              "      --address ADDR      the daemon at ADDR: a directory, ipc://PATH or tcp://HOST:PORT\n"
+              "      --json              documents on standard output, and failures on standard error, as JSON\n"
+              "  -h, --help              this text\n"
+              "  -V, --version           the version of ptools\n");
     free(text);
 }
 END_TEST
@@ -159,7 +159,8 @@ START_TEST(man_page)
     for (int code = 0; code < 100; code++) {
         const char *name = ptools_errname((ptools_err)code);
 
-        ck_assert_msg(failure_exit_status((ptools_err)code) == EXIT_PTOOLS || code == PTOOLS_OK || strstr(text, name) != NULL,
+        ck_assert_msg(failure_exit_status((ptools_err)code) == EXIT_PTOOLS || code == PTOOLS_OK ||
+                          strstr(text, name) != NULL,
                       "the man page does not say what %s exits with", name);
     }
     free(text);

@@ -24,9 +24,18 @@ START_TEST(numbers)
     static const struct {
         double v;
         const char *json;
-    } floats[] = { { 0.1, "0.1" }, { 1, "1.0" }, { -0.0, "-0.0" }, { 1.0 / 3, "0.3333333333333333" }, { 1e300, "1e+300" },
-                   { 1e15, "1e+15" }, { 123456789, "123456789.0" }, { 0.1 + 0.2, "0.30000000000000004" },
-                   { NAN, "\"NaN\"" }, { -NAN, "\"NaN\"" }, { INFINITY, "\"Infinity\"" }, { -INFINITY, "\"-Infinity\"" } };
+    } floats[] = { { 0.1, "0.1" },
+                   { 1, "1.0" },
+                   { -0.0, "-0.0" },
+                   { 1.0 / 3, "0.3333333333333333" },
+                   { 1e300, "1e+300" },
+                   { 1e15, "1e+15" },
+                   { 123456789, "123456789.0" },
+                   { 0.1 + 0.2, "0.30000000000000004" },
+                   { NAN, "\"NaN\"" },
+                   { -NAN, "\"NaN\"" },
+                   { INFINITY, "\"Infinity\"" },
+                   { -INFINITY, "\"-Infinity\"" } };
     ptools_pack *p = ptools_pack_new();
 
     ptools_pack_u64(p, UINT64_MAX);

@@ -19,8 +19,33 @@ START_TEST(durations)
         { "8784h", INT64_C(31622400000) }, { "007", 7000 }, { "0.0014", 1 }, { "1.9999", 2000 },
     };
     static const char *const bad[] = {
-        "", "0", "0.0", "0ms", "0.0001", "-1", "+1", " 1", "1 ", "1 s", ".5", "5.", "1..2", "1.2.3", "s", "ms", "1d", "1S",
-        "1sec", "inf", "nan", "0x10", "1e3", "8785h", "99999999999999999999", "999999999999999999999", "1,5",
+        "",
+        "0",
+        "0.0",
+        "0ms",
+        "0.0001",
+        "-1",
+        "+1",
+        " 1",
+        "1 ",
+        "1 s",
+        ".5",
+        "5.",
+        "1..2",
+        "1.2.3",
+        "s",
+        "ms",
+        "1d",
+        "1S",
+        "1sec",
+        "inf",
+        "nan",
+        "0x10",
+        "1e3",
+        "8785h",
+        "99999999999999999999",
+        "999999999999999999999",
+        "1,5",
     };
     int64_t ms;
 
@@ -38,7 +63,8 @@ END_TEST
 
 START_TEST(numbers)
 {
-    static const char *const bad[] = { "", "0", "-1", "+1", "1.0", " 1", "1 ", "0x1", "2147483648", "10000000000", "99999999999", "a" };
+    static const char *const bad[] = { "",   "0",   "-1",         "+1",          "1.0",         " 1",
+                                       "1 ", "0x1", "2147483648", "10000000000", "99999999999", "a" };
     uint32_t n = 0;
 
     ck_assert(words_number("1", &n) && n == 1);
@@ -52,7 +78,9 @@ END_TEST
 
 START_TEST(function_names)
 {
-    static const char *const bad[] = { "", ".", "a", "a.", ".a", "a.b.c", "a b.c", "a.b ", "a/b.c", "a..b", "\xc3\xa4.b" };
+    static const char *const bad[] = {
+        "", ".", "a", "a.", ".a", "a.b.c", "a b.c", "a.b ", "a/b.c", "a..b", "\xc3\xa4.b"
+    };
     char longest[130], text[140];
 
     ck_assert(words_function("text.count"));
@@ -99,11 +127,33 @@ END_TEST
 START_TEST(utf8)
 {
     static const char *const good[] = {
-        "", "plain", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xf4\x8f\xbf\xbf", "\x7f",
+        "",
+        "plain",
+        "\xc3\xa4",
+        "\xe2\x82\xac",
+        "\xf0\x9f\x98\x80",
+        "\xed\x9f\xbf",
+        "\xee\x80\x80",
+        "\xf4\x8f\xbf\xbf",
+        "\x7f",
     };
     static const char *const bad[] = {
-        "\x80", "\xc0\xaf", "\xc1\xbf", "\xc3", "a\xc3", "\xe2\x82", "\xe0\x80\x80", "\xe0\x9f\xbf", "\xed\xa0\x80",
-        "\xf0\x80\x80\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xc3\x41", "\xe2\x82\x41",
+        "\x80",
+        "\xc0\xaf",
+        "\xc1\xbf",
+        "\xc3",
+        "a\xc3",
+        "\xe2\x82",
+        "\xe0\x80\x80",
+        "\xe0\x9f\xbf",
+        "\xed\xa0\x80",
+        "\xf0\x80\x80\x80",
+        "\xf0\x8f\xbf\xbf",
+        "\xf4\x90\x80\x80",
+        "\xf5\x80\x80\x80",
+        "\xff",
+        "\xc3\x41",
+        "\xe2\x82\x41",
     };
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)

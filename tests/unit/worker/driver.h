@@ -37,7 +37,7 @@ struct answer {
     uint8_t *body; /* with a NUL behind it */
     struct payload payload;
     ptools_value value;          /* frame.code is PTOOLS_OK */
-    const char *texts[3];        /* otherwise: message, phase, log */
+    const char *texts[4];        /* otherwise: message, phase, log, "n of" */
 };
 
 /* args: further arguments, up to the first NULL. The caller becomes a subreaper, as the daemon is. */

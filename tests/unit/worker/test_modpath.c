@@ -62,7 +62,8 @@ static void tear_down(void)
 }
 
 /* Both directories, b only if there is one. */
-static enum modpath_result look(const char *a, const char *b, char path[PATH_MAX], char why[WHY_BYTES], char content[32])
+static enum modpath_result look(const char *a, const char *b, char path[PATH_MAX], char why[WHY_BYTES],
+                                char content[32])
 {
     char search[3 * PATH_MAX];
     enum modpath_result result;
@@ -154,7 +155,7 @@ START_TEST(links_and_odd_files_are_refused)
     check_not_found(in_root("a"), NULL, MODPATH_REFUSED, "a/m.so is not a regular file");
     ck_assert_int_eq(rmdir(in_root("a/m.so")), 0);
     ck_assert_int_eq(mkfifo(in_root("a/m.so"), 0600), 0);
-    check_not_found(in_root("a"), NULL, MODPATH_REFUSED, "a/m.so is not a regular file"); /* and nobody waited for a writer */
+    check_not_found(in_root("a"), NULL, MODPATH_REFUSED, "a/m.so is not a regular file"); /* and nobody waited */
 }
 END_TEST
 
@@ -169,9 +170,9 @@ START_TEST(directories_that_others_may_write_are_refused)
     ck_assert_int_eq(chmod(in_root("open"), 0775), 0);
     check_not_found(in_root("open/inner"), NULL, MODPATH_REFUSED, "/open is writable by its group");
     make_file("b/m.so", 0644, "good");
-    check_not_found(in_root("open"), in_root("b"), MODPATH_REFUSED, "/open is writable"); /* it has the file: it decides */
+    check_not_found(in_root("open"), in_root("b"), MODPATH_REFUSED, "/open is writable"); /* has the file: decides */
     ck_assert_int_eq(unlink(in_root("open/m.so")), 0);
-    check_found(in_root("open"), in_root("b"), "b/m.so", "good"); /* it has not: passed over */
+    check_found(in_root("open"), in_root("b"), "b/m.so", "good"); /* has it not: passed over */
 }
 END_TEST
 
@@ -195,7 +196,7 @@ START_TEST(directories_may_be_reached_through_links)
     make_dir("open/real", 0755);
     make_file("open/real/m.so", 0644, "x");
     ck_assert_int_eq(symlink("../open/real", in_root("a/sub")), 0);
-    check_not_found(in_root("a/sub"), NULL, MODPATH_REFUSED, "/open is writable by others"); /* where it leads is what counts */
+    check_not_found(in_root("a/sub"), NULL, MODPATH_REFUSED, "/open is writable by others"); /* where it leads to */
 }
 END_TEST
 

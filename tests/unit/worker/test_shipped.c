@@ -153,7 +153,8 @@ START_TEST(count_refuses_what_it_cannot_read)
     peer_fail(&w, ++task, "text.count", args_str("/nowhere"), PTOOLS_ERR_FAILED, "cannot open /nowhere: No such file");
     peer_fail(&w, ++task, "text.count", args_str("/"), PTOOLS_ERR_FAILED, "cannot read /: Is a directory");
     peer_fail(&w, ++task, "text.count", args_str("README"), PTOOLS_ERR_FAILED, "README is not an absolute path");
-    peer_fail(&w, ++task, "text.count", args_u64(1), PTOOLS_ERR_BAD_ARGUMENT, "argument 1 of text.count must be a string");
+    peer_fail(&w, ++task, "text.count", args_u64(1), PTOOLS_ERR_BAD_ARGUMENT,
+              "argument 1 of text.count must be a string");
     peer_fail(&w, ++task, "text.count", NULL, PTOOLS_ERR_BAD_ARGUMENT, "text.count takes 1 argument, not 0");
 }
 END_TEST
@@ -235,7 +236,8 @@ START_TEST(primes_are_counted)
         ck_assert_uint_eq(primes(known[i].lo, known[i].hi), known[i].n);
     for (uint64_t cut = 1; cut < 1000000; cut += 99991) /* parts add up */
         ck_assert_uint_eq(primes(0, cut) + primes(cut, 1000000), 78498);
-    peer_fail(&w, ++task, "math.primes", args2(0, UINT64_C(100000000000001)), PTOOLS_ERR_FAILED, "HI is 100000000000001, the most is");
+    peer_fail(&w, ++task, "math.primes", args2(0, UINT64_C(100000000000001)), PTOOLS_ERR_FAILED,
+              "HI is 100000000000001, the most is");
     peer_fail(&w, ++task, "math.primes", args_u64(1), PTOOLS_ERR_BAD_ARGUMENT, "math.primes takes 2 arguments, not 1");
 }
 END_TEST
@@ -274,8 +276,10 @@ START_TEST(squares)
     ck_assert_int_eq(ptools_get_f64(a.value, &f), PTOOLS_OK);
     ck_assert(f == 2.25);
     answer_deinit(&a);
-    peer_fail(&w, ++task, "math.square", args_u64(3037000500), PTOOLS_ERR_FAILED, "3037000500 squared does not fit into 64 bits");
-    peer_fail(&w, ++task, "math.square", args_u64(UINT64_MAX), PTOOLS_ERR_BAD_ARGUMENT, "argument 1 of math.square must be");
+    peer_fail(&w, ++task, "math.square", args_u64(3037000500), PTOOLS_ERR_FAILED,
+              "3037000500 squared does not fit into 64 bits");
+    peer_fail(&w, ++task, "math.square", args_u64(UINT64_MAX), PTOOLS_ERR_BAD_ARGUMENT,
+              "argument 1 of math.square must be");
     peer_fail(&w, ++task, "math.square", args_str("2"), PTOOLS_ERR_BAD_ARGUMENT, "not the string");
     peer_fail(&w, ++task, "math.square", NULL, PTOOLS_ERR_BAD_ARGUMENT, "math.square takes 1 argument, not 0");
 }

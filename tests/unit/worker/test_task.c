@@ -93,12 +93,14 @@ START_TEST(refusals_name_argument_function_and_both_types)
     ptools_pack_nil(args);
     ptools_pack_i64(args, (INT64_C(1) << 53) + 1);
     begin();
-    check_refused(ptools_task_arg_u64(&task, 0, &u), "argument 1 of m.f must be an integer from 0 to 2^64 - 1, not the integer -1");
+    check_refused(ptools_task_arg_u64(&task, 0, &u),
+                  "argument 1 of m.f must be an integer from 0 to 2^64 - 1, not the integer -1");
     check_refused(ptools_task_arg_i64(&task, 1, &i),
                   "argument 2 of m.f must be an integer from -2^63 to 2^63 - 1, not the integer 18446744073709551615");
     check_refused(ptools_task_arg_i64(&task, 2, &i),
                   "argument 3 of m.f must be an integer from -2^63 to 2^63 - 1, not the float 0.10000000000000001");
-    check_refused(ptools_task_arg_f64(&task, 3, &f), "argument 4 of m.f must be a number that a double holds exactly, not the string");
+    check_refused(ptools_task_arg_f64(&task, 3, &f),
+                  "argument 4 of m.f must be a number that a double holds exactly, not the string");
     check_refused(ptools_task_arg_bool(&task, 4, &yes), "argument 5 of m.f must be true or false, not the list");
     check_refused(ptools_task_arg_str(&task, 5, &s), "argument 6 of m.f must be a string, not the nil");
     check_refused(ptools_task_arg_bytes(&task, 3, &data, &n), "argument 4 of m.f must be bytes, not the string");
@@ -155,7 +157,8 @@ START_TEST(arguments_that_are_no_list)
     ck_assert_str_eq(task_message(&task), "the arguments of m.f are not a list");
     ck_assert_int_eq(task_begin(&task, &run, "m.f", (const uint8_t *)"\x92\x05", 2), PTOOLS_ERR_BAD_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(task_message(&task), "the arguments of m.f are not msgpack: "));
-    ck_assert_int_eq(task_begin(&task, &run, "m.f", (const uint8_t *)"\xdd\xff\xff\xff\xff", 5), PTOOLS_ERR_BAD_ARGUMENT);
+    ck_assert_int_eq(task_begin(&task, &run, "m.f", (const uint8_t *)"\xdd\xff\xff\xff\xff", 5),
+                     PTOOLS_ERR_BAD_ARGUMENT);
     ck_assert_uint_eq(ptools_task_argc(&task), 0);
     ck_assert_int_eq(task_begin(&task, &run, "m.f", NULL, 0), PTOOLS_OK);
     ck_assert_uint_eq(ptools_task_argc(&task), 0);

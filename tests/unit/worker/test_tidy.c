@@ -39,13 +39,17 @@ START_TEST(looks_are_due_by_count_and_by_time)
 {
     struct tidy t;
 
+    uint64_t now = 1000000;
+
     tidy_init(&t);
-    ck_assert(!tidy_look_due(&t, TIDY_LOOK_US - 1));
-    ck_assert(tidy_look_due(&t, TIDY_LOOK_US));
-    t.since_look = TIDY_LOOK_TASKS;
-    ck_assert(tidy_look_due(&t, 0));
-    tidy_look(&t, &page, &(uint32_t){ 0 }, &(uint32_t){ 0 });
-    ck_assert(!tidy_look_due(&t, 0));
+    ck_assert(!tidy_look_due(&t, now, TIDY_LOOK_US - 1));
+    ck_assert(tidy_look_due(&t, now, TIDY_LOOK_US)); /* one that took long */
+    for (int i = 1; i < TIDY_LOOK_TASKS; i++)
+        ck_assert(!tidy_look_due(&t, now + TIDY_LOOK_US, 0));
+    ck_assert(tidy_look_due(&t, now += TIDY_LOOK_US, 0)); /* many short ones */
+    for (int i = 0; i < 10 * TIDY_LOOK_TASKS; i++)
+        ck_assert(!tidy_look_due(&t, now + TIDY_LOOK_US - 1, 0)); /* very short ones: not so often */
+    ck_assert(tidy_look_due(&t, now + TIDY_LOOK_US, 0));
 }
 END_TEST
 

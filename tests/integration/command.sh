@@ -1,0 +1,122 @@
+#!/bin/sh
+# The command against a real daemon: what it prints, and every exit status of the table in ptools(1).
+# usage: command.sh  (PTOOLS_TEST_COMMAND, _DAEMON, _WORKER, _MODULES and PTOOLS_DAEMON as Meson sets them)
+set -u
+command=$PTOOLS_TEST_COMMAND
+work=$(mktemp -d /tmp/ptools-test-XXXXXX) || exit 99
+export PTOOLS_DIR="$work/d" PTOOLS_MODULE_PATH="$PTOOLS_TEST_MODULES"
+unset PTOOLS_ADDRESS XDG_RUNTIME_DIR
+daemon=
+n=0
+
+finish() {
+    [ -z "$daemon" ] || kill "$daemon" 2>/dev/null
+    rm -rf "$work"
+}
+trap finish EXIT
+
+# check NAME: the last command's status decides
+check() {
+    status=$?
+    n=$((n + 1))
+    if [ $status -eq 0 ]; then
+        echo "ok $n - $1"
+    else
+        echo "not ok $n - $1"
+        sed 's/^/# /' "$work/out" "$work/err"
+    fi
+}
+
+# run STATUS ARG...: the command must end with STATUS; its output is in out and err
+run() {
+    expected=$1
+    shift
+    "$command" "$@" >"$work/out" 2>"$work/err" </dev/null
+    got=$?
+    [ $got -eq "$expected" ] || { echo "# status $got instead of $expected: $*"; return 1; }
+}
+
+said() { grep -q -- "$1" "$work/out"; }
+complained() { grep -q -- "$1" "$work/err"; }
+
+run 125 status && complained ptoolsd
+check "where no daemon runs, status says how to start one"
+run 0 call math.square 12 && [ "$(cat "$work/out")" = 144 ]
+check "call starts a private daemon where none runs"
+run 125 call --no-private math.square 12
+check "and does not where it is told not to"
+
+mkdir -m 700 "$PTOOLS_DIR"
+mkfifo "$work/ready"
+"$PTOOLS_DAEMON" --workers 2 --dir "$PTOOLS_DIR" --module-path "$PTOOLS_TEST_MODULES" --ready-fd 3 \
+    3>"$work/ready" >"$work/log" 2>&1 &
+daemon=$!
+read -r line <"$work/ready"
+[ "$line" = READY ]
+check "the daemon is ready"
+
+run 0 call math.square 12 && [ "$(cat "$work/out")" = 144 ]
+check "a value"
+run 0 call t.echo 1 true null '"1"' word '[1,{"a":2.5}]' -s 7 &&
+    [ "$(cat "$work/out")" = '[1,true,null,"1","word",[1,{"a":2.5}],"7"]' ]
+check "arguments are JSON where they are, strings elsewhere"
+printf 'one two\nthree\n' >"$work/file"
+run 0 call text.count "$work/file" && said '"lines":2' && said '"words":3' && said '"bytes":14'
+check "the main job on a file"
+run 1 call t.fail 'no luck' && complained 'no luck'
+check "1: the function failed"
+run 1 call t.segv && complained 'signal 11\|exited with status' && complained 'worker'
+check "1: the worker died, with its last words"
+run 1 call math.square '"x"' && complained 'argument 1'
+check "1: a bad argument"
+run 2 call
+check "2: usage"
+run 2 cal && complained call
+check "2: an unknown verb, with the nearest"
+run 124 call --deadline 100ms t.spin
+check "124: the deadline"
+run 124 call --timeout 100ms t.spin
+check "124: the time limit of the wait"
+run 125 call t.no_such_function && complained no_such_function
+check "125: no such function"
+run 125 call --set nosuch t.nop && complained nosuch
+check "125: no such set"
+
+env --default-signal=INT "$command" call t.spin_polite >"$work/out" 2>"$work/err" &
+caller=$!
+until "$command" workers --json 2>/dev/null | grep -q 'spinning politely'; do
+    kill -0 $caller 2>/dev/null || break
+done
+kill -INT $caller
+wait $caller
+[ $? -eq 130 ]
+check "130: interrupted"
+
+run 0 sets create night --mode rr 2 1 && run 0 call --set night t.id && [ "$(cat "$work/out")" = 2 ] &&
+    run 0 call --set night t.id && [ "$(cat "$work/out")" = 1 ]
+check "a worker set: round robin in the order given"
+run 0 sets && said night && run 0 sets rm night && run 125 call --set night t.id
+check "sets are listed and removed"
+run 0 workers add 1 && run 0 workers --json && said '"id":3' && run 0 workers rm 3
+check "workers are added, listed and removed"
+run 0 modules && said math && run 0 modules math && said square
+check "modules and their help"
+run 0 status --json && said '"schema":1' && said '"workers"'
+check "status as JSON"
+run 0 call --detach t.nop && grep -q '^[0-9][0-9]*$' "$work/out"
+check "a detached call prints its task"
+"$command" call t.big 10000000 2>/dev/null | head -c 100 >/dev/null
+run 0 status
+check "a closed pipe hurts nobody"
+"$command" status >/dev/full 2>"$work/err"
+[ $? -eq 125 ]
+check "125: standard output cannot be written"
+
+kill -TERM $daemon
+wait $daemon
+[ $? -eq 0 ]
+check "the daemon ends with 0"
+daemon=
+rmdir "$PTOOLS_DIR" 2>"$work/err"
+check "and leaves nothing behind"
+echo "1..$n"
