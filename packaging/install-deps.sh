@@ -6,7 +6,7 @@ set -eu
 
 build=(gcc libc6-dev meson ninja-build pkg-config libmsgpack-dev libsystemd-dev libinih-dev libunwind-dev
        libsmartcols-dev libjson-c-dev libzmq3-dev uthash-dev)
-tests=(check clang llvm libclang-rt-14-dev valgrind python3 python3-zmq python3-msgpack)
+tests=(check g++ clang llvm libclang-rt-14-dev valgrind python3 python3-zmq python3-msgpack)
 bench=(strace libgearman-dev gearman-job-server libhiredis-dev redis-server)
 
 case ${1:-build} in

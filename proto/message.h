@@ -91,7 +91,6 @@ struct msg_reply {
     uint32_t version;        /* hello: the one chosen */
     struct text daemon;      /* hello: name and version */
     struct text epoch;       /* hello: 16 bytes that change with each start */
-    struct text token;       /* hello: shown at the descriptor door (bin) */
     uint64_t message_max;    /* hello */
     uint32_t workers;        /* hello: how many there are */
     uint64_t task;           /* call */

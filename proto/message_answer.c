@@ -24,7 +24,6 @@ static const struct field reply_fields[] = {
     { "version", FIELD_U32, AT(reply.version), .max = UINT32_MAX },
     { "daemon", FIELD_STORY, AT(reply.daemon), .max = WORD_BYTES_MAX },
     { "epoch", FIELD_BYTES, AT(reply.epoch), .min = EPOCH_BYTES, .max = EPOCH_BYTES },
-    { "token", FIELD_BYTES, AT(reply.token), .max = WORD_BYTES_MAX },
     { "message_max", FIELD_U64, AT(reply.message_max), .max = UINT64_MAX },
     { "workers", FIELD_U32, AT(reply.workers), .max = UINT32_MAX },
     { "task", FIELD_U64, AT(reply.task), .max = UINT64_MAX },

@@ -112,7 +112,7 @@ static void finish(struct ptools_future *f)
 void future_succeed(struct ptools_future *f, const struct msg_reply *reply)
 {
     f->reply = *reply;
-    f->reply.daemon = f->reply.epoch = f->reply.token = (struct text){ NULL, 0 };
+    f->reply.daemon = f->reply.epoch = (struct text){ NULL, 0 };
     finish(f);
 }
 

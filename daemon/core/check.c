@@ -52,7 +52,8 @@ static const char *check_task(const struct core *core, const struct task *t)
     HOLDS(t->detached || !t->client || t->in_requests, "somebody waits for a task that is in no table");
     HOLDS(!t->in_requests || task_find_request(core, t->client->id, t->key.request) == t, "a request is not found");
     HOLDS(t->state != TASK_STOPPING || t->stop != STOP_NONE, "a task stops without a reason");
-    HOLDS(t->stop == STOP_NONE || t->state == TASK_RECALLED || t->state == TASK_STOPPING, "a task that is to stop goes on");
+    HOLDS(t->stop == STOP_NONE || t->state == TASK_RECALLED || t->state == TASK_STOPPING,
+          "a task that is to stop goes on");
     HOLDS(!heap_holds(&t->deadline_node) || (t->deadline_ms && t->stop == STOP_NONE), "a deadline nobody asked for");
     if (t->state == TASK_WAITING) {
         HOLDS(t->set, "a task waits without a set");
@@ -95,8 +96,7 @@ static const char *check_tasks(const struct core *core)
     HOLDS(requests == HASH_CNT(hh_request, core->requests), "the table of requests holds others");
     HOLDS(bytes == core->stats.payload_bytes, "payload bytes are miscounted");
     HOLDS(deadlines == core->deadlines.n, "the heap of deadlines holds others");
-    HOLDS(core->stats.submitted ==
-              core->stats.done + core->stats.failed + core->stats.cancelled + core_tasks(core),
+    HOLDS(core->stats.submitted == core->stats.done + core->stats.failed + core->stats.cancelled + core_tasks(core),
           "a task was lost, or ended twice");
     return check_heap(&core->deadlines);
 }
@@ -124,10 +124,12 @@ static const char *check_worker(const struct core *core, const struct worker *w)
     HOLDS(w->state != WORKER_IDLE || n == 0, "an idle worker holds a task");
     HOLDS(w->state != WORKER_BUSY || n > 0, "a busy worker holds nothing");
     HOLDS(w->state != WORKER_STOPPING || stopping > 0, "a worker stops nothing");
-    HOLDS(stopping == 0 || w->state == WORKER_STOPPING || w->state == WORKER_KILLED, "a worker goes on with a stopped task");
+    HOLDS(stopping == 0 || w->state == WORKER_STOPPING || w->state == WORKER_KILLED,
+          "a worker goes on with a stopped task");
     HOLDS(n == 0 || w->state == WORKER_BUSY || w->state == WORKER_STOPPING || w->state == WORKER_KILLED,
           "a worker that cannot work holds a task");
-    HOLDS((w->state != WORKER_STOPPING && w->state != WORKER_LEAVING) || heap_holds(&w->timer), "nobody will kill a worker");
+    HOLDS((w->state != WORKER_STOPPING && w->state != WORKER_LEAVING) || heap_holds(&w->timer),
+          "nobody will kill a worker");
     HOLDS(!(w->state == WORKER_IDLE && w->leave != LEAVE_NOT), "a worker is to leave and was not told");
     HOLDS(w->state == WORKER_DEAD || w->state == WORKER_STARTING || w->pid != 0, "a worker without a process");
     DL_FOREACH2(core->idle, idle, idle_next)

@@ -209,7 +209,8 @@ struct core_stats {
 bool core_view_worker(const struct core *core, size_t index, struct core_worker_view *ret);
 bool core_view_set(const struct core *core, size_t index, struct core_set_view *ret);
 bool core_view_module(const struct core *core, size_t index, struct core_module_view *ret);
-bool core_view_function(const struct core *core, const char *module, size_t index, uint64_t *ret_calls, uint64_t *ret_usual_us);
+bool core_view_function(const struct core *core, const char *module, size_t index, uint64_t *ret_calls,
+                        uint64_t *ret_usual_us);
 void core_view_stats(const struct core *core, struct core_stats *ret);
 /* Checks every invariant that can be checked; NULL if all hold, else a sentence. For tests; O(all). */
 const char *core_check(const struct core *core);

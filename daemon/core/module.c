@@ -173,12 +173,13 @@ ptools_err module_refusal(const struct module *m, const char *function, char tex
 
 static void set_sentence(struct module *m, const char *problem, struct actions *out)
 {
-    char *sentence;
+    const size_t n = strlen("module : ") + strlen(m->name) + strlen(problem) + 1;
+    char *sentence = malloc(n);
 
-    if (asprintf(&sentence, "module %s: %s", m->name, problem) < 0) {
+    if (sentence)
+        snprintf(sentence, n, "module %s: %s", m->name, problem);
+    else
         out->no_memory = true;
-        sentence = NULL;
-    }
     free(m->sentence);
     m->sentence = sentence;
 }

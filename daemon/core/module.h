@@ -61,7 +61,8 @@ bool module_refuses(const struct module *m, uint64_t now_us);
 void module_hold(struct core *core, struct module *m, struct task *t, struct actions *out);
 /* A worker died while it loaded the module. */
 void module_broke(struct core *core, uint64_t now_us, struct module *m, const char *why, struct actions *out);
-/* Why a call of this function ("module.function") is refused; *ret_sentence is text, or lives until the module changes. */
+/* Why a call of this function ("module.function") is refused; *ret_sentence is text, or lives until the module
+ * changes. */
 ptools_err module_refusal(const struct module *m, const char *function, char text[256], const char **ret_sentence);
 void modules_deinit(struct core *core);
 

@@ -22,9 +22,7 @@ void task_accept(struct core *core, struct task *t, struct actions *out)
 
 void task_succeed(struct core *core, struct task *t, struct blob *value, uint64_t run_us, struct actions *out)
 {
-    const struct msg_reply reply = {
-        .task = t->id, .worker = t->worker->id, .attempt = t->attempt, .run_us = run_us
-    };
+    const struct msg_reply reply = { .task = t->id, .worker = t->worker->id, .attempt = t->attempt, .run_us = run_us };
 
     if (t->client)
         answer_reply(out, t->client->id, t->key.request, &reply, value);
@@ -81,7 +79,8 @@ void task_refuse_function(struct core *core, struct task *t, struct actions *out
     char text[256];
     struct msg_failure facts = { 0 };
     const char *sentence = text;
-    ptools_err code = module_refusal(t->module ? t->module : t->function->module, task_function_name(t), text, &sentence);
+    ptools_err code =
+        module_refusal(t->module ? t->module : t->function->module, task_function_name(t), text, &sentence);
 
     facts.message = (struct text){ sentence, strlen(sentence) };
     fail(core, t, code, &facts, false, sentence == text ? text : NULL, out);

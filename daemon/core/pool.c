@@ -183,8 +183,8 @@ static uint32_t end_tasks(struct core *core, uint64_t now_us, struct worker *w, 
             death_text(w, d->pid, d->facts, loading ? " while loading the module of " : " while running ",
                        t->function->name, text);
             action_note(out, NOTE_WORKER_DIED, w->id, t->id, "%s", text);
-            task_fail(core, t, d->facts->code == PTOOLS_OK ? PTOOLS_ERR_WORKER_DIED : d->facts->code, d->facts, !loading,
-                      out, "%s", text);
+            task_fail(core, t, d->facts->code == PTOOLS_OK ? PTOOLS_ERR_WORKER_DIED : d->facts->code, d->facts,
+                      !loading, out, "%s", text);
         }
     }
     return crashed;
@@ -271,8 +271,9 @@ void core_workers_add(struct core *core, uint64_t now_us, uint32_t client, uint6
         return;
     }
     if (n > max - core->n_workers || n > INT32_MAX - core->last_worker) {
-        answer_refusal(out, client, request, PTOOLS_ERR_LIMIT, "over the limit workers_max: %" PRIu32 " of %" PRIu32
-                       " in use, %" PRIu32 " more asked for", core->n_workers, max, n);
+        answer_refusal(out, client, request, PTOOLS_ERR_LIMIT,
+                       "over the limit workers_max: %" PRIu32 " of %" PRIu32 " in use, %" PRIu32 " more asked for",
+                       core->n_workers, max, n);
         return;
     }
     for (uint32_t i = 0; i < n; i++) {

@@ -5,6 +5,7 @@
  * All is checked before anything changes. "Not yours" is answered like "does not exist".
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "daemon/core/state.h"
 
@@ -25,7 +26,7 @@ static bool members_known(const struct asked *a)
     uint64_t seen[WORKERS_MAX / 64] = { 0 };
 
     if (m->n == 0) {
-        REFUSE(a, PTOOLS_ERR_BAD_REQUEST, "members: a set needs at least one worker");
+        REFUSE(a, PTOOLS_ERR_BAD_REQUEST, "workers: a set needs at least one worker");
         return false;
     }
     for (uint32_t i = 0; i < m->n; i++) {
@@ -36,7 +37,7 @@ static bool members_known(const struct asked *a)
             return false;
         }
         if (seen[w->index / 64] >> (w->index % 64) & 1) {
-            REFUSE(a, PTOOLS_ERR_BAD_REQUEST, "members: worker %" PRIu32 " is named twice", w->id);
+            REFUSE(a, PTOOLS_ERR_BAD_REQUEST, "workers: worker %" PRIu32 " is named twice", w->id);
             return false;
         }
         seen[w->index / 64] |= UINT64_C(1) << (w->index % 64);
@@ -71,6 +72,10 @@ static void create(const struct asked *a)
 
     if (!mode_known(a) || !members_known(a))
         return;
+    if (a->m->name.n == 3 && memcmp(a->m->name.data, "all", 3) == 0) {
+        REFUSE(a, PTOOLS_ERR_EXISTS, "all is the name of the set of all workers");
+        return;
+    }
     if (a->m->name.data && set_find(a->core, a->client, a->m->name, 0)) {
         REFUSE(a, PTOOLS_ERR_EXISTS, "there is a worker set %.*s already", (int)a->m->name.n, a->m->name.data);
         return;

@@ -65,7 +65,7 @@ struct core {
     uint32_t n_workers;
     uint32_t last_worker;
     struct worker **scratch; /* room for workers_max, for one function's use */
-    struct worker *idle;     /* longest idle first, by idle_next */
+    struct worker *idle;     /* longest idle first, by idle_next; see idle_add() */
     struct worker *recycling; /* the one that is being replaced because of a limit; NULL: none */
     struct heap timers;      /* of worker.timer, by time */
     uint64_t late_check_us;  /* when to look for tasks stuck behind a long one; CORE_NEVER: none given ahead */

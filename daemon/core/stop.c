@@ -72,8 +72,8 @@ static void give_up(struct core *core, uint64_t now_us, struct worker *w, struct
 {
     struct task *t;
 
-    action_note(out, NOTE_WORKER_STUCK, w->id, w->oldest, "worker %" PRIu32 " (pid %" PRId32 ") does not die of SIGKILL",
-                w->id, w->pid);
+    action_note(out, NOTE_WORKER_STUCK, w->id, w->oldest,
+                "worker %" PRIu32 " (pid %" PRId32 ") does not die of SIGKILL", w->id, w->pid);
     while ((t = w->held)) {
         if (t->stop != STOP_NONE)
             task_end_stopped(core, t, NULL, true, out);

@@ -38,11 +38,13 @@ static bool allowed(const struct submission *s)
     if (task_find_request(s->core, s->client->id, s->request))
         return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "id: request %" PRIu64 " is in flight already", s->request);
     if (u->n_tasks >= l->user_tasks_max)
-        return REFUSE(s, PTOOLS_ERR_LIMIT, "over the limit user_tasks_max: %" PRIu32 " of %" PRIu32
-                      " in use, 1 more asked for", u->n_tasks, l->user_tasks_max);
+        return REFUSE(s, PTOOLS_ERR_LIMIT,
+                      "over the limit user_tasks_max: %" PRIu32 " of %" PRIu32 " in use, 1 more asked for", u->n_tasks,
+                      l->user_tasks_max);
     if (bytes > l->user_bytes_max || u->bytes > l->user_bytes_max - bytes)
-        return REFUSE(s, PTOOLS_ERR_LIMIT, "over the limit user_bytes_max: %" PRIu64 " of %" PRIu64
-                      " in use, %" PRIu64 " more asked for", u->bytes, l->user_bytes_max, bytes);
+        return REFUSE(s, PTOOLS_ERR_LIMIT,
+                      "over the limit user_bytes_max: %" PRIu64 " of %" PRIu64 " in use, %" PRIu64 " more asked for",
+                      u->bytes, l->user_bytes_max, bytes);
     return true;
 }
 
@@ -87,8 +89,9 @@ static int find_function(struct submission *s)
     if (!s->module) {
         r = module_new(s->core, module.data, module.n, &s->module);
         if (r > 0)
-            return REFUSE(s, PTOOLS_ERR_LIMIT, "over the limit modules_max: %" PRIu32 " of %" PRIu32
-                          " in use, 1 more asked for", HASH_COUNT(s->core->modules), s->core->limits.modules_max);
+            return REFUSE(s, PTOOLS_ERR_LIMIT,
+                          "over the limit modules_max: %" PRIu32 " of %" PRIu32 " in use, 1 more asked for",
+                          HASH_COUNT(s->core->modules), s->core->limits.modules_max);
         return r < 0 ? r : 1;
     }
     if (!module_refuses(s->module, s->now_us))

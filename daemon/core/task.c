@@ -25,7 +25,9 @@ static const enum task_state next_state[TASK_STATES][TASK_EVENTS] = {
     [TASK_ENDED]    = { NO,        NO,           NO,         NO,            NO,         NO,            NO         },
 };
 /* clang-format on */
-static const char *const state_names[TASK_STATES] = { "new", "held", "waiting", "given", "recalled", "stopping", "ended" };
+static const char *const state_names[TASK_STATES] = {
+    "new", "held", "waiting", "given", "recalled", "stopping", "ended",
+};
 static const char *const event_names[TASK_EVENTS] = { "hold", "queue", "give", "recall", "kept", "stop", "end" };
 
 enum task_state task_next(enum task_state state, enum task_event event)

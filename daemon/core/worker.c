@@ -32,7 +32,9 @@ static const enum worker_state next_state[WORKER_STATES][WORKER_EVENTS] = {
                           NO,              NO,             NO,            NO },
 };
 /* clang-format on */
-static const char *const state_names[WORKER_STATES] = { "starting", "idle", "busy", "stopping", "leaving", "killed", "dead" };
+static const char *const state_names[WORKER_STATES] = {
+    "starting", "idle", "busy", "stopping", "leaving", "killed", "dead",
+};
 static const char *const event_names[WORKER_EVENTS] = {
     "spawn", "ready", "given", "empty", "interrupt", "resume", "leave", "kill", "gone",
 };
@@ -45,6 +47,27 @@ enum worker_state worker_next(enum worker_state state, enum worker_event event)
 const char *worker_state_name(enum worker_state state)
 {
     return state_names[state];
+}
+
+static bool never_worked(const struct worker *w)
+{
+    return w->done == 0 && w->deaths == 0;
+}
+
+/* Behind all that are idle already. Among workers that never worked, whose processes come up in any order,
+ * the lower id comes first: the first calls go to the workers in their order. */
+static void idle_add(struct core *core, struct worker *w)
+{
+    struct worker *other;
+
+    if (never_worked(w))
+        DL_FOREACH2(core->idle, other, idle_next) {
+            if (never_worked(other) && other->id > w->id) {
+                DL_PREPEND_ELEM2(core->idle, other, w, idle_prev, idle_next);
+                return;
+            }
+        }
+    DL_APPEND2(core->idle, w, idle_prev, idle_next);
 }
 
 bool worker_step(struct core *core, struct worker *w, enum worker_event event, struct actions *out)
@@ -61,7 +84,7 @@ bool worker_step(struct core *core, struct worker *w, enum worker_event event, s
     if (w->state == WORKER_IDLE)
         DL_DELETE2(core->idle, w, idle_prev, idle_next);
     if (next == WORKER_IDLE)
-        DL_APPEND2(core->idle, w, idle_prev, idle_next);
+        idle_add(core, w);
     heap_remove(&core->timers, &w->timer);
     w->state = next;
     return true;

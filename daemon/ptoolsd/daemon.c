@@ -188,11 +188,15 @@ static void end_if_done(struct daemon *d)
 
 static void turn_end(struct daemon *d)
 {
-    do {
+    bool more;
+
+    do { /* a task that was taken back, a client that ended: the core has something to assign again */
         core_assign(d->core, daemon_now(d), &d->actions);
+        more = d->actions.n > 0;
         daemon_deliver(d);
-        door_flush(d->door); /* clients that end here leave the core something to do */
-    } while (d->actions.n > 0);
+        door_flush(d->door);
+        more |= d->actions.n > 0;
+    } while (more);
     supervisor_flush(d->supervisor);
     if (set_core_timer(d) < 0)
         daemon_fail(d, "setting a timer", -ENOMEM);

@@ -28,11 +28,13 @@
 
 enum {
     IOV_MAX_SEND = 64,
-    LOST_US = 500000 /* from the end of the link to SIGKILL */
+    BIRTH_US = 10000000, /* from being made to READY, else SIGKILL */
+    LOST_US = 500000     /* from the end of the link to SIGKILL */
 };
 
 static int on_link(sd_event_source *s, int fd, uint32_t revents, void *userdata);
 static int on_exit_source(sd_event_source *s, int fd, uint32_t revents, void *userdata);
+static int kill_after(struct process *p, uint64_t us);
 
 /* -- being made -------------------------------------------------------------------------------------- */
 
@@ -107,7 +109,7 @@ struct process *process_free(struct process *p)
         TAILQ_REMOVE(&p->s->dirty, p, dirty_link);
     sd_event_source_disable_unref(p->link_source);
     sd_event_source_disable_unref(p->exit_source);
-    sd_event_source_disable_unref(p->lost_timer);
+    sd_event_source_disable_unref(p->overdue);
     close_fd(&p->link_fd);
     close_fd(&p->child_link_fd);
     close_fd(&p->page_fd);
@@ -173,6 +175,8 @@ int process_born(struct process *p, pid_t pid)
         r = sd_event_add_io(event, &p->exit_source, p->pidfd, EPOLLIN, on_exit_source, p);
     if (r >= 0 && p->pidfd >= 0)
         r = sd_event_source_set_priority(p->exit_source, PHASE_WORKER_EXIT);
+    if (r >= 0)
+        r = kill_after(p, BIRTH_US);
     if (r < 0)
         return r;
     frame_put(p, &start, NULL, NULL);
@@ -218,25 +222,37 @@ void process_signal(struct process *p, int signal)
         kill(-p->pid, SIGKILL);
 }
 
-/* The worker is of no use any more: it has LOST_US to end by itself, and tell why by its status. */
-static int on_lost(sd_event_source *s, uint64_t usec, void *userdata)
+static int on_overdue(sd_event_source *s, uint64_t usec, void *userdata)
 {
+    struct process *p = userdata;
+
     (void)s;
     (void)usec;
-    process_signal(userdata, SIGKILL);
+    log_warning("worker-overdue", LOG_U64("worker", p->id), LOG_U64("pid", (uint64_t)p->pid),
+                LOG_STR("msg", p->lost ? "its link is gone and it does not end" : "it does not get ready"));
+    process_signal(p, SIGKILL);
     return 0;
 }
 
-static void process_lose(struct process *p)
+/* Starts the clock anew. 0 or -errno. */
+static int kill_after(struct process *p, uint64_t us)
 {
     struct daemon *d = p->s->d;
+    int r;
 
+    p->overdue = sd_event_source_disable_unref(p->overdue);
+    r = sd_event_add_time(d->event, &p->overdue, CLOCK_MONOTONIC, daemon_now(d) + us, 1000, on_overdue, p);
+    return r < 0 ? r : sd_event_source_set_priority(p->overdue, PHASE_TIMER);
+}
+
+/* The worker is of no use any more: it has LOST_US to end by itself, and tell why by its status. */
+static void process_lose(struct process *p)
+{
     if (p->lost)
         return;
     p->lost = true;
     p->link_source = sd_event_source_disable_unref(p->link_source);
-    if (sd_event_add_time(d->event, &p->lost_timer, CLOCK_MONOTONIC, daemon_now(d) + LOST_US, 1000, on_lost, p) < 0 ||
-        sd_event_source_set_priority(p->lost_timer, PHASE_TIMER) < 0)
+    if (kill_after(p, LOST_US) < 0)
         process_signal(p, SIGKILL);
 }
 
@@ -322,6 +338,7 @@ static void handle_frame(struct process *p, const struct link_frame *f, struct s
 
     switch (f->type) {
     case LINK_READY:
+        p->overdue = sd_event_source_disable_unref(p->overdue);
         core_worker_ready(d->core, daemon_now(d), p->id, p->pid, &d->actions);
         log_info("worker-ready", LOG_U64("worker", p->id), LOG_U64("pid", (uint64_t)p->pid));
         daemon_deliver(d);

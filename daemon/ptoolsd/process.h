@@ -34,7 +34,7 @@ struct process {
     bool lost;                         /* its link is at its end, or it broke the protocol */
     bool killed;                       /* by us */
     const char *broke;                 /* how it broke the protocol; NULL */
-    sd_event_source *lost_timer;       /* a process whose link is gone has so long to end by itself */
+    sd_event_source *overdue;          /* SIGKILL when it rings: not READY in time, or its link is gone and it is not */
     bool dirty;
     TAILQ_ENTRY(process) dirty_link;
     UT_hash_handle hh, hh_pid;

@@ -90,7 +90,7 @@ static void handle_inspect(struct daemon *d, struct client *c, const struct msg_
     err = inspect_document(d, client_uid(c), &r->inspect.what, &document);
     if (err == INSPECT_UNKNOWN)
         refuse(d, c, r->id, PTOOLS_ERR_BAD_REQUEST,
-               "what: this is not known; allowed are status, workers, sets, modules");
+               "what: must be status, workers, sets or modules");
     else if (err < 0)
         refuse(d, c, r->id, PTOOLS_ERR_LIMIT, "the daemon is out of memory");
     else

@@ -24,7 +24,8 @@
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/process.h"
 
-enum { LINK_FD = 3, PAUSE_MIN_US = 100000, PAUSE_MAX_US = 30000000, LOAD_DEATHS_MAX = 2 };
+enum { LINK_FD = 3, PAUSE_MIN_US = 100000, PAUSE_MAX_US = 30000000, LOAD_DEATHS_MAX = 2,
+       ANSWER_US = 30000000 /* longer than it gives a module to load */ };
 
 /* A request that is not answered yet. */
 struct asking {
@@ -41,6 +42,7 @@ struct template {
     int pidfd;
     int link_fd;
     sd_event_source *link_source, *exit_source, *restart_timer;
+    sd_event_source *overdue;         /* kills it when an answer takes too long; on while one is awaited */
     uint32_t events;
     bool ready;
     bool was_ready;                   /* ever: the first one came up */
@@ -136,10 +138,34 @@ static int template_exec(struct template *t, int child_fd)
 
 /* -- answers --------------------------------------------------------------------------------------------- */
 
+/* The clock runs while something that was sent is not answered, anew from each answer. */
+static void set_overdue(struct template *t)
+{
+    struct asking *first = TAILQ_FIRST(&t->asked);
+    bool awaited = first && first->sent;
+
+    if (sd_event_source_set_time(t->overdue, daemon_now(t->s->d) + ANSWER_US) < 0 ||
+        sd_event_source_set_enabled(t->overdue, awaited ? SD_EVENT_ONESHOT : SD_EVENT_OFF) < 0)
+        daemon_fail(t->s->d, "setting a timer", -ENOMEM);
+}
+
+static int on_template_overdue(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    struct template *t = userdata;
+
+    (void)s;
+    (void)usec;
+    log_error("template-overdue", LOG_U64("pid", (uint64_t)t->pid));
+    if (t->pid > 0)
+        kill(t->pid, SIGKILL);
+    return 0;
+}
+
 static struct asking *asking_free(struct template *t, struct asking *a)
 {
     TAILQ_REMOVE(&t->asked, a, link);
     free(a);
+    set_overdue(t);
     return NULL;
 }
 
@@ -304,6 +330,7 @@ static void send_asked(struct template *t)
         if (r <= 0)
             break;
         a->sent = true;
+        set_overdue(t);
     }
     if (t->link_source && events != t->events && sd_event_source_set_io_events(t->link_source, events) >= 0)
         t->events = events;
@@ -384,6 +411,7 @@ static void fail_asked(struct template *t, const char *why)
         if (worker)
             spawn_failed(t, worker, why);
     }
+    set_overdue(t);
     if (loads)
         core_modules_failed(d->core, daemon_now(d), why, &d->actions);
 }
@@ -484,6 +512,12 @@ int template_new(struct supervisor *s, struct template **ret)
     if (r >= 0)
         r = sd_event_source_set_enabled(t->restart_timer, SD_EVENT_OFF);
     if (r >= 0)
+        r = sd_event_add_time(s->d->event, &t->overdue, CLOCK_MONOTONIC, 0, 1000, on_template_overdue, t);
+    if (r >= 0)
+        r = sd_event_source_set_priority(t->overdue, PHASE_TIMER);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(t->overdue, SD_EVENT_OFF);
+    if (r >= 0)
         r = template_start(t);
     if (r < 0)
         return r;
@@ -505,8 +539,11 @@ struct template *template_free(struct template *t)
         kill(t->pid, SIGKILL); /* it has no state and nothing to tidy up */
         waitid(P_PID, (id_t)t->pid, &si, WEXITED);
     }
-    while ((a = TAILQ_FIRST(&t->asked)))
-        asking_free(t, a);
+    while ((a = TAILQ_FIRST(&t->asked))) {
+        TAILQ_REMOVE(&t->asked, a, link);
+        free(a);
+    }
+    sd_event_source_disable_unref(t->overdue);
     free(t);
     return NULL;
 }

@@ -290,9 +290,9 @@ static const struct {
     { sends_connection_error_and_closes, 5000, PTOOLS_ERR_DRAINING, PTOOLS_ERR_DRAINING, "about to end" },
     { closes_at_once, 5000, PTOOLS_ERR_LOST, PTOOLS_ERR_PROTOCOL, "clos" },
     { closes_after_handshake, 5000, PTOOLS_ERR_LOST, PTOOLS_ERR_LOST, "closed it" },
-    { speaks_garbage, 300, PTOOLS_ERR_PROTOCOL, PTOOLS_ERR_TIMEOUT, "" }, /* libzmq takes it for an old ZMTP */
+    { speaks_garbage, 1000, PTOOLS_ERR_PROTOCOL, PTOOLS_ERR_TIMEOUT, "" }, /* libzmq takes it for an old ZMTP */
     { says_nothing, 50, PTOOLS_ERR_TIMEOUT, PTOOLS_ERR_TIMEOUT, "did not greet" },
-    { never_answers_hello, 50, PTOOLS_ERR_TIMEOUT, PTOOLS_ERR_TIMEOUT, "did not answer" },
+    { never_answers_hello, 1000, PTOOLS_ERR_TIMEOUT, PTOOLS_ERR_TIMEOUT, "did not answer" },
     { answers_malformed, 5000, PTOOLS_ERR_PROTOCOL, PTOOLS_ERR_PROTOCOL, "malformed" },
     { answers_three_frames, 5000, PTOOLS_ERR_PROTOCOL, PTOOLS_ERR_PROTOCOL, "two frames" },
 };

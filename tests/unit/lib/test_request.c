@@ -179,7 +179,7 @@ START_TEST(what_waits_to_be_sent_is_bounded)
     args = ptools_pack_new();
     ptools_pack_bytes(args, large, BYTES);
     options.address = f.dir;
-    options.connect_timeout_ms = 200;
+    options.connect_timeout_ms = 1000;
     ck_assert_int_eq(ptools_open(&options, &pt, NULL), PTOOLS_OK);
     for (n = 0; n < 16 && err == PTOOLS_OK; n++)
         err = ptools_remotecall(pt, NULL, "t.x", args, NULL, &futures[n]);
@@ -268,7 +268,7 @@ START_TEST(a_round_trip_ends_in_time)
     fake_begin(&f);
     fake_run(&f, reads_nothing_until_closed);
     options.address = fake_address(&f, _i);
-    options.connect_timeout_ms = 500;
+    options.connect_timeout_ms = 1000;
     ck_assert_int_eq(ptools_open(&options, &pt, NULL), PTOOLS_OK);
     ck_assert_int_eq(ptools_inspect(pt, "status", &future, NULL), PTOOLS_ERR_TIMEOUT);
     ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "inspect"));

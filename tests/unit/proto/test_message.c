@@ -627,7 +627,7 @@ END_TEST
 START_TEST(reply_to_hello)
 {
     static const char wire[] = "[1 'reply' 1 {'version' 1 'daemon' 'ptoolsd 0.1.0' "
-                               "'epoch' #c410000102030405060708090a0b0c0d0e0f 'token' #c4020102 "
+                               "'epoch' #c410000102030405060708090a0b0c0d0e0f "
                                "'message_max' 134217728 'workers' 4}]";
     struct msg_answer m = answer_from(wire);
 
@@ -637,7 +637,6 @@ START_TEST(reply_to_hello)
     assert_text(m.reply.daemon, "ptoolsd 0.1.0");
     ck_assert_uint_eq(m.reply.epoch.n, 16);
     ck_assert_uint_eq(m.reply.epoch.data[15], 15);
-    ck_assert_uint_eq(m.reply.token.n, 2);
     ck_assert_uint_eq(m.reply.message_max, 134217728);
     ck_assert_uint_eq(m.reply.workers, 4);
     assert_answer(&m, wire);
