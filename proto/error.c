@@ -6,6 +6,7 @@
  */
 #include <ptools/error.h>
 
+#include "proto/message.h"
 #include "proto/util.h"
 
 static const struct {
@@ -53,7 +54,12 @@ const char *ptools_strerror(ptools_err err)
     return (size_t)err < ELEMENTS(table) && table[err].name ? table[err].sentence : "unknown error";
 }
 
+bool error_known(ptools_err err)
+{
+    return (size_t)err < ELEMENTS(table) && table[err].name;
+}
+
 const char *ptools_errname(ptools_err err)
 {
-    return (size_t)err < ELEMENTS(table) && table[err].name ? table[err].name : "UNKNOWN";
+    return error_known(err) ? table[err].name : "UNKNOWN";
 }

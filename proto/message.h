@@ -157,6 +157,8 @@ bool name_ok_set(const char *s, size_t n);      /* does not begin with a digit *
 bool name_split(const char *s, size_t n, struct text *ret_module, struct text *ret_function);
 /* Whether kind carries a payload frame from the client. */
 bool msg_kind_has_payload(enum msg_kind kind);
+/* Whether the table of errors has the code. */
+bool error_known(ptools_err code);
 const char *msg_kind_name(enum msg_kind kind); /* "call", "set-create", ...; never NULL */
 
 #endif

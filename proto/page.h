@@ -65,7 +65,7 @@ struct page {
 };
 _Static_assert(sizeof(struct page) <= PAGE_BYTES, "the page is of a fixed size");
 
-/* The word of a slot: task number (low 48 bits) and state. */
+/* The word of a slot: task number (low 56 bits) and state. */
 static inline uint64_t page_word(uint64_t task, enum page_slot_state state)
 {
     return (task << 8) | (uint64_t)state;
@@ -88,10 +88,13 @@ static inline bool page_start(struct page *p, unsigned slot, uint64_t task)
     uint64_t expected = page_word(task, SLOT_GIVEN);
     return atomic_compare_exchange_strong(&p->slot[slot % PAGE_SLOTS], &expected, page_word(task, SLOT_STARTED));
 }
-/* Daemon, after a death: had the worker begun this task? */
-static inline bool page_started(const struct page *p, unsigned slot, uint64_t task)
+/* Daemon, after a death: may the worker have begun this task? Only a word that is as the daemon left it says no:
+ * whatever else stands there, also what foreign code wrote, is no evidence that nothing happened. */
+static inline bool page_maybe_started(const struct page *p, unsigned slot, uint64_t task)
 {
-    return atomic_load(&p->slot[slot % PAGE_SLOTS]) == page_word(task, SLOT_STARTED);
+    uint64_t word = atomic_load(&p->slot[slot % PAGE_SLOTS]);
+
+    return word != page_word(task, SLOT_GIVEN) && word != page_word(task, SLOT_REVOKED);
 }
 
 /* A private, checked copy of the last words: every string is terminated and printable (other bytes

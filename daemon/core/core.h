@@ -166,8 +166,6 @@ void core_revoked(struct core *core, uint64_t now_us, uint32_t worker, uint64_t 
 
 /* The answer to ACT_LOAD; report is copied. Tasks that waited for the module go on, or fail with its problem. */
 void core_module_loaded(struct core *core, uint64_t now_us, const struct report *report, struct actions *out);
-/* The template died before it answered: as if every pending ACT_LOAD had come back with this problem. */
-void core_modules_failed(struct core *core, uint64_t now_us, const char *problem, struct actions *out);
 
 /* -- looking, for inspect and tests ----------------------------------------------------------------- */
 

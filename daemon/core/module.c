@@ -314,15 +314,3 @@ void core_module_loaded(struct core *core, uint64_t now_us, const struct report 
     else
         loaded(core, now_us, m, report, out);
 }
-
-void core_modules_failed(struct core *core, uint64_t now_us, const char *problem, struct actions *out)
-{
-    struct module *m, *next;
-
-    HASH_ITER(hh, core->modules, m, next) {
-        if (m->state != MODULE_LOADING)
-            continue;
-        set_broken(core, now_us, m, problem, out);
-        follow(core, m, out);
-    }
-}

@@ -137,6 +137,8 @@ struct death {
     struct task *blamed; /* that it was loading a module for */
 };
 
+enum { LOSSES_MAX = 5 };
+
 static bool had_begun(const struct death *d, const struct task *t)
 {
     if (t->begun || t == d->blamed)
@@ -176,8 +178,11 @@ static uint32_t end_tasks(struct core *core, uint64_t now_us, struct worker *w, 
 
         if (t->stop != STOP_NONE) {
             task_end_stopped(core, t, begun ? d->facts : NULL, begun, out);
-        } else if (!begun) {
+        } else if (!begun && ++t->losses < LOSSES_MAX) {
             (void)task_requeue(core, t, out);
+        } else if (!begun) { /* whoever is given it ends: it is not given to the whole pool in turn */
+            task_fail(core, t, PTOOLS_ERR_WORKER_DIED, d->facts, false, out,
+                      "%d workers ended after they were given %s and before they began it", LOSSES_MAX, t->function->name);
         } else {
             crashed++;
             death_text(w, d->pid, d->facts, loading ? " while loading the module of " : " while running ",

@@ -44,6 +44,7 @@ struct task {
     bool begun;                 /* its worker would not give it back */
     bool is_short;              /* when it was given */
     uint32_t attempt;           /* 0: never given */
+    uint32_t losses;            /* workers that ended after they were given it and before they began it */
     struct function *function;  /* NULL while held */
     char *wanted;               /* while held: the name of the function */
     struct module *module;      /* while held */

@@ -3,7 +3,8 @@
  * autopsy -- why a worker process ended: exit status or signal, last words, memory.
  *
  * Nothing here is guessed. "Out of memory" is said only with evidence: a SIGKILL that ptoolsd did not
- * send while the kernel's count of OOM kills rose, or a crash with the memory limit nearly used up.
+ * send while the kernel's count of OOM kills rose (since the last look, a second ago or when the daemon last
+ * gave a task), or a crash with the memory limit nearly used up.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -46,11 +47,10 @@ static bool out_of_memory(struct process *p, const struct msg_failure *facts)
     const uint64_t limit = p->s->d->config->memory_max;
 
     if (facts->signal == SIGKILL && !p->killed) {
-        uint64_t kills = oom_kills_now();
-        bool rose = kills > p->s->oom_kills;
+        uint64_t before = p->s->oom_kills;
 
-        p->s->oom_kills = kills;
-        return rose;
+        p->s->oom_kills = oom_kills_now();
+        return p->s->oom_kills > before;
     }
     return facts->signal != 0 && limit > 0 && facts->peak_bytes >= limit / 10 * 9;
 }
@@ -64,7 +64,7 @@ void autopsy_read(struct process *p, const siginfo_t *end, uint64_t max_rss_byte
     ret->n_started = 0;
     page_read_words(p->page, words);
     for (unsigned i = 0; i < PAGE_SLOTS; i++)
-        if (p->slot[i].task && page_started(p->page, i, p->slot[i].task))
+        if (p->slot[i].task && page_maybe_started(p->page, i, p->slot[i].task))
             ret->started[ret->n_started++] = p->slot[i].task;
 
     facts->code = PTOOLS_ERR_WORKER_DIED;
@@ -75,8 +75,8 @@ void autopsy_read(struct process *p, const siginfo_t *end, uint64_t max_rss_byte
     facts->peak_bytes = MAX(max_rss_bytes, words->peak_kb * 1024);
     if (p->broke) {
         facts->message = text_of(p->broke);
-    } else if (words->process_phase == PAGE_LOADING) {
-        facts->code = PTOOLS_ERR_MODULE_BROKEN;
+    } else if (words->process_phase == PAGE_LOADING && facts->signal != SIGKILL) {
+        facts->code = PTOOLS_ERR_MODULE_BROKEN; /* a SIGKILL comes from outside: no fault of the module's */
     } else if (out_of_memory(p, facts)) {
         facts->code = PTOOLS_ERR_OUT_OF_MEMORY;
     }

@@ -25,7 +25,8 @@
 enum {
     PRIVATE_UNUSED_US = 10000000,    /* a private daemon to which nobody comes ends */
     TASK_EPOCH_S = 1577836800,       /* 2020-01-01: where task numbers begin */
-    TASK_SECOND_BITS = 22            /* room for four million tasks a second: numbers stay below 2^53 until 2088 */
+    TASK_SECOND_BITS = 22,           /* room for four million tasks a second: numbers stay below 2^53 until 2088, */
+    TASK_NS_BITS = 8                 /* begun at the fraction of the second, in 256 ns; the bits above are a node's, 0 */
 };
 
 uint64_t daemon_now(struct daemon *d)
@@ -174,7 +175,7 @@ static int set_core_timer(struct daemon *d)
     return r;
 }
 
-/* A private daemon ends with its last client, a draining one with its last task. */
+/* A private daemon ends with its last client; a draining one with its last task, when its answer has left. */
 static void end_if_done(struct daemon *d)
 {
     if (d->config->private_mode && !d->draining && door_was_used(d->door) && door_clients(d->door) == 0 &&
@@ -182,7 +183,7 @@ static void end_if_done(struct daemon *d)
         door_stop_listening(d->door);
         d->draining = true;
     }
-    if (d->draining && core_tasks(d->core) == 0)
+    if (d->draining && core_tasks(d->core) == 0 && (d->hurry || !door_pending(d->door)))
         sd_event_exit(d->event, d->exit_code);
 }
 
@@ -300,13 +301,16 @@ static void limits_from(const struct config *c, struct core_limits *l)
     l->recycle_fds = (uint32_t)c->recycle_descriptors;
 }
 
-/* The first number of this start: larger than any of an earlier one. */
+/* The first number of this start: larger than any of an earlier one, as long as the clock goes forward and no
+ * daemon runs four million tasks a second. */
 static uint64_t first_task(void)
 {
     struct timespec t;
 
     clock_gettime(CLOCK_REALTIME, &t);
-    return t.tv_sec > TASK_EPOCH_S ? (uint64_t)(t.tv_sec - TASK_EPOCH_S) << TASK_SECOND_BITS | 1 : 1;
+    if (t.tv_sec <= TASK_EPOCH_S)
+        return 1; /* the clock is not set */
+    return (uint64_t)(t.tv_sec - TASK_EPOCH_S) << TASK_SECOND_BITS | (uint64_t)t.tv_nsec >> TASK_NS_BITS | 1;
 }
 
 static int daemon_start(struct daemon *d)

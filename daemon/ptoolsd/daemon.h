@@ -28,6 +28,7 @@ enum phase {
     PHASE_WORKER_EXIT = -30, /* so exits come after data, or we would fail tasks that are done   */
     PHASE_TIMER = -20,       /* a deadline must not beat a result that has arrived               */
     PHASE_CLIENT = 0,        /* new work last: it sees every worker that became free             */
+    PHASE_SWEEP = 10,        /* who owes us bytes is asked after they were read                  */
 };
 
 /* What main() gives into the hands of the daemon: all of it is taken. */

@@ -32,6 +32,7 @@ enum {
     IOV_MAX_SEND = 64,
     PAUSE_BYTES = 8 << 20,           /* with so much to send, the client is not read from */
     SWEEP_US = 250000,
+    LAST_READS = 64,                 /* at the end, of each client */
     ENVELOPE_OUT_BYTES = 65536
 };
 
@@ -50,6 +51,8 @@ struct client {
     unsigned strikes;
     const char *doom;                /* why it is closed at the end of the turn */
     bool doom_abrupt;                /* nothing more can be sent */
+    bool held_back;                  /* there may be whole messages in the intake: see PAUSE_BYTES */
+    size_t held;                     /* bytes that are kept for it, as charged to its user */
     bool dirty;                      /* in door->dirty */
     TAILQ_ENTRY(client) link;        /* in door->clients: in the order of arrival */
     TAILQ_ENTRY(client) dirty_link;
@@ -59,6 +62,7 @@ struct client {
 struct user {
     uint32_t uid;
     uint32_t connections;
+    uint64_t held;                   /* by all its connections: unfinished messages, answers not yet sent */
     UT_hash_handle hh;
 };
 
@@ -144,7 +148,8 @@ static struct client *client_free(struct client *c)
     TAILQ_REMOVE(&door->clients, c, link);
     door->n--;
     u = user_of(door, c->uid);
-    if (u && --u->connections == 0) {
+    u->held -= c->held;
+    if (--u->connections == 0) {
         HASH_DEL(door->users, u);
         free(u);
     }
@@ -206,6 +211,20 @@ static void sweep_soon(struct door *door)
                      sd_event_source_set_enabled(door->sweep, SD_EVENT_ONESHOT) >= 0;
 }
 
+/* What the connection holds in this process is its user's to pay for. Over the limit the connection that would hold
+ * more is the one that goes. */
+static void client_charge(struct client *c)
+{
+    struct user *u = user_of(c->door, c->uid);
+    size_t held = c->zmtp.message_sum + intake_pending(&c->in) + c->out.n;
+    bool more = held > c->held;
+
+    u->held = u->held - c->held + held;
+    c->held = held;
+    if (more && u->held > c->door->d->config->user_bytes_max)
+        client_doom_abruptly(c, "user_bytes_max is reached by unfinished messages and unread answers");
+}
+
 /* The handshake is done: from now on the core knows it. */
 static int client_open(struct client *c)
 {
@@ -226,8 +245,14 @@ static void client_messages(struct client *c)
 {
     struct door *door = c->door;
 
+    c->held_back = false;
     while (!c->doom) {
         struct zmtp_message message;
+
+        if (c->out.n >= PAUSE_BYTES) {
+            c->held_back = true;
+            return;
+        }
 
         switch (zmtp_next(&c->zmtp, &c->in, &c->out, &message)) {
         case ZMTP_NEED_MORE:
@@ -257,32 +282,41 @@ static void client_messages(struct client *c)
     }
 }
 
+/* One recv, and all whole messages then there. false: nothing came. */
+static bool client_read(struct client *c)
+{
+    size_t room;
+    void *space;
+    ssize_t got;
+
+    if (c->held_back)
+        return false; /* the intake is not at its end */
+    space = intake_space(&c->in, &room);
+    if (!space) {
+        client_doom(c, "out of memory");
+        return false;
+    }
+    got = recv(c->fd, space, room, MSG_DONTWAIT);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+        client_doom_abruptly(c, "the client closed the connection");
+    if (got <= 0)
+        return false;
+    intake_commit(&c->in, (size_t)got);
+    client_messages(c);
+    client_charge(c);
+    return true;
+}
+
 static int on_client(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
     struct client *c = userdata;
 
     (void)s;
+    (void)fd;
     if (c->doom)
         return 0;
-    if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-        size_t room;
-        void *space = intake_space(&c->in, &room);
-        ssize_t got;
-
-        if (!space) {
-            client_doom(c, "out of memory");
-            return 0;
-        }
-        got = recv(fd, space, room, MSG_DONTWAIT);
-        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
-            client_doom_abruptly(c, "the client closed the connection");
-            return 0;
-        }
-        if (got > 0) {
-            intake_commit(&c->in, (size_t)got);
-            client_messages(c);
-        }
-    }
+    if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        client_read(c);
     mark_dirty(c);
     return 0;
 }
@@ -320,16 +354,18 @@ static void client_new(struct door *door, int take_fd)
     struct ucred cred;
     socklen_t n = sizeof cred;
     struct zmtp_limits limits = { .message_bytes = door->d->config->message_max };
-    const char *why = NULL;
+    const char *why;
     struct client *c = NULL;
     struct user *u = NULL;
 
-    if (getsockopt(take_fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0)
-        why = "no credentials";
-    else
-        why = over_limit(door, cred.uid);
+    if (getsockopt(take_fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0) {
+        log_warning("client-refused", LOG_STR("why", "no credentials"));
+        close(take_fd);
+        return;
+    }
+    why = over_limit(door, cred.uid);
     if (why) {
-        log_warning("client-refused", LOG_U64("uid", why[0] == 'n' ? 0 : cred.uid), LOG_STR("why", why));
+        log_warning("client-refused", LOG_U64("uid", cred.uid), LOG_STR("why", why));
         close(take_fd);
         return;
     }
@@ -414,6 +450,8 @@ static int on_sweep(sd_event_source *s, uint64_t usec, void *userdata)
 
         if (c->doom || c->since_us == 0)
             continue;
+        if (!(c->events & EPOLLIN))
+            c->since_us = now; /* it is we who do not read */
         if (now - c->since_us < allowed_us)
             again = true;
         else
@@ -448,6 +486,7 @@ void door_answer(struct door *door, uint32_t id, const struct msg_answer *answer
         client_doom(c, "out of memory");
     else if (c->out.n > door->d->config->client_output_max)
         client_doom_abruptly(c, "does not read its answers: client_output_max is reached");
+    client_charge(c);
     mark_dirty(c);
 }
 
@@ -464,10 +503,16 @@ void door_flush(struct door *door)
             TAILQ_REMOVE(&door->dirty, c, dirty_link);
             c->dirty = false;
         }
-        if (c->doom)
+        if (c->doom) {
             client_free(c);
-        else
-            client_wait_for(c);
+            continue;
+        }
+        client_charge(c);
+        client_wait_for(c);
+        if (c->held_back && c->out.n < PAUSE_BYTES) {
+            client_messages(c);
+            mark_dirty(c);
+        }
     }
 }
 
@@ -496,7 +541,7 @@ int door_new(struct daemon *d, int take_listen_fd, struct door **ret)
     if (r >= 0)
         r = sd_event_add_time(d->event, &door->sweep, CLOCK_MONOTONIC, 0, 1000, on_sweep, door);
     if (r >= 0)
-        r = sd_event_source_set_priority(door->sweep, PHASE_TIMER);
+        r = sd_event_source_set_priority(door->sweep, PHASE_SWEEP);
     if (r >= 0)
         r = sd_event_source_set_enabled(door->sweep, SD_EVENT_OFF);
     if (r < 0)
@@ -519,6 +564,8 @@ void door_close(struct door *door)
 
     door_stop_listening(door);
     while ((c = TAILQ_FIRST(&door->clients))) {
+        for (unsigned i = 0; i < LAST_READS && !c->doom && client_read(c); i++)
+            ; /* what it had asked is still answered, with DRAINING */
         if (!c->doom_abrupt)
             client_send(c);
         client_free(c);
@@ -540,6 +587,16 @@ struct door *door_free(struct door *door)
 uint32_t door_clients(const struct door *door)
 {
     return door->n;
+}
+
+bool door_pending(const struct door *door)
+{
+    struct client *c;
+
+    TAILQ_FOREACH(c, &door->clients, link)
+        if (c->out.n > 0 && !c->doom)
+            return true;
+    return false;
 }
 
 bool door_was_used(const struct door *door)

@@ -24,7 +24,9 @@ void door_flush(struct door *door);
 void door_close(struct door *door);
 void door_stop_listening(struct door *door);
 uint32_t door_clients(const struct door *door);
-/* Forgotten again when the next client comes; private daemons end by it. */
+/* Whether something waits to be sent to a client that can still take it. */
+bool door_pending(const struct door *door);
+/* Whether a client ever was in; private daemons end by it. */
 bool door_was_used(const struct door *door);
 
 /* Queues an answer; payload may be NULL. A client that is gone is passed over. */
@@ -33,7 +35,8 @@ void door_answer(struct door *door, uint32_t client, const struct msg_answer *an
 /* What requests.c needs of a client. */
 uint32_t client_id(const struct client *client);
 uint32_t client_uid(const struct client *client);
-/* The connection has to end, once what is queued is sent; why is for the log. */
+/* The connection ends at the end of the turn, when what is queued has been sent as far as its socket takes it at
+ * once; why is for the log. */
 void client_doom(struct client *client, const char *why);
 /* A protocol error that was answered: the third closes the connection. */
 void client_strike(struct client *client);

@@ -65,6 +65,8 @@ static int to_background(void)
     if (pid == 0) {
         close(ready[0]);
         setsid();
+        if (chdir("/") < 0) /* it holds no directory of its starter's busy */
+            return -1;
         return ready[1];
     }
     close(ready[1]);
@@ -118,11 +120,24 @@ static int serve(struct config *config)
     return status;
 }
 
+/* Descriptors 0 to 2 are open, if only on /dev/null: else a socket or a lock would become standard output. */
+static int open_stdio(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    return fd < 0 ? -1 : close(fd);
+}
+
 int main(int argc, char *argv[])
 {
     struct config config;
     int status = -1;
 
+    if (open_stdio() < 0)
+        return EXIT_FAILURE;
     if (config_init(&config) == 0)
         status = config_from_command_line(&config, argc, argv, stdout, stderr);
     else

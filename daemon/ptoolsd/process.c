@@ -202,6 +202,7 @@ void process_run(struct process *p, const struct action *a)
 
     p->slot[a->slot].task = a->task;
     p->slot[a->slot].attempt = a->attempt;
+    p->slot[a->slot].revoked = false;
     page_give(p->page, a->slot, a->task);
     frame_put(p, &run, a->function, a->payload);
 }
@@ -218,8 +219,10 @@ void process_signal(struct process *p, int signal)
     if (p->pid <= 0)
         return;
     kill(p->pid, signal); /* our own child, not yet reaped: the number is still its own */
-    if (signal == SIGKILL)
+    if (signal == SIGKILL) {
+        p->killed = true;
         kill(-p->pid, SIGKILL);
+    }
 }
 
 static int on_overdue(sd_event_source *s, uint64_t usec, void *userdata)
@@ -313,6 +316,10 @@ static void handle_done(struct process *p, const struct link_frame *f, struct sp
     struct msg_failure facts = { .code = (ptools_err)f->code, .pid = p->pid, .run_us = f->a, .exit_status = -1 };
     AUTO(blob) value = NULL;
 
+    if (!error_known((ptools_err)f->code)) {
+        process_broke(p, "an answer with an unknown code");
+        return;
+    }
     p->slot[f->slot].task = 0;
     if (f->b)
         p->rss_kb = f->b;
@@ -338,6 +345,10 @@ static void handle_frame(struct process *p, const struct link_frame *f, struct s
 
     switch (f->type) {
     case LINK_READY:
+        if (!p->overdue || p->lost) {
+            process_broke(p, "it said READY twice");
+            return;
+        }
         p->overdue = sd_event_source_disable_unref(p->overdue);
         core_worker_ready(d->core, daemon_now(d), p->id, p->pid, &d->actions);
         log_info("worker-ready", LOG_U64("worker", p->id), LOG_U64("pid", (uint64_t)p->pid));
@@ -347,8 +358,8 @@ static void handle_frame(struct process *p, const struct link_frame *f, struct s
     case LINK_DONE:
     case LINK_SKIPPED:
         if (f->slot >= PAGE_SLOTS || p->slot[f->slot].task != f->task || f->task == 0 ||
-            p->slot[f->slot].attempt != f->attempt) {
-            process_broke(p, "an answer for a task that it was not given");
+            p->slot[f->slot].attempt != f->attempt || p->slot[f->slot].revoked != (f->type == LINK_SKIPPED)) {
+            process_broke(p, "an answer for a task that it was not given, or not so");
             return;
         }
         if (f->type == LINK_DONE) {
@@ -442,8 +453,12 @@ void process_ended(struct process *p)
         while (process_receive(p) > 0)
             ;
     kill(-p->pid, SIGKILL); /* what it left in its group */
-    if (syscall(SYS_waitid, P_PID, p->pid, &end, WEXITED | WNOHANG, &usage) < 0 || end.si_pid == 0)
-        return; /* not yet: the pidfd will say so again */
+    if (syscall(SYS_waitid, P_PID, p->pid, &end, WEXITED | WNOHANG, &usage) < 0 || end.si_pid == 0) {
+        /* Dead, but not ours to reap yet: somebody traces it. The pidfd would say so without rest; SIGCHLD comes
+         * when it can be reaped. */
+        p->exit_source = sd_event_source_disable_unref(p->exit_source);
+        return;
+    }
     autopsy_read(p, &end, (uint64_t)usage.ru_maxrss * 1024, &autopsy);
     core_worker_gone(d->core, daemon_now(d), p->id, &autopsy.facts, autopsy.started, autopsy.n_started, &d->actions);
     process_free(p); /* before the core's ACT_SPAWN of the same id */

@@ -29,7 +29,7 @@ struct process {
     struct chain out;
     struct link_frame head;            /* of the frame whose body is awaited */
     bool have_head;
-    struct { uint64_t task; uint32_t attempt; } slot[PAGE_SLOTS]; /* what it holds */
+    struct { uint64_t task; uint32_t attempt; bool revoked; } slot[PAGE_SLOTS]; /* what it holds */
     uint64_t rss_kb;                   /* as last told */
     bool lost;                         /* its link is at its end, or it broke the protocol */
     bool killed;                       /* by us */
@@ -48,7 +48,8 @@ struct supervisor {
     struct process *by_pid;
     struct process_list dirty;
     sd_event_source *orphans;          /* SIGCHLD: children that nobody else reaps */
-    uint64_t oom_kills;                /* of this machine, as last seen */
+    uint64_t oom_kills;                /* of this machine, as last seen ... */
+    uint64_t oom_seen_us;              /* ... then */
 };
 
 /* Link and page are made; the process itself is asked of the template. 0 or -errno. */

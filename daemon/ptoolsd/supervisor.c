@@ -20,7 +20,7 @@
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/process.h"
 
-enum { END_POLITELY_MS = 1000 };
+enum { END_POLITELY_MS = 1000, END_KILLED_MS = 1000, OOM_LOOK_US = 1000000 };
 
 static struct process *process_of(struct supervisor *s, uint32_t id)
 {
@@ -76,26 +76,44 @@ int supervisor_new(struct daemon *d, struct supervisor **ret)
     return 0;
 }
 
-/* Waits until every worker has ended, END_POLITELY_MS for all together; the rest is killed. */
-static void wait_for_ends(struct supervisor *s)
+/* Whether p has ended, waiting until then for at most so long. SIGCHLD is blocked, so that none is missed. */
+static bool has_ended(struct process *p, uint64_t until_us)
 {
-    const struct timespec at_most = { .tv_nsec = 10000000 };
-    uint64_t until_us = monotonic_us() + END_POLITELY_MS * UINT64_C(1000);
-    struct process *p, *next;
     sigset_t sigchld;
 
     sigemptyset(&sigchld);
     sigaddset(&sigchld, SIGCHLD);
-    HASH_ITER(hh, s->by_id, p, next) {
+    for (;;) {
+        uint64_t now_us = monotonic_us(), left_us = until_us > now_us ? until_us - now_us : 0;
+        struct timespec left = { .tv_sec = (time_t)(left_us / 1000000), .tv_nsec = (long)(left_us % 1000000) * 1000 };
         siginfo_t si = { 0 };
 
-        if (p->pid == 0)
-            continue;
-        while (waitid(P_PID, (id_t)p->pid, &si, WEXITED | WNOHANG | WNOWAIT) == 0 && si.si_pid == 0 &&
-               monotonic_us() < until_us)
-            sigtimedwait(&sigchld, NULL, &at_most); /* blocked: a death ends the wait early */
-        if (si.si_pid == 0)
+        if (waitid(P_PID, (id_t)p->pid, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid != 0)
+            return true;
+        if (left_us == 0)
+            return false;
+        sigtimedwait(&sigchld, NULL, &left);
+    }
+}
+
+/* Every worker ends, politely or not. One that does not even end of SIGKILL is left to the system. */
+static void end_all(struct supervisor *s)
+{
+    uint64_t until_us = monotonic_us() + END_POLITELY_MS * UINT64_C(1000);
+    struct process *p, *next;
+
+    HASH_ITER(hh, s->by_id, p, next)
+        if (p->pid > 0 && !has_ended(p, until_us))
             process_signal(p, SIGKILL);
+    until_us = monotonic_us() + END_KILLED_MS * UINT64_C(1000);
+    HASH_ITER(hh, s->by_id, p, next) {
+        siginfo_t si;
+
+        if (p->pid > 0 && has_ended(p, until_us)) {
+            kill(-p->pid, SIGKILL); /* what it left in its group */
+            waitid(P_PID, (id_t)p->pid, &si, WEXITED | WNOHANG);
+        }
+        process_free(p);
     }
 }
 
@@ -105,20 +123,10 @@ struct supervisor *supervisor_free(struct supervisor *s)
 
     if (!s)
         return NULL;
-    HASH_ITER(hh, s->by_id, p, next) {
+    HASH_ITER(hh, s->by_id, p, next)
         if (p->link_fd >= 0)
             shutdown(p->link_fd, SHUT_RDWR);
-    }
-    wait_for_ends(s);
-    HASH_ITER(hh, s->by_id, p, next) {
-        siginfo_t si;
-
-        if (p->pid > 0) {
-            kill(-p->pid, SIGKILL); /* what it left in its group */
-            waitid(P_PID, (id_t)p->pid, &si, WEXITED);
-        }
-        process_free(p);
-    }
+    end_all(s);
     s->template = template_free(s->template);
     sd_event_source_disable_unref(s->orphans);
     free(s);
@@ -159,7 +167,10 @@ bool supervisor_revoke(struct supervisor *s, const struct action *action)
 {
     struct process *p = process_of(s, action->worker);
 
-    return p && page_revoke(p->page, action->slot, action->task);
+    if (!p || !page_revoke(p->page, action->slot, action->task))
+        return false;
+    p->slot[action->slot].revoked = true;
+    return true;
 }
 
 void supervisor_cancel(struct supervisor *s, uint32_t worker, uint64_t task)
@@ -178,7 +189,6 @@ void supervisor_kill(struct supervisor *s, uint32_t worker)
 
     if (!p)
         return;
-    p->killed = true;
     process_signal(p, SIGKILL);
 }
 
@@ -192,8 +202,13 @@ void supervisor_stop(struct supervisor *s, uint32_t worker)
 
 void supervisor_flush(struct supervisor *s)
 {
+    uint64_t now = daemon_now(s->d);
     struct process *p;
 
+    if (now - s->oom_seen_us >= OOM_LOOK_US && !TAILQ_EMPTY(&s->dirty)) { /* a few tens of microseconds a second */
+        s->oom_kills = oom_kills_now();
+        s->oom_seen_us = now;
+    }
     while ((p = TAILQ_FIRST(&s->dirty))) {
         TAILQ_REMOVE(&s->dirty, p, dirty_link);
         p->dirty = false;

@@ -7,6 +7,8 @@
 
 /* Ids and pids count up: multiplied, they are hash enough. Keys are of four bytes, all of them. */
 #define HASH_FUNCTION(key, bytes, ret) ((ret) = *(const unsigned *)(const void *)(key) * 2654435761u)
+#define uthash_fatal(what) abort() /* out of memory: systemd, or whoever started it, starts it again */
+#include <stdlib.h>
 #include <uthash.h>
 
 #endif

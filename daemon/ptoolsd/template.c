@@ -61,7 +61,7 @@ pid_t template_pid(const struct template *t)
 
 /* -- starting it ---------------------------------------------------------------------------------------- */
 
-/* The environment of functions is made from this list: nothing that steers the dynamic linker or malloc. */
+/* The environment of functions is made from this list and PTOOLS_...: nothing that steers the dynamic linker or malloc. */
 static const char *const environment_kept[] = {
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR",
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -74,8 +74,6 @@ extern char **environ;
 
 static bool environment_keeps(const char *entry)
 {
-    if (strncmp(entry, "PTOOLS_", 7) == 0)
-        return true;
     for (size_t i = 0; i < ELEMENTS(environment_kept); i++) {
         size_t n = strlen(environment_kept[i]);
 
@@ -89,8 +87,11 @@ static void environment_make(char *env[ENVIRONMENT_MAX + 1])
 {
     size_t n = 0;
 
-    for (char **e = environ; e && *e && n < ENVIRONMENT_MAX; e++)
+    for (char **e = environ; e && *e && n < ELEMENTS(environment_kept); e++)
         if (environment_keeps(*e))
+            env[n++] = *e;
+    for (char **e = environ; e && *e && n < ENVIRONMENT_MAX; e++) /* then as many of these as there is room for */
+        if (strncmp(*e, "PTOOLS_", 7) == 0)
             env[n++] = *e;
     env[n] = NULL;
 }
@@ -229,12 +230,27 @@ static void handle_loaded(struct template *t, const uint8_t *body, size_t n)
     daemon_deliver(d);
 }
 
+static bool is_asked(const struct template *t, const char *module)
+{
+    const struct asking *a;
+
+    TAILQ_FOREACH(a, &t->asked, link)
+        if (a->worker == 0 && strcmp(a->module, module) == 0)
+            return true;
+    return false;
+}
+
 static void handle_ready(struct template *t)
 {
+    struct core_module_view m;
+
     t->ready = true;
-    t->was_ready = true;
     t->pause_us = 0;
     log_info("template-ready", LOG_U64("pid", (uint64_t)t->pid));
+    for (size_t i = 0; t->was_ready && core_view_module(t->s->d->core, i, &m); i++)
+        if (m.report && m.report->code == PTOOLS_OK && !is_asked(t, m.name))
+            template_load(t, m.name); /* a new template has the modules of the old one, as they are now */
+    t->was_ready = true;
     send_asked(t);
 }
 
@@ -389,31 +405,42 @@ static void close_link(struct template *t)
     t->ready = false;
 }
 
+/* A load that two templates did not survive, or did not live to answer. */
+static void load_failed(struct template *t, const char *module, const char *why)
+{
+    struct daemon *d = t->s->d;
+    char name[NAME_BYTES_MAX + 1], problem[128], nothing[] = "";
+    const struct report report = {
+        .module = name, .help = nothing, .path = nothing, .problem = problem, .code = PTOOLS_ERR_MODULE_BROKEN
+    };
+
+    snprintf(name, sizeof name, "%s", module);
+    snprintf(problem, sizeof problem, "%s", why);
+    core_module_loaded(d->core, daemon_now(d), &report, &d->actions);
+}
+
 /* Whoever was promised an answer gets one. */
 static void fail_asked(struct template *t, const char *why)
 {
-    struct daemon *d = t->s->d;
     struct asking *a = TAILQ_FIRST(&t->asked), *next;
-    bool loads = false;
 
     for (; a; a = next) {
-        uint32_t worker = a->worker;
+        const struct asking was = *a;
 
         next = TAILQ_NEXT(a, link);
         if (!a->sent)
             continue; /* the next template gets it */
-        if (worker == 0 && ++a->deaths < LOAD_DEATHS_MAX) {
+        if (was.worker == 0 && ++a->deaths < LOAD_DEATHS_MAX) {
             a->sent = false; /* once may be somebody else's doing */
             continue;
         }
-        loads |= worker == 0;
         asking_free(t, a);
-        if (worker)
-            spawn_failed(t, worker, why);
+        if (was.worker)
+            spawn_failed(t, was.worker, why);
+        else
+            load_failed(t, was.module, why);
     }
     set_overdue(t);
-    if (loads)
-        core_modules_failed(d->core, daemon_now(d), why, &d->actions);
 }
 
 void template_ended(struct template *t)
@@ -454,6 +481,19 @@ static int on_template_exit(sd_event_source *s, int fd, uint32_t revents, void *
 
 /* -- life ------------------------------------------------------------------------------------------------------ */
 
+/* Ends it at once: it has no state and nothing to tidy up. */
+static void template_kill(struct template *t)
+{
+    siginfo_t si;
+
+    close_link(t);
+    if (t->pid > 0) {
+        kill(t->pid, SIGKILL);
+        waitid(P_PID, (id_t)t->pid, &si, WEXITED);
+    }
+    t->pid = 0;
+}
+
 static int template_start(struct template *t)
 {
     sd_event *event = t->s->d->event;
@@ -481,6 +521,8 @@ static int template_start(struct template *t)
         r = sd_event_add_io(event, &t->exit_source, t->pidfd, EPOLLIN, on_template_exit, t);
     if (r >= 0 && t->pidfd >= 0)
         r = sd_event_source_set_priority(t->exit_source, PHASE_WORKER_EXIT);
+    if (r < 0)
+        template_kill(t); /* nobody would hear it */
     return r < 0 ? r : 0;
 }
 
@@ -529,16 +571,11 @@ int template_new(struct supervisor *s, struct template **ret)
 struct template *template_free(struct template *t)
 {
     struct asking *a;
-    siginfo_t si;
 
     if (!t)
         return NULL;
-    close_link(t);
+    template_kill(t);
     sd_event_source_disable_unref(t->restart_timer);
-    if (t->pid > 0) {
-        kill(t->pid, SIGKILL); /* it has no state and nothing to tidy up */
-        waitid(P_PID, (id_t)t->pid, &si, WEXITED);
-    }
     while ((a = TAILQ_FIRST(&t->asked))) {
         TAILQ_REMOVE(&t->asked, a, link);
         free(a);

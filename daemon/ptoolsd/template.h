@@ -17,7 +17,7 @@ struct template *template_free(struct template *t);
 DEFINE_AUTO(template)
 /* Asks for a process; process_born() or core_worker_gone() follows. */
 void template_spawn(struct template *t, struct process *p);
-/* Asks for a module; core_module_loaded() or core_modules_failed() follows. */
+/* Asks for a module; core_module_loaded() follows, also if the template cannot. */
 void template_load(struct template *t, const char *module);
 pid_t template_pid(const struct template *t);
 /* Its process has ended. */

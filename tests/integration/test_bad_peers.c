@@ -391,6 +391,76 @@ START_TEST(a_client_that_does_not_read)
 }
 END_TEST
 
+/* What the daemon does not read it cannot blame the client for. */
+START_TEST(a_client_that_was_paused_is_not_cut_off)
+{
+    static const unsigned char call[] = { 0x94, 1, 0xa4, 'c', 'a', 'l', 'l', 1, 0x81, 0xa8, 'f', 'u', 'n', 'c', 't', 'i', 'o',
+                                          'n', 0xa5, 't', '.', 'b', 'i', 'g' };
+    static const unsigned char inspect[] = { 0x94, 1, 0xa7, 'i', 'n', 's', 'p', 'e', 'c', 't', 0x7b, 0x81, 0xa4, 'w', 'h', 'a',
+                                             't', 0xa4, 's', 'e', 't', 's' };
+    enum { CALLS = 20, BYTES = 1 << 20 };
+    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
+    static char in[1 << 16];
+    unsigned char own[sizeof call];
+    size_t got_bytes = 0;
+    bool answered = false;
+    int fd;
+
+    up((const char *const[]){ "-o", "limits.stall_ms=300", NULL });
+    fd = connect_open();
+    for (unsigned i = 1; i <= CALLS; i++) {
+        memcpy(own, call, sizeof call);
+        own[7] = (unsigned char)i;
+        put_frame(fd, 1, own, sizeof own);
+        put_frame(fd, 0, "\x91\xce\x00\x10\x00\x00", 6);
+    }
+    put(fd, (const unsigned char[]){ 0, sizeof inspect }, 2);
+    put(fd, inspect, 5); /* the rest comes when it has read its answers, which it takes its time with */
+    ptools_pack_i64(args, 1200);
+    ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.sleep_ms", args, NULL, 20000, NULL, NULL));
+    while (got_bytes < (size_t)CALLS * BYTES) {
+        ssize_t got = recv(fd, in, sizeof in, 0);
+
+        ck_assert_msg(got > 0, "cut off after %zu bytes", got_bytes);
+        got_bytes += (size_t)got;
+    }
+    put(fd, inspect + 5, sizeof inspect - 5);
+    while (!answered) {
+        ssize_t got = recv(fd, in, sizeof in, 0);
+
+        ck_assert_int_gt(got, 0);
+        answered = memmem(in, (size_t)got, "reply\x7b", 6) != NULL;
+    }
+    close(fd);
+    down();
+}
+END_TEST
+
+/* Unfinished messages count against the user whose connections hold them. */
+START_TEST(many_half_messages_are_charged_to_their_user)
+{
+    enum { PEERS = 8, HALF = 3 << 20 };
+    char *half = calloc(1, HALF), in[64];
+    int fds[PEERS];
+    unsigned closed = 0;
+
+    up((const char *const[]){ "-o", "limits.user_bytes_max=8M", "-o", "limits.message_max=4M", NULL });
+    for (int i = 0; i < PEERS; i++) {
+        fds[i] = connect_open();
+        put(fds[i], "\x02\0\0\0\0\0\x38\0\0", 9); /* a frame of 3.5 MiB */
+        put(fds[i], half, HALF);
+    }
+    ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.nop", NULL, NULL, 10000, NULL, NULL));
+    for (int i = 0; i < PEERS; i++) {
+        closed += recv(fds[i], in, sizeof in, MSG_DONTWAIT) == 0 || errno == ECONNRESET;
+        close(fds[i]);
+    }
+    ck_assert_uint_ge(closed, PEERS - 3);
+    free(half);
+    down();
+}
+END_TEST
+
 START_TEST(limits_are_told_with_their_numbers)
 {
     PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
@@ -427,6 +497,8 @@ int main(void)
     tcase_add_test(tc, five_thousand_connects);
     tcase_add_test(tc, too_many_connections_of_one_user);
     tcase_add_test(tc, a_client_that_does_not_read);
+    tcase_add_test(tc, a_client_that_was_paused_is_not_cut_off);
+    tcase_add_test(tc, many_half_messages_are_charged_to_their_user);
     tcase_add_test(tc, limits_are_told_with_their_numbers);
     return suite_run(suite);
 }

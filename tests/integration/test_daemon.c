@@ -155,6 +155,36 @@ START_TEST(term_waits_for_what_runs)
 }
 END_TEST
 
+START_TEST(term_does_not_cut_an_answer_short)
+{
+    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
+    PTOOLS_AUTO(ptools_future) f = NULL;
+    PTOOLS_AUTO(ptools_future) status = NULL;
+    const size_t bytes = 60u << 20;
+    siginfo_t end = { 0 };
+    const void *data;
+    ptools_value v;
+    size_t n = 0;
+
+    up(NULL);
+    ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.nop", NULL, NULL, 10000, NULL, NULL)); /* t is loaded */
+    ptools_pack_u64(args, bytes);
+    ck_assert_ptools(ptools_remotecall(pt, NULL, "t.big", args, NULL, &f));
+    ck_assert_ptools(ptools_inspect(pt, "status", &status, &v)); /* the call before it has been taken */
+    ck_assert_int_eq(kill(server.pid, SIGTERM), 0);
+    ck_assert_ptools(ptools_future_fetch(f, 30000, &v));
+    ck_assert_ptools(ptools_get_bytes(v, &data, &n));
+    ck_assert_uint_eq(n, bytes);
+    ck_assert_int_eq(poll(&(struct pollfd){ .fd = server.pidfd, .events = POLLIN }, 1, 5000), 1);
+    waitid(P_PID, (id_t)server.pid, &end, WEXITED);
+    ck_assert_int_eq(end.si_status, 0);
+    close(server.pidfd);
+    ptools_close(pt);
+    ck_assert_int_eq(rmdir(server.dir), 0);
+    unlink(server.log);
+}
+END_TEST
+
 START_TEST(a_second_term_hurries)
 {
     PTOOLS_AUTO(ptools_future) f = NULL;
@@ -325,6 +355,7 @@ int main(void)
     tcase_add_test(tc, nobody_there_is_told);
     tc = suite_case(suite, "end");
     tcase_add_test(tc, term_waits_for_what_runs);
+    tcase_add_test(tc, term_does_not_cut_an_answer_short);
     tcase_add_test(tc, a_second_term_hurries);
     tcase_add_test(tc, kill_9_leaves_no_worker_and_the_next_one_serves);
     tcase_add_test(tc, the_library_connects_anew);

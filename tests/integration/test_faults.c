@@ -121,6 +121,15 @@ START_TEST(exit_)
 }
 END_TEST
 
+/* Whatever stands in the page, the task is not taken for one that never began, and given to the next worker. */
+START_TEST(writes_over_the_control_page)
+{
+    up(NULL);
+    died("t.scribble", NULL);
+    down();
+}
+END_TEST
+
 START_TEST(sigkill_leaves_last_words)
 {
     PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
@@ -322,6 +331,28 @@ START_TEST(a_module_with_threads_runs_in_its_workers)
 }
 END_TEST
 
+START_TEST(a_deadline_during_start_does_not_break_the_module)
+{
+    ptools_call_options options = PTOOLS_CALL_OPTIONS_INIT;
+    PTOOLS_AUTO(ptools_future) waiting = NULL;
+
+    up(NULL);
+    options.worker = 1;
+    options.deadline_ms = 200;
+    for (int i = 0; i < 2; i++) {
+        ck_assert_ptools(ptools_remotecall(pt, NULL, "slow_start.nop", NULL, NULL, &waiting));
+        ck_assert_err(ptools_remotecall_fetch(pt, NULL, "slow_start.nop", NULL, &options, 20000, NULL, NULL),
+                      PTOOLS_ERR_DEADLINE);
+        ck_assert(!ptools_future_done(waiting)); /* it is not the module's fault */
+        ck_assert_ptools(ptools_future_cancel(waiting));
+        ck_assert_err(ptools_future_fetch(waiting, 20000, NULL), PTOOLS_ERR_CANCELLED);
+        waiting = ptools_future_free(waiting);
+    }
+    server_whole(&server, pt, WORKERS, 2000);
+    down();
+}
+END_TEST
+
 START_TEST(a_module_that_others_can_write_is_refused)
 {
     char dir[64], path[128], command[512], option[256];
@@ -458,6 +489,7 @@ int main(void)
     tcase_add_test(tc, segfault);
     tcase_add_test(tc, abort_);
     tcase_add_test(tc, exit_);
+    tcase_add_test(tc, writes_over_the_control_page);
     tcase_add_test(tc, sigkill_leaves_last_words);
     tcase_add_test(tc, stack_overflow);
     tcase_add_test(tc, endless_loop_past_its_deadline);
@@ -470,6 +502,7 @@ int main(void)
     tc = suite_case(suite, "modules");
     tcase_add_test(tc, broken_modules_are_told_from_missing_ones);
     tcase_add_test(tc, a_module_with_threads_runs_in_its_workers);
+    tcase_add_test(tc, a_deadline_during_start_does_not_break_the_module);
     tcase_add_test(tc, a_module_that_others_can_write_is_refused);
     tc = suite_case(suite, "recycling");
     tcase_add_test(tc, recycled_after_so_many_tasks);

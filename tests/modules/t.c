@@ -250,6 +250,22 @@ static ptools_err tell_and_raise(ptools_task *task)
     return PTOOLS_OK;
 }
 
+/* Writes over the control page, wherever it is mapped, and dies. */
+static ptools_err scribble(ptools_task *task)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[512];
+    unsigned long from, to;
+
+    if (!maps)
+        return ptools_task_fail(task, "no /proc/self/maps");
+    while (fgets(line, sizeof line, maps))
+        if (strstr(line, "ptools-page") && sscanf(line, "%lx-%lx", &from, &to) == 2)
+            memset((void *)from, 0x5a, to - from);
+    fclose(maps);
+    abort();
+}
+
 static ptools_err half_list(ptools_task *task)
 {
     ptools_pack_list(ptools_task_result(task), 2);
@@ -535,6 +551,7 @@ static const ptools_function functions[] = {
     { "fail_code", fail_code, "fail_code N returns error N without a message", 0 },
     { "tell", tell, "tell logs, names a phase, reports progress, and fails", 0 },
     { "tell_and_raise", tell_and_raise, "tell_and_raise N tells as tell does, then raises signal N", 0 },
+    { "scribble", scribble, "scribble writes over the control page and aborts", 0 },
     { "half_list", half_list, "half_list begins a list and does not finish it", 0 },
     { "fifo", fifo, "fifo PATH -> nil, once somebody opens it for writing", 0 },
     { "spin", spin, "spin never ends", 0 },

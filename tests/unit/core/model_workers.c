@@ -174,18 +174,6 @@ void model_module_report(struct model *m)
 
     if (!asked && model_random(m, 20))
         return;
-    if (asked && model_random(m, 10) == 0) { /* the template died */
-        for (mod = 0; mod < M_MODULES; mod++) {
-            if (!m->modules[mod].load_asked)
-                continue;
-            m->modules[mod].load_asked = false;
-            m_break_module(m, mod);
-            m_follow_module(m, mod);
-        }
-        core_modules_failed(m->core, m->now_us, "the template died", &m->out);
-        model_deliver(m);
-        return;
-    }
     m->modules[mod].load_asked = false;
     r.module = (char *)m_module_names[mod];
     if (mod == MOD_MISSING) {

@@ -115,23 +115,6 @@ START_TEST(held_tasks_can_be_cancelled)
 }
 END_TEST
 
-START_TEST(the_template_died)
-{
-    uint64_t q[2], loaded;
-
-    setup(1);
-    q[0] = rig_call(&r, "x.f");
-    q[1] = rig_call(&r, "y.f");
-    loaded = rig_call(&r, "m.f");
-    core_modules_failed(r.core, r.now, "the template was killed by signal 11", &r.out);
-    rig_check(&r);
-    ck_assert_str_eq(rig_failure(&r, q[0], PTOOLS_ERR_MODULE_BROKEN), "module x: the template was killed by signal 11");
-    rig_failure(&r, q[1], PTOOLS_ERR_MODULE_BROKEN);
-    ck_assert_ptr_null(rig_answer(&r, loaded));
-    rig_end(&r);
-}
-END_TEST
-
 static void dies_loading(uint32_t worker, uint64_t begun)
 {
     const struct msg_failure facts = { .code = PTOOLS_ERR_MODULE_BROKEN, .signal = 11 };
@@ -322,7 +305,6 @@ int main(void)
     tcase_add_test(tc, missing_is_asked_for_again);
     tcase_add_test(tc, broken_fails_at_once_until_it_is_tried_again);
     tcase_add_test(tc, held_tasks_can_be_cancelled);
-    tcase_add_test(tc, the_template_died);
     tcase_add_test(tc, a_worker_that_dies_loading_it);
     tcase_add_test(tc, the_one_it_was_about_to_begin_is_blamed);
     tcase_add_test(tc, only_a_task_that_was_done_makes_it_well);
