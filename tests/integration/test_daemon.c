@@ -124,12 +124,26 @@ START_TEST(a_missing_worker_program_is_told_at_once)
 }
 END_TEST
 
+/* It was told to end: it does, with status 0, and nothing is left in its directory. */
+static void ends_cleanly(void)
+{
+    siginfo_t end = { 0 };
+
+    ck_assert_int_eq(poll(&(struct pollfd){ .fd = server.pidfd, .events = POLLIN }, 1, 10000), 1);
+    ck_assert_int_eq(waitid(P_PID, (id_t)server.pid, &end, WEXITED), 0);
+    ck_assert_int_eq(end.si_code, CLD_EXITED);
+    ck_assert_int_eq(end.si_status, 0);
+    close(server.pidfd);
+    ptools_close(pt);
+    ck_assert_int_eq(rmdir(server.dir), 0);
+    unlink(server.log);
+}
+
 START_TEST(term_waits_for_what_runs)
 {
     PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
     PTOOLS_AUTO(ptools_future) f = NULL;
     PTOOLS_AUTO(ptools_future) late = NULL;
-    siginfo_t end = { 0 };
 
     up(NULL);
     ptools_pack_i64(args, 500);
@@ -144,14 +158,7 @@ START_TEST(term_waits_for_what_runs)
         ck_assert_ptools(err);
     }
     ck_assert_ptools(ptools_future_fetch(f, 10000, NULL));
-    ck_assert_int_eq(poll(&(struct pollfd){ .fd = server.pidfd, .events = POLLIN }, 1, 5000), 1);
-    ck_assert_int_eq(waitid(P_PID, (id_t)server.pid, &end, WEXITED), 0);
-    ck_assert_int_eq(end.si_code, CLD_EXITED);
-    ck_assert_int_eq(end.si_status, 0);
-    close(server.pidfd);
-    ptools_close(pt);
-    ck_assert_int_eq(rmdir(server.dir), 0);
-    unlink(server.log);
+    ends_cleanly();
 }
 END_TEST
 
@@ -161,7 +168,6 @@ START_TEST(term_does_not_cut_an_answer_short)
     PTOOLS_AUTO(ptools_future) f = NULL;
     PTOOLS_AUTO(ptools_future) status = NULL;
     const size_t bytes = 60u << 20;
-    siginfo_t end = { 0 };
     const void *data;
     ptools_value v;
     size_t n = 0;
@@ -175,20 +181,13 @@ START_TEST(term_does_not_cut_an_answer_short)
     ck_assert_ptools(ptools_future_fetch(f, 30000, &v));
     ck_assert_ptools(ptools_get_bytes(v, &data, &n));
     ck_assert_uint_eq(n, bytes);
-    ck_assert_int_eq(poll(&(struct pollfd){ .fd = server.pidfd, .events = POLLIN }, 1, 5000), 1);
-    waitid(P_PID, (id_t)server.pid, &end, WEXITED);
-    ck_assert_int_eq(end.si_status, 0);
-    close(server.pidfd);
-    ptools_close(pt);
-    ck_assert_int_eq(rmdir(server.dir), 0);
-    unlink(server.log);
+    ends_cleanly();
 }
 END_TEST
 
 START_TEST(a_second_term_hurries)
 {
     PTOOLS_AUTO(ptools_future) f = NULL;
-    siginfo_t end = { 0 };
 
     up(NULL);
     ck_assert_ptools(ptools_remotecall(pt, NULL, "t.spin", NULL, NULL, &f));
@@ -198,14 +197,7 @@ START_TEST(a_second_term_hurries)
         ;
     kill(server.pid, SIGTERM);
     ck_assert_err(ptools_future_fetch(f, 10000, NULL), PTOOLS_ERR_CANCELLED);
-    ck_assert_int_eq(poll(&(struct pollfd){ .fd = server.pidfd, .events = POLLIN }, 1, 5000), 1);
-    waitid(P_PID, (id_t)server.pid, &end, WEXITED);
-    ck_assert_int_eq(end.si_code, CLD_EXITED);
-    ck_assert_int_eq(end.si_status, 0);
-    close(server.pidfd);
-    ptools_close(pt);
-    ck_assert_int_eq(rmdir(server.dir), 0);
-    unlink(server.log);
+    ends_cleanly();
 }
 END_TEST
 
