@@ -11,7 +11,7 @@
  * What holds at all times: each accepted task is in exactly one place (waiting in one queue, held by
  * one module, given to one worker) and ends exactly once, with one ACT_ANSWER if its client still
  * waits for one. A task is run at most once: one that had begun when its worker died is never given
- * again; one that had only been given goes back to its queue.
+ * again; one that had only been given goes back to its queue, until it was lost so with five workers.
  *
  * Time is uint64_t microseconds of a monotonic clock. Worker ids are small numbers that name a slot,
  * not a process: a replaced worker keeps its id. Task ids are the counter that core_new() was given.

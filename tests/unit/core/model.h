@@ -38,6 +38,7 @@ struct m_task {
     size_t bytes;
     bool detached, set_gone;
     bool known_begun; /* a recall came too late */
+    unsigned losses;  /* workers that died with it before they began it: the fifth ends it */
     uint64_t given;   /* rank among those given */
     ptools_err stop;  /* why it is to end; 0: it is not */
     bool must_end, executed;

@@ -65,6 +65,8 @@ static void gone(struct model *m, struct m_worker *w, const struct msg_failure *
             m_must_end(t, t->stop, begun);
         else if (begun)
             m_must_end(t, loading ? PTOOLS_ERR_MODULE_BROKEN : PTOOLS_ERR_WORKER_DIED, !loading);
+        else if (++t->losses == 5)
+            m_must_end(t, PTOOLS_ERR_WORKER_DIED, false);
         else
             m_requeue(m, t);
         m->died += begun;

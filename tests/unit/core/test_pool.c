@@ -92,6 +92,25 @@ START_TEST(what_it_was_only_given_goes_to_others)
 }
 END_TEST
 
+START_TEST(but_not_to_the_whole_pool)
+{
+    uint64_t q;
+
+    setup(6);
+    q = running("m.f");
+    for (uint32_t w = 1; w <= 5; w++) {
+        ck_assert_ptr_null(rig_answer(&r, q));
+        ck_assert_uint_eq(rig_where(&r, q), w);
+        rig_dies(&r, w, 9, 0);
+        rig_assign(&r);
+    }
+    ck_assert_str_eq(rig_failure(&r, q, PTOOLS_ERR_WORKER_DIED),
+                     "5 workers ended after they were given m.f and before they began it");
+    ck_assert(!rig_answer(&r, q)->answer.failure.maybe_executed);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(a_worker_that_never_comes_up_backs_off)
 {
     uint64_t pause;
@@ -376,6 +395,7 @@ int main(void)
     tcase_add_test(tc, a_crash_fails_the_task_it_had_begun);
     tcase_add_test(tc, all_ways_to_go);
     tcase_add_test(tc, what_it_was_only_given_goes_to_others);
+    tcase_add_test(tc, but_not_to_the_whole_pool);
     tcase_add_test(tc, a_worker_that_never_comes_up_backs_off);
     tcase_add_test(tc, old_answers_are_dropped);
     tcase_add_test(tc, the_function_s_own_failure);
