@@ -4,8 +4,9 @@
 # otherwise it tells, and ends with 1.
 set -eu
 
-build=(gcc libc6-dev meson ninja-build pkg-config libmsgpack-dev libsystemd-dev libinih-dev libunwind-dev
-       libsmartcols-dev libjson-c-dev libzmq3-dev uthash-dev)
+# dpkg-dev tells Meson which directory of libraries is searched here
+build=(gcc libc6-dev dpkg-dev meson ninja-build pkg-config libmsgpack-dev libsystemd-dev libinih-dev
+       libunwind-dev libsmartcols-dev libjson-c-dev libzmq3-dev uthash-dev)
 tests=(check g++ clang llvm libclang-rt-14-dev valgrind python3 python3-zmq python3-msgpack)
 bench=(strace libgearman-dev gearman-job-server libhiredis-dev redis-server)
 

@@ -6,6 +6,7 @@ set -eu
 
 tree=$(cd "$(dirname "$0")/.." && pwd -P)
 umask 022
+unset PTOOLS_ADDRESS PTOOLS_MODULE_PATH PTOOLS_DAEMON
 
 "$tree/packaging/install-deps.sh" build
 dir=$("$tree/packaging/build-dir.sh" try)
@@ -28,4 +29,7 @@ if ! build --prefix "$prefix" -Dtests=false -Dbuildtype=debugoptimized > "$log" 
 fi
 
 echo "counting every file below /usr/share/common-licenses and /usr/share/doc"
-exec "$dir/client/examples/wordcount" /usr/share/common-licenses /usr/share/doc
+PTOOLS_DIR=$(mktemp -d) # a daemon of its own, whatever else runs on this machine
+export PTOOLS_DIR
+trap 'rmdir "$PTOOLS_DIR" 2> /dev/null || :' EXIT # if the daemon has not done so at its end
+"$dir/client/examples/wordcount" /usr/share/common-licenses /usr/share/doc

@@ -203,7 +203,8 @@ static ptools_err connect_implied(struct ptools *pt, uint64_t until_us)
     err = set_address(pt, SYSTEM_DIR);
     if (err == PTOOLS_OK)
         err = connect_once(pt, until_us);
-    if (err == PTOOLS_ERR_NO_DAEMON && (pt->settings.flags & PTOOLS_PRIVATE))
+    /* The system's daemon may be for others: nobody named it, so that is no reason to do without one. */
+    if ((err == PTOOLS_ERR_NO_DAEMON || err == PTOOLS_ERR_DENIED) && (pt->settings.flags & PTOOLS_PRIVATE))
         return connect_private(pt, until_us);
     if (err == PTOOLS_ERR_NO_DAEMON)
         return fail(pt, err, "no daemon serves %s%s%s: start ptoolsd, or set PTOOLS_DIR to the directory of one",

@@ -76,7 +76,7 @@ ptools_err ptools_workerset_create(ptools *pt, const char *name, const uint32_t 
                                    ptools_workerset **ret_set)
 {
     struct msg_request request = { .kind = MSG_SET_CREATE };
-    struct ptools_workerset *set;
+    struct ptools_workerset *set = NULL;
     ptools_err err = handle_check(pt);
 
     if (err == PTOOLS_OK)
@@ -99,7 +99,7 @@ static ptools_err open_by_name(struct ptools *pt, struct ptools_workerset *set)
 
 ptools_err ptools_workerset_open(ptools *pt, const char *name, ptools_workerset **ret_set)
 {
-    struct ptools_workerset *set;
+    struct ptools_workerset *set = NULL;
     ptools_err err = handle_check(pt);
 
     if (err == PTOOLS_OK)

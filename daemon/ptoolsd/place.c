@@ -33,7 +33,8 @@ static int open_dir(struct place *p, char why[PLACE_WHY_BYTES])
 {
     struct stat st;
 
-    if (mkdir(p->dir, 0700) < 0 && errno != EEXIST)
+    p->made = mkdir(p->dir, 0700) == 0;
+    if (!p->made && errno != EEXIST)
         return fail(why, "cannot make the directory", p->dir, errno);
     p->dir_fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (p->dir_fd < 0 || fstat(p->dir_fd, &st) < 0)
@@ -142,7 +143,7 @@ void place_close(struct place *p, bool remove_dir)
             unlinkat(p->dir_fd, LOG_NAME, 0);
         unlinkat(p->dir_fd, LOCK_NAME, 0);
         close(p->lock_fd);
-        if (remove_dir)
+        if (remove_dir || p->made)
             rmdir(p->dir);
     }
     if (p->dir_fd >= 0)

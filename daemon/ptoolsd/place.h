@@ -17,11 +17,13 @@ struct place {
     int lock_fd;
     int listen_fd;   /* the door takes it: then -1 */
     bool bound;      /* the socket is ours to remove */
+    bool made;       /* so is the directory */
 };
 
 /* Makes the directory if only its last component is missing, locks it, listens. 0; -1: why tells. */
 int place_open(struct place *p, const char *dir, char why[PLACE_WHY_BYTES]);
-/* Removes socket and lock; with remove_dir also the log of a private daemon and the directory. */
+/* Removes what it made: socket, lock, the log of a private daemon; the directory if it was made here or
+ * remove_dir, and it is empty. */
 void place_close(struct place *p, bool remove_dir);
 /* A log file in the directory, for a private daemon. -1: why tells. */
 int place_log(struct place *p, char why[PLACE_WHY_BYTES]);

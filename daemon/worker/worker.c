@@ -74,12 +74,18 @@ static uint64_t now_us(void)
 
 /* -- ways to end ----------------------------------------------------------------------------- */
 
+static _Noreturn void end(int status)
+{
+    tidy_end_strays();
+    _exit(status);
+}
+
 static _Noreturn void end_lost(int cause)
 {
     if (cause == EPIPE || cause == ECONNRESET)
-        _exit(0); /* the daemon is gone, and so are we */
+        end(0); /* the daemon is gone, and so are we */
     ptools_task_log(&self.task, "the link to ptoolsd is gone: %s", strerror(cause));
-    _exit(WORKER_EXIT_LINK_LOST);
+    end(WORKER_EXIT_LINK_LOST);
 }
 
 static void lost(int cause)
@@ -90,7 +96,7 @@ static void lost(int cause)
 static _Noreturn void end_protocol(const char *what)
 {
     log_say(LOG_LEVEL_ERROR, "protocol", "%s", what);
-    _exit(WORKER_EXIT_PROTOCOL);
+    end(WORKER_EXIT_PROTOCOL);
 }
 
 static void before_death(void)
@@ -162,12 +168,32 @@ static ptools_err start_module(struct module *module)
     err = module->info->start();
     if (self.link_fd < 0)
         _exit(0); /* a child that it forked */
-    tidy_restore(&self.tidy);
     if (err != PTOOLS_OK)
         return task_fail(&self.task, PTOOLS_ERR_MODULE_BROKEN, "start() of module %s failed: %s", module->name,
                          ptools_strerror(err));
     module->started = true;
     return PTOOLS_OK;
+}
+
+/* Loads or starts the module of a function, whatever is missing. What that does to environment, signals
+ * (but for the worker's own) and limits stays; what a task did before it does not. */
+static ptools_err prepare(const char *name, struct function **f)
+{
+    ptools_err err = PTOOLS_OK;
+
+    tidy_restore_all(&self.tidy);
+    if (!*f)
+        err = load_for(name, f);
+    if (err == PTOOLS_OK && !(*f)->module->started)
+        err = start_module((*f)->module);
+    if (err == PTOOLS_OK) {
+        words_arm();
+        answers_arm();
+        if (tidy_accept(&self.tidy) < 0)
+            end(WORKER_EXIT_MEMORY);
+    }
+    tidy_restore_all(&self.tidy);
+    return err;
 }
 
 /* Calls the function; its frame is where backtraces end. */
@@ -193,10 +219,8 @@ static ptools_err run(struct function *f, const struct link_frame *frame, const 
 
     if (self.tidy.dirty)
         tidy_restore(&self.tidy);
-    if (err == PTOOLS_OK && !f)
-        err = load_for(self.function, &f);
-    if (err == PTOOLS_OK && !f->module->started)
-        err = start_module(f->module);
+    if (err == PTOOLS_OK && (!f || !f->module->started))
+        err = prepare(self.function, &f);
     if (err != PTOOLS_OK)
         return err;
     self.tidy.dirty = !(f->row->flags & PTOOLS_FN_TIDY);
@@ -261,11 +285,8 @@ static void handle_run(const struct link_frame *frame, const struct span *body)
     answer.type = LINK_DONE;
     answer.code = (uint16_t)err;
     answer.a = (uint32_t)MIN(ended - began, (uint64_t)UINT32_MAX);
-    if (tidy_look_due(&self.tidy, ended, ended - began)) {
+    if (tidy_look_due(&self.tidy, ended, ended - began))
         tidy_look(&self.tidy, self.page, &answer.b, &answer.fds);
-        words_arm();
-        answers_arm();
-    }
     if (err == PTOOLS_OK) {
         answer.body_bytes = (uint32_t)n;
         answers_add(&answer, value, ended);
@@ -302,7 +323,7 @@ static void handle_frame(const struct link_frame *frame, const struct span *body
     } else if (frame->type == LINK_STOP) {
         answers_flush();
         fflush(NULL); /* what functions printed; no atexit handlers of theirs */
-        _exit(0);
+        end(0);
     } else {
         end_protocol("a frame of a type that is not for workers");
     }
@@ -347,7 +368,7 @@ static void receive(void)
             _exit(WORKER_EXIT_MEMORY);
         got = recv(self.link_fd, space, room, MSG_DONTWAIT);
         if (got == 0)
-            _exit(0);
+            end(0);
         if (got < 0) {
             if (errno != EAGAIN && errno != EINTR)
                 end_lost(errno);
@@ -445,7 +466,7 @@ static int set_up(int link_fd, const struct worker_options *options)
     if (r == 0 && atexit(before_death) != 0)
         r = -ENOMEM;
     if (r == 0)
-        tidy_init(&self.tidy);
+        r = tidy_init(&self.tidy);
     return r;
 }
 

@@ -406,7 +406,7 @@ START_TEST(a_client_that_was_paused_is_not_cut_off)
     bool answered = false;
     int fd;
 
-    up((const char *const[]){ "-o", "limits.stall_ms=300", NULL });
+    up((const char *const[]){ "-o", "limits.stall_ms=1500", NULL });
     fd = connect_open();
     for (unsigned i = 1; i <= CALLS; i++) {
         memcpy(own, call, sizeof call);
@@ -416,7 +416,7 @@ START_TEST(a_client_that_was_paused_is_not_cut_off)
     }
     put(fd, (const unsigned char[]){ 0, sizeof inspect }, 2);
     put(fd, inspect, 5); /* the rest comes when it has read its answers, which it takes its time with */
-    ptools_pack_i64(args, 1200);
+    ptools_pack_i64(args, 2500);
     ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.sleep_ms", args, NULL, 20000, NULL, NULL));
     while (got_bytes < (size_t)CALLS * BYTES) {
         ssize_t got = recv(fd, in, sizeof in, 0);

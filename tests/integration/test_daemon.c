@@ -143,11 +143,15 @@ START_TEST(term_waits_for_what_runs)
 {
     PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
     PTOOLS_AUTO(ptools_future) f = NULL;
-    PTOOLS_AUTO(ptools_future) late = NULL;
+    char dir[64], path[96];
+    int fd;
 
     up(NULL);
-    ptools_pack_i64(args, 500);
-    ck_assert_ptools(ptools_remotecall(pt, NULL, "t.sleep_ms", args, NULL, &f));
+    temp_dir(dir, sizeof dir);
+    snprintf(path, sizeof path, "%s/fifo", dir);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    ptools_pack_str(args, path);
+    ck_assert_ptools(ptools_remotecall(pt, NULL, "t.fifo", args, NULL, &f));
     ck_assert_err(ptools_future_wait(f, 50), PTOOLS_ERR_TIMEOUT);
     ck_assert_int_eq(kill(server.pid, SIGTERM), 0);
     for (;;) { /* until the signal has arrived */
@@ -157,7 +161,11 @@ START_TEST(term_waits_for_what_runs)
             break;
         ck_assert_ptools(err);
     }
+    fd = open(path, O_WRONLY | O_CLOEXEC); /* now it may end */
+    ck_assert_int_ge(fd, 0);
     ck_assert_ptools(ptools_future_fetch(f, 10000, NULL));
+    close(fd);
+    temp_remove(dir);
     ends_cleanly();
 }
 END_TEST

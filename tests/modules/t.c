@@ -11,7 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -502,6 +505,48 @@ static ptools_err block_usr1(ptools_task *task)
     return PTOOLS_OK;
 }
 
+static const int timers[] = { ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF };
+
+static ptools_err mess(ptools_task *task)
+{
+    static const struct itimerval hour = { .it_value = { .tv_sec = 3600 } };
+    struct rlimit limit;
+
+    for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++)
+        setitimer(timers[i], &hour, NULL);
+    signal(SIGCHLD, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
+    setenv("PTOOLS_TEST_MESS", "left", 1);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = 100;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return sleep_ms(task);
+}
+
+/* [timers that run, is USR1 ignored, the variable of mess, may it open over 100 files, status of `exit 7`] */
+static ptools_err found(ptools_task *task)
+{
+    ptools_pack *result = ptools_task_result(task);
+    const char *variable = getenv("PTOOLS_TEST_MESS");
+    struct itimerval left;
+    struct sigaction usr1;
+    struct rlimit limit;
+    unsigned running = 0;
+    int status = system("exit 7");
+
+    for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++)
+        if (getitimer(timers[i], &left) == 0 && left.it_value.tv_sec > 0)
+            running++;
+    sigaction(SIGUSR1, NULL, &usr1);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    ptools_pack_u64(result, running);
+    ptools_pack_bool(result, usr1.sa_handler == SIG_IGN);
+    ptools_pack_str(result, variable ? variable : "");
+    ptools_pack_bool(result, limit.rlim_cur > 100);
+    ptools_pack_i64(result, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+    return PTOOLS_OK;
+}
+
 static ptools_err fork_child(ptools_task *task)
 {
     pid_t child = fork();
@@ -526,13 +571,56 @@ static ptools_err fork_return(ptools_task *task)
     return PTOOLS_OK;
 }
 
+/* A process that has left session, process group and parent behind, as daemons do. */
+static ptools_err stray(ptools_task *task)
+{
+    pid_t child, grandchild = 0;
+    int ends[2];
+
+    if (pipe(ends) < 0)
+        return ptools_task_fail(task, "pipe: %s", strerror(errno));
+    child = fork();
+    if (child == 0) {
+        setsid();
+        grandchild = fork();
+        if (grandchild == 0)
+            for (;;)
+                pause();
+        _exit(write(ends[1], &grandchild, sizeof grandchild) != sizeof grandchild);
+    }
+    close(ends[1]);
+    if (child < 0 || read(ends[0], &grandchild, sizeof grandchild) != sizeof grandchild || grandchild < 0)
+        ptools_task_fail(task, "no process");
+    else
+        ptools_pack_i64(ptools_task_result(task), grandchild);
+    close(ends[0]);
+    return grandchild > 0 ? PTOOLS_OK : PTOOLS_ERR_FAILED;
+}
+
+static ptools_err fork_spin(ptools_task *task)
+{
+    pid_t child = fork();
+
+    if (child == 0)
+        for (;;)
+            pause();
+    ptools_task_progress(task, child > 0 ? (uint64_t)child : 0, 0);
+    return spin(task);
+}
+
 /* -- the module ------------------------------------------------------------------------------ */
 
+/* PTOOLS_TEST_START=fail: it fails; =keep: it sets up what shall stay. */
 static ptools_err start(void)
 {
-    const char *refuse = getenv("PTOOLS_TEST_START");
+    const char *how = getenv("PTOOLS_TEST_START");
 
-    return refuse && strcmp(refuse, "fail") == 0 ? PTOOLS_ERR_FAILED : PTOOLS_OK;
+    if (how && strcmp(how, "keep") == 0) {
+        setenv("PTOOLS_TEST_MESS", "set up", 1);
+        signal(SIGUSR1, SIG_IGN);
+        signal(SIGSEGV, SIG_IGN);
+    }
+    return how && strcmp(how, "fail") == 0 ? PTOOLS_ERR_FAILED : PTOOLS_OK;
 }
 
 static const ptools_function functions[] = {
@@ -573,8 +661,12 @@ static const ptools_function functions[] = {
     { "chdir", chdir_, "chdir PATH -> nil", 0 },
     { "umask", umask_, "umask N -> nil", 0 },
     { "block_usr1", block_usr1, "block_usr1 -> nil, SIGUSR1 stays blocked", 0 },
+    { "mess", mess, "mess MS -> nil after MS ms; timers, signals, a variable, a limit are changed", 0 },
+    { "found", found, "found -> what it finds of all that mess changes", 0 },
     { "fork_child", fork_child, "fork_child -> pid of a child that never ends", 0 },
     { "fork_return", fork_return, "fork_return -> pid of a child that returns as well", 0 },
+    { "fork_spin", fork_spin, "fork_spin forks a child (its pid is the progress); neither ever ends", 0 },
+    { "stray", stray, "stray -> pid of a daemon that never ends", 0 },
     { NULL, NULL, NULL, 0 },
 };
 

@@ -100,7 +100,7 @@ static ptools_err count(ptools_task *task)
     ptools_pack *result = ptools_task_result(task);
     ptools_err err = ptools_task_expect(task, 1);
     bool in_word = false;
-    size_t n;
+    size_t n = 0;
 
     if (err == PTOOLS_OK)
         err = reader_open(&r, task, 0);
@@ -190,7 +190,7 @@ static ptools_err no_memory(struct reader *r, const struct word *words)
 static ptools_err read_words(struct reader *r, struct word **words)
 {
     char text[WORD_BYTES];
-    size_t length = 0, n;
+    size_t length = 0, n = 0;
     ptools_err err;
 
     while ((err = reader_next(r, &n)) == PTOOLS_OK && n > 0) {

@@ -10,9 +10,24 @@
  * nor directory may be writable by others. A worker loads it once and never unloads it.
  *
  * Functions run one at a time, on the worker's only thread. They may crash, leak or block: that
- * costs one task and one process, nothing else. After each task the worker restores the current
- * directory, the umask and the signal mask; other state (static variables, the environment, open
- * descriptors) stays for the next task of this worker.
+ * costs one task and one process, nothing else. What a task leaves behind:
+ *
+ * - After each task the worker goes back to "/" and restores umask, signal mask, the disposition of
+ *   SIGCHLD and the environment; it stops the timers of alarm() and setitimer() and drops signals that
+ *   the task held back. All its child processes are killed with SIGKILL, and all of theirs, also those
+ *   with a session of their own and those of a module's threads: a child that shall outlive the task
+ *   must be started elsewhere. (The orphans of children are the worker's: wait() may return them.)
+ * - After each task that took a millisecond or longer, and otherwise now and then, the worker also
+ *   restores the dispositions of the other standard signals and the resource limits. A hard limit that
+ *   was lowered stays low, unless the worker is root's.
+ * - Everything else stays for the next task of this worker: static variables, memory, open
+ *   descriptors (the daemon replaces a worker that has leaked too much of these two), threads, timers of
+ *   timer_create(), the contents of strings in the environment, locale, rounding, credentials, priority.
+ *
+ * What is restored is the state in which the worker was born. What loading a module and its start()
+ * change in environment, dispositions and limits becomes part of it: handlers, SIGPIPE ignored, a
+ * variable that a library wants are set up there. Directory, umask, mask, timers and children do
+ * not outlive them either. The worker's own signals are SIGTERM, SIGRTMAX and those of crashes.
  */
 #ifndef PTOOLS_MODULE_H
 #define PTOOLS_MODULE_H
@@ -42,8 +57,8 @@ typedef ptools_err (*ptools_task_fn)(ptools_task *task);
 
 enum {
     PTOOLS_FN_IDEMPOTENT = 1, /* running it twice is the same as once: it may be repeated        */
-    PTOOLS_FN_TIDY = 2        /* promises to leave directory, umask and signal mask alone: the
-                                 worker does not restore them (three system calls less a task)   */
+    PTOOLS_FN_TIDY = 2        /* promises to leave alone what is restored after each task: it is not
+                                 restored then (eight system calls less a task), but now and then */
 };
 
 typedef struct ptools_function {

@@ -2,6 +2,7 @@
 /*
  * A worker, as the daemon sees it: START, RUN, DONE, SKIPPED, STOP, and every way of not answering.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,17 @@
 
 #include "tests/support/suite.h"
 #include "tests/unit/worker/driver.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define BUILT_WITH_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define BUILT_WITH_ASAN 1
+#endif
+#endif
+#ifndef BUILT_WITH_ASAN
+#define BUILT_WITH_ASAN 0
+#endif
 
 static struct driver d;
 static struct peer w;
@@ -334,6 +346,84 @@ START_TEST(directory_umask_and_signals_are_restored)
 }
 END_TEST
 
+static void check_found(uint64_t task, bool usr1_ignored, const char *variable)
+{
+    ptools_value item;
+    struct answer a;
+    const char *s;
+    int64_t i;
+    bool yes;
+    size_t n;
+
+    peer_call(&w, task, "t.found", NULL, &a);
+    ck_assert_int_eq(ptools_get_item(a.value, 0, &item), PTOOLS_OK);
+    ck_assert_int_eq(ptools_get_i64(item, &i), PTOOLS_OK);
+    ck_assert_int_eq(i, 0); /* timers */
+    ck_assert_int_eq(ptools_get_item(a.value, 1, &item), PTOOLS_OK);
+    ck_assert_int_eq(ptools_get_bool(item, &yes), PTOOLS_OK);
+    ck_assert_int_eq(yes, usr1_ignored);
+    ck_assert_int_eq(ptools_get_item(a.value, 2, &item), PTOOLS_OK);
+    ck_assert_int_eq(ptools_get_str(item, &s, &n), PTOOLS_OK);
+    ck_assert_uint_eq(n, strlen(variable));
+    ck_assert_mem_eq(s, variable, n);
+    ck_assert_int_eq(ptools_get_item(a.value, 3, &item), PTOOLS_OK);
+    ck_assert_int_eq(ptools_get_bool(item, &yes), PTOOLS_OK);
+    ck_assert(yes); /* over 100 files */
+    ck_assert_int_eq(ptools_get_item(a.value, 4, &item), PTOOLS_OK);
+    ck_assert_int_eq(ptools_get_i64(item, &i), PTOOLS_OK);
+    ck_assert_int_eq(i, 7); /* what a shell returned */
+    answer_deinit(&a);
+}
+
+START_TEST(timers_signals_environment_and_limits_are_restored)
+{
+    struct answer a;
+
+    start();
+    peer_call(&w, 1, "t.mess", args_u64(2), &a); /* long enough for a look */
+    answer_deinit(&a);
+    check_found(2, false, "");
+    stop();
+}
+END_TEST
+
+START_TEST(what_start_sets_up_stays)
+{
+    struct answer a;
+    int status;
+
+    ck_assert_int_eq(setenv("PTOOLS_TEST_START", "keep", 1), 0);
+    start();
+    check_found(1, true, "set up");
+    peer_call(&w, 2, "t.mess", args_u64(2), &a);
+    answer_deinit(&a);
+    check_found(3, true, "set up");
+    peer_give(&w, 4, "t.raise", args_u64(SIGSEGV)); /* but for what is the worker's own */
+    ck_assert(!peer_answer(&w, &a));
+    status = peer_wait(&w);
+    ck_assert(BUILT_WITH_ASAN || (WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV));
+    stop_template();
+    unsetenv("PTOOLS_TEST_START");
+}
+END_TEST
+
+/* After a short task not everything is restored at once: but before a module is loaded it is. */
+START_TEST(what_a_task_left_is_not_taken_for_what_a_module_set_up)
+{
+    struct answer a;
+
+    start();
+    peer_call(&w, 1, "t.nop", NULL, &a);
+    answer_deinit(&a);
+    peer_call(&w, 2, "t.mess", args_u64(0), &a);
+    answer_deinit(&a);
+    peer_call(&w, 3, "threads_at_load.nop", NULL, &a);
+    answer_deinit(&a);
+    check_found(4, false, "");
+    stop();
+}
+END_TEST
+
 START_TEST(each_worker_has_random_numbers_of_its_own)
 {
     struct peer other;
@@ -384,26 +474,51 @@ END_TEST
 
 START_TEST(a_child_of_a_function_is_no_worker)
 {
-    int64_t child, back;
     struct answer a;
-    int status;
+    int64_t back;
+    pid_t child;
 
     start();
-    child = call_i64(1, "t.fork_child", NULL);
-    back = call_i64(2, "t.fork_return", NULL);
+    back = call_i64(1, "t.fork_return", NULL);
     ck_assert_int_ne(back, 0); /* the parent's answer, and only that */
-    peer_call(&w, 3, "t.nop", NULL, &a);
-    ck_assert_uint_eq(a.frame.task, 3);
-    answer_deinit(&a);
-    ck_assert_int_eq(getpgid((pid_t)child), w.pid); /* what the daemon kills when it ends the worker */
+    peer_give(&w, 2, "t.fork_spin", NULL);
+    page_await(&w.page->process_phase, PAGE_RUNNING);
+    do
+        child = (pid_t)atomic_load(&w.page->progress);
+    while (child == 0);
+    ck_assert_int_eq(getpgid(child), w.pid); /* what the daemon kills when it ends the worker */
     ck_assert_int_eq(kill(w.pid, SIGKILL), 0);
-    ck_assert(!peer_answer(&w, &a)); /* the children do not hold the link */
+    ck_assert(!peer_answer(&w, &a)); /* the child does not hold the link */
     peer_wait(&w);
-    ck_assert_int_eq(kill((pid_t)child, SIGKILL), 0);
-    ck_assert_int_eq(waitpid((pid_t)child, NULL, 0), child); /* the daemon inherits them */
-    ck_assert_int_eq(waitpid((pid_t)back, &status, 0), back);
-    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(kill(child, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child); /* the daemon inherits it */
     stop_template();
+}
+END_TEST
+
+static void check_gone(int64_t pid)
+{
+    ck_assert_int_eq(kill((pid_t)pid, 0), -1);
+    ck_assert_int_eq(errno, ESRCH);
+}
+
+START_TEST(children_end_with_their_task)
+{
+    static const char *const functions[] = { "t.fork_child", "t.stray", "t.fork_return" };
+    struct answer a;
+    int64_t pid;
+
+    start();
+    for (uint64_t i = 0; i < ELEMENTS(functions); i++) {
+        pid = call_i64(2 * i + 1, functions[i], NULL);
+        peer_call(&w, 2 * i + 2, "t.nop", NULL, &a);
+        answer_deinit(&a);
+        check_gone(pid);
+    }
+    pid = call_i64(7, "t.stray", NULL); /* also if no other task follows */
+    page_await(&w.page->process_phase, PAGE_IDLE);
+    check_gone(pid);
+    stop();
 }
 END_TEST
 
@@ -425,6 +540,31 @@ START_TEST(stop_finishes_what_was_given)
     }
     ck_assert(!peer_answer(&w, &a));
     ck_assert_int_eq(peer_wait(&w), 0);
+    stop_template();
+}
+END_TEST
+
+START_TEST(stop_leaves_no_children)
+{
+    struct link_frame stop_frame = { .type = LINK_STOP }, frames[2];
+    uint8_t bytes[2 * sizeof(struct link_frame) + 7];
+    struct answer a;
+    int64_t pid;
+
+    start();
+    peer_prepare(&w, 1, "t.stray", &frames[0]);
+    frames[0].body_bytes = 7;
+    frames[1] = stop_frame;
+    memcpy(bytes, &frames[0], sizeof frames[0]);
+    memcpy(bytes + sizeof frames[0], "t.stray", 7);
+    memcpy(bytes + sizeof frames[0] + 7, &frames[1], sizeof frames[1]);
+    ck_assert_int_eq(write(w.link, bytes, sizeof bytes), (ssize_t)sizeof bytes); /* in one read */
+    ck_assert(peer_answer(&w, &a));
+    ck_assert_int_eq(ptools_get_i64(a.value, &pid), PTOOLS_OK);
+    answer_deinit(&a);
+    ck_assert(!peer_answer(&w, &a));
+    ck_assert_int_eq(peer_wait(&w), 0);
+    check_gone(pid);
     stop_template();
 }
 END_TEST
@@ -584,17 +724,6 @@ END_TEST
 
 /* -- last words ------------------------------------------------------------------------------ */
 
-#if defined(__SANITIZE_ADDRESS__)
-#define BUILT_WITH_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define BUILT_WITH_ASAN 1
-#endif
-#endif
-#ifndef BUILT_WITH_ASAN
-#define BUILT_WITH_ASAN 0
-#endif
-
 /* Gives the task, which must end the worker by this signal, and reads the page. */
 static void crash(const char *function, ptools_pack *arguments, int signal, struct page_words *ret)
 {
@@ -752,11 +881,16 @@ int main(void)
     tcase_add_test(tasks, failures_are_told);
     tcase_add_test(tasks, a_module_that_does_not_start_is_tried_again);
     tcase_add_test(tasks, directory_umask_and_signals_are_restored);
+    tcase_add_test(tasks, timers_signals_environment_and_limits_are_restored);
+    tcase_add_test(tasks, what_start_sets_up_stays);
+    tcase_add_test(tasks, what_a_task_left_is_not_taken_for_what_a_module_set_up);
     tcase_add_test(tasks, each_worker_has_random_numbers_of_its_own);
     tcase_add_test(tasks, leaked_descriptors_and_memory_are_reported);
     tcase_add_test(tasks, a_child_of_a_function_is_no_worker);
+    tcase_add_test(tasks, children_end_with_their_task);
 
     tcase_add_test(ends, stop_finishes_what_was_given);
+    tcase_add_test(ends, stop_leaves_no_children);
     tcase_add_test(ends, frames_that_make_no_sense_end_it);
     tcase_add_test(ends, ends_if_its_daemon_is_not_its_parent);
     tcase_add_test(ends, exit_is_a_death);
