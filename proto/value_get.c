@@ -169,7 +169,7 @@ ptools_err ptools_get_str(ptools_value v, const char **ret_utf8, size_t *ret_byt
 
     if (o->type != MSGPACK_OBJECT_STR)
         return PTOOLS_ERR_TYPE;
-    *ret_utf8 = o->via.str.ptr;
+    *ret_utf8 = o->via.str.size ? o->via.str.ptr : "";
     *ret_bytes = o->via.str.size;
     return PTOOLS_OK;
 }
@@ -180,7 +180,7 @@ ptools_err ptools_get_bytes(ptools_value v, const void **ret_data, size_t *ret_b
 
     if (o->type != MSGPACK_OBJECT_BIN)
         return PTOOLS_ERR_TYPE;
-    *ret_data = o->via.bin.ptr;
+    *ret_data = o->via.bin.size ? o->via.bin.ptr : "";
     *ret_bytes = o->via.bin.size;
     return PTOOLS_OK;
 }

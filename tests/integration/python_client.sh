@@ -83,7 +83,8 @@ mkfifo "$tmp/ready"
 : >"$tmp/out"
 : >"$tmp/err"
 
-"$PTOOLS_TEST_DAEMON" --config /dev/null --dir "$dir" --workers 3 -o "daemon.worker_program=$PTOOLS_TEST_WORKER" \
+"$PTOOLS_TEST_DAEMON" --config /dev/null --dir "$dir" --workers 3 -o workers.memory_max=0 \
+    -o "daemon.worker_program=$PTOOLS_TEST_WORKER" \
     --module-path "$PTOOLS_TEST_MODULES" --ready-fd 3 3>"$tmp/ready" 2>"$tmp/log" &
 daemon=$!
 read -r _ <"$tmp/ready" # until the daemon serves, or has ended

@@ -547,13 +547,20 @@ static ptools_err found(ptools_task *task)
     return PTOOLS_OK;
 }
 
+/* In a child that a test looks for. Should the test fail to have it ended, it does not stay for ever. */
+static _Noreturn void await_end(void)
+{
+    alarm(60);
+    for (;;)
+        pause();
+}
+
 static ptools_err fork_child(ptools_task *task)
 {
     pid_t child = fork();
 
     if (child == 0)
-        for (;;)
-            pause();
+        await_end();
     if (child < 0)
         return ptools_task_fail(task, "fork: %s", strerror(errno));
     ptools_pack_i64(ptools_task_result(task), child);
@@ -584,8 +591,7 @@ static ptools_err stray(ptools_task *task)
         setsid();
         grandchild = fork();
         if (grandchild == 0)
-            for (;;)
-                pause();
+            await_end();
         _exit(write(ends[1], &grandchild, sizeof grandchild) != sizeof grandchild);
     }
     close(ends[1]);
@@ -602,8 +608,7 @@ static ptools_err fork_spin(ptools_task *task)
     pid_t child = fork();
 
     if (child == 0)
-        for (;;)
-            pause();
+        await_end();
     ptools_task_progress(task, child > 0 ? (uint64_t)child : 0, 0);
     return spin(task);
 }
@@ -663,10 +668,10 @@ static const ptools_function functions[] = {
     { "block_usr1", block_usr1, "block_usr1 -> nil, SIGUSR1 stays blocked", 0 },
     { "mess", mess, "mess MS -> nil after MS ms; timers, signals, a variable, a limit are changed", 0 },
     { "found", found, "found -> what it finds of all that mess changes", 0 },
-    { "fork_child", fork_child, "fork_child -> pid of a child that never ends", 0 },
+    { "fork_child", fork_child, "fork_child -> pid of a child that waits to be ended", 0 },
     { "fork_return", fork_return, "fork_return -> pid of a child that returns as well", 0 },
-    { "fork_spin", fork_spin, "fork_spin forks a child (its pid is the progress); neither ever ends", 0 },
-    { "stray", stray, "stray -> pid of a daemon that never ends", 0 },
+    { "fork_spin", fork_spin, "fork_spin forks a child (its pid is the progress), and never ends", 0 },
+    { "stray", stray, "stray -> pid of a daemon that waits to be ended", 0 },
     { NULL, NULL, NULL, 0 },
 };
 

@@ -82,7 +82,7 @@ ptools_err ptools_get_bool(ptools_value v, bool *ret);
 ptools_err ptools_get_i64(ptools_value v, int64_t *ret);
 ptools_err ptools_get_u64(ptools_value v, uint64_t *ret);
 ptools_err ptools_get_f64(ptools_value v, double *ret);
-/* Borrowed, not terminated by NUL: use the length. */
+/* Borrowed, not terminated by NUL: use the length. Never NULL, also when it is 0. */
 ptools_err ptools_get_str(ptools_value v, const char **ret_utf8, size_t *ret_bytes);
 ptools_err ptools_get_bytes(ptools_value v, const void **ret_data, size_t *ret_bytes);
 /* The number of items of a list, or of pairs of a map. */

@@ -55,6 +55,28 @@ static void assert_arguments(const void *expected, size_t n_expected)
 
 /* -- building ---------------------------------------------------------------------------------------- */
 
+START_TEST(empty_is_not_null)
+{
+    static const uint8_t wire[] = { 0x92, 0xa0, 0xc4, 0 }; /* "", and no bytes */
+    struct payload p;
+    const char *text = NULL, *why;
+    const void *data = NULL;
+    ptools_value v;
+    size_t n = 9;
+
+    payload_init(&p);
+    ck_assert_int_eq(payload_parse(&p, wire, sizeof wire, &why), PTOOLS_OK);
+    ck_assert_int_eq(ptools_get_item((ptools_value){ &p.root }, 0, &v), PTOOLS_OK);
+    ck_assert_int_eq(ptools_get_str(v, &text, &n), PTOOLS_OK);
+    ck_assert_ptr_nonnull(text);
+    ck_assert_uint_eq(n, 0);
+    ck_assert_int_eq(ptools_get_item((ptools_value){ &p.root }, 1, &v), PTOOLS_OK);
+    ck_assert_int_eq(ptools_get_bytes(v, &data, &n), PTOOLS_OK);
+    ck_assert_ptr_nonnull(data);
+    payload_deinit(&p);
+}
+END_TEST
+
 START_TEST(no_arguments)
 {
     const uint8_t *data;
@@ -552,6 +574,7 @@ int main(void)
     TCase *tc = suite_case(suite, "pack");
 
     tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, empty_is_not_null);
     tcase_add_test(tc, no_arguments);
     tcase_add_test(tc, bytes_of_each_kind);
     tcase_add_test(tc, one_value_or_several);

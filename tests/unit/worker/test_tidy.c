@@ -240,6 +240,7 @@ static pid_t stubborn(int depth)
         setsid();
         signal(SIGTERM, SIG_IGN);
         signal(SIGHUP, SIG_IGN);
+        alarm(60); /* if the test fails */
         if (depth > 0)
             stubborn(depth - 1);
         if (write(ends[1], &ready, 1) == 1)
