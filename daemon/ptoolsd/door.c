@@ -84,8 +84,6 @@ struct door {
     struct bytes envelope;           /* scratch for answers */
 };
 
-static int on_client(sd_event_source *s, int fd, uint32_t revents, void *userdata);
-
 /* -- one client ---------------------------------------------------------------------------------- */
 
 static struct user *user_of(struct door *door, uint32_t uid)
@@ -499,10 +497,6 @@ void door_flush(struct door *door)
         c->dirty = false;
         if (!c->doom_abrupt)
             client_send(c);
-        if (c->doom && c->dirty) { /* sending failed: it put itself back */
-            TAILQ_REMOVE(&door->dirty, c, dirty_link);
-            c->dirty = false;
-        }
         if (c->doom) {
             client_free(c);
             continue;
