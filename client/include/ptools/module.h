@@ -8,6 +8,8 @@
  *
  * and put it into ~/.local/lib/ptools/modules, or any directory of the module path; neither file
  * nor directory may be writable by others. A worker loads it once and never unloads it.
+ * Replace it by renaming a new file over it (mv, install), never by writing into it (cp): it is mapped,
+ * and a mapped file that shrinks kills whoever looks at it.
  *
  * Functions run one at a time, on the worker's only thread. They may crash, leak or block: that
  * costs one task and one process, nothing else. What a task leaves behind:
