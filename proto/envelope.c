@@ -29,6 +29,7 @@ enum { QUOTE_BYTES_MAX = 24 };
 struct msg_decoder {
     msgpack_zone zone;
     uint32_t members[SET_MEMBERS_MAX];
+    uint64_t ids[STASKS_ARRAYS_MAX];
 };
 
 struct msg_decoder *msg_decoder_new(void)
@@ -152,7 +153,7 @@ static bool text_equals(const msgpack_object_str *s, const char *word)
 static int unknown_kind(const msgpack_object *o, enum msg_kind first, enum msg_kind last, uint64_t id,
                         struct msg_problem *ret_problem)
 {
-    char known[160] = "";
+    char known[320] = "";
     size_t n = 0;
 
     for (enum msg_kind k = first; k <= last; k++)
@@ -262,16 +263,48 @@ static bool get_set_name(const msgpack_object *o, struct text *ret)
            get_text(o, NAME_BYTES_MAX, ret);
 }
 
-static bool get_workers(struct msg_decoder *d, const msgpack_object *o, uint32_t **ret, uint32_t *ret_n)
+/* A list of at least one number; *ret_n is how many. */
+static bool is_list(const msgpack_object *o, uint32_t max, uint32_t *ret_n)
 {
-    if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size < 1 || o->via.array.size > SET_MEMBERS_MAX)
+    if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size < 1 || o->via.array.size > max)
         return false;
-    for (uint32_t i = 0; i < o->via.array.size; i++)
-        if (!get_u32(&o->via.array.ptr[i], 1, WORKER_MAX, &d->members[i]))
-            return false;
-    *ret = d->members;
     *ret_n = o->via.array.size;
     return true;
+}
+
+static bool get_u32s(struct msg_decoder *d, const msgpack_object *o, uint32_t max_n, uint64_t min, uint64_t max,
+                     uint32_t **ret, uint32_t *ret_n)
+{
+    if (!is_list(o, max_n, ret_n))
+        return false;
+    for (uint32_t i = 0; i < *ret_n; i++)
+        if (!get_u32(&o->via.array.ptr[i], min, max, &d->members[i]))
+            return false;
+    *ret = d->members;
+    return true;
+}
+
+static bool get_u64s(const msgpack_object *o, uint32_t max_n, uint64_t min, uint64_t *ret, uint32_t *ret_n)
+{
+    if (!is_list(o, max_n, ret_n))
+        return false;
+    for (uint32_t i = 0; i < *ret_n; i++)
+        if (!get_integer(&o->via.array.ptr[i], min, UINT64_MAX, &ret[i]))
+            return false;
+    return true;
+}
+
+static bool get_type(const msgpack_object *o, uint32_t *ret)
+{
+    if (o->type != MSGPACK_OBJECT_STR)
+        return false;
+    for (uint32_t type = 1; ptools_type_bytes((ptools_type)type) != 0; type++) {
+        if (!text_equals(&o->via.str, ptools_type_name((ptools_type)type)))
+            continue;
+        *ret = type;
+        return true;
+    }
+    return false;
 }
 
 /* False: the value is not what the field may hold. */
@@ -310,14 +343,31 @@ static bool field_get(struct msg_decoder *d, const struct field *f, const msgpac
         *(uint32_t *)at = text_equals(&o->via.str, "rr") ? 1 : text_equals(&o->via.str, "ff") ? 2 : 0;
         return *(uint32_t *)at != 0;
     case FIELD_WORKERS:
-        return get_workers(d, o, at, beside);
+        return get_u32s(d, o, SET_MEMBERS_MAX, 1, WORKER_MAX, at, beside);
+    case FIELD_UIDS:
+        return get_u32s(d, o, SHARE_MAX, 0, UINT32_MAX - 1, at, beside);
+    case FIELD_IDS:
+        *(uint64_t **)at = d->ids;
+        return get_u64s(o, STASKS_ARRAYS_MAX, 1, d->ids, beside);
+    case FIELD_DIMS: /* 0 is for layout_make() to refuse, which tells which it is */
+        return get_u64s(o, PTOOLS_DIMS_MAX, 0, at, beside);
+    case FIELD_TYPE:
+        return get_type(o, at);
+    case FIELD_ORDER:
+        if (o->type != MSGPACK_OBJECT_STR)
+            return false;
+        *(uint32_t *)at = text_equals(&o->via.str, "column") ? PTOOLS_COLUMN_MAJOR : PTOOLS_ROW_MAJOR;
+        return *(uint32_t *)at == PTOOLS_COLUMN_MAJOR || text_equals(&o->via.str, "row");
+    case FIELD_PREFIX:
+        return o->type == MSGPACK_OBJECT_STR && name_ok_prefix(o->via.str.ptr, o->via.str.size) &&
+               get_text(o, NAME_BYTES_MAX, at);
     case FIELD_VERSIONS:
         return o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size == 2 &&
                get_u32(&o->via.array.ptr[0], 1, UINT32_MAX, at) &&
                get_u32(&o->via.array.ptr[1], *(uint32_t *)at, UINT32_MAX, beside);
-    case FIELD_PROGRESS:
+    case FIELD_PAIR:
         return o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size == 2 &&
-               get_integer(&o->via.array.ptr[0], 0, UINT64_MAX, at) &&
+               get_integer(&o->via.array.ptr[0], f->min, UINT64_MAX, at) &&
                get_integer(&o->via.array.ptr[1], 0, UINT64_MAX, beside);
     case FIELD_EXIT:
         *(bool *)beside = true;
@@ -331,7 +381,8 @@ static bool field_get(struct msg_decoder *d, const struct field *f, const msgpac
 }
 
 #define A_SET_NAME "1 to 64 of A-Z a-z 0-9 _ . - not beginning with a digit"
-_Static_assert(NAME_BYTES_MAX == 64 && SET_MEMBERS_MAX == 1024, "the sentences below tell these");
+_Static_assert(NAME_BYTES_MAX == 64 && SET_MEMBERS_MAX == 1024 && SHARE_MAX == 16 && STASKS_ARRAYS_MAX == 64,
+               "the sentences below tell these");
 
 static int wrong_value(const struct envelope *e, const struct field *f, const msgpack_object *o,
                        struct msg_problem *ret_problem)
@@ -344,7 +395,13 @@ static int wrong_value(const struct envelope *e, const struct field *f, const ms
         [FIELD_MODE] = "\"rr\" or \"ff\"",
         [FIELD_WORKERS] = "a list of 1 to 1024 worker ids, each from 1 to 2147483647",
         [FIELD_VERSIONS] = "a list [lowest, highest] of integers from 1 to 4294967295",
-        [FIELD_PROGRESS] = "a list [n, of] of integers",
+        [FIELD_PAIR] = "a list of two integers",
+        [FIELD_PREFIX] = "a string, up to 64 of A-Z a-z 0-9 _ . -",
+        [FIELD_TYPE] = "one of int8 to int64, uint8 to uint64, float32, float64, complex64, complex128, bool",
+        [FIELD_ORDER] = "\"row\" or \"column\"",
+        [FIELD_DIMS] = "a list of 1 to 8 integers, each from 1",
+        [FIELD_UIDS] = "a list of 1 to 16 uids",
+        [FIELD_IDS] = "a list of 1 to 64 numbers of arrays",
         [FIELD_CODE_NAME] = "a string",
     };
     char range[96];
@@ -413,13 +470,20 @@ static bool field_is_set(const struct field *f, const char *base)
     case FIELD_BYTES:
     case FIELD_FUNCTION:
     case FIELD_SET_NAME:
+    case FIELD_PREFIX:
         return ((const struct text *)at)->data != NULL;
     case FIELD_SET:
         return ((const struct text *)at)->data != NULL || *(const uint32_t *)beside != 0;
     case FIELD_WORKERS:
+    case FIELD_UIDS:
+    case FIELD_IDS:
+    case FIELD_DIMS:
         return *(const uint32_t *)beside != 0;
-    case FIELD_PROGRESS:
-        return *(const uint64_t *)at != 0 || *(const uint64_t *)beside != 0;
+    case FIELD_TYPE:
+    case FIELD_ORDER:
+        return *(const uint32_t *)at != 0;
+    case FIELD_PAIR:
+        return f->min ? *(const uint64_t *)at != 0 : *(const uint64_t *)at != 0 || *(const uint64_t *)beside != 0;
     case FIELD_EXIT:
         return *(const bool *)beside;
     case FIELD_VERSIONS:
@@ -449,6 +513,13 @@ static void put_story(msgpack_packer *pk, struct bytes *out, const struct text *
         text_clean((char *)out->data + out->n - n, n, true);
 }
 
+static void put_u64s(msgpack_packer *pk, const uint64_t *v, uint32_t n)
+{
+    msgpack_pack_array(pk, n);
+    for (uint32_t i = 0; i < n; i++)
+        msgpack_pack_uint64(pk, v[i]);
+}
+
 static void field_put(const struct field *f, const char *base, msgpack_packer *pk, struct bytes *out)
 {
     const void *at = base + f->at, *beside = base + f->beside;
@@ -470,7 +541,20 @@ static void field_put(const struct field *f, const char *base, msgpack_packer *p
     case FIELD_TEXT:
     case FIELD_FUNCTION:
     case FIELD_SET_NAME:
+    case FIELD_PREFIX:
         put_text(pk, text);
+        break;
+    case FIELD_TYPE:
+        put_word(pk, ptools_type_name((ptools_type)*(const uint32_t *)at));
+        break;
+    case FIELD_ORDER:
+        put_word(pk, *(const uint32_t *)at == PTOOLS_COLUMN_MAJOR ? "column" : "row");
+        break;
+    case FIELD_DIMS:
+        put_u64s(pk, at, *(const uint32_t *)beside);
+        break;
+    case FIELD_IDS:
+        put_u64s(pk, *(uint64_t *const *)at, *(const uint32_t *)beside);
         break;
     case FIELD_STORY:
         put_story(pk, out, text, f->max);
@@ -488,6 +572,7 @@ static void field_put(const struct field *f, const char *base, msgpack_packer *p
         put_word(pk, *(const uint32_t *)at == 2 ? "ff" : "rr");
         break;
     case FIELD_WORKERS:
+    case FIELD_UIDS:
         msgpack_pack_array(pk, *(const uint32_t *)beside);
         for (uint32_t i = 0; i < *(const uint32_t *)beside; i++)
             msgpack_pack_uint32(pk, (*(uint32_t *const *)at)[i]);
@@ -497,7 +582,7 @@ static void field_put(const struct field *f, const char *base, msgpack_packer *p
         msgpack_pack_uint32(pk, *(const uint32_t *)at);
         msgpack_pack_uint32(pk, *(const uint32_t *)beside);
         break;
-    case FIELD_PROGRESS:
+    case FIELD_PAIR:
         msgpack_pack_array(pk, 2);
         msgpack_pack_uint64(pk, *(const uint64_t *)at);
         msgpack_pack_uint64(pk, *(const uint64_t *)beside);

@@ -28,7 +28,13 @@ enum field_type {
     FIELD_MODE,     /* uint32_t, 1 or 2; "rr" or "ff" */
     FIELD_WORKERS,  /* uint32_t *, and how many: uint32_t at `beside` */
     FIELD_VERSIONS, /* [lowest, highest]: uint32_t, and uint32_t at `beside` */
-    FIELD_PROGRESS, /* [n, of]: uint64_t, and uint64_t at `beside` */
+    FIELD_PAIR,     /* [first, second]: uint64_t from min on, and uint64_t at `beside` */
+    FIELD_PREFIX,   /* struct text: name_ok_prefix() */
+    FIELD_TYPE,     /* uint32_t, a ptools_type; its name */
+    FIELD_ORDER,    /* uint32_t, a ptools_order; "row" or "column" */
+    FIELD_DIMS,     /* uint64_t[PTOOLS_DIMS_MAX], and how many: uint32_t at `beside` */
+    FIELD_UIDS,     /* uint32_t *, and how many, up to SHARE_MAX: uint32_t at `beside` */
+    FIELD_IDS,      /* uint64_t *, and how many, up to STASKS_ARRAYS_MAX: uint32_t at `beside` */
     FIELD_EXIT,     /* int32_t, min to max, and bool at `beside`: it is set */
     FIELD_CODE,     /* ptools_err; always sent */
     FIELD_CODE_NAME /* its name, for readers of the wire; not decoded */

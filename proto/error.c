@@ -40,12 +40,18 @@ static const struct {
     [PTOOLS_ERR_NO_WORKER] = { "NO_WORKER", "no worker of that id" },
     [PTOOLS_ERR_NO_TASK] = { "NO_TASK", "no such task, or it has ended" },
     [PTOOLS_ERR_EXISTS] = { "EXISTS", "the name is taken" },
+    [PTOOLS_ERR_NO_ARRAY] = { "NO_ARRAY", "no shared array of that name or number" },
+    [PTOOLS_ERR_NO_SPACE] = { "NO_SPACE", "this machine lacks the memory" },
+    [PTOOLS_ERR_MISMATCH] = { "MISMATCH", "the array is of another type or shape" },
+    [PTOOLS_ERR_BAD_FILE] = { "BAD_FILE", "the file behind the array cannot be used" },
+    [PTOOLS_ERR_NO_STASKS] = { "NO_STASKS", "no server tasks of that name or number" },
     [PTOOLS_ERR_FAILED] = { "FAILED", "the function failed" },
     [PTOOLS_ERR_BAD_ARGUMENT] = { "BAD_ARGUMENT", "the function refused its arguments" },
     [PTOOLS_ERR_WORKER_DIED] = { "WORKER_DIED", "the worker process ended during the task" },
     [PTOOLS_ERR_OUT_OF_MEMORY] = { "OUT_OF_MEMORY", "the worker was killed for lack of memory" },
     [PTOOLS_ERR_DEADLINE] = { "DEADLINE", "the deadline passed" },
     [PTOOLS_ERR_CANCELLED] = { "CANCELLED", "the task was cancelled" },
+    [PTOOLS_ERR_STATE_LOST] = { "STATE_LOST", "the server task has died and its state is lost" },
     [PTOOLS_ERR_INTERNAL] = { "INTERNAL", "a bug in ptools: please report it with the daemon's log" },
 };
 

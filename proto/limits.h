@@ -21,8 +21,13 @@
 #define FUNCTION_BYTES_MAX (2 * NAME_BYTES_MAX + 1) /* "module.function" */
 #define WORKERS_MAX 1024u                  /* ids are 1 to 2^31 - 1, but only so many at a time */
 #define SET_MEMBERS_MAX WORKERS_MAX
+#define STASKS_MAX 1024u                   /* server tasks of one handle */
+#define STASKS_ARRAYS_MAX 64u              /* arrays of one handle */
+#define SHARE_MAX 16u                      /* users that an array is shared with */
 
 #define SOCKET_NAME "ptoolsd.sock"         /* in the daemon's directory: clients' door */
+#define FDS_SOCKET_NAME "ptoolsd.fds"      /* in the same place: the door of descriptors */
+#define SOCKET_PATH_BYTES_MAX 107u
 #define LOCK_NAME "ptoolsd.lock"           /* held while a daemon serves the directory */
 
 #endif

@@ -7,11 +7,16 @@
  * are native; every field is checked all the same, for a worker runs foreign code.
  *
  * Template link: a seqpacket socket pair, one frame a packet (header and body), descriptors beside it:
- * SPAWN carries the worker's end of a worker link and the control page, in this order.
+ * SPAWN carries the process's end of a worker link, the control page, and its end of a socket for descriptors
+ * (fds.h), in this order.
+ *
+ * Lane: a stream socket pair between a server task and whoever calls it, of RUN and DONE frames as on a worker link;
+ * PROTOCOL.md describes it, so what it uses of struct link_frame stays as it is.
  */
 #ifndef PROTO_LINK_H
 #define PROTO_LINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,21 +25,38 @@
 enum link_type {
     /* daemon to worker */
     LINK_START = 1, /* first frame: you are the daemon's child now; a = the daemon's pid, worker = your id */
-    LINK_RUN,       /* a task: task, attempt, slot, uid = a; body = name (name_bytes) then arguments */
-    LINK_STOP,      /* finish what was given, then exit 0 */
+    LINK_RUN,       /* a task: task, attempt, slot, uid = a, large = b (a value of more bytes may be put into an
+                       array; 0: never), code = RUN_... flags; body = name (name_bytes), then, as the flags say,
+                       the room (8 bytes: the number of an array) and the arguments or where they are */
+    LINK_STOP,      /* finish what was given, then exit 0. a = 1 (server tasks): what runs shall stop as well */
     /* worker to daemon */
     LINK_READY,     /* answer to START: takes tasks now */
     LINK_DONE,      /* task, attempt, slot, code; a = run time in us, b = memory in KiB or 0, fds or 0;
                        body = the value (code 0), or four strings, each ended by NUL:
                        message, phase, log, and the progress as "n of" */
+    LINK_DONE_ARRAY, /* as DONE with code 0; body = struct link_reference, where the value is */
     LINK_SKIPPED,   /* the task was revoked: its slot is free again. Carries task, attempt, slot */
     /* daemon to template */
     LINK_LOAD,      /* body = module name */
-    LINK_SPAWN,     /* worker = its id; two descriptors */
+    LINK_SPAWN,     /* worker = its id, or with STASK_PROCESS_BIT the number of a server task's process, which is task
+                       `slot` of `attempt`, of user a; body = their prefix; three descriptors */
+    LINK_CLOSE,     /* one descriptor, to be closed: that may take long */
     /* template to daemon */
     LINK_TEMPLATE_READY,
     LINK_LOADED,    /* answer to LOAD: code; body = a module report (report.h) */
-    LINK_SPAWNED    /* answer to SPAWN: worker; a = pid, or code != 0 and body = why */
+    LINK_SPAWNED,   /* answer to SPAWN: worker; a = pid, or code != 0 and body = why */
+    /* daemon to worker and server task, and back */
+    LINK_MAP,       /* task = an array: ask for it by the socket for descriptors, and map it */
+    LINK_FORGET,    /* task = an array that has ended: unmap it */
+    LINK_MAPPED     /* answer to MAP: task; code != 0: body = why not */
+};
+
+enum { /* LINK_RUN: code */
+    RUN_ARGS_ARRAY = 1, /* the arguments are a struct link_reference: they lie in that array */
+    RUN_ROOM = 2        /* there is a room */
+};
+struct link_reference {
+    uint64_t array, bytes;
 };
 
 struct link_frame {
@@ -51,6 +73,10 @@ struct link_frame {
     uint32_t fds;        /* open descriptors above those it was born with; 0: not looked */
 };
 _Static_assert(sizeof(struct link_frame) == 40, "a wire struct");
+
+struct msg_failure;
+/* The body of a DONE frame that tells a failure: its texts point into the body. false: it is malformed. */
+bool link_failure_read(const struct span *body, struct msg_failure *ret);
 
 /* How a worker ends by itself, other than with 0 (asked to, or the daemon is gone). */
 enum {

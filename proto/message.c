@@ -23,6 +23,9 @@ static const struct field call_fields[] = {
     { "worker", FIELD_U32, AT(call.worker), .max = WORKER_MAX },
     { "deadline_ms", FIELD_U64, AT(call.deadline_ms), .max = DEADLINE_MS_MAX },
     { "detached", FIELD_BOOL, AT(call.detached) },
+    { "args", FIELD_PAIR, AT(call.args), BESIDE(call.args_bytes), .min = 1 },
+    { "room", FIELD_U64, AT(call.room), .max = UINT64_MAX },
+    { "large", FIELD_U64, AT(call.large), .max = UINT64_MAX },
 };
 static const struct field cancel_fields[] = {
     { "request", FIELD_U64, AT(cancel.request), .min = 1, .max = UINT64_MAX },
@@ -54,6 +57,54 @@ static const struct field inspect_fields[] = {
     { "what", FIELD_TEXT, .required = true, AT(inspect.what), .max = WORD_BYTES_MAX },
 };
 
+static const struct field array_create_fields[] = {
+    { "name", FIELD_SET_NAME, AT(array.name) },
+    { "prefix", FIELD_PREFIX, AT(array.prefix) },
+    { "type", FIELD_TYPE, .required = true, AT(array.type) },
+    { "dims", FIELD_DIMS, .required = true, AT(array.dims), BESIDE(array.ndims) },
+    { "order", FIELD_ORDER, AT(array.order) },
+    { "replace", FIELD_BOOL, AT(array.replace) },
+    { "keep", FIELD_BOOL, AT(array.keep) },
+    { "keep_ms", FIELD_U64, AT(array.keep_ms), .max = DEADLINE_MS_MAX },
+    { "huge", FIELD_BOOL, AT(array.huge) },
+    { "populate", FIELD_BOOL, AT(array.populate) },
+    { "everywhere", FIELD_BOOL, AT(array.everywhere) },
+    { "file", FIELD_U64, AT(array.file), .max = UINT64_MAX },
+    { "offset", FIELD_U64, AT(array.offset), .max = INT64_MAX },
+    { "share", FIELD_UIDS, AT(array.share), BESIDE(array.n_share) },
+};
+static const struct field array_unlink_fields[] = {
+    { "name", FIELD_SET_NAME, AT(array.name) },
+    { "prefix", FIELD_PREFIX, AT(array.prefix) },
+    { "array", FIELD_U64, AT(array.array), .max = UINT64_MAX },
+};
+static const struct field array_close_fields[] = {
+    { "array", FIELD_U64, .required = true, AT(array.array), .min = 1, .max = UINT64_MAX },
+};
+static const struct field stasks_start_fields[] = {
+    { "count", FIELD_U32, AT(stasks.count), .max = STASKS_MAX },
+    { "name", FIELD_SET_NAME, AT(stasks.name) },
+    { "prefix", FIELD_PREFIX, AT(stasks.prefix) },
+    { "arrays", FIELD_IDS, AT(stasks.arrays), BESIDE(stasks.n_arrays) },
+};
+static const struct field stasks_open_fields[] = {
+    { "name", FIELD_SET_NAME, .required = true, AT(stasks.name) },
+};
+#define FIELD_THE_STASKS { "stasks", FIELD_U64, .required = true, AT(stasks.stasks), .min = 1, .max = UINT64_MAX }
+static const struct field stasks_restart_fields[] = {
+    FIELD_THE_STASKS,
+};
+static const struct field stasks_stop_fields[] = {
+    FIELD_THE_STASKS,
+    { "kill_ms", FIELD_U64, AT(stasks.kill_ms), .max = DEADLINE_MS_MAX },
+};
+static const struct field stasks_call_fields[] = { /* fate, cancel */
+    FIELD_THE_STASKS,
+    { "index", FIELD_U32, AT(stasks.index), .max = STASKS_MAX - 1 },
+    { "process", FIELD_U32, .required = true, AT(stasks.process), .min = 1, .max = UINT32_MAX },
+    { "call", FIELD_U64, .required = true, AT(stasks.call), .min = 1, .max = UINT64_MAX },
+};
+
 #define BODY(table) { table, ELEMENTS(table) }
 static const struct {
     const struct field *fields;
@@ -69,6 +120,15 @@ static const struct {
     [MSG_WORKERS_ADD] = BODY(workers_add_fields),
     [MSG_WORKERS_REMOVE] = BODY(workers_remove_fields),
     [MSG_INSPECT] = BODY(inspect_fields),
+    [MSG_ARRAY_CREATE] = BODY(array_create_fields),
+    [MSG_ARRAY_UNLINK] = BODY(array_unlink_fields),
+    [MSG_ARRAY_CLOSE] = BODY(array_close_fields),
+    [MSG_STASKS_START] = BODY(stasks_start_fields),
+    [MSG_STASKS_OPEN] = BODY(stasks_open_fields),
+    [MSG_STASKS_RESTART] = BODY(stasks_restart_fields),
+    [MSG_STASKS_STOP] = BODY(stasks_stop_fields),
+    [MSG_STASKS_FATE] = BODY(stasks_call_fields),
+    [MSG_STASKS_CANCEL] = BODY(stasks_call_fields),
 };
 
 int msg_request_decode(struct msg_decoder *d, const uint8_t *data, size_t n, struct msg_request *ret,
@@ -93,6 +153,9 @@ int msg_request_decode(struct msg_decoder *d, const uint8_t *data, size_t n, str
     if (m.kind == MSG_CANCEL && (m.cancel.request != 0) == (m.cancel.task != 0))
         return envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, m.id,
                                 "cancel: exactly one of request and task must be there");
+    if (m.kind == MSG_ARRAY_UNLINK && (m.array.array != 0) == (m.array.name.data != NULL))
+        return envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, m.id,
+                                "array-unlink: exactly one of name and array must be there");
     if ((m.kind == MSG_SET_CREATE || m.kind == MSG_SET_CHANGE) && m.set.mode == 0)
         m.set.mode = 1; /* round robin is the default */
     *ret = m;

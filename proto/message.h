@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <ptools/array.h>
 #include <ptools/error.h>
 
 #include "proto/bytes.h"
@@ -36,7 +37,16 @@ enum msg_kind {
     MSG_SET_DESTROY,
     MSG_WORKERS_ADD,
     MSG_WORKERS_REMOVE,
-    MSG_INSPECT,        /* status, workers, sets, modules */
+    MSG_INSPECT,        /* status, workers, sets, modules, arrays, stasks */
+    MSG_ARRAY_CREATE,   /* reserve shared memory, under a name or without */
+    MSG_ARRAY_UNLINK,
+    MSG_ARRAY_CLOSE,    /* this client maps it no more */
+    MSG_STASKS_START,   /* processes that keep state */
+    MSG_STASKS_OPEN,
+    MSG_STASKS_RESTART, /* those that died */
+    MSG_STASKS_STOP,
+    MSG_STASKS_FATE,    /* what became of a call whose socket has ended */
+    MSG_STASKS_CANCEL,
     MSG_REQUESTS,       /* their number */
     MSG_REPLY = MSG_REQUESTS,
     MSG_ERROR
@@ -53,6 +63,10 @@ struct msg_call {
     uint32_t worker;         /* 0: any */
     uint64_t deadline_ms;    /* 0: none */
     bool detached;           /* answered when accepted; lives on without the client */
+    uint64_t args;           /* an array of the client that holds the arguments instead of a payload; 0: none ... */
+    uint64_t args_bytes;     /* ... so many bytes of it */
+    uint64_t room;           /* an array of the client that the value may be put into; 0: none */
+    uint64_t large;          /* values of more than so many bytes may come as an array; 0: never */
 };
 struct msg_cancel {
     uint64_t request; /* of this connection; 0: see task. Exactly one is set */
@@ -70,7 +84,31 @@ struct msg_workers {
     uint32_t worker; /* remove */
 };
 struct msg_inspect {
-    struct text what; /* "status", "workers", "sets", "modules" */
+    struct text what; /* "status", "workers", "sets", "modules", "arrays", "stasks" */
+};
+struct msg_array { /* create, unlink, close */
+    struct text name, prefix; /* create: name absent = none; unlink: or array */
+    uint64_t array;           /* unlink, close */
+    uint32_t type, order;     /* ptools_type, ptools_order; not checked against each other: layout_make() */
+    uint32_t ndims;
+    uint64_t dims[PTOOLS_DIMS_MAX];
+    bool replace, keep, huge, populate, everywhere;
+    uint64_t keep_ms;         /* 0: no limit */
+    uint64_t file;            /* a descriptor that the client gave (fds.h), by its number; 0: memory */
+    uint64_t offset;          /* in that file */
+    uint32_t n_share;
+    uint32_t *share;          /* uids; decoded: in the decoder's memory */
+};
+struct msg_stasks { /* start, open, restart, stop, fate, cancel */
+    uint64_t stasks;
+    struct text name, prefix; /* start, open */
+    uint32_t count;           /* start; 0: one for each worker */
+    uint32_t n_arrays;
+    uint64_t *arrays;         /* start: they become the server tasks' own; decoded: in the decoder's memory */
+    uint64_t kill_ms;         /* stop: SIGKILL for those that are busy after so long; 0: never */
+    uint32_t index;           /* fate, cancel */
+    uint32_t process;         /* fate, cancel: the number that came with the lane */
+    uint64_t call;            /* fate, cancel: the number that the caller gave it */
 };
 
 struct msg_request {
@@ -83,6 +121,8 @@ struct msg_request {
         struct msg_set set;
         struct msg_workers workers;
         struct msg_inspect inspect;
+        struct msg_array array;
+        struct msg_stasks stasks;
     };
 };
 
@@ -100,6 +140,16 @@ struct msg_reply {
     uint32_t set_id;         /* set create, open */
     uint32_t mode;           /* set open */
     bool done;               /* cancel: it had ended already */
+    struct text token;       /* hello: 16 bytes, for the door of descriptors */
+    struct text door;        /* hello: the path of that door */
+    uint64_t large;          /* hello: what counts as large */
+    uint64_t array;          /* array-create */
+    bool huge;               /* array-create: it lies in huge pages */
+    uint64_t value;          /* call: an array that holds the value, now the client's; 0: it is the payload ... */
+    uint64_t value_bytes;    /* ... so many bytes of it */
+    uint64_t stasks;         /* stasks-start, -open */
+    uint32_t count;          /* stasks-start, -open: how many tasks */
+    uint32_t arrays;         /* stasks-open: how many arrays they have */
 };
 
 /* MSG_ERROR. */
@@ -132,7 +182,7 @@ struct msg_answer {
 struct msg_problem {
     ptools_err code;      /* PTOOLS_ERR_BAD_REQUEST, _VERSION, _LIMIT */
     uint64_t id;          /* 0: not even that was readable */
-    char text[200];
+    char text[480];
 };
 
 /* One per connection or per thread: memory that decoding reuses. */
@@ -152,7 +202,8 @@ void msg_answer_encode(const struct msg_answer *m, struct bytes *out);
 
 /* Names that clients choose: 1 to NAME_BYTES_MAX of A-Z a-z 0-9 _ - and, for sets, '.'. */
 bool name_ok_module(const char *s, size_t n);   /* also functions: no '.' */
-bool name_ok_set(const char *s, size_t n);      /* does not begin with a digit */
+bool name_ok_set(const char *s, size_t n);      /* does not begin with a digit; also of arrays and server tasks */
+bool name_ok_prefix(const char *s, size_t n);   /* of arrays: as a set's, or empty, or with a digit first */
 /* Splits "module.function"; false if either is not a name. */
 bool name_split(const char *s, size_t n, struct text *ret_module, struct text *ret_function);
 /* Whether kind carries a payload frame from the client. */

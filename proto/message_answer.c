@@ -9,6 +9,7 @@
 #include <inttypes.h>
 
 #include "proto/envelope.h"
+#include "proto/fds.h"
 
 enum {
     EPOCH_BYTES = 16,
@@ -33,6 +34,15 @@ static const struct field reply_fields[] = {
     { "set", FIELD_U32, AT(reply.set_id), .max = UINT32_MAX },
     { "mode", FIELD_MODE, AT(reply.mode) },
     { "done", FIELD_BOOL, AT(reply.done) },
+    { "token", FIELD_BYTES, AT(reply.token), .min = FDS_TOKEN_BYTES, .max = FDS_TOKEN_BYTES },
+    { "door", FIELD_TEXT, AT(reply.door), .max = SOCKET_PATH_BYTES_MAX },
+    { "large", FIELD_U64, AT(reply.large), .max = UINT64_MAX },
+    { "array", FIELD_U64, AT(reply.array), .max = UINT64_MAX },
+    { "huge", FIELD_BOOL, AT(reply.huge) },
+    { "value", FIELD_PAIR, AT(reply.value), BESIDE(reply.value_bytes), .min = 1 },
+    { "stasks", FIELD_U64, AT(reply.stasks), .max = UINT64_MAX },
+    { "count", FIELD_U32, AT(reply.count), .max = UINT32_MAX },
+    { "arrays", FIELD_U32, AT(reply.arrays), .max = UINT32_MAX },
 };
 static const struct field failure_fields[] = {
     { "code", FIELD_CODE, .required = true, AT(failure.code), .min = 1, .max = INT32_MAX },
@@ -48,7 +58,7 @@ static const struct field failure_fields[] = {
     { "run_us", FIELD_U64, AT(failure.run_us), .max = UINT64_MAX },
     { "peak_bytes", FIELD_U64, AT(failure.peak_bytes), .max = UINT64_MAX },
     { "phase", FIELD_STORY, AT(failure.phase), .max = WORD_BYTES_MAX },
-    { "progress", FIELD_PROGRESS, AT(failure.progress), BESIDE(failure.progress_of) },
+    { "progress", FIELD_PAIR, AT(failure.progress), BESIDE(failure.progress_of) },
     { "log", FIELD_STORY, AT(failure.log), .max = LOG_TEXT_MAX },
     { "backtrace", FIELD_STORY, AT(failure.backtrace), .max = BACKTRACE_TEXT_MAX },
 };

@@ -20,6 +20,15 @@ static const char *const kinds[] = {
     [MSG_WORKERS_ADD] = "workers-add",
     [MSG_WORKERS_REMOVE] = "workers-remove",
     [MSG_INSPECT] = "inspect",
+    [MSG_ARRAY_CREATE] = "array-create",
+    [MSG_ARRAY_UNLINK] = "array-unlink",
+    [MSG_ARRAY_CLOSE] = "array-close",
+    [MSG_STASKS_START] = "stasks-start",
+    [MSG_STASKS_OPEN] = "stasks-open",
+    [MSG_STASKS_RESTART] = "stasks-restart",
+    [MSG_STASKS_STOP] = "stasks-stop",
+    [MSG_STASKS_FATE] = "stasks-fate",
+    [MSG_STASKS_CANCEL] = "stasks-cancel",
     [MSG_REPLY] = "reply",
     [MSG_ERROR] = "error",
 };
@@ -46,7 +55,12 @@ bool name_ok_module(const char *s, size_t n)
 
 bool name_ok_set(const char *s, size_t n)
 {
-    if (n < 1 || n > NAME_BYTES_MAX || is_digit(s[0]))
+    return n > 0 && !is_digit(s[0]) && name_ok_prefix(s, n);
+}
+
+bool name_ok_prefix(const char *s, size_t n)
+{
+    if (n > NAME_BYTES_MAX)
         return false;
     for (size_t i = 0; i < n; i++)
         if (!is_name_char(s[i]) && s[i] != '.')

@@ -48,6 +48,7 @@ void page_read_words(const struct page *p, struct page_words *ret)
     ret->began_us = atomic_load(&p->began_us);
     ret->progress = atomic_load(&p->progress);
     ret->progress_of = atomic_load(&p->progress_of);
+    ret->calls = atomic_load(&p->calls);
     ret->peak_kb = atomic_load(&p->peak_kb);
     ret->fault_signal = atomic_load(&p->fault_signal);
     ret->fault_address = atomic_load(&p->fault_address);

@@ -52,6 +52,7 @@ struct page {
     _Atomic uint64_t task;            /* being run; 0: none */
     _Atomic uint64_t began_us;        /* CLOCK_MONOTONIC */
     _Atomic uint64_t progress, progress_of;
+    _Atomic uint64_t calls;           /* of a server task, so far */
     _Atomic uint64_t peak_kb;         /* largest resident memory, as the worker last looked */
     _Atomic uint32_t fault_signal;    /* set by the handler that wrote the backtrace */
     _Atomic uint64_t fault_address;
@@ -101,7 +102,7 @@ static inline bool page_maybe_started(const struct page *p, unsigned slot, uint6
  * become '?'; log and backtrace keep '\n'). */
 struct page_words {
     enum page_phase process_phase;
-    uint64_t task, began_us, progress, progress_of, peak_kb, fault_address;
+    uint64_t task, began_us, progress, progress_of, peak_kb, fault_address, calls;
     uint32_t fault_signal;
     char function[136], module[72], phase[PAGE_PHASE_BYTES];
     char log[PAGE_LOG_LINES * PAGE_LOG_BYTES + 1]; /* oldest first, a '\n' after each line */

@@ -23,6 +23,8 @@ static inline int bytes_write(void *bytes, const char *data, size_t n)
 /* What was appended, as arguments: one list of all top-level values. Borrowed until the next append.
  * The code of pack errors otherwise. pack NULL: an empty list. */
 ptools_err pack_finish_arguments(const ptools_pack *pack, const uint8_t **ret_data, size_t *ret_n);
+/* What was appended on the top level, one value after the other, and how many. As above; pack must not be NULL. */
+ptools_err pack_finish_items(const ptools_pack *pack, const uint8_t **ret_data, size_t *ret_n, uint64_t *ret_items);
 /* What was appended, as one value: nil, the value, or a list of several. */
 ptools_err pack_finish_value(const ptools_pack *pack, const uint8_t **ret_data, size_t *ret_n);
 

@@ -253,6 +253,18 @@ ptools_err pack_finish_arguments(const ptools_pack *pack, const uint8_t **ret_da
     return err == PTOOLS_OK ? finish_list(pack, ret_data, ret_n) : err;
 }
 
+ptools_err pack_finish_items(const ptools_pack *pack, const uint8_t **ret_data, size_t *ret_n, uint64_t *ret_items)
+{
+    ptools_err err = complete(pack);
+
+    if (err != PTOOLS_OK)
+        return err;
+    *ret_data = pack->bytes.data + SPARE_BYTES;
+    *ret_n = pack->bytes.n - SPARE_BYTES;
+    *ret_items = pack->items;
+    return PTOOLS_OK;
+}
+
 ptools_err pack_finish_value(const ptools_pack *pack, const uint8_t **ret_data, size_t *ret_n)
 {
     static const uint8_t nothing[] = { 0xc0 };

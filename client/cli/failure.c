@@ -17,7 +17,8 @@ const struct exit_status exit_statuses[] = {
     { EXIT_FAILED, "the function failed, refused its arguments, or its worker died" },
     { EXIT_USAGE, "the command line is wrong" },
     { EXIT_TIME, "a time limit passed (--timeout, --deadline)" },
-    { EXIT_PTOOLS, "ptools itself: no daemon, no such module, function, set or worker, over a limit, output lost" },
+    { EXIT_PTOOLS,
+      "ptools itself: no daemon, no such module, function, set, worker or array, over a limit, output lost" },
     { EXIT_CANCELLED, "cancelled, by a signal or by somebody else" },
     { 0, NULL },
 };
@@ -31,6 +32,7 @@ int failure_exit_status(ptools_err code)
     case PTOOLS_ERR_BAD_ARGUMENT:
     case PTOOLS_ERR_WORKER_DIED:
     case PTOOLS_ERR_OUT_OF_MEMORY:
+    case PTOOLS_ERR_STATE_LOST:
         return EXIT_FAILED;
     case PTOOLS_ERR_INVALID:
         return EXIT_USAGE;

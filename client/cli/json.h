@@ -40,6 +40,8 @@ void json_put_string(struct json_writer *w, const char *text);
 void json_put_bool(struct json_writer *w, bool yes);
 void json_put_i64(struct json_writer *w, int64_t v);
 void json_put_u64(struct json_writer *w, uint64_t v);
+void json_put_f64(struct json_writer *w, double v);
+void json_put_number(struct json_writer *w, const char *digits); /* as it stands, for one of more than 64 bits */
 void json_put_value(struct json_writer *w, ptools_value v);
 
 #endif

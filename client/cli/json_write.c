@@ -154,7 +154,13 @@ void json_put_u64(struct json_writer *w, uint64_t v)
     fprintf(w->out, "%" PRIu64, v);
 }
 
-static void write_float(struct json_writer *w, double v)
+void json_put_number(struct json_writer *w, const char *digits)
+{
+    begin(w);
+    fputs(digits, w->out);
+}
+
+void json_put_f64(struct json_writer *w, double v)
 {
     char text[40];
 
@@ -226,7 +232,7 @@ void json_put_value(struct json_writer *w, ptools_value v)
         return;
     case PTOOLS_FLOAT:
         if (ptools_get_f64(v, &f) == PTOOLS_OK)
-            write_float(w, f);
+            json_put_f64(w, f);
         return;
     case PTOOLS_STR:
         if (ptools_get_str(v, &s, &n) == PTOOLS_OK)

@@ -70,6 +70,7 @@ static void write_cell(FILE *out, ptools_value v, enum cell_kind kind)
 {
     char text[WORDS_BYTES];
     uint64_t n, of;
+    uint32_t count;
     ptools_value item;
 
     switch (kind) {
@@ -89,6 +90,14 @@ static void write_cell(FILE *out, ptools_value v, enum cell_kind kind)
             fprintf(out, "%" PRIu64 " s", n);
         else if (ptools_get_u64(v, &n) == PTOOLS_OK && n < UINT64_MAX / 1000000)
             fputs(words_time(n * 1000000, text), out);
+        break;
+    case CELL_MS:
+        if (ptools_get_u64(v, &n) == PTOOLS_OK && n < UINT64_MAX / 1000)
+            fputs(words_time(n * 1000, text), out);
+        break;
+    case CELL_COUNT:
+        if (ptools_value_kind(v) == PTOOLS_LIST && ptools_get_count(v, &count) == PTOOLS_OK)
+            fprintf(out, "%" PRIu32, count);
         break;
     case CELL_PROGRESS:
         if (ptools_get_item(v, 1, &item) == PTOOLS_OK && ptools_get_u64(item, &of) == PTOOLS_OK && of > 0 &&

@@ -15,6 +15,8 @@ enum cell_kind {
     CELL_SIZE,     /* bytes */
     CELL_TIME,     /* microseconds */
     CELL_SECONDS,
+    CELL_MS,       /* milliseconds */
+    CELL_COUNT,    /* of a list, how many items it has */
     CELL_PROGRESS, /* the list [n, m]; nothing if m is 0 */
 };
 struct column {

@@ -29,7 +29,8 @@ struct verb {
     int (*run)(const struct command_line *line); /* returns the exit status; has reported what went wrong */
 };
 
-extern const struct verb verb_call, verb_workers, verb_sets, verb_modules, verb_status, verb_help;
+extern const struct verb verb_call, verb_workers, verb_sets, verb_modules, verb_shm, verb_stasks, verb_status;
+extern const struct verb verb_help;
 extern const struct verb *const verbs[]; /* ends with NULL */
 
 enum { OPTION_DIR = 1, OPTION_ADDRESS, OPTION_JSON, OPTION_HELP, OPTION_VERSION, OPTION_OF_VERB };

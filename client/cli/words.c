@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define DIGITS "0123456789"
+#define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" DIGITS "_-"
 #define YEAR_MS (366.0 * 24 * 3600 * 1000)
 
 bool words_duration(const char *text, int64_t *ret_ms)
@@ -51,11 +52,38 @@ bool words_number(const char *text, uint32_t *ret)
     return true;
 }
 
+bool words_count(const char *text, uint64_t max, uint64_t *ret)
+{
+    uint64_t v = 0;
+    size_t n = strlen(text);
+
+    if (n == 0 || strspn(text, DIGITS) != n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, (uint64_t)(text[i] - '0'), &v))
+            return false;
+    if (v > max)
+        return false;
+    *ret = v;
+    return true;
+}
+
+bool words_prefix(const char *text)
+{
+    size_t n = strspn(text, NAME_CHARS ".");
+
+    return n <= 64 && text[n] == '\0';
+}
+
+bool words_name(const char *text)
+{
+    return *text && !strchr(DIGITS, *text) && words_prefix(text);
+}
+
 bool words_function(const char *text)
 {
-    static const char name[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" DIGITS "_-";
-    size_t module = strspn(text, name);
-    size_t function = text[module] == '.' ? strspn(text + module + 1, name) : 0;
+    size_t module = strspn(text, NAME_CHARS);
+    size_t function = text[module] == '.' ? strspn(text + module + 1, NAME_CHARS) : 0;
 
     return module >= 1 && module <= 64 && function >= 1 && function <= 64 && text[module + 1 + function] == '\0';
 }

@@ -15,6 +15,13 @@
 bool words_duration(const char *text, int64_t *ret_ms);
 /* Decimal digits alone, 1 to 2^31 - 1: what ids and counts may be. */
 bool words_number(const char *text, uint32_t *ret);
+/* Decimal digits alone, 0 to max. */
+bool words_count(const char *text, uint64_t max, uint64_t *ret);
+/* 1 to 64 of A-Z a-z 0-9 _ . - , not beginning with a digit: what an array and server tasks are called. A prefix may
+ * begin with one, and be empty. */
+#define WORDS_NAMES "1 to 64 of A-Z a-z 0-9 _ . - , and not a digit first"
+bool words_name(const char *text);
+bool words_prefix(const char *text);
 /* MODULE.FUNCTION: each 1 to 64 of A-Z a-z 0-9 _ - */
 bool words_function(const char *text);
 

@@ -14,19 +14,10 @@
 static ptools_err read_options(struct ptools *pt, const ptools_call_options *given, struct msg_call *call)
 {
     ptools_call_options options = PTOOLS_CALL_OPTIONS_INIT;
-    const unsigned char *bytes = (const unsigned char *)given;
+    ptools_err err = options_read(pt, "call options", given, sizeof options, &options, sizeof options);
 
-    if (given) {
-        if (given->struct_size < sizeof options)
-            return fail(pt, PTOOLS_ERR_INVALID,
-                        "call options: struct_size is %u, at least %zu is expected: use PTOOLS_CALL_OPTIONS_INIT",
-                        given->struct_size, sizeof options);
-        for (size_t i = sizeof options; i < given->struct_size; i++)
-            if (bytes[i] != 0)
-                return fail(pt, PTOOLS_ERR_INVALID, "call options: a field that this library (%s) does not know is set",
-                            PTOOLS_VERSION);
-        options = *given;
-    }
+    if (err != PTOOLS_OK)
+        return err;
     if (options.flags != 0)
         return fail(pt, PTOOLS_ERR_INVALID, "call options: flags is 0x%x, must be 0", options.flags);
     if (options.worker > INT32_MAX)
@@ -37,6 +28,31 @@ static ptools_err read_options(struct ptools *pt, const ptools_call_options *giv
                     (long long)options.deadline_ms);
     call->worker = options.worker;
     call->deadline_ms = (uint64_t)options.deadline_ms;
+    return PTOOLS_OK;
+}
+
+/* Sends it; what is large goes by descriptor, if there is memory for it. */
+static ptools_err send_call(struct ptools *pt, struct msg_request *request, const uint8_t *payload, size_t n,
+                            uint64_t until_us, struct ptools_future **ret)
+{
+    struct msg_call *call = &request->call;
+    struct scratch *args = NULL, *room = NULL;
+    ptools_err err;
+
+    if (!call->detached)
+        large_prepare(pt, payload, n, &args, &room);
+    call->args = scratch_id(args);
+    call->args_bytes = args ? n : 0;
+    call->room = scratch_id(room);
+    call->large = call->detached || pt->large == UINT64_MAX ? 0 : pt->large;
+    err = request_send(pt, request, payload, args ? 0 : n, until_us, ret);
+    if (err != PTOOLS_OK) {
+        scratch_give_back(args);
+        scratch_give_back(room);
+        return err;
+    }
+    (*ret)->args = args;
+    (*ret)->room = room;
     return PTOOLS_OK;
 }
 
@@ -75,7 +91,7 @@ static ptools_err start(struct ptools *pt, struct ptools_workerset *set, const c
         if (err == PTOOLS_OK && set)
             err = workerset_resolve(set, &call->set_id);
         if (err == PTOOLS_OK)
-            err = request_send(pt, &request, payload, n, until_us, ret);
+            err = send_call(pt, &request, payload, n, until_us, ret);
         if (err != PTOOLS_ERR_LOST)
             return err;
     }

@@ -33,6 +33,7 @@ struct ptools_future *future_new(struct ptools *pt)
 
 void future_destroy(struct ptools_future *f)
 {
+    large_destroy(f);
     failure_deinit(&f->failure);
     payload_deinit(&f->payload);
     bytes_deinit(&f->copy);
@@ -59,8 +60,13 @@ static void detach(struct ptools_future *f)
 {
     struct ptools *pt = f->pt;
 
-    if (!f->done)
+    if (f->lane) {
+        TAILQ_REMOVE(&f->lane->futures, f, lane_link);
+        pt->lane_calls--;
+        f->lane = NULL;
+    } else if (!f->done) {
         HASH_DEL(pt->in_flight, f);
+    }
     if (f->ready) {
         TAILQ_REMOVE(&pt->ready, f, ready_link);
         pt->n_ready--;
@@ -80,6 +86,11 @@ ptools_future *ptools_future_free(ptools_future *f)
         future_destroy(f);
         return NULL;
     }
+    if (f->lane) { /* its answer is still to come, in its place in the row */
+        lane_abandon(f);
+        return NULL;
+    }
+    large_release(f);
     detach(f);
     LIST_REMOVE(f, link);
     value_bytes = f->blob ? f->blob->n : f->copy.cap;
@@ -104,15 +115,27 @@ static void make_ready(struct ptools_future *f)
 
 static void finish(struct ptools_future *f)
 {
-    HASH_DEL(f->pt->in_flight, f);
+    if (f->lane) {
+        TAILQ_REMOVE(&f->lane->futures, f, lane_link);
+        f->pt->lane_calls--;
+        f->lane = NULL;
+    } else if (f->hh.tbl) {
+        HASH_DEL(f->pt->in_flight, f);
+    }
     f->done = true;
+    large_done(f);
+    if (f->abandoned) {
+        f->abandoned = false;
+        ptools_future_free(f);
+        return;
+    }
     make_ready(f);
 }
 
 void future_succeed(struct ptools_future *f, const struct msg_reply *reply)
 {
     f->reply = *reply;
-    f->reply.daemon = f->reply.epoch = (struct text){ NULL, 0 };
+    f->reply.daemon = f->reply.epoch = f->reply.token = f->reply.door = (struct text){ NULL, 0 };
     finish(f);
 }
 
@@ -139,12 +162,20 @@ void future_orphan(struct ptools_future *f)
     struct ptools *pt = f->pt;
     static const char text[] = "ptools_close() was called before the answer came";
 
+    large_orphan(f);
+    if (f->abandoned) {
+        detach(f);
+        LIST_REMOVE(f, link);
+        future_destroy(f);
+        return;
+    }
     detach(f);
     LIST_REMOVE(f, link);
     if (!f->done) {
         f->done = true;
         f->failed = true;
-        failure_set_message(&f->failure, PTOOLS_ERR_CLOSED, text, pt->transport && f->end <= pt->transport->sent);
+        failure_set_message(&f->failure, PTOOLS_ERR_CLOSED, text,
+                            f->call != 0 || (pt->transport && f->end <= pt->transport->sent));
     }
     f->fn = NULL;
     f->pt = NULL;
@@ -160,6 +191,8 @@ ptools_err future_value(struct ptools_future *f, ptools_value *ret)
     const char *why = NULL;
     ptools_err err;
 
+    if (f->value)
+        data = scratch_data(f->value, &n);
     if (!f->parsed && n > 0) {
         err = payload_parse(scratch, data, n, &why);
         if (err == PTOOLS_ERR_NO_MEMORY)
@@ -236,6 +269,11 @@ ptools_err ptools_future_cancel(ptools_future *f)
     err = handle_check(f->pt);
     if (err != PTOOLS_OK || f->done)
         return err;
+    if (f->lane || f->call) {
+        if (f->lane)
+            lane_cancel(f);
+        return PTOOLS_OK; /* if not, its server task has died, and it ends with that */
+    }
     request.cancel.request = f->id;
     err = request_send(f->pt, &request, NULL, 0, CLOCK_FOREVER, NULL);
     return err == PTOOLS_ERR_LOST ? PTOOLS_OK : err; /* then f is done */

@@ -51,6 +51,26 @@ ptools_err fail_with(struct ptools *pt, const struct failure *failure)
     return failure->facts.code;
 }
 
+ptools_err options_read(struct ptools *pt, const char *what, const void *given, size_t first_bytes, void *ret,
+                        size_t bytes)
+{
+    const unsigned char *from = given;
+    uint32_t given_bytes;
+
+    if (!given)
+        return PTOOLS_OK;
+    memcpy(&given_bytes, given, sizeof given_bytes);
+    if (given_bytes < first_bytes)
+        return fail(pt, PTOOLS_ERR_INVALID, "%s: struct_size is %u, at least %zu is expected: use the ..._INIT of the "
+                    "struct", what, given_bytes, first_bytes);
+    for (size_t i = bytes; i < given_bytes; i++)
+        if (from[i] != 0)
+            return fail(pt, PTOOLS_ERR_INVALID, "%s: a field that this library (%s) does not know is set", what,
+                        PTOOLS_VERSION);
+    memcpy(ret, given, MIN(bytes, (size_t)given_bytes));
+    return PTOOLS_OK;
+}
+
 bool handle_is_ours(const struct ptools *pt)
 {
     return *pt->birthmark != 0;
@@ -91,6 +111,9 @@ struct ptools *handle_new(void)
     LIST_INIT(&pt->futures);
     LIST_INIT(&pt->pool);
     LIST_INIT(&pt->sets);
+    LIST_INIT(&pt->stasks);
+    pt->door_fd = pt->epoll_fd = pt->wake_fd = pt->epoll_transport_fd = -1;
+    pt->large = UINT64_MAX;
     TAILQ_INIT(&pt->ready);
     failure_init(&pt->last);
     bytes_init(&pt->envelope, ENVELOPE_BYTES_MAX);
@@ -108,8 +131,16 @@ static void release(struct ptools *pt)
     struct ptools_future *f;
     struct ptools_workerset *set;
 
+    struct ptools_stasks *stasks;
+
     while ((f = LIST_FIRST(&pt->futures)))
         future_orphan(f);
+    while ((stasks = LIST_FIRST(&pt->stasks)))
+        stasks_orphan(stasks);
+    arrays_orphan(pt);
+    scratch_forget(pt);
+    fds_forget(pt);
+    multiplex_close(pt);
     while ((f = LIST_FIRST(&pt->pool))) {
         LIST_REMOVE(f, link);
         future_destroy(f);
@@ -164,14 +195,17 @@ int ptools_fd(ptools *pt)
 {
     if (handle_check(pt) != PTOOLS_OK || !pt->transport)
         return -1;
-    return pt->transport->ops->fd(pt->transport);
+    return LIST_EMPTY(&pt->stasks) ? pt->transport->ops->fd(pt->transport) : multiplex_fd(pt);
 }
 
 short ptools_events(ptools *pt)
 {
+    bool wake;
+
     if (handle_check(pt) != PTOOLS_OK || !pt->transport)
         return 0;
-    return pt->transport->ops->events(pt->transport, pt->n_ready > 0 || !connection_alive(pt));
+    wake = pt->n_ready > 0 || !connection_alive(pt);
+    return LIST_EMPTY(&pt->stasks) ? pt->transport->ops->events(pt->transport, wake) : multiplex_events(pt, wake);
 }
 
 ptools_err ptools_cork(ptools *pt)

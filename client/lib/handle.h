@@ -6,6 +6,10 @@
  *     request.c    sends requests, takes answers in     workers.c    workers, inspect
  *     wait.c       pump, waits, dispatch                futures.c    what a future tells
  *     open.c       options, addresses, connect, hello   private.c    starts a private daemon
+ *     fds.c        the door of descriptors              arrays.c     creates and maps shared arrays, unlinks them
+ *     shm_options.c their options, and files behind them  large.c    arguments and values that go by descriptor
+ *     stasks.c     server tasks, from start to stop      stask_call.c calls of them, and their outcomes
+ *     lane.c       the sockets to server tasks           multiplex.c  waiting for daemon and lanes at once
  *
  * Who owns what: the handle has a list of its futures and of its sets; both belong to the user and
  * may outlive it (then their `pt` is NULL). A future is in flight exactly while it is in the table
@@ -30,6 +34,11 @@
 #include "client/lib/clock.h"
 #include "client/lib/failure.h"
 #include "client/lib/transport.h"
+#include "proto/array.h"
+#include "proto/chain.h"
+#include "proto/fds.h"
+#include "proto/intake.h"
+#include "proto/link.h"
 #include "proto/message.h"
 #include "proto/value.h"
 
@@ -41,8 +50,12 @@ enum {
     IN_FLIGHT_MAX = 1024 * 1024,
     POOL_MAX = 256,          /* futures kept for the next call, with their memory ... */
     POOL_VALUE_BYTES = 4096, /* ... unless it is more than this */
-    TAKE_MAX = 4096          /* answers taken in at once, before time is looked at again */
+    TAKE_MAX = 4096,         /* answers taken in at once, before time is looked at again */
+    SCRATCH_MAX = 8          /* memory of large ones that is kept for the next */
 };
+
+struct lane;
+struct scratch;
 
 struct ptools_future {
     struct ptools *pt;              /* NULL: closed */
@@ -61,6 +74,11 @@ struct ptools_future {
     struct payload payload; /* ... and its tree, if it is a list or map */
     ptools_future_fn fn;
     void *arg;
+    struct scratch *args, *room, *value; /* large.c: memory that the call uses; of the value, once it is done */
+    struct lane *lane;                   /* on whose list it is: a call of a server task that is not done */
+    uint64_t call;                       /* the number of that call; 0: it is none of a server task */
+    bool abandoned;                      /* freed by its user while it was on a lane */
+    TAILQ_ENTRY(ptools_future) lane_link;
     TAILQ_ENTRY(ptools_future) ready_link;
     bool ready; /* in pt->ready: done, and fn was not called yet */
 };
@@ -73,8 +91,42 @@ struct ptools_workerset {
     uint64_t generation;               /* ... this number */
 };
 
+/* The way to one server task, for this handle. */
+struct lane {
+    struct ptools_stasks *stasks;
+    uint32_t index;
+    uint32_t process;                /* the daemon's number of the process at its other end */
+    int32_t pid;
+    int fd;                          /* -1: it has ended */
+    uint64_t last_call;
+    struct intake in;
+    struct chain out;
+    struct link_frame head;          /* of the frame whose body is still coming */
+    bool have_head;
+    TAILQ_HEAD(lane_futures, ptools_future) futures; /* in flight, in order */
+};
+
+struct ptools_stasks {
+    struct ptools *pt;                /* NULL: closed */
+    LIST_ENTRY(ptools_stasks) link;   /* in pt->stasks */
+    uint64_t id;                      /* on the connection of ... */
+    uint64_t generation;              /* ... this number */
+    bool named;
+    bool stopped;
+    uint32_t n;
+    struct lane *lanes;
+    uint32_t n_arrays;
+    struct ptools_array **arrays;
+};
+
+struct ptools_outcomes {
+    uint32_t n;
+    struct ptools_future *futures[];
+};
+
 struct settings {
     uint32_t flags;
+    uint64_t large_bytes; /* 0: as the daemon says */
     int64_t connect_timeout_ms;
     uint32_t private_workers;
     char *module_path; /* NULL: the daemon's own */
@@ -99,6 +151,19 @@ struct ptools {
     TAILQ_HEAD(ready_futures, ptools_future) ready;
     unsigned n_ready;
     LIST_HEAD(, ptools_workerset) sets;
+    bool has_door;               /* the door of descriptors is known: */
+    char door[SOCKET_PATH_BYTES_MAX + 1];
+    uint8_t token[FDS_TOKEN_BYTES];
+    int door_fd;                 /* -1: not connected */
+    uint64_t large;              /* what counts as large on this connection; UINT64_MAX: nothing */
+    uint64_t last_value_bytes;   /* of the last large value */
+    struct scratch *scratches;   /* by next */
+    struct ptools_array *arrays; /* mapped, by next */
+    LIST_HEAD(, ptools_stasks) stasks;
+    unsigned lane_calls;         /* in flight on lanes */
+    int epoll_fd, wake_fd;       /* multiplex.c; -1 */
+    bool waking;
+    int epoll_transport_fd;      /* what is in there of the transport; -1 */
     struct msg_decoder *decoder;
     struct bytes envelope;
     struct payload scratch; /* where values are parsed */
@@ -139,6 +204,113 @@ ptools_err private_start(const struct settings *settings, const char *dir, uint6
 /* A new directory for one; the caller's to free. NULL: *ret_problem tells. */
 char *private_dir_new(struct problem *ret_problem);
 
+/* -- fds.c ------------------------------------------------------------------------------------------- */
+
+/* One question at the door of descriptors; give_fd: sent along, -1: none. PTOOLS_OK: *ret, and what came, if it is
+ * wanted, in *ret_fd. Connects if need be. */
+ptools_err fds_ask(struct ptools *pt, struct fds_request *request, int give_fd, struct fds_answer *ret, int *ret_fd);
+/* PTOOLS_OK, or that there is no such door: not a daemon of this machine. */
+ptools_err fds_check(struct ptools *pt);
+/* What hello told of it. */
+void fds_learn(struct ptools *pt, const struct msg_reply *reply);
+/* The connection that the token belonged to is gone. */
+void fds_forget(struct ptools *pt);
+
+/* -- arrays.c ---------------------------------------------------------------------------------------- */
+
+/* Asks for a descriptor and maps it; *ret is in the handle's list. */
+ptools_err array_map(struct ptools *pt, struct fds_request *request, uint32_t flags, struct ptools_array **ret);
+/* The handle is closed. */
+void arrays_orphan(struct ptools *pt);
+/* Creates one; its number. */
+ptools_err array_create(struct ptools *pt, const struct msg_array *m, uint64_t *ret_id);
+
+/* -- shm_options.c ------------------------------------------------------------------------------------ */
+
+/* Checks a configuration and its options; what can be known without asking. everywhere: in all workers. */
+ptools_err shm_describe(struct ptools *pt, const ptools_shmcfg *cfg, const ptools_shm_options *options,
+                        struct msg_array *ret);
+/* NULL: the defaults. */
+ptools_err shm_options_read(struct ptools *pt, const ptools_shm_options *given, ptools_shm_options *ret);
+ptools_err shm_check_names(struct ptools *pt, const char *name, const char *prefix);
+/* A file for an array: opened, made long enough, and given to the daemon, under *ret_number. */
+struct shm_file {
+    int fd; /* -1: none */
+    bool made;
+    uint64_t number;
+};
+ptools_err shm_file_open(struct ptools *pt, const ptools_shm_options *options, uint64_t bytes, struct shm_file *ret);
+/* The array is there (code PTOOLS_OK), or is not: the file is emptied, or removed if it was made for it. */
+ptools_err shm_file_settle(struct ptools *pt, struct shm_file *file, const ptools_shm_options *options, uint64_t bytes,
+                           ptools_err code);
+
+/* -- large.c ------------------------------------------------------------------------------------------ */
+
+/* For a call with n bytes of arguments: memory for them, if they are large and there is some (*ret_args), and for its
+ * value (*ret_room); NULL: none. The arguments are copied. */
+void large_prepare(struct ptools *pt, const uint8_t *payload, size_t n, struct scratch **ret_args,
+                   struct scratch **ret_room);
+uint64_t scratch_id(const struct scratch *s); /* 0 for NULL */
+/* It was not used after all; NULL is welcome. */
+void scratch_give_back(struct scratch *s);
+/* A value has come by descriptor. PTOOLS_OK: it is the future's. */
+ptools_err large_take_value(struct ptools_future *f, uint64_t id, uint64_t bytes);
+/* The value's bytes. */
+const uint8_t *scratch_data(const struct scratch *s, size_t *ret_n);
+/* The call is done: its arguments, and a room that was not used, are free for the next. */
+void large_done(struct ptools_future *f);
+/* The future goes. Not done: what it used is given up, for the task may still use it. */
+void large_release(struct ptools_future *f);
+/* The handle goes: a value stays with its future, until that is destroyed. */
+void large_orphan(struct ptools_future *f);
+void large_destroy(struct ptools_future *f);
+/* All of it: the handle is closed, or the connection is a new one. */
+void scratch_forget(struct ptools *pt);
+
+/* -- lane.c ------------------------------------------------------------------------------------------- */
+
+/* Gets a socket to the server task. */
+ptools_err lane_open(struct lane *lane);
+/* It ends, with what is in flight on it: the daemon is asked what became of that. */
+void lane_end(struct lane *lane);
+/* Starts a call; *ret_future is in flight, or done with the reason why not. flush: send it now. */
+ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *payload, size_t n,
+                     struct ptools_future **ret_future);
+void lane_flush(struct lane *lane);
+/* Its user frees it: it stays until its answer has come. */
+void lane_abandon(struct ptools_future *f);
+/* Asks the daemon to stop it. */
+void lane_cancel(struct ptools_future *f);
+/* Takes in what has come. True if anything did. */
+bool lane_receive(struct lane *lane);
+static inline bool lane_is_awaited(const struct lane *lane)
+{
+    return lane->fd >= 0 && (lane->out.n > 0 || !TAILQ_EMPTY(&lane->futures));
+}
+
+/* -- stasks.c ------------------------------------------------------------------------------------------- */
+
+/* The handle pt goes: its server tasks have no way any more. */
+void stasks_orphan(struct ptools_stasks *s);
+/* PTOOLS_OK, or why they cannot be called. */
+ptools_err stasks_check(struct ptools_stasks *s);
+
+/* -- stask_call.c --------------------------------------------------------------------------------------- */
+
+/* Runs it, with the same arguments, in those that are picked, and waits for all. */
+ptools_err stasks_call_each(struct ptools_stasks *s, const char *function, const ptools_pack *args, const bool *which);
+
+/* -- multiplex.c ---------------------------------------------------------------------------------------- */
+
+/* As connection_pump(), for the daemon and all lanes that something is awaited from. */
+bool handle_pump(struct ptools *pt, uint64_t until_us);
+/* Whether anything is in flight or waits to be sent on a lane. */
+bool lanes_busy(const struct ptools *pt);
+/* What ptools_fd() and ptools_events() are, once there are lanes. */
+int multiplex_fd(struct ptools *pt);
+short multiplex_events(struct ptools *pt, bool wake);
+void multiplex_close(struct ptools *pt);
+
 /* -- request.c -------------------------------------------------------------------------------------- */
 
 static inline bool connection_alive(const struct ptools *pt)
@@ -158,10 +330,18 @@ bool connection_pump(struct ptools *pt, uint64_t until_us);
  * left. */
 ptools_err request_send(struct ptools *pt, struct msg_request *request, const uint8_t *payload, size_t n,
                         uint64_t until_us, struct ptools_future **ret_future);
-/* Sends, on a new connection if need be, and waits for the answer. On PTOOLS_OK *ret_future (may be NULL)
+/* The same for a future that was in flight elsewhere. If it cannot be sent, it ends with that. */
+void request_send_for(struct ptools *pt, struct msg_request *request, struct ptools_future *f);
+/* Sends, on a new connection if need be, and waits for the answer, at most until until_us. On PTOOLS_OK *ret_future (may be NULL)
  * is done and did not fail. set: NULL, or the request is about this set. */
 ptools_err request_round_trip(struct ptools *pt, struct msg_request *request, struct ptools_workerset *set,
                               struct ptools_future **ret_future);
+ptools_err request_wait(struct ptools *pt, struct msg_request *request, uint64_t until_us,
+                        struct ptools_future **ret_future);
+/* A struct that a caller filled in: given (NULL: nothing to do) is copied over *ret, which holds the defaults. A struct of
+ * an older library, down to first_bytes, is welcome; fields that this one does not know must be 0. */
+ptools_err options_read(struct ptools *pt, const char *what, const void *given, size_t first_bytes, void *ret,
+                        size_t bytes);
 /* Waits for one. PTOOLS_OK: done. PTOOLS_ERR_TIMEOUT. */
 ptools_err future_await(struct ptools_future *f, uint64_t until_us);
 

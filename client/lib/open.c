@@ -64,7 +64,8 @@ static ptools_err say_hello(struct ptools *pt, uint64_t until_us)
     } else if (f->reply.version < PROTOCOL_VERSION_MIN || f->reply.version > PROTOCOL_VERSION_MAX) {
         err = fail(pt, PTOOLS_ERR_VERSION, "%s: the daemon chose protocol version %u, this library speaks %u to %u",
                    pt->address, f->reply.version, PROTOCOL_VERSION_MIN, PROTOCOL_VERSION_MAX);
-    } else if (f->reply.message_max > 0) {
+    }
+    if (err == PTOOLS_OK && f->reply.message_max > 0) {
         pt->message_max = MIN(f->reply.message_max, ANSWER_BYTES_MAX);
         pt->transport->ops->limit(pt->transport, pt->message_max + ENVELOPE_BYTES_MAX);
     }
@@ -93,6 +94,8 @@ static ptools_err connect_once(struct ptools *pt, uint64_t until_us)
     ptools_err err;
 
     pt->transport = transport_free(pt->transport, false);
+    fds_forget(pt);
+    scratch_forget(pt);
     err = make_transport(pt->address, until_us, &pt->transport, &problem);
     if (err != PTOOLS_OK)
         return fail(pt, err, "%s", problem.text);
@@ -215,20 +218,12 @@ static ptools_err connect_implied(struct ptools *pt, uint64_t until_us)
 static ptools_err read_options(struct ptools *pt, const ptools_options *given, ptools_options *ret)
 {
     const ptools_options defaults = PTOOLS_OPTIONS_INIT;
-    const unsigned char *bytes = (const unsigned char *)given;
+    ptools_err err;
 
     *ret = defaults;
-    if (given) {
-        if (given->struct_size < sizeof *ret)
-            return fail(pt, PTOOLS_ERR_INVALID,
-                        "options: struct_size is %u, at least %zu is expected: use PTOOLS_OPTIONS_INIT",
-                        given->struct_size, sizeof *ret);
-        for (size_t i = sizeof *ret; i < given->struct_size; i++)
-            if (bytes[i] != 0)
-                return fail(pt, PTOOLS_ERR_INVALID, "options: a field that this library (%s) does not know is set",
-                            PTOOLS_VERSION);
-        *ret = *given;
-    }
+    err = options_read(pt, "options", given, offsetof(ptools_options, large_bytes), ret, sizeof *ret);
+    if (err != PTOOLS_OK)
+        return err;
     if (ret->flags & ~(uint32_t)PTOOLS_PRIVATE)
         return fail(pt, PTOOLS_ERR_INVALID, "options: unknown bits 0x%x in flags",
                     ret->flags & ~(uint32_t)PTOOLS_PRIVATE);
@@ -253,6 +248,7 @@ ptools_err connection_open(struct ptools *pt, const ptools_options *given)
     pt->settings.flags = options.flags;
     pt->settings.connect_timeout_ms = options.connect_timeout_ms ? options.connect_timeout_ms : CONNECT_TIMEOUT_MS;
     pt->settings.private_workers = options.private_workers;
+    pt->settings.large_bytes = options.large_bytes;
     pt->settings.module_path = options.module_path ? strdup(options.module_path) : NULL;
     if (options.module_path && !pt->settings.module_path)
         return fail_no_memory(pt);

@@ -60,8 +60,17 @@ static void take_answer(struct ptools *pt, struct zmtp_message *m)
     HASH_FIND(hh, pt->in_flight, &answer.id, sizeof answer.id, f);
     if (!f)
         return;
+    if (!answer.failed && answer.reply.token.data)
+        fds_learn(pt, &answer.reply);
     if (answer.failed) {
         future_fail(f, &answer.failure);
+    } else if (answer.reply.value && large_take_value(f, answer.reply.value, answer.reply.value_bytes) != PTOOLS_OK) {
+        future_fail(f, &(struct msg_failure){ .code = pt->last.facts.code,
+                                              .message = { pt->last.facts.message, strlen(pt->last.facts.message) },
+                                              .task = answer.reply.task,
+                                              .worker = answer.reply.worker,
+                                              .attempt = answer.reply.attempt,
+                                              .maybe_executed = true });
     } else if (m->n == 2 && !keep_value(f, &m->frame[1])) {
         static const char text[] = "the call succeeded, but there is no memory for its value";
 
@@ -210,14 +219,34 @@ ptools_err request_send(struct ptools *pt, struct msg_request *request, const ui
 ptools_err future_await(struct ptools_future *f, uint64_t until_us)
 {
     for (bool over = false; !f->done && !over;)
-        over = !connection_pump(f->pt, until_us) || clock_now_us() >= until_us;
+        over = !handle_pump(f->pt, until_us) || (until_us != CLOCK_FOREVER && clock_now_us() >= until_us);
     return f->done ? PTOOLS_OK : PTOOLS_ERR_TIMEOUT;
 }
 
-ptools_err request_round_trip(struct ptools *pt, struct msg_request *request, struct ptools_workerset *set,
-                              struct ptools_future **ret_future)
+void request_send_for(struct ptools *pt, struct msg_request *request, struct ptools_future *f)
 {
-    uint64_t until_us = round_trip_until_us(pt, CLOCK_FOREVER);
+    static const char lost[] = "the connection to the daemon has ended: what became of the call is unknown";
+    const struct msg_failure unknown = { .code = PTOOLS_ERR_LOST, .message = { lost, sizeof lost - 1 },
+                                         .maybe_executed = true };
+    struct span frame;
+
+    request->id = f->id = ++pt->last_id;
+    f->end = UINT64_MAX;
+    HASH_ADD(hh, pt->in_flight, id, sizeof f->id, f);
+    bytes_reset(&pt->envelope);
+    msg_request_encode(request, &pt->envelope);
+    frame = (struct span){ pt->envelope.data, pt->envelope.n, NULL };
+    if (!f->hh.tbl || pt->envelope.err || !connection_alive(pt) || pt->transport->ops->send(pt->transport, &frame, 1) < 0) {
+        future_fail(f, &unknown);
+        return;
+    }
+    f->end = pt->transport->queued;
+    pt->transport->ops->flush(pt->transport);
+}
+
+static ptools_err round_trip(struct ptools *pt, struct msg_request *request, struct ptools_workerset *set,
+                             uint64_t until_us, struct ptools_future **ret_future)
+{
     struct ptools_future *f;
     ptools_err err;
 
@@ -246,4 +275,16 @@ ptools_err request_round_trip(struct ptools *pt, struct msg_request *request, st
     else
         *ret_future = f;
     return err;
+}
+
+ptools_err request_round_trip(struct ptools *pt, struct msg_request *request, struct ptools_workerset *set,
+                              struct ptools_future **ret_future)
+{
+    return round_trip(pt, request, set, round_trip_until_us(pt, CLOCK_FOREVER), ret_future);
+}
+
+ptools_err request_wait(struct ptools *pt, struct msg_request *request, uint64_t until_us,
+                        struct ptools_future **ret_future)
+{
+    return round_trip(pt, request, NULL, until_us, ret_future);
 }

@@ -103,7 +103,7 @@ ptools_err ptools_wait_any(ptools *pt, ptools_future *const *futures, size_t n, 
         }
         if (over)
             return timed_out(pt);
-        over = !connection_pump(pt, until_us) || clock_now_us() >= until_us;
+        over = !handle_pump(pt, until_us) || (until_us != CLOCK_FOREVER && clock_now_us() >= until_us);
     }
 }
 
@@ -153,8 +153,8 @@ ptools_err ptools_dispatch(ptools *pt, int64_t timeout_ms)
         err = check_timeout(pt, timeout_ms);
     if (err != PTOOLS_OK)
         return err;
-    if (connection_alive(pt))
-        happened = connection_pump(pt, pt->n_ready > 0 ? 0 : clock_until_us(timeout_ms));
+    if (connection_alive(pt) || lanes_busy(pt))
+        happened = handle_pump(pt, pt->n_ready > 0 ? 0 : clock_until_us(timeout_ms));
     if (pt->n_ready > 0) {
         pt->dispatching++;
         happened = call_back(pt) > 0 || happened;

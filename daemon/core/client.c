@@ -28,7 +28,7 @@ static int user_get(struct core *core, uint32_t uid, struct user **ret)
 
 void user_release(struct core *core, struct user *user)
 {
-    if (user->n_clients || user->n_tasks || user->n_sets)
+    if (user->n_clients || user->n_tasks || user->n_sets || user->n_arrays || user->n_stasks)
         return;
     HASH_DELETE(hh, core->users, user);
     free(user);
@@ -68,6 +68,7 @@ int core_client_add(struct core *core, uint32_t uid, uint32_t *ret_client)
 
 void client_free(struct core *core, struct client *c)
 {
+    holds_drop(&c->holds);
     HASH_DELETE(hh, core->clients, c);
     c->user->n_clients--;
     user_release(core, c->user);
@@ -103,6 +104,8 @@ void core_client_gone(struct core *core, uint64_t now_us, uint32_t client, struc
             core_stop_task(core, now_us, t, STOP_CLIENT_GONE, out);
     }
     leave_sets(core, c);
+    stasks_of_client_end(core, now_us, c, out);
+    arrays_of_client_end(core, c, out);
     client_free(core, c);
 }
 

@@ -11,7 +11,10 @@ struct user {
     uint32_t n_clients;
     uint32_t n_tasks;
     uint32_t n_sets;
+    uint32_t n_arrays;
+    uint32_t n_stasks;      /* processes of server tasks */
     uint64_t bytes;         /* of the arguments of its tasks */
+    uint64_t shm_bytes;     /* of its arrays */
     struct set *named;      /* its sets that have a name, by name */
     UT_hash_handle hh;
 };
@@ -21,11 +24,14 @@ struct client {
     struct user *user;
     struct task *tasks;     /* that it waits for, and detached ones that it started; by client_next */
     struct set *anonymous;  /* its sets without a name, by owner_next */
+    struct array *arrays;   /* that end with it, by owner_next */
+    struct stasks *stasks;  /* that end with it, by owner_next */
+    struct hold *holds;     /* arrays that it maps, by holder_next */
     UT_hash_handle hh;
 };
 
 struct client *client_find(const struct core *core, uint32_t id);
-/* Nothing of it is left: no task, no set. */
+/* Nothing of it is left: no task, no set, no array, no server task. */
 void client_free(struct core *core, struct client *c);
 /* Frees the user if nothing is left of it. */
 void user_release(struct core *core, struct user *user);

@@ -15,6 +15,10 @@ void core_limits_default(struct core_limits *limits)
         .user_bytes_max = UINT64_C(1) << 30,
         .user_sets_max = 256,
         .modules_max = 256,
+        .user_arrays_max = 4096,
+        .user_shm_max = UINT64_MAX / 2,
+        .shm_max = UINT64_MAX / 2,
+        .user_stasks_max = 256,
         .kill_grace_us = 500000,
         .stuck_us = 5000000,
         .ahead_max = 32,
@@ -58,6 +62,7 @@ struct core *core_new(const struct core_limits *limits, uint64_t first_task, uin
     core->limits = *limits;
     limits_fit(&core->limits);
     core->next_task = MAX(first_task, 1);
+    core->last_array = core->last_stasks = core->next_task; /* numbers that no earlier daemon gave */
     core->late_check_us = CORE_NEVER;
     if (!core_init(core))
         return NULL;
@@ -79,6 +84,8 @@ struct core *core_free(struct core *core)
     if (!core)
         return NULL;
     tasks_deinit(core);
+    stasks_deinit(core);
+    arrays_deinit(core);
     HASH_ITER(hh, core->sets, s, next_s)
         set_free(core, s);
     HASH_ITER(hh, core->clients, c, next_c)
@@ -105,13 +112,16 @@ void core_tick(struct core *core, uint64_t now_us, struct actions *out)
         core_worker_due(core, now_us, CONTAINER_OF(node, struct worker, timer), out);
     if (core->late_check_us <= now_us)
         core_recall_late(core, now_us, out);
+    arrays_due(core, now_us, out);
+    stasks_due(core, now_us, out);
 }
 
 uint64_t core_next_us(const struct core *core)
 {
     const uint64_t tasks = heap_top_key(&core->deadlines), workers = heap_top_key(&core->timers);
 
-    return MIN(MIN(tasks, workers), core->late_check_us);
+    return MIN(MIN(MIN(tasks, workers), core->late_check_us),
+               MIN(heap_top_key(&core->leases), heap_top_key(&core->stask_timers)));
 }
 
 uint64_t core_tasks(const struct core *core)

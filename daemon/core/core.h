@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "proto/bytes.h"
+#include "proto/fds.h"
 #include "proto/message.h"
 #include "proto/report.h"
 
@@ -36,6 +37,10 @@ struct core_limits {
     uint64_t user_bytes_max;     /* bytes of their arguments */
     uint32_t user_sets_max;
     uint32_t modules_max;
+    uint32_t user_arrays_max;
+    uint64_t user_shm_max;       /* bytes of the arrays of one uid, those of files aside */
+    uint64_t shm_max;            /* of all */
+    uint32_t user_stasks_max;    /* server tasks of one uid */
     uint64_t kill_grace_us;      /* from the request to stop to SIGKILL */
     uint64_t stuck_us;           /* from SIGKILL to giving up on the process */
     uint32_t ahead_max;          /* tasks given to one worker at once, 1 to PAGE_SLOTS; 1: none ahead */
@@ -60,6 +65,12 @@ enum action_type {
     ACT_STOP,   /* ask the worker to end when it has done what it was given (LINK_STOP); worker */
     ACT_SPAWN,  /* make a process for this id, then core_worker_ready() or core_worker_gone(); worker */
     ACT_LOAD,   /* have the template load module `function`, then core_module_loaded() */
+    ACT_ARRAY_MAKE,   /* reserve array: bytes, huge, or take it from the file; then core_array_made() */
+    ACT_ARRAY_DROP,   /* its memory is the core's no more, also if it was still being made: array */
+    ACT_ARRAY_MAP,    /* have the process `worker` ask for array and map it, before what it is given next */
+    ACT_ARRAY_FORGET, /* have it unmap array, before what it is given next */
+    ACT_ARRAY_GIVE,   /* answer FDS_MAKE of the process `worker`: array, or 0 and code, text */
+    ACT_KILL_CALL,    /* SIGKILL to the server task's process `worker` if it still runs the call `task` */
     ACT_ANSWER, /* to client: answer, payload (the value; NULL if none) */
     ACT_NOTE,   /* something worth a line in the log; note, worker and task if they belong to it */
     ACT_BUG     /* an impossible step was refused; text */
@@ -71,7 +82,23 @@ enum note {
     NOTE_WORKER_STUCK,    /* does not die of SIGKILL */
     NOTE_BACKOFF,         /* text tells how long */
     NOTE_TASK_FAILED,     /* text tells code and message; also for detached tasks, whom nobody else tells */
-    NOTE_MODULE_LOADED, NOTE_MODULE_BROKEN
+    NOTE_MODULE_LOADED, NOTE_MODULE_BROKEN,
+    NOTE_ARRAY_MADE, NOTE_ARRAY_ENDED,    /* text tells which, and why */
+    NOTE_STASKS_STARTED, NOTE_STASKS_ENDED,
+    NOTE_STASK_DIED       /* text tells how */
+};
+
+/* The processes of server tasks are numbered beside the ids of workers: where an action or a function says worker,
+ * a number with this bit is one of them. */
+#define STASK_PROCESS_BIT 0x80000000u
+static inline bool is_stask_process(uint32_t worker)
+{
+    return worker & STASK_PROCESS_BIT;
+}
+
+/* Where the arguments and the value of a large call are: see struct msg_call. */
+struct core_large {
+    uint64_t args, args_bytes, room, limit;
 };
 
 struct action {
@@ -85,6 +112,13 @@ struct action {
     uint64_t task;
     const char *function;    /* ACT_RUN "module.function", ACT_LOAD "module"; lives as long as the core */
     struct blob *payload;    /* a reference that belongs to the action */
+    struct core_large large; /* ACT_RUN */
+    uint64_t array;
+    uint64_t bytes;          /* ACT_ARRAY_MAKE, with the three behind it */
+    uint64_t file, offset;   /* file 0: none */
+    bool huge;
+    bool kill_politely;      /* ACT_STOP of a server task: what it runs shall end too, if it can */
+    ptools_err code;         /* ACT_ARRAY_GIVE */
     struct msg_answer answer; /* ACT_ANSWER; texts point into text, or to what the caller gave in */
     char text[256];
 };
@@ -117,6 +151,10 @@ uint64_t core_next_us(const struct core *core);
 void core_drain(struct core *core, uint64_t now_us, bool hurry, struct actions *out);
 /* Tasks that have not ended. */
 uint64_t core_tasks(const struct core *core);
+/* Values that were delivered in an array, and whose clients have not come for it yet. */
+uint32_t core_values_untaken(const struct core *core);
+/* Processes of server tasks that have not ended. */
+uint32_t core_stask_processes(const struct core *core);
 
 /* -- clients -------------------------------------------------------------------------------------- */
 
@@ -145,11 +183,16 @@ void core_workers_remove(struct core *core, uint64_t now_us, uint32_t client, ui
 
 /* The process of ACT_SPAWN runs and takes tasks. */
 void core_worker_ready(struct core *core, uint64_t now_us, uint32_t worker, int32_t pid, struct actions *out);
-/* A task ended. code PTOOLS_OK: value (referenced) is the result; otherwise facts has code, message, phase,
+/* What a function returned: a blob (referenced; NULL: none), or so many bytes of an array that the task was given. */
+struct core_value {
+    struct blob *blob;
+    uint64_t array, bytes;
+};
+/* A task ended. code PTOOLS_OK: value is the result; otherwise facts has code, message, phase,
  * log, backtrace, progress (borrowed for the call and until out is carried out). An attempt that is
  * not the current one is dropped and counted. rss_kb, fds: 0 if the worker did not look. */
 void core_worker_done(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, uint32_t attempt,
-                      ptools_err code, struct blob *value, const struct msg_failure *facts, uint64_t run_us,
+                      ptools_err code, const struct core_value *value, const struct msg_failure *facts, uint64_t run_us,
                       uint32_t rss_kb, uint32_t fds, struct actions *out);
 /* The worker passed over a task that was revoked: its slot is free again. */
 void core_worker_skipped(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, struct actions *out);
@@ -161,6 +204,49 @@ void core_worker_gone(struct core *core, uint64_t now_us, uint32_t worker, const
 /* The result of ACT_REVOKE. */
 void core_revoked(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, bool taken_back,
                   struct actions *out);
+
+/* -- arrays --------------------------------------------------------------------------------------- */
+
+/* array-create, -unlink, -close by kind. */
+void core_array(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, enum msg_kind kind,
+                const struct msg_array *array, struct actions *out);
+/* The result of ACT_ARRAY_MAKE. code other than PTOOLS_OK: why tells. */
+struct core_memory {
+    bool huge, read_only;
+    uint64_t mapped_bytes;
+};
+void core_array_made(struct core *core, uint64_t now_us, uint64_t array, ptools_err code, const char *why,
+                     const struct core_memory *memory, struct actions *out);
+/* A client, or a process (a worker's id, or the number of a server task's), asks for an array (FDS_ARRAY, FDS_SHARED)
+ * and will map it: *ret says what it is, or code and text. From a process: on behalf of the task that it runs. */
+void core_array_take(struct core *core, bool is_client, uint32_t who, const struct fds_request *request,
+                     struct fds_answer *ret);
+/* A worker asks for room for a large value of its task, or a server task's process for one of a call of this client:
+ * ACT_ARRAY_GIVE follows, now or later. */
+void core_array_for_value(struct core *core, uint64_t now_us, uint32_t worker, uint32_t client, uint64_t task,
+                          uint64_t bytes, struct actions *out);
+
+/* -- server tasks ----------------------------------------------------------------------------------- */
+
+/* stasks-start, -open, -restart, -stop, -fate, -cancel by kind. */
+void core_stasks(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, enum msg_kind kind,
+                 const struct msg_stasks *m, struct actions *out);
+/* A client asks for a lane: *ret names the process, or says code and text. */
+void core_stask_lane(struct core *core, uint32_t client, const struct fds_request *request, struct fds_answer *ret);
+/* What a server task's process is told at its birth. false: there is no such process any more. */
+struct core_stask_place {
+    uint32_t index, count, uid;
+    const char *prefix;
+};
+bool core_stask_where(const struct core *core, uint32_t process, struct core_stask_place *ret);
+/* The process that ACT_SPAWN asked for is up; what it maps it says next. */
+void core_stask_ready(struct core *core, uint64_t now_us, uint32_t process, int32_t pid, struct actions *out);
+/* It has mapped an array that it was told to map, or (code) could not. Also from workers, who are not waited for. */
+void core_array_mapped(struct core *core, uint64_t now_us, uint32_t worker, uint64_t array, ptools_err code,
+                       const char *why, struct actions *out);
+/* It is gone, or could not be made. call: what it was running (0: nothing). */
+void core_stask_gone(struct core *core, uint64_t now_us, uint32_t process, const struct msg_failure *facts,
+                     uint64_t call, struct actions *out);
 
 /* -- modules -------------------------------------------------------------------------------------- */
 
@@ -195,6 +281,30 @@ struct core_module_view {
     const char *name;
     uint64_t calls;        /* of all its functions */
 };
+struct core_array_view {
+    uint64_t id;
+    const char *name, *prefix, *state; /* "making", "ready" */
+    uint32_t type, order, ndims;
+    const uint64_t *dims;
+    uint64_t bytes, mapped_bytes, offset, until_us; /* until_us CORE_NEVER: not by time */
+    uint32_t uid, client;  /* client 0: it is kept, or server tasks' */
+    uint64_t stasks;
+    bool keep, huge, file, read_only;
+    const uint32_t *share;
+    uint32_t n_share;
+};
+enum core_holder { HOLDER_CLIENT, HOLDER_WORKER, HOLDER_STASK };
+struct core_stasks_view {
+    uint64_t id;
+    const char *name, *prefix;
+    uint32_t uid, client, count, alive, n_arrays;
+};
+struct core_stask_view {
+    uint32_t process;
+    int32_t pid;
+    const char *state;     /* "starting", "up", "stopping", "dead" */
+    const char *why;       /* how it died; "" */
+};
 struct core_stats {
     uint64_t submitted, done, failed, cancelled; /* tasks, since the start; failed includes deadline and deaths */
     uint64_t waiting, given;                     /* now */
@@ -202,6 +312,8 @@ struct core_stats {
     uint64_t given_ahead, taken_back;
     uint32_t clients, workers, sets;
     uint64_t payload_bytes;
+    uint64_t shm_bytes;
+    uint32_t arrays, stasks;                     /* server tasks: handles */
 };
 /* Index from 0; false beyond the end. Pointers are valid until the next change. */
 bool core_view_worker(const struct core *core, size_t index, struct core_worker_view *ret);
@@ -209,6 +321,16 @@ bool core_view_set(const struct core *core, size_t index, struct core_set_view *
 bool core_view_module(const struct core *core, size_t index, struct core_module_view *ret);
 bool core_view_function(const struct core *core, const char *module, size_t index, uint64_t *ret_calls,
                         uint64_t *ret_usual_us);
+bool core_view_array(const struct core *core, size_t index, struct core_array_view *ret);
+/* Whether this uid may see it: its own, or shared with it. */
+bool core_array_seen_by(const struct core *core, uint64_t array, uint32_t uid);
+/* Who maps it. */
+bool core_view_holder(const struct core *core, uint64_t array, size_t index, enum core_holder *ret_kind,
+                      uint32_t *ret_id);
+bool core_view_stasks(const struct core *core, size_t index, struct core_stasks_view *ret);
+bool core_view_stask(const struct core *core, uint64_t stasks, uint32_t index, struct core_stask_view *ret);
+/* The id of its array of that index; 0 beyond the end. */
+uint64_t core_view_stasks_array(const struct core *core, uint64_t stasks, uint32_t index);
 void core_view_stats(const struct core *core, struct core_stats *ret);
 /* Checks every invariant that can be checked; NULL if all hold, else a sentence. For tests; O(all). */
 const char *core_check(const struct core *core);

@@ -43,6 +43,11 @@ static inline uint64_t heap_top_key(const struct heap *h)
 {
     return h->n > 0 ? h->v[0].key : UINT64_MAX;
 }
+/* Of a node that it holds. */
+static inline uint64_t heap_key(const struct heap *h, const struct heap_node *node)
+{
+    return h->v[node->place - 1].key;
+}
 static inline bool heap_holds(const struct heap_node *node)
 {
     return node->place != 0;

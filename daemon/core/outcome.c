@@ -20,13 +20,16 @@ void task_accept(struct core *core, struct task *t, struct actions *out)
     task_forget_client(core, t);
 }
 
-void task_succeed(struct core *core, struct task *t, struct blob *value, uint64_t run_us, struct actions *out)
+void task_succeed(struct core *core, struct task *t, const struct core_value *value, uint64_t run_us,
+                  struct actions *out)
 {
-    const struct msg_reply reply = { .task = t->id, .worker = t->worker->id, .attempt = t->attempt, .run_us = run_us };
+    const struct msg_reply reply = { .task = t->id, .worker = t->worker->id, .attempt = t->attempt, .run_us = run_us,
+                                     .value = value->array, .value_bytes = value->bytes };
 
     if (t->client)
-        answer_reply(out, t->client->id, t->key.request, &reply, value);
+        answer_reply(out, t->client->id, t->key.request, &reply, value->blob);
     core->stats.done++;
+    task_release_arrays(core, t, out);
     if (task_step(core, t, EV_END, out))
         task_free(core, t);
 }
@@ -56,6 +59,7 @@ static void fail(struct core *core, struct task *t, ptools_err code, const struc
         core->stats.cancelled++;
     else
         core->stats.failed++;
+    task_release_arrays(core, t, out);
     if (task_step(core, t, EV_END, out))
         task_free(core, t);
 }

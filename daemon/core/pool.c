@@ -23,6 +23,7 @@ void core_worker_ready(struct core *core, uint64_t now_us, uint32_t worker, int3
     if (!worker_step(core, w, EV_READY, out))
         return;
     w->pid = pid;
+    arrays_map_everywhere(core, worker, out);
     worker_settle(core, now_us, w, out); /* it may have been removed meanwhile */
     if (core->recycling == w) {
         core->recycling = NULL;
@@ -53,9 +54,10 @@ static bool was_entered(ptools_err code)
 }
 
 void core_worker_done(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, uint32_t attempt,
-                      ptools_err code, struct blob *value, const struct msg_failure *facts, uint64_t run_us,
+                      ptools_err code, const struct core_value *value, const struct msg_failure *facts, uint64_t run_us,
                       uint32_t rss_kb, uint32_t fds, struct actions *out)
 {
+    static const struct core_value nothing;
     struct worker *w = worker_find(core, worker);
     struct task *t = w ? worker_held(w, task) : NULL;
 
@@ -78,8 +80,11 @@ void core_worker_done(struct core *core, uint64_t now_us, uint32_t worker, uint6
     } else {
         t->function->module->retry_us = 0;
         function_ran(t->function, run_us);
-        if (code == PTOOLS_OK)
-            task_succeed(core, t, value, run_us, out);
+        if (code == PTOOLS_OK && value && value->array && !array_deliver(core, t, value))
+            task_fail(core, t, PTOOLS_ERR_INTERNAL, facts, true, out,
+                      "the value of %s is in an array that its task was not given", t->function->name);
+        else if (code == PTOOLS_OK)
+            task_succeed(core, t, value ? value : &nothing, run_us, out);
         else
             task_fail(core, t, code, facts, was_entered(code), out, NULL);
     }
@@ -254,6 +259,7 @@ void core_worker_gone(struct core *core, uint64_t now_us, uint32_t worker, const
         return;
     crashed = end_tasks(core, now_us, w, &d, out);
     worker_forget_slots(w);
+    holds_drop(&w->holds);
     w->pid = 0;
     replace(core, now_us, w, was, crashed, &d, out);
 }

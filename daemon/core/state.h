@@ -21,8 +21,11 @@
 #include "daemon/core/heap.h"
 #include "proto/page.h"
 
+struct array;
 struct client;
 struct function;
+struct hold;
+struct stasks;
 struct module;
 struct set;
 struct task;
@@ -35,9 +38,11 @@ struct queue {
     struct set *set; /* NULL: a worker's own */
 };
 
+#include "daemon/core/array.h"
 #include "daemon/core/client.h"
 #include "daemon/core/module.h"
 #include "daemon/core/set.h"
+#include "daemon/core/stasks.h"
 #include "daemon/core/task.h"
 #include "daemon/core/worker.h"
 
@@ -72,6 +77,19 @@ struct core {
 
     struct module *modules;
     struct function *functions; /* of all modules, by full name */
+
+    struct array *arrays;      /* by number; those that ended and are still in use, too */
+    struct array *named_arrays; /* by uid, prefix and name */
+    uint64_t last_array;
+    uint64_t shm_bytes;
+    uint32_t n_untaken;        /* arrays that are values nobody has come for yet */
+    struct heap leases;        /* of array.lease, by time */
+    struct stasks *stasks;     /* handles, by number */
+    struct stask *processes;   /* server tasks that have a process, by its number */
+    uint64_t last_stasks;
+    uint32_t n_stasks;         /* of all handles together */
+    uint32_t last_process;
+    struct heap stask_timers;  /* of stask.timer, by time */
 
     uint64_t n_held, n_queued, n_given; /* tasks by place; their sum is all tasks */
     uint32_t n_holding;                 /* workers that hold a task */

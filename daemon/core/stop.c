@@ -120,6 +120,7 @@ void core_drain(struct core *core, uint64_t now_us, bool hurry, struct actions *
     struct task *t, *next;
 
     core->draining = true;
+    stasks_drain(core, now_us, hurry, out);
     for (t = core->tasks; t; t = next) {
         next = t->hh.next;
         if (t->state == TASK_HELD || t->state == TASK_WAITING)

@@ -21,6 +21,7 @@ struct submission {
     struct set *set;
     struct module *module;
     struct function *function; /* NULL: the module has to be loaded first */
+    struct array *args, *room; /* NULL: none */
 };
 
 #define REFUSE(s, code, ...) (answer_refusal((s)->out, (s)->client->id, (s)->request, code, __VA_ARGS__), false)
@@ -66,6 +67,35 @@ static bool find_workers(struct submission *s)
     if (!set_has(s->set, w))
         return REFUSE(s, PTOOLS_ERR_NO_WORKER, "worker %" PRIu32 " is not in the worker set", c->worker);
     return true;
+}
+
+/* An array that the call names: the client's own, without a name, and not another call's. */
+static bool find_array(const struct submission *s, const char *field, uint64_t id, uint64_t bytes, struct array **ret)
+{
+    struct array *a = id ? array_find(s->core, id) : NULL;
+
+    if (!id)
+        return true;
+    if (!a || a->state != ARRAY_READY || a->owner != s->client || a->key.name[0])
+        return REFUSE(s, PTOOLS_ERR_NO_ARRAY, "%s: no array %" PRIu64 " without a name of this client", field, id);
+    if (bytes > a->layout.bytes)
+        return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "%s: array %" PRIu64 " has %" PRIu64 " bytes, not %" PRIu64, field, id,
+                      a->layout.bytes, bytes);
+    if (a->uses)
+        return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "%s: another call uses array %" PRIu64, field, id);
+    *ret = a;
+    return true;
+}
+
+static bool find_arrays(struct submission *s)
+{
+    const struct msg_call *c = s->call;
+
+    if (c->args && s->payload && s->payload->n)
+        return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "args: the arguments are in an array or in the payload, not in both");
+    if (c->args && c->args == c->room)
+        return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "room: it must be another array than that of args");
+    return find_array(s, "args", c->args, c->args_bytes, &s->args) && find_array(s, "room", c->room, 0, &s->room);
 }
 
 /* 1: it may go on; 0: it was refused; -ENOMEM. */
@@ -142,10 +172,23 @@ static int place(const struct submission *s, struct task *t)
     return 0;
 }
 
+static void use_arrays(const struct submission *s, struct task *t)
+{
+    t->args = s->args;
+    t->args_bytes = s->call->args_bytes;
+    t->room = s->room;
+    t->large = s->call->detached ? 0 : s->call->large; /* nobody would take the array */
+    if (t->args)
+        array_use(t->args);
+    if (t->room)
+        array_use(t->room);
+}
+
 int core_submit(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, const struct msg_call *call,
                 struct blob *payload, struct actions *out)
 {
-    struct submission s = { core, now_us, client_find(core, client), request, call, payload, out, NULL, NULL, NULL };
+    struct submission s = { core, now_us, client_find(core, client), request, call, payload, out,
+                            NULL, NULL, NULL, NULL, NULL };
     uint32_t cursor;
     struct task *t;
     int r;
@@ -154,19 +197,24 @@ int core_submit(struct core *core, uint64_t now_us, uint32_t client, uint64_t re
         action_bug(out, 0, 0, "a request of client %" PRIu32 ", which there is not", client);
         return 0;
     }
-    if (!allowed(&s) || !find_workers(&s))
+    if (!allowed(&s) || !find_workers(&s) || !find_arrays(&s))
         return 0;
     r = find_function(&s);
     if (r <= 0)
         return r;
     cursor = s.set->cursor;
     t = task_new(core, s.client, s.set, call, payload);
+    if (t)
+        use_arrays(&s, t);
     r = t ? place(&s, t) : -ENOMEM;
     if (r < 0) {
         s.set->cursor = cursor;
+        if (t)
+            task_release_arrays(core, t, out);
         task_free(core, t);
         if (s.module && s.module->state == MODULE_NEW)
             module_free(core, s.module);
+        return r;
     }
-    return r;
+    return 0;
 }

@@ -141,6 +141,19 @@ void task_forget_client(struct core *core, struct task *t)
     t->client = NULL;
 }
 
+void task_release_arrays(struct core *core, struct task *t, struct actions *out)
+{
+    if (t->args)
+        array_unuse(core, t->args, out);
+    if (t->room)
+        array_unuse(core, t->room, out);
+    if (t->made) {
+        array_end(core, t->made, "the task that it was made for has ended", out); /* it stays for the use of it */
+        array_unuse(core, t->made, out);
+    }
+    t->args = t->room = t->made = NULL;
+}
+
 struct task *task_free(struct core *core, struct task *t)
 {
     struct user *user;

@@ -49,6 +49,10 @@ struct task {
     char *wanted;               /* while held: the name of the function */
     struct module *module;      /* while held */
     struct blob *payload;
+    struct array *args;         /* holds the arguments instead; NULL: none */
+    struct array *room;         /* that its value may be put into; NULL: none */
+    struct array *made;         /* made for its value; NULL: none */
+    uint64_t args_bytes, large;
     struct set *set;            /* NULL: it was destroyed meanwhile */
     uint32_t pinned;            /* the worker that was asked for; 0: any */
     uint32_t bound;             /* the worker that it waits for: pinned, or dealt by round robin; 0: none */
@@ -80,6 +84,9 @@ int task_register(struct core *core, struct task *t, uint64_t request);
 struct task *task_free(struct core *core, struct task *t);
 struct task *task_find(const struct core *core, uint64_t id);
 struct task *task_find_request(const struct core *core, uint32_t client, uint64_t request);
+/* It needs the arrays of its arguments and its value no more; one that was made for a value and is not delivered
+ * ends. Before task_free(). */
+void task_release_arrays(struct core *core, struct task *t, struct actions *out);
 /* Its client gets no answer any more. */
 void task_forget_client(struct core *core, struct task *t);
 const char *task_function_name(const struct task *t);
@@ -87,7 +94,8 @@ void tasks_deinit(struct core *core);
 
 /* -- the end of a task: the answer, the counters, the note; t is gone afterwards -- */
 
-void task_succeed(struct core *core, struct task *t, struct blob *value, uint64_t run_us, struct actions *out);
+void task_succeed(struct core *core, struct task *t, const struct core_value *value, uint64_t run_us,
+                  struct actions *out);
 /* facts: what the worker left behind (its message is used, borrowed, if format is NULL); NULL: it never ran. */
 void task_fail(struct core *core, struct task *t, ptools_err code, const struct msg_failure *facts, bool maybe_executed,
                struct actions *out, const char *format, ...) __attribute__((format(printf, 7, 8)));

@@ -101,4 +101,7 @@ void core_view_stats(const struct core *core, struct core_stats *ret)
     ret->clients = HASH_COUNT(core->clients);
     ret->workers = core->n_workers;
     ret->sets = HASH_COUNT(core->sets);
+    ret->arrays = HASH_COUNT(core->arrays);
+    ret->stasks = HASH_COUNT(core->stasks);
+    ret->shm_bytes = core->shm_bytes;
 }

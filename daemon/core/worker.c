@@ -221,6 +221,8 @@ void worker_give(struct core *core, uint64_t now_us, struct worker *w, struct ta
     act->uid = t->user->uid;
     act->function = t->function->name;
     act->payload = t->payload ? blob_ref(t->payload) : NULL;
+    act->large = (struct core_large){ .args = t->args ? t->args->id : 0, .args_bytes = t->args_bytes,
+                                      .room = t->room ? t->room->id : 0, .limit = t->large };
 }
 
 void worker_drop(struct core *core, struct task *t)

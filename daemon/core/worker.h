@@ -53,6 +53,7 @@ struct worker {
     uint32_t tasks;             /* that this process ended */
     uint32_t rss_kb, fds;       /* as last reported */
     uint64_t done, deaths, recycled; /* of the slot */
+    struct hold *holds;         /* arrays that the process maps, by holder_next */
     struct worker *idle_prev, *idle_next;
 };
 

@@ -86,6 +86,16 @@ const struct setting config_settings[] = {
       "from SIGTERM to the cancelling of tasks that still run" },
     { "limits", "workers_max", SETTING_NUMBER, AT(workers_max), 1, WORKERS_MAX, NULL, "1024",
       "workers that may be added" },
+    { "limits", "user_arrays_max", SETTING_NUMBER, AT(user_arrays_max), 1, 65536, NULL, "4096",
+      "shared arrays of one user, and large values on their way" },
+    { "limits", "user_shm_max", SETTING_MEMORY, AT(user_shm_max), M, 1024 * T, "no limit", "50%",
+      "memory of the arrays of one user, in bytes or percent of the machine's" },
+    { "limits", "shm_max", SETTING_MEMORY, AT(shm_max), M, 1024 * T, "no limit", "75%",
+      "memory of the arrays of all users" },
+    { "limits", "user_stasks_max", SETTING_NUMBER, AT(user_stasks_max), 1, 65536, NULL, "256",
+      "processes of server tasks of one user" },
+    { "limits", "large", SETTING_BYTES, AT(large), 64 * K, T, "never", "1M",
+      "arguments and values of more than this are handed over as memory" },
     { NULL }
 };
 /* clang-format on */

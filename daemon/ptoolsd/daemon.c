@@ -19,7 +19,9 @@
 #include <systemd/sd-daemon.h>
 
 #include "daemon/ptoolsd/door.h"
+#include "daemon/ptoolsd/fds.h"
 #include "daemon/ptoolsd/log.h"
+#include "daemon/ptoolsd/memory.h"
 #include "daemon/ptoolsd/supervisor.h"
 
 enum {
@@ -60,6 +62,11 @@ static void log_note(const struct action *a)
         [NOTE_TASK_FAILED] = { "task-failed", LOG_LEVEL_INFO },
         [NOTE_MODULE_LOADED] = { "module-loaded", LOG_LEVEL_INFO },
         [NOTE_MODULE_BROKEN] = { "module-broken", LOG_LEVEL_WARNING },
+        [NOTE_ARRAY_MADE] = { "array-made", LOG_LEVEL_DEBUG },
+        [NOTE_ARRAY_ENDED] = { "array-ended", LOG_LEVEL_DEBUG },
+        [NOTE_STASKS_STARTED] = { "stasks-started", LOG_LEVEL_INFO },
+        [NOTE_STASKS_ENDED] = { "stasks-ended", LOG_LEVEL_INFO },
+        [NOTE_STASK_DIED] = { "stask-died", LOG_LEVEL_WARNING },
     };
 
     log_at(notes[a->note].level, notes[a->note].event, LOG_U64("task", a->task), LOG_U64("worker", a->worker),
@@ -106,7 +113,25 @@ static void carry_out(struct daemon *d, size_t i)
         supervisor_kill(d->supervisor, a.worker);
         break;
     case ACT_STOP:
-        supervisor_stop(d->supervisor, a.worker);
+        supervisor_stop(d->supervisor, a.worker, a.kill_politely);
+        break;
+    case ACT_KILL_CALL:
+        supervisor_kill_call(d->supervisor, a.worker, a.task);
+        break;
+    case ACT_ARRAY_MAKE:
+        memory_make(d->memory, &a);
+        break;
+    case ACT_ARRAY_DROP:
+        memory_drop(d->memory, a.array);
+        break;
+    case ACT_ARRAY_MAP:
+        supervisor_array(d->supervisor, a.worker, a.array, true);
+        break;
+    case ACT_ARRAY_FORGET:
+        supervisor_array(d->supervisor, a.worker, a.array, false);
+        break;
+    case ACT_ARRAY_GIVE:
+        fds_give(d->fds, &a);
         break;
     case ACT_SPAWN:
         supervisor_spawn(d->supervisor, a.worker);
@@ -183,7 +208,8 @@ static void end_if_done(struct daemon *d)
         door_stop_listening(d->door);
         d->draining = true;
     }
-    if (d->draining && core_tasks(d->core) == 0 && (d->hurry || !door_pending(d->door)))
+    if (d->draining && core_tasks(d->core) == 0 && (d->config->private_mode || core_stask_processes(d->core) == 0) &&
+        (d->hurry || (!door_pending(d->door) && core_values_untaken(d->core) == 0)))
         sd_event_exit(d->event, d->exit_code);
 }
 
@@ -294,6 +320,10 @@ static void limits_from(const struct config *c, struct core_limits *l)
     l->user_bytes_max = c->user_bytes_max;
     l->user_sets_max = (uint32_t)c->user_sets_max;
     l->modules_max = (uint32_t)c->modules_max;
+    l->user_arrays_max = (uint32_t)c->user_arrays_max;
+    l->user_shm_max = c->user_shm_max ? c->user_shm_max : UINT64_MAX / 2;
+    l->shm_max = c->shm_max ? c->shm_max : UINT64_MAX / 2;
+    l->user_stasks_max = (uint32_t)c->user_stasks_max;
     l->kill_grace_us = c->kill_grace_ms * 1000;
     l->ahead_max = (uint32_t)c->ahead;
     l->recycle_tasks = (uint32_t)c->recycle_tasks;
@@ -321,6 +351,12 @@ static int daemon_start(struct daemon *d)
 
     r = door_new(d, d->start.listen_fd, &d->door);
     d->start.listen_fd = -1;
+    if (r < 0)
+        return r;
+    r = fds_new(d, d->start.fds_fd, &d->fds);
+    d->start.fds_fd = -1;
+    if (r >= 0)
+        r = memory_new(d, &d->memory);
     if (r < 0)
         return r;
     if (getrandom(d->epoch, sizeof d->epoch, 0) != (ssize_t)sizeof d->epoch)
@@ -359,13 +395,16 @@ static void daemon_end(struct daemon *d)
     if (d->door)
         door_close(d->door);
     d->supervisor = supervisor_free(d->supervisor);
+    d->fds = fds_free(d->fds);
     d->door = door_free(d->door);
+    d->memory = memory_free(d->memory);
     sd_event_source_disable_unref(d->core_timer);
     sd_event_source_disable_unref(d->drain_timer);
     actions_deinit(&d->actions);
     d->core = core_free(d->core);
     sd_event_unref(d->event);
     close_fd(&d->start.listen_fd);
+    close_fd(&d->start.fds_fd);
     close_fd(&d->start.ready_fd);
     close_fd(&d->start.stderr_fd);
 }

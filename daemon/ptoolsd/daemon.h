@@ -19,6 +19,8 @@
 #include "daemon/ptoolsd/config.h"
 
 struct door;
+struct fds;
+struct memory;
 struct supervisor;
 
 /* Within one turn of the loop, earlier phases run first. */
@@ -29,11 +31,12 @@ enum phase {
     PHASE_TIMER = -20,       /* a deadline must not beat a result that has arrived               */
     PHASE_CLIENT = 0,        /* new work last: it sees every worker that became free             */
     PHASE_SWEEP = 10,        /* who owes us bytes is asked after they were read                  */
+    PHASE_SPARE = 20,        /* what can wait: memory is reserved when there is nothing else to do */
 };
 
 /* What main() gives into the hands of the daemon: all of it is taken. */
 struct start {
-    int listen_fd;
+    int listen_fd, fds_fd;
     int ready_fd;  /* gets "READY\n" once all workers are up; -1: nobody asks */
     int stderr_fd; /* of a private daemon: the log goes there until it is ready; -1: it is at its place */
 };
@@ -47,6 +50,8 @@ struct daemon {
     sd_event_source *core_timer;
     uint64_t core_timer_us;      /* what it is armed for */
     struct door *door;
+    struct fds *fds;
+    struct memory *memory;
     struct supervisor *supervisor;
     uint8_t epoch[16];
     uint64_t started_us;

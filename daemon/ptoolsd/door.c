@@ -18,10 +18,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/ptoolsd/fds.h"
 #include "daemon/ptoolsd/log.h"
+#include "daemon/ptoolsd/memory.h"
 #include "daemon/ptoolsd/table.h"
 #include "proto/message.h"
 
@@ -54,6 +57,8 @@ struct client {
     bool held_back;                  /* there may be whole messages in the intake: see PAUSE_BYTES */
     size_t held;                     /* bytes that are kept for it, as charged to its user */
     bool dirty;                      /* in door->dirty */
+    bool has_token;
+    uint8_t token[FDS_TOKEN_BYTES];
     TAILQ_ENTRY(client) link;        /* in door->clients: in the order of arrival */
     TAILQ_ENTRY(client) dirty_link;
     UT_hash_handle hh;               /* in door->by_id */
@@ -133,6 +138,31 @@ uint32_t client_uid(const struct client *c)
     return c->uid;
 }
 
+const uint8_t *client_token(struct client *c)
+{
+    if (!c->has_token)
+        c->has_token = getrandom(c->token, sizeof c->token, 0) == (ssize_t)sizeof c->token;
+    return c->has_token ? c->token : NULL;
+}
+
+uint32_t door_client_by_token(const struct door *door, const uint8_t token[FDS_TOKEN_BYTES], uint32_t uid)
+{
+    struct client *c;
+
+    TAILQ_FOREACH(c, &door->clients, link)
+        if (c->has_token && c->uid == uid && !c->doom && memcmp(c->token, token, FDS_TOKEN_BYTES) == 0)
+            return c->id;
+    return 0;
+}
+
+int32_t door_client_pid(const struct door *door, uint32_t client)
+{
+    struct client *c;
+
+    HASH_FIND(hh, door->by_id, &client, sizeof client, c);
+    return c ? (int32_t)c->pid : 0;
+}
+
 static struct client *client_free(struct client *c)
 {
     struct door *door;
@@ -153,6 +183,8 @@ static struct client *client_free(struct client *c)
     }
     if (c->id) {
         HASH_DEL(door->by_id, c);
+        fds_client_gone(door->d->fds, c->id);
+        memory_client_gone(door->d->memory, c->id);
         core_client_gone(door->d->core, daemon_now(door->d), c->id, &door->d->actions);
         log_debug("client-gone", LOG_U64("client", c->id), LOG_STR("why", c->doom ? c->doom : ""));
     } else {
@@ -404,10 +436,25 @@ static void client_new(struct door *door, int take_fd)
     sweep_soon(door);
 }
 
+static void listen_on_both(struct door *door, bool on)
+{
+    door->paused = !on;
+    if (door->listen_source)
+        sd_event_source_set_enabled(door->listen_source, on ? SD_EVENT_ON : SD_EVENT_OFF);
+    fds_pause(door->d->fds, !on);
+}
+
+void door_pause(struct door *door)
+{
+    listen_on_both(door, false);
+    sweep_soon(door);
+}
+
 static int on_listen(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
     struct door *door = userdata;
 
+    (void)s;
     (void)revents;
     for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
         int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -418,9 +465,7 @@ static int on_listen(sd_event_source *s, int fd, uint32_t revents, void *userdat
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             log_warning("listening-paused", LOG_STR("why", strerror(errno)), LOG_U64("clients", door->n));
-            door->paused = true;
-            sd_event_source_set_enabled(s, SD_EVENT_OFF);
-            sweep_soon(door);
+            door_pause(door);
         }
         break; /* EAGAIN, or a peer that left while it waited */
     }
@@ -439,10 +484,8 @@ static int on_sweep(sd_event_source *s, uint64_t usec, void *userdata)
     (void)s;
     (void)usec;
     door->sweeping = false;
-    if (door->paused && door->listen_source) {
-        door->paused = false;
-        sd_event_source_set_enabled(door->listen_source, SD_EVENT_ON);
-    }
+    if (door->paused)
+        listen_on_both(door, true);
     TAILQ_FOREACH(c, &door->clients, link) {
         uint64_t allowed_us = (c->id ? config->stall_ms : config->handshake_ms) * UINT64_C(1000);
 

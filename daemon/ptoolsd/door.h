@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "daemon/ptoolsd/daemon.h"
+#include "proto/fds.h"
 #include "proto/zmtp.h"
 
 struct client;
@@ -26,6 +27,12 @@ void door_stop_listening(struct door *door);
 uint32_t door_clients(const struct door *door);
 /* Whether something waits to be sent to a client that can still take it. */
 bool door_pending(const struct door *door);
+/* The client that has this token and is of this user; 0: none. */
+uint32_t door_client_by_token(const struct door *door, const uint8_t token[FDS_TOKEN_BYTES], uint32_t uid);
+/* The pid of a client, for people; 0: it is gone. */
+int32_t door_client_pid(const struct door *door, uint32_t client);
+/* Descriptors have run out: nobody is let in for a moment, here and at the door of descriptors. */
+void door_pause(struct door *door);
 /* Whether a client ever was in; private daemons end by it. */
 bool door_was_used(const struct door *door);
 
@@ -35,6 +42,8 @@ void door_answer(struct door *door, uint32_t client, const struct msg_answer *an
 /* What requests.c needs of a client. */
 uint32_t client_id(const struct client *client);
 uint32_t client_uid(const struct client *client);
+/* Its token for the door of descriptors, FDS_TOKEN_BYTES; made when it is first asked for. NULL: there is none. */
+const uint8_t *client_token(struct client *client);
 /* The connection ends at the end of the turn, when what is queued has been sent as far as its socket takes it at
  * once; why is for the log. */
 void client_doom(struct client *client, const char *why);

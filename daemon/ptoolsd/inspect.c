@@ -14,19 +14,19 @@
 #include "proto/limits.h"
 #include "proto/value.h"
 
-static void put_u64(ptools_pack *p, const char *key, uint64_t v)
+void inspect_u64(ptools_pack *p, const char *key, uint64_t v)
 {
     ptools_pack_str(p, key);
     ptools_pack_u64(p, v);
 }
 
-static void put_str(ptools_pack *p, const char *key, const char *v)
+void inspect_str(ptools_pack *p, const char *key, const char *v)
 {
     ptools_pack_str(p, key);
     ptools_pack_str(p, v ? v : "");
 }
 
-static void put_bool(ptools_pack *p, const char *key, bool v)
+void inspect_bool(ptools_pack *p, const char *key, bool v)
 {
     ptools_pack_str(p, key);
     ptools_pack_bool(p, v);
@@ -51,31 +51,34 @@ static void document_status(struct daemon *d, uint32_t uid, ptools_pack *p)
 
     (void)uid;
     core_view_stats(d->core, &s);
-    ptools_pack_map(p, 17);
-    put_str(p, "version", PTOOLS_VERSION);
-    put_u64(p, "protocol", PROTOCOL_VERSION_MAX);
-    put_u64(p, "pid", (uint64_t)getpid());
-    put_u64(p, "uid", (uint64_t)geteuid());
-    put_u64(p, "uptime_s", (daemon_now(d) - d->started_us) / 1000000);
-    put_str(p, "dir", d->config->dir);
-    put_bool(p, "private", d->config->private_mode);
-    put_bool(p, "draining", d->draining);
-    put_u64(p, "clients", s.clients);
-    put_u64(p, "workers", s.workers);
-    put_u64(p, "sets", s.sets);
+    ptools_pack_map(p, 20);
+    inspect_str(p, "version", PTOOLS_VERSION);
+    inspect_u64(p, "protocol", PROTOCOL_VERSION_MAX);
+    inspect_u64(p, "pid", (uint64_t)getpid());
+    inspect_u64(p, "uid", (uint64_t)geteuid());
+    inspect_u64(p, "uptime_s", (daemon_now(d) - d->started_us) / 1000000);
+    inspect_str(p, "dir", d->config->dir);
+    inspect_bool(p, "private", d->config->private_mode);
+    inspect_bool(p, "draining", d->draining);
+    inspect_u64(p, "clients", s.clients);
+    inspect_u64(p, "workers", s.workers);
+    inspect_u64(p, "sets", s.sets);
     ptools_pack_str(p, "tasks");
     ptools_pack_map(p, 6);
-    put_u64(p, "waiting", s.waiting);
-    put_u64(p, "given", s.given);
-    put_u64(p, "submitted", s.submitted);
-    put_u64(p, "done", s.done);
-    put_u64(p, "failed", s.failed);
-    put_u64(p, "cancelled", s.cancelled);
-    put_u64(p, "payload_bytes", s.payload_bytes);
-    put_u64(p, "stale", s.stale);
-    put_u64(p, "given_ahead", s.given_ahead);
-    put_u64(p, "taken_back", s.taken_back);
-    put_u64(p, "rss_bytes", own_rss_bytes());
+    inspect_u64(p, "waiting", s.waiting);
+    inspect_u64(p, "given", s.given);
+    inspect_u64(p, "submitted", s.submitted);
+    inspect_u64(p, "done", s.done);
+    inspect_u64(p, "failed", s.failed);
+    inspect_u64(p, "cancelled", s.cancelled);
+    inspect_u64(p, "payload_bytes", s.payload_bytes);
+    inspect_u64(p, "stale", s.stale);
+    inspect_u64(p, "given_ahead", s.given_ahead);
+    inspect_u64(p, "taken_back", s.taken_back);
+    inspect_u64(p, "rss_bytes", own_rss_bytes());
+    inspect_u64(p, "arrays", s.arrays);
+    inspect_u64(p, "shm_bytes", s.shm_bytes);
+    inspect_u64(p, "stasks", s.stasks);
 }
 
 static void document_workers(struct daemon *d, uint32_t uid, ptools_pack *p)
@@ -92,22 +95,22 @@ static void document_workers(struct daemon *d, uint32_t uid, ptools_pack *p)
         if (!supervisor_words(d->supervisor, w.id, &words) || words.task == 0)
             words = (struct page_words){ 0 };
         ptools_pack_map(p, 13);
-        put_u64(p, "id", w.id);
-        put_u64(p, "pid", (uint64_t)(w.pid > 0 ? w.pid : 0));
-        put_str(p, "state", w.state);
-        put_u64(p, "task", w.task);
-        put_str(p, "function", w.function);
-        put_str(p, "phase", words.phase);
+        inspect_u64(p, "id", w.id);
+        inspect_u64(p, "pid", (uint64_t)(w.pid > 0 ? w.pid : 0));
+        inspect_str(p, "state", w.state);
+        inspect_u64(p, "task", w.task);
+        inspect_str(p, "function", w.function);
+        inspect_str(p, "phase", words.phase);
         ptools_pack_str(p, "progress");
         ptools_pack_list(p, 2);
         ptools_pack_u64(p, words.progress);
         ptools_pack_u64(p, words.progress_of);
-        put_u64(p, "given", w.given);
-        put_u64(p, "waiting", w.waiting);
-        put_u64(p, "tasks_done", w.done);
-        put_u64(p, "deaths", w.deaths);
-        put_u64(p, "recycled", w.recycled);
-        put_u64(p, "rss_bytes", supervisor_rss_bytes(d->supervisor, w.id));
+        inspect_u64(p, "given", w.given);
+        inspect_u64(p, "waiting", w.waiting);
+        inspect_u64(p, "tasks_done", w.done);
+        inspect_u64(p, "deaths", w.deaths);
+        inspect_u64(p, "recycled", w.recycled);
+        inspect_u64(p, "rss_bytes", supervisor_rss_bytes(d->supervisor, w.id));
     }
 }
 
@@ -123,15 +126,15 @@ static void document_sets(struct daemon *d, uint32_t uid, ptools_pack *p)
         if (s.id != 0 && s.uid != uid)
             continue;
         ptools_pack_map(p, 6);
-        put_u64(p, "id", s.id);
-        put_str(p, "name", s.name);
-        put_str(p, "mode", s.mode == 1 ? "rr" : "ff");
+        inspect_u64(p, "id", s.id);
+        inspect_str(p, "name", s.name);
+        inspect_str(p, "mode", s.mode == 1 ? "rr" : "ff");
         ptools_pack_str(p, "workers");
         ptools_pack_list(p, s.n);
         for (uint32_t k = 0; k < s.n; k++)
             ptools_pack_u64(p, s.members[k]);
-        put_u64(p, "waiting", s.waiting);
-        put_u64(p, "uid", s.id ? s.uid : (uint64_t)geteuid());
+        inspect_u64(p, "waiting", s.waiting);
+        inspect_u64(p, "uid", s.id ? s.uid : (uint64_t)geteuid());
     }
 }
 
@@ -148,13 +151,13 @@ static void document_modules(struct daemon *d, uint32_t uid, ptools_pack *p)
         size_t functions = m.report ? m.report->n : 0;
 
         ptools_pack_map(p, 8);
-        put_str(p, "name", m.name);
-        put_str(p, "state", m.state);
-        put_str(p, "help", m.report ? m.report->help : "");
-        put_str(p, "path", m.report ? m.report->path : "");
-        put_str(p, "problem", m.report ? m.report->problem : "");
-        put_bool(p, "in_worker", m.report && (m.report->flags & REPORT_IN_WORKER));
-        put_u64(p, "calls", m.calls);
+        inspect_str(p, "name", m.name);
+        inspect_str(p, "state", m.state);
+        inspect_str(p, "help", m.report ? m.report->help : "");
+        inspect_str(p, "path", m.report ? m.report->path : "");
+        inspect_str(p, "problem", m.report ? m.report->problem : "");
+        inspect_bool(p, "in_worker", m.report && (m.report->flags & REPORT_IN_WORKER));
+        inspect_u64(p, "calls", m.calls);
         ptools_pack_str(p, "functions");
         ptools_pack_list(p, (uint32_t)functions);
         for (size_t k = 0; k < functions; k++) {
@@ -163,11 +166,11 @@ static void document_modules(struct daemon *d, uint32_t uid, ptools_pack *p)
 
             core_view_function(d->core, m.name, k, &calls, &usual_us);
             ptools_pack_map(p, 5);
-            put_str(p, "name", f->name);
-            put_str(p, "help", f->help);
-            put_bool(p, "idempotent", f->flags & 1u);
-            put_u64(p, "calls", calls);
-            put_u64(p, "usual_us", usual_us);
+            inspect_str(p, "name", f->name);
+            inspect_str(p, "help", f->help);
+            inspect_bool(p, "idempotent", f->flags & 1u);
+            inspect_u64(p, "calls", calls);
+            inspect_u64(p, "usual_us", usual_us);
         }
     }
 }
@@ -180,6 +183,8 @@ static const struct {
     { "workers", document_workers },
     { "sets", document_sets },
     { "modules", document_modules },
+    { "arrays", inspect_arrays },
+    { "stasks", inspect_stasks },
 };
 
 int inspect_document(struct daemon *d, uint32_t uid, const struct text *what, struct blob **ret)

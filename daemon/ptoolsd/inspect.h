@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inspect -- the documents that clients may look at: status, workers, sets, modules (PROTOCOL.md, 7).
+ * inspect -- the documents that clients may look at: status, workers, sets, modules, and, in
+ * inspect_shared.c, arrays and stasks (PROTOCOL.md, 7).
  */
 #ifndef PTOOLSD_INSPECT_H
 #define PTOOLSD_INSPECT_H
 
 #include "daemon/ptoolsd/daemon.h"
+#include "proto/value.h"
 
 enum { INSPECT_UNKNOWN = 1 };
 
-/* 0 and a blob of msgpack; INSPECT_UNKNOWN; -ENOMEM. uid: whose sets are shown. */
+/* 0 and a blob of msgpack; INSPECT_UNKNOWN; -ENOMEM. uid: whose sets, arrays and server tasks are shown. */
 int inspect_document(struct daemon *d, uint32_t uid, const struct text *what, struct blob **ret);
+
+/* What documents are written with. */
+void inspect_u64(ptools_pack *p, const char *key, uint64_t v);
+void inspect_str(ptools_pack *p, const char *key, const char *v);
+void inspect_bool(ptools_pack *p, const char *key, bool v);
+void inspect_arrays(struct daemon *d, uint32_t uid, ptools_pack *p);
+void inspect_stasks(struct daemon *d, uint32_t uid, ptools_pack *p);
 
 #endif

@@ -113,7 +113,8 @@ static int serve(struct config *config)
     }
     log_init(config->log_level, start.stderr_fd >= 0 ? start.stderr_fd : STDERR_FILENO, LOG_JOURNAL_SOCKET);
     start.listen_fd = place.listen_fd;
-    place.listen_fd = -1;
+    start.fds_fd = place.fds_fd;
+    place.listen_fd = place.fds_fd = -1;
     status = daemon_run(config, &start);
     place_close(&place, config->private_mode);
     log_flush();

@@ -11,7 +11,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -49,6 +51,15 @@ static int open_dir(struct place *p, char why[PLACE_WHY_BYTES])
     return 0;
 }
 
+/* A daemon that was killed while it started a program: that child holds the lock until it becomes the program, in a
+ * moment. */
+static bool is_dead(const char *pid)
+{
+    long n = strtol(pid, NULL, 10);
+
+    return n > 1 && kill((pid_t)n, 0) < 0 && errno == ESRCH;
+}
+
 static int lock(struct place *p, char why[PLACE_WHY_BYTES])
 {
     char pid[24] = "";
@@ -65,6 +76,10 @@ static int lock(struct place *p, char why[PLACE_WHY_BYTES])
             n = pread(p->lock_fd, pid, sizeof pid - 1, 0);
             pid[n > 0 ? n : 0] = '\0';
             pid[strcspn(pid, "\n")] = '\0';
+            if (error == EWOULDBLOCK && is_dead(pid) && flock(p->lock_fd, LOCK_EX) == 0) {
+                close(p->lock_fd); /* it is free now: from the beginning */
+                continue;
+            }
             close(p->lock_fd);
             p->lock_fd = -1; /* not ours: place_close() must leave everything alone */
             if (error != EWOULDBLOCK)
@@ -84,37 +99,37 @@ static int lock(struct place *p, char why[PLACE_WHY_BYTES])
     return 0;
 }
 
-static int listen_on(struct place *p, char why[PLACE_WHY_BYTES])
+static int listen_on(struct place *p, const char *name, int type, bool *ret_bound, int *ret_fd, char why[PLACE_WHY_BYTES])
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     struct stat st;
     mode_t mask;
     int r;
 
-    memcpy(address.sun_path, p->socket_path, sizeof address.sun_path);
-    if (fstatat(p->dir_fd, SOCKET_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", p->dir, name);
+    if (fstatat(p->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         if (!S_ISSOCK(st.st_mode)) {
-            snprintf(why, PLACE_WHY_BYTES, "%s is in the way: it is not a socket, so it is not removed", p->socket_path);
+            snprintf(why, PLACE_WHY_BYTES, "%s is in the way: it is not a socket, so it is not removed", address.sun_path);
             return -1;
         }
-        if (unlinkat(p->dir_fd, SOCKET_NAME, 0) < 0)
-            return fail(why, "cannot remove the old socket", p->socket_path, errno);
+        if (unlinkat(p->dir_fd, name, 0) < 0)
+            return fail(why, "cannot remove the old socket", address.sun_path, errno);
     }
-    p->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (p->listen_fd < 0)
-        return fail(why, "cannot make the socket", p->socket_path, errno);
+    *ret_fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (*ret_fd < 0)
+        return fail(why, "cannot make the socket", address.sun_path, errno);
     mask = umask(0177);
-    r = bind(p->listen_fd, (const struct sockaddr *)&address, sizeof address);
+    r = bind(*ret_fd, (const struct sockaddr *)&address, sizeof address);
     umask(mask);
-    p->bound = r == 0;
-    if (r < 0 || listen(p->listen_fd, BACKLOG) < 0)
-        return fail(why, "cannot listen on", p->socket_path, errno);
+    *ret_bound = r == 0;
+    if (r < 0 || listen(*ret_fd, BACKLOG) < 0)
+        return fail(why, "cannot listen on", address.sun_path, errno);
     return 0;
 }
 
 int place_open(struct place *p, const char *dir, char why[PLACE_WHY_BYTES])
 {
-    *p = (struct place){ .dir = dir, .dir_fd = -1, .lock_fd = -1, .listen_fd = -1 };
+    *p = (struct place){ .dir = dir, .dir_fd = -1, .lock_fd = -1, .listen_fd = -1, .fds_fd = -1 };
     if (snprintf(p->socket_path, sizeof p->socket_path, "%s/%s", dir, SOCKET_NAME) >= (int)sizeof p->socket_path) {
         snprintf(why, PLACE_WHY_BYTES, "the directory's name is too long for a socket: %s (at most %zu bytes)", dir,
                  sizeof p->socket_path - sizeof SOCKET_NAME - 1);
@@ -122,7 +137,10 @@ int place_open(struct place *p, const char *dir, char why[PLACE_WHY_BYTES])
     }
     if (open_dir(p, why) < 0 || lock(p, why) < 0)
         return -1;
-    return listen_on(p, why);
+    /* Clients come by the first: the second is there before it. */
+    if (listen_on(p, FDS_SOCKET_NAME, SOCK_SEQPACKET, &p->fds_bound, &p->fds_fd, why) < 0)
+        return -1;
+    return listen_on(p, SOCKET_NAME, SOCK_STREAM, &p->bound, &p->listen_fd, why);
 }
 
 int place_log(struct place *p, char why[PLACE_WHY_BYTES])
@@ -136,9 +154,13 @@ void place_close(struct place *p, bool remove_dir)
 {
     if (p->listen_fd >= 0)
         close(p->listen_fd);
+    if (p->fds_fd >= 0)
+        close(p->fds_fd);
     if (p->lock_fd >= 0) {
         if (p->bound)
             unlinkat(p->dir_fd, SOCKET_NAME, 0);
+        if (p->fds_bound)
+            unlinkat(p->dir_fd, FDS_SOCKET_NAME, 0);
         if (remove_dir)
             unlinkat(p->dir_fd, LOG_NAME, 0);
         unlinkat(p->dir_fd, LOCK_NAME, 0);

@@ -15,8 +15,9 @@ struct place {
     char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
     int dir_fd;
     int lock_fd;
-    int listen_fd;   /* the door takes it: then -1 */
-    bool bound;      /* the socket is ours to remove */
+    int listen_fd;   /* the doors take these two: then -1 */
+    int fds_fd;
+    bool bound, fds_bound; /* the sockets are ours to remove */
     bool made;       /* so is the directory */
 };
 

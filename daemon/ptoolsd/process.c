@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +23,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/ptoolsd/fds.h"
 #include "daemon/ptoolsd/log.h"
+#include "proto/text.h"
 
 enum {
     IOV_MAX_SEND = 64,
@@ -74,7 +75,7 @@ int process_new(struct supervisor *s, uint32_t id, struct process **ret)
         return -ENOMEM;
     p->s = s;
     p->id = id;
-    p->pidfd = p->link_fd = p->child_link_fd = p->page_fd = -1;
+    p->pidfd = p->link_fd = p->child_link_fd = p->page_fd = p->child_fds_fd = -1;
     intake_init(&p->in);
     chain_init(&p->out);
     HASH_ADD(hh, s->by_id, id, sizeof p->id, p);
@@ -87,8 +88,29 @@ int process_new(struct supervisor *s, uint32_t id, struct process **ret)
     }
     p->link_fd = pair[0];
     p->child_link_fd = pair[1];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        r = -errno;
+    } else {
+        p->child_fds_fd = pair[1];
+        r = fds_add_process(s->d->fds, id, pair[0]);
+    }
+    if (r < 0) {
+        process_free(p);
+        return r;
+    }
     *ret = p;
     return 0;
+}
+
+void process_not_made(struct supervisor *s, uint32_t id, const char *why)
+{
+    struct msg_failure facts = { .code = PTOOLS_ERR_WORKER_DIED, .exit_status = -1, .message = { why, strlen(why) } };
+    struct daemon *d = s->d;
+
+    if (is_stask_process(id))
+        core_stask_gone(d->core, daemon_now(d), id, &facts, 0, &d->actions);
+    else
+        core_worker_gone(d->core, daemon_now(d), id, &facts, NULL, 0, &d->actions);
 }
 
 static void close_fd(int *fd)
@@ -103,6 +125,7 @@ struct process *process_free(struct process *p)
     if (!p)
         return NULL;
     HASH_DELETE(hh, p->s->by_id, p);
+    fds_process_gone(p->s->d->fds, p->id);
     if (p->pid)
         HASH_DELETE(hh_pid, p->s->by_pid, p);
     if (p->dirty)
@@ -113,6 +136,7 @@ struct process *process_free(struct process *p)
     close_fd(&p->link_fd);
     close_fd(&p->child_link_fd);
     close_fd(&p->page_fd);
+    close_fd(&p->child_fds_fd);
     close_fd(&p->pidfd);
     if (p->page)
         munmap(p->page, PAGE_BYTES);
@@ -130,12 +154,14 @@ static void mark_dirty(struct process *p)
     TAILQ_INSERT_TAIL(&p->s->dirty, p, dirty_link);
 }
 
-static void frame_put(struct process *p, const struct link_frame *frame, const char *name, struct blob *payload)
+/* head: what comes before the payload. */
+static void frame_put(struct process *p, const struct link_frame *frame, const struct iovec *head, size_t n_head,
+                      struct blob *payload)
 {
     int r = chain_append(&p->out, frame, sizeof *frame);
 
-    if (r == 0 && frame->name_bytes)
-        r = chain_append(&p->out, name, frame->name_bytes);
+    for (size_t i = 0; r == 0 && i < n_head; i++)
+        r = chain_append(&p->out, head[i].iov_base, head[i].iov_len);
     if (r == 0 && payload)
         r = chain_append_blob(&p->out, payload, 0);
     if (r < 0)
@@ -167,6 +193,7 @@ int process_born(struct process *p, pid_t pid)
     HASH_ADD(hh_pid, p->s->by_pid, pid, sizeof p->pid, p);
     close_fd(&p->child_link_fd);
     close_fd(&p->page_fd);
+    close_fd(&p->child_fds_fd);
     p->events = EPOLLIN;
     r = sd_event_add_io(event, &p->link_source, p->link_fd, p->events, on_link, p);
     if (r >= 0)
@@ -179,7 +206,7 @@ int process_born(struct process *p, pid_t pid)
         r = kill_after(p, BIRTH_US);
     if (r < 0)
         return r;
-    frame_put(p, &start, NULL, NULL);
+    frame_put(p, &start, NULL, 0, NULL);
     return 0;
 }
 
@@ -189,9 +216,16 @@ void process_run(struct process *p, const struct action *a)
 {
     size_t name_bytes = strlen(a->function);
     size_t payload_bytes = a->payload ? a->payload->n : 0;
+    uint64_t room = a->large.room;
+    struct link_reference args = { a->large.args, a->large.args_bytes };
+    struct iovec head[3] = { { (void *)(uintptr_t)a->function, name_bytes },
+                             { &room, room ? sizeof room : 0 },
+                             { &args, args.array ? sizeof args : 0 } };
     struct link_frame run = {
         .type = LINK_RUN,
-        .body_bytes = (uint32_t)(name_bytes + payload_bytes),
+        .body_bytes = (uint32_t)(name_bytes + head[1].iov_len + head[2].iov_len + payload_bytes),
+        .code = (uint16_t)((args.array ? RUN_ARGS_ARRAY : 0) | (room ? RUN_ROOM : 0)),
+        .b = (uint32_t)MIN(a->large.limit, (uint64_t)UINT32_MAX),
         .name_bytes = (uint8_t)name_bytes,
         .task = a->task,
         .worker = p->id,
@@ -204,14 +238,25 @@ void process_run(struct process *p, const struct action *a)
     p->slot[a->slot].attempt = a->attempt;
     p->slot[a->slot].revoked = false;
     page_give(p->page, a->slot, a->task);
-    frame_put(p, &run, a->function, a->payload);
+    frame_put(p, &run, head, ELEMENTS(head), a->payload);
 }
 
-void process_stop(struct process *p)
+void process_stop(struct process *p, bool politely)
 {
-    struct link_frame stop = { .type = LINK_STOP, .worker = p->id };
+    struct link_frame stop = { .type = LINK_STOP, .worker = p->id, .a = politely };
 
-    frame_put(p, &stop, NULL, NULL);
+    frame_put(p, &stop, NULL, 0, NULL);
+    if (politely) { /* what it runs is asked to end */
+        atomic_store(&p->page->cancel, atomic_load(&p->page->task));
+        process_signal(p, SIGTERM);
+    }
+}
+
+void process_array(struct process *p, uint64_t array, bool map)
+{
+    struct link_frame frame = { .type = map ? LINK_MAP : LINK_FORGET, .worker = p->id, .task = array };
+
+    frame_put(p, &frame, NULL, 0, NULL);
 }
 
 void process_signal(struct process *p, int signal)
@@ -292,29 +337,11 @@ void process_send(struct process *p)
     }
 }
 
-/* The failure in a DONE frame: four strings, each ended by NUL: message, phase, log, and the progress as "n of". */
-static bool failure_parse(const struct span *body, struct msg_failure *ret)
-{
-    struct text progress, *texts[] = { &ret->message, &ret->phase, &ret->log, &progress };
-    const char *at = (const char *)body->data, *end = at + body->n;
-
-    for (size_t i = 0; i < ELEMENTS(texts); i++) {
-        const char *nul = body->n ? memchr(at, '\0', (size_t)(end - at)) : NULL;
-
-        if (!nul)
-            return false;
-        *texts[i] = (struct text){ at, (size_t)(nul - at) };
-        at = nul + 1;
-    }
-    return at == end &&
-           sscanf(progress.data, "%" SCNu64 " %" SCNu64, &ret->progress, &ret->progress_of) == 2;
-}
-
 static void handle_done(struct process *p, const struct link_frame *f, struct span *body)
 {
     struct daemon *d = p->s->d;
     struct msg_failure facts = { .code = (ptools_err)f->code, .pid = p->pid, .run_us = f->a, .exit_status = -1 };
-    AUTO(blob) value = NULL;
+    struct core_value value = { 0 };
 
     if (!error_known((ptools_err)f->code)) {
         process_broke(p, "an answer with an unknown code");
@@ -324,18 +351,44 @@ static void handle_done(struct process *p, const struct link_frame *f, struct sp
     if (f->b)
         p->rss_kb = f->b;
     facts.peak_bytes = atomic_load(&p->page->peak_kb) * 1024;
-    if (f->code == PTOOLS_OK) {
-        value = body->blob ? blob_ref(body->blob) : blob_new(body->data, body->n);
-        if (!value) {
+    if (f->type == LINK_DONE_ARRAY) {
+        struct link_reference where;
+
+        if (body->n != sizeof where || f->code != PTOOLS_OK) {
+            process_broke(p, "a value in an array without saying where");
+            return;
+        }
+        memcpy(&where, body->data, sizeof where);
+        value.array = where.array;
+        value.bytes = where.bytes;
+    } else if (f->code == PTOOLS_OK) {
+        value.blob = body->blob ? blob_ref(body->blob) : blob_new(body->data, body->n);
+        if (!value.blob) {
             facts.code = PTOOLS_ERR_INTERNAL;
             facts.message = (struct text){ "the daemon is out of memory: the value is lost", 46 };
         }
-    } else if (!failure_parse(body, &facts)) {
+    } else if (!link_failure_read(body, &facts)) {
         process_broke(p, "a failure without its texts");
         return;
     }
-    core_worker_done(d->core, daemon_now(d), p->id, f->task, f->attempt, facts.code, value, &facts, f->a, f->b, f->fds,
+    core_worker_done(d->core, daemon_now(d), p->id, f->task, f->attempt, facts.code, &value, &facts, f->a, f->b, f->fds,
                      &d->actions);
+    blob_free(value.blob);
+    daemon_deliver(d);
+}
+
+static void handle_mapped(struct process *p, const struct link_frame *f, const struct span *body)
+{
+    struct daemon *d = p->s->d;
+    char why[160];
+
+    if (!error_known((ptools_err)f->code)) {
+        process_broke(p, "an answer with an unknown code");
+        return;
+    }
+    snprintf(why, sizeof why, "%.*s", (int)MIN(body->n, sizeof why - 1), body->n ? (const char *)body->data : "");
+    text_clean(why, strlen(why), false);
+    core_array_mapped(d->core, daemon_now(d), p->id, f->task, (ptools_err)f->code, why, &d->actions);
     daemon_deliver(d);
 }
 
@@ -350,19 +403,26 @@ static void handle_frame(struct process *p, const struct link_frame *f, struct s
             return;
         }
         p->overdue = sd_event_source_disable_unref(p->overdue);
-        core_worker_ready(d->core, daemon_now(d), p->id, p->pid, &d->actions);
+        if (is_stask_process(p->id))
+            core_stask_ready(d->core, daemon_now(d), p->id, p->pid, &d->actions);
+        else
+            core_worker_ready(d->core, daemon_now(d), p->id, p->pid, &d->actions);
         log_info("worker-ready", LOG_U64("worker", p->id), LOG_U64("pid", (uint64_t)p->pid));
         daemon_deliver(d);
         daemon_tell_ready(d);
         return;
+    case LINK_MAPPED:
+        handle_mapped(p, f, body);
+        return;
     case LINK_DONE:
+    case LINK_DONE_ARRAY:
     case LINK_SKIPPED:
         if (f->slot >= PAGE_SLOTS || p->slot[f->slot].task != f->task || f->task == 0 ||
             p->slot[f->slot].attempt != f->attempt || p->slot[f->slot].revoked != (f->type == LINK_SKIPPED)) {
             process_broke(p, "an answer for a task that it was not given, or not so");
             return;
         }
-        if (f->type == LINK_DONE) {
+        if (f->type != LINK_SKIPPED) {
             handle_done(p, f, body);
             return;
         }
@@ -460,7 +520,11 @@ void process_ended(struct process *p)
         return;
     }
     autopsy_read(p, &end, (uint64_t)usage.ru_maxrss * 1024, &autopsy);
-    core_worker_gone(d->core, daemon_now(d), p->id, &autopsy.facts, autopsy.started, autopsy.n_started, &d->actions);
+    if (is_stask_process(p->id))
+        core_stask_gone(d->core, daemon_now(d), p->id, &autopsy.facts, autopsy.words.task, &d->actions);
+    else
+        core_worker_gone(d->core, daemon_now(d), p->id, &autopsy.facts, autopsy.started, autopsy.n_started,
+                         &d->actions);
     process_free(p); /* before the core's ACT_SPAWN of the same id */
     daemon_deliver(d);
 }

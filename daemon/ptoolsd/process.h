@@ -21,7 +21,7 @@ struct process {
     pid_t pid;                         /* 0 until the template has told */
     int pidfd;
     int link_fd;                       /* our end */
-    int child_link_fd, page_fd;        /* the worker's, until the template has them */
+    int child_link_fd, page_fd, child_fds_fd; /* the process's, until the template has them */
     sd_event_source *link_source, *exit_source;
     uint32_t events;                   /* what link_source waits for */
     struct page *page;
@@ -59,7 +59,11 @@ DEFINE_AUTO(process)
 /* The template has made it. 0 or -errno. */
 int process_born(struct process *p, pid_t pid);
 void process_run(struct process *p, const struct action *action);
-void process_stop(struct process *p);
+void process_stop(struct process *p, bool politely);
+/* Map the array, or forget it. */
+void process_array(struct process *p, uint64_t array, bool map);
+/* The core is told that there will be no process of this number. */
+void process_not_made(struct supervisor *s, uint32_t id, const char *why);
 void process_signal(struct process *p, int signal);
 void process_send(struct process *p);
 /* It has ended (its pidfd says so): all it had sent counts, then it is reaped and the core is told. Frees p. */

@@ -27,7 +27,9 @@ static void refuse(struct daemon *d, struct client *c, uint64_t request, ptools_
 static void handle_hello(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
 {
     struct msg_answer answer = { .id = r->id };
+    char door[SOCKET_PATH_BYTES_MAX + 1];
     struct core_stats stats;
+    const uint8_t *token;
 
     (void)payload;
     if (r->hello.version_min > PROTOCOL_VERSION_MAX || r->hello.version_max < PROTOCOL_VERSION_MIN) {
@@ -44,6 +46,13 @@ static void handle_hello(struct daemon *d, struct client *c, const struct msg_re
     answer.reply.epoch = (struct text){ (const char *)d->epoch, sizeof d->epoch };
     answer.reply.message_max = d->config->message_max;
     answer.reply.workers = stats.workers;
+    answer.reply.large = d->config->large;
+    token = client_token(c);
+    if (token) {
+        snprintf(door, sizeof door, "%s/" FDS_SOCKET_NAME, d->config->dir);
+        answer.reply.token = (struct text){ (const char *)token, FDS_TOKEN_BYTES };
+        answer.reply.door = (struct text){ door, strlen(door) };
+    }
     door_answer(d->door, client_id(c), &answer, NULL);
 }
 
@@ -80,6 +89,18 @@ static void handle_workers_remove(struct daemon *d, struct client *c, const stru
     core_workers_remove(d->core, daemon_now(d), client_id(c), r->id, r->workers.worker, &d->actions);
 }
 
+static void handle_array(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
+{
+    (void)payload;
+    core_array(d->core, daemon_now(d), client_id(c), r->id, r->kind, &r->array, &d->actions);
+}
+
+static void handle_stasks(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
+{
+    (void)payload;
+    core_stasks(d->core, daemon_now(d), client_id(c), r->id, r->kind, &r->stasks, &d->actions);
+}
+
 static void handle_inspect(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
 {
     struct msg_answer answer = { .id = r->id };
@@ -90,7 +111,7 @@ static void handle_inspect(struct daemon *d, struct client *c, const struct msg_
     err = inspect_document(d, client_uid(c), &r->inspect.what, &document);
     if (err == INSPECT_UNKNOWN)
         refuse(d, c, r->id, PTOOLS_ERR_BAD_REQUEST,
-               "what: must be status, workers, sets or modules");
+               "what: must be status, workers, sets, modules, arrays or stasks");
     else if (err < 0)
         refuse(d, c, r->id, PTOOLS_ERR_LIMIT, "the daemon is out of memory");
     else
@@ -111,6 +132,15 @@ static const struct op {
     [MSG_WORKERS_ADD] = { handle_workers_add, false },
     [MSG_WORKERS_REMOVE] = { handle_workers_remove, false },
     [MSG_INSPECT] = { handle_inspect, true },
+    [MSG_ARRAY_CREATE] = { handle_array, false },
+    [MSG_ARRAY_UNLINK] = { handle_array, true },
+    [MSG_ARRAY_CLOSE] = { handle_array, true },
+    [MSG_STASKS_START] = { handle_stasks, false },
+    [MSG_STASKS_OPEN] = { handle_stasks, true },
+    [MSG_STASKS_RESTART] = { handle_stasks, false },
+    [MSG_STASKS_STOP] = { handle_stasks, true },
+    [MSG_STASKS_FATE] = { handle_stasks, true },
+    [MSG_STASKS_CANCEL] = { handle_stasks, true },
 };
 
 /* The payload frame as a blob: a large one is one already, a small one is copied, once. 0 or -ENOMEM. */

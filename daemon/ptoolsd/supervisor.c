@@ -141,10 +141,8 @@ void supervisor_spawn(struct supervisor *s, uint32_t worker)
     int r = process_of(s, worker) ? -EEXIST : process_new(s, worker, &p);
 
     if (r < 0) {
-        struct msg_failure facts = { .code = PTOOLS_ERR_WORKER_DIED };
-
         log_error("worker-not-made", LOG_U64("worker", worker), LOG_STR("why", strerror(-r)));
-        core_worker_gone(s->d->core, daemon_now(s->d), worker, &facts, NULL, 0, &s->d->actions);
+        process_not_made(s, worker, strerror(-r));
         return;
     }
     template_spawn(s->template, p);
@@ -192,12 +190,35 @@ void supervisor_kill(struct supervisor *s, uint32_t worker)
     process_signal(p, SIGKILL);
 }
 
-void supervisor_stop(struct supervisor *s, uint32_t worker)
+void supervisor_stop(struct supervisor *s, uint32_t worker, bool politely)
 {
     struct process *p = process_of(s, worker);
 
     if (p)
-        process_stop(p);
+        process_stop(p, politely);
+}
+
+void supervisor_kill_call(struct supervisor *s, uint32_t worker, uint64_t call)
+{
+    struct process *p = process_of(s, worker);
+
+    if (p && atomic_load(&p->page->task) == call) {
+        log_info("worker-killed", LOG_U64("worker", worker), LOG_U64("task", call));
+        process_signal(p, SIGKILL);
+    }
+}
+
+void supervisor_array(struct supervisor *s, uint32_t worker, uint64_t array, bool map)
+{
+    struct process *p = process_of(s, worker);
+
+    if (p)
+        process_array(p, array, map);
+}
+
+bool supervisor_close(struct supervisor *s, int fd)
+{
+    return s && template_close(s->template, fd);
 }
 
 void supervisor_flush(struct supervisor *s)
@@ -224,6 +245,13 @@ bool supervisor_words(struct supervisor *s, uint32_t worker, struct page_words *
         return false;
     page_read_words(p->page, ret);
     return true;
+}
+
+int32_t supervisor_pid(struct supervisor *s, uint32_t worker)
+{
+    struct process *p = process_of(s, worker);
+
+    return p ? (int32_t)p->pid : 0;
 }
 
 uint64_t supervisor_rss_bytes(struct supervisor *s, uint32_t worker)

@@ -24,13 +24,20 @@ void supervisor_run(struct supervisor *s, const struct action *action);
 bool supervisor_revoke(struct supervisor *s, const struct action *action);
 void supervisor_cancel(struct supervisor *s, uint32_t worker, uint64_t task);
 void supervisor_kill(struct supervisor *s, uint32_t worker);
-void supervisor_stop(struct supervisor *s, uint32_t worker);
+void supervisor_stop(struct supervisor *s, uint32_t worker, bool politely);
+void supervisor_kill_call(struct supervisor *s, uint32_t worker, uint64_t call);
+/* ACT_ARRAY_MAP, or ACT_ARRAY_FORGET. */
+void supervisor_array(struct supervisor *s, uint32_t worker, uint64_t array, bool map);
+/* Has the template close a descriptor, which takes long. false: it cannot; whoever asks keeps it. */
+bool supervisor_close(struct supervisor *s, int fd);
 
 /* Sends what gathered during the turn. */
 void supervisor_flush(struct supervisor *s);
 
 /* What the worker's page says now; false if it has no process. */
 bool supervisor_words(struct supervisor *s, uint32_t worker, struct page_words *ret);
+/* 0: none. */
+int32_t supervisor_pid(struct supervisor *s, uint32_t worker);
 uint64_t supervisor_rss_bytes(struct supervisor *s, uint32_t worker);
 
 #endif

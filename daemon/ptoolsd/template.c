@@ -24,7 +24,7 @@
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/process.h"
 
-enum { LINK_FD = 3, PAUSE_MIN_US = 100000, PAUSE_MAX_US = 30000000, LOAD_DEATHS_MAX = 2,
+enum { LINK_FD = 3, SPAWN_FDS = 3, PAUSE_MIN_US = 100000, PAUSE_MAX_US = 30000000, LOAD_DEATHS_MAX = 2,
        ANSWER_US = 30000000 /* longer than it gives a module to load */ };
 
 /* A request that is not answered yet. */
@@ -181,13 +181,9 @@ static struct process *process_by_id(struct supervisor *s, uint32_t id)
 /* The process that was asked for does not come. */
 static void spawn_failed(struct template *t, uint32_t worker, const char *why)
 {
-    struct daemon *d = t->s->d;
-    struct msg_failure facts = { .code = PTOOLS_ERR_WORKER_DIED, .exit_status = -1 };
-
     log_error("worker-not-made", LOG_U64("worker", worker), LOG_STR("why", why));
-    facts.message = (struct text){ why, strlen(why) };
     process_free(process_by_id(t->s, worker));
-    core_worker_gone(d->core, daemon_now(d), worker, &facts, NULL, 0, &d->actions);
+    process_not_made(t->s, worker, why);
 }
 
 static void handle_spawned(struct template *t, const struct link_frame *f, const char *why)
@@ -300,35 +296,61 @@ static int on_template_link(sd_event_source *s, int fd, uint32_t revents, void *
 /* -- asking ------------------------------------------------------------------------------------------------ */
 
 /* 1: sent; 0: the link is full; -1: the link is broken. */
-static int send_one(struct template *t, const struct asking *a)
+static int send_packet(struct template *t, struct link_frame *f, const char *body, const int *fds, size_t n_fds)
 {
-    struct link_frame f = { .type = a->worker ? LINK_SPAWN : LINK_LOAD, .worker = a->worker };
-    struct iovec iov[2] = { { &f, sizeof f }, { (void *)a->module, strlen(a->module) } };
+    struct iovec iov[2] = { { f, sizeof *f }, { (void *)(uintptr_t)body, strlen(body) } };
     union {
         struct cmsghdr header;
-        char room[CMSG_SPACE(2 * sizeof(int))];
+        char room[CMSG_SPACE(SPAWN_FDS * sizeof(int))];
     } control = { 0 };
     struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
 
-    f.body_bytes = (uint32_t)iov[1].iov_len;
-    if (a->worker) {
-        struct process *p = process_by_id(t->s, a->worker);
-        int fds[2];
-
-        if (!p)
-            return 1; /* gone meanwhile: handle_spawned() finds nobody */
-        fds[0] = p->child_link_fd;
-        fds[1] = p->page_fd;
+    f->body_bytes = (uint32_t)iov[1].iov_len;
+    if (n_fds > 0) {
         msg.msg_control = control.room;
-        msg.msg_controllen = sizeof control.room;
+        msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
         control.header.cmsg_level = SOL_SOCKET;
         control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(sizeof fds);
-        memcpy(CMSG_DATA(&control.header), fds, sizeof fds);
+        control.header.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+        memcpy(CMSG_DATA(&control.header), fds, n_fds * sizeof(int));
     }
     if (sendmsg(t->link_fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
         return 1;
     return errno == EAGAIN || errno == EINTR || errno == ETOOMANYREFS ? 0 : -1;
+}
+
+static int send_one(struct template *t, const struct asking *a)
+{
+    struct link_frame f = { .type = a->worker ? LINK_SPAWN : LINK_LOAD, .worker = a->worker };
+    struct process *p = a->worker ? process_by_id(t->s, a->worker) : NULL;
+    struct core_stask_place place = { .prefix = "" };
+    int fds[SPAWN_FDS];
+
+    if (!a->worker)
+        return send_packet(t, &f, a->module, NULL, 0);
+    if (!p)
+        return 1; /* gone meanwhile: handle_spawned() finds nobody */
+    if (is_stask_process(a->worker)) {
+        if (!core_stask_where(t->s->d->core, a->worker, &place))
+            return 1;
+        f.slot = place.index;
+        f.attempt = place.count;
+        f.a = place.uid;
+    }
+    fds[0] = p->child_link_fd;
+    fds[1] = p->page_fd;
+    fds[2] = p->child_fds_fd;
+    return send_packet(t, &f, place.prefix, fds, SPAWN_FDS);
+}
+
+bool template_close(struct template *t, int fd)
+{
+    struct link_frame f = { .type = LINK_CLOSE };
+
+    if (!t || !t->ready || t->link_fd < 0 || send_packet(t, &f, "", &fd, 1) != 1)
+        return false;
+    close(fd);
+    return true;
 }
 
 static void send_asked(struct template *t)

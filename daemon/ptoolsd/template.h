@@ -19,6 +19,8 @@ DEFINE_AUTO(template)
 void template_spawn(struct template *t, struct process *p);
 /* Asks for a module; core_module_loaded() follows, also if the template cannot. */
 void template_load(struct template *t, const char *module);
+/* Sends it a descriptor to close, which takes long. false: it does not take it now. */
+bool template_close(struct template *t, int fd);
 pid_t template_pid(const struct template *t);
 /* Its process has ended. */
 void template_ended(struct template *t);

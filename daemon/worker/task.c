@@ -26,6 +26,7 @@ int task_init(struct ptools_task *t, struct page *page, uint32_t worker)
 
 void task_deinit(struct ptools_task *t)
 {
+    storage_clear(&t->storage);
     payload_deinit(&t->payload);
     t->result = ptools_pack_free(t->result);
 }
@@ -99,17 +100,21 @@ ptools_err task_begin(struct ptools_task *t, const struct link_frame *run, const
 
 static ptools_err failed(struct ptools_task *t, ptools_err returned)
 {
-    ptools_err code = returned == PTOOLS_ERR_BAD_ARGUMENT ? returned : PTOOLS_ERR_FAILED;
+    bool own = t->message_code == returned && t->message[0]; /* it says what went wrong with an array, and so may we */
+    ptools_err code = returned == PTOOLS_ERR_BAD_ARGUMENT ||
+                              (own && (returned == PTOOLS_ERR_NO_ARRAY || returned == PTOOLS_ERR_MISMATCH ||
+                                       returned == PTOOLS_ERR_BAD_FILE))
+                          ? returned
+                          : PTOOLS_ERR_FAILED;
 
-    if (t->message_code == returned && t->message[0])
+    if (own)
         return code;
     if (returned == PTOOLS_ERR_FAILED)
         return task_fail(t, code, "%s failed without a message", t->function);
     return task_fail(t, code, "%s failed: %s", t->function, ptools_strerror(returned));
 }
 
-ptools_err task_outcome(struct ptools_task *t, ptools_err returned, size_t value_max, const uint8_t **ret_value,
-                        size_t *ret_n)
+ptools_err task_outcome(struct ptools_task *t, ptools_err returned, const uint8_t **ret_value, size_t *ret_n)
 {
     const uint8_t *value;
     ptools_err err;
@@ -122,9 +127,6 @@ ptools_err task_outcome(struct ptools_task *t, ptools_err returned, size_t value
         return task_fail(t, PTOOLS_ERR_FAILED,
                          "the result of %s is not complete: a list or map has fewer items than it announced, is nested"
                          " too deep, or holds what is no value", t->function);
-    if (err == PTOOLS_OK && n > value_max)
-        return task_fail(t, PTOOLS_ERR_TOO_LARGE, "the result of %s has %zu bytes, the limit is %zu", t->function, n,
-                         value_max);
     if (err != PTOOLS_OK)
         return task_fail(t, err == PTOOLS_ERR_TOO_LARGE ? err : PTOOLS_ERR_FAILED, "the result of %s: %s", t->function,
                          ptools_strerror(err));
@@ -140,6 +142,8 @@ void task_end(struct ptools_task *t)
     size_t n;
 
     t->argc = 0;
+    if (t->storage && t->stask_count == 0)
+        storage_clear(&t->storage);
     if (pack_finish_value(t->result, &value, &n) == PTOOLS_OK && n <= TASK_RESULT_KEEP_BYTES)
         return;
     fresh = ptools_pack_new(); /* one large result shall not hold its memory for ever */

@@ -10,6 +10,7 @@
 
 #include <ptools/module.h>
 
+#include "daemon/worker/storage.h"
 #include "proto/link.h"
 #include "proto/page.h"
 #include "proto/value.h"
@@ -27,6 +28,9 @@ struct ptools_task {
     const msgpack_object *argv;
     const char **strings;    /* terminated copies of string arguments, made when asked for; in the zone */
     ptools_pack *result;
+    struct storage *storage;
+    uint32_t stask_index, stask_count; /* of a server task; count 0: of none */
+    char prefix[NAME_BYTES_MAX + 1];   /* of a server task; "" */
     ptools_err message_code; /* the failure that message belongs to */
     char message[TASK_MESSAGE_BYTES];
 };
@@ -39,10 +43,9 @@ void task_deinit(struct ptools_task *t);
  * the function must not be called, the task has failed and task_message() tells why. */
 ptools_err task_begin(struct ptools_task *t, const struct link_frame *run, const char *function,
                       const uint8_t *arguments, size_t n);
-/* What came of it. returned: by the function. PTOOLS_OK: *ret_value is its result, at most value_max bytes;
- * otherwise the code for the caller, and task_message() has the text. */
-ptools_err task_outcome(struct ptools_task *t, ptools_err returned, size_t value_max, const uint8_t **ret_value,
-                        size_t *ret_n);
+/* What came of it. returned: by the function. PTOOLS_OK: *ret_value is its result; otherwise the code for the caller,
+ * and task_message() has the text. */
+ptools_err task_outcome(struct ptools_task *t, ptools_err returned, const uint8_t **ret_value, size_t *ret_n);
 /* Fails the task from outside of its function. Returns code. */
 ptools_err task_fail(struct ptools_task *t, ptools_err code, const char *format, ...)
     __attribute__((__format__(__printf__, 3, 4)));

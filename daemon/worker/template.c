@@ -122,16 +122,16 @@ static struct page *map_page(int fd, const char **ret_why)
     return at;
 }
 
-static bool is_stream_socket(int fd)
+static bool is_socket(int fd, int wanted)
 {
     socklen_t n = sizeof(int);
     int type;
 
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_STREAM;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == wanted;
 }
 
 /* The worker's pid, or -errno. */
-static pid_t fork_worker(struct template *t, int link_fd, struct page *page, uint32_t id)
+static pid_t fork_worker(struct template *t, const struct worker_birth *birth, struct page *page)
 {
     pid_t middle, worker;
 
@@ -142,7 +142,7 @@ static pid_t fork_worker(struct template *t, int link_fd, struct page *page, uin
     if (middle == 0) {
         worker = fork();
         if (worker == 0)
-            worker_main(link_fd, page, id, &t->modules, &t->options->worker);
+            worker_main(birth, page, &t->modules, &t->options->worker);
         *t->born = worker < 0 ? -errno : worker;
         _exit(0);
     }
@@ -157,11 +157,12 @@ static void handle_spawn(struct template *t, const struct request *request)
     unsigned threads = probe_threads();
     struct page *page = NULL;
     const char *why = NULL;
-    char threads_text[64];
+    char threads_text[64], prefix[NAME_BYTES_MAX + 1];
     pid_t pid;
 
-    if (request->n_fds != 2 || !is_stream_socket(request->fds[0])) {
-        why = "a worker needs two descriptors: a stream socket and its page";
+    if (request->n_fds != 3 || !is_socket(request->fds[0], SOCK_STREAM) ||
+        !is_socket(request->fds[2], SOCK_SEQPACKET) || request->n > NAME_BYTES_MAX) {
+        why = "a process needs three descriptors: a stream socket, its page, and a packet socket";
     } else if (threads != 1) {
         snprintf(threads_text, sizeof threads_text, "the template has %u threads: it cannot fork", threads);
         why = threads_text;
@@ -169,7 +170,15 @@ static void handle_spawn(struct template *t, const struct request *request)
         page = map_page(request->fds[1], &why);
     }
     if (page) {
-        pid = fork_worker(t, request->fds[0], page, request->head.worker);
+        snprintf(prefix, sizeof prefix, "%.*s", (int)request->n, (const char *)request->body);
+        pid = fork_worker(t, &(struct worker_birth){ .id = request->head.worker,
+                                                     .link_fd = request->fds[0],
+                                                     .fds_fd = request->fds[2],
+                                                     .stask_index = request->head.slot,
+                                                     .stask_count = request->head.attempt,
+                                                     .uid = request->head.a,
+                                                     .prefix = prefix },
+                          page);
         munmap(page, PAGE_BYTES);
         if (pid < 0)
             why = strerror(-pid);
@@ -273,6 +282,8 @@ static int handle_packet(struct template *t)
         return -1;
     if (r == 1 && request.head.type == LINK_SPAWN) {
         handle_spawn(t, &request);
+    } else if (r == 1 && request.head.type == LINK_CLOSE) {
+        /* below: the last descriptor of a large memory, whose freeing takes long */
     } else if (r == 1 && request.head.type == LINK_LOAD &&
                name_ok_module((const char *)request.body, request.n)) {
         handle_load(t, &request);

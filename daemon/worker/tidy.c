@@ -234,7 +234,7 @@ static uint32_t count_fds(void)
 static uint32_t resident_kb(void)
 {
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    unsigned long size, resident;
+    unsigned long size, resident, shared;
     char text[128];
     ssize_t got;
 
@@ -243,8 +243,9 @@ static uint32_t resident_kb(void)
     got = read(fd, text, sizeof text - 1);
     close(fd);
     text[got > 0 ? got : 0] = '\0';
-    if (sscanf(text, "%lu %lu", &size, &resident) != 2)
+    if (sscanf(text, "%lu %lu %lu", &size, &resident, &shared) != 3)
         return 0;
+    resident -= MIN(resident, shared); /* of shared arrays, programs, libraries: not the process's to give back */
     return (uint32_t)(resident * ((unsigned long)sysconf(_SC_PAGESIZE) / 1024));
 }
 

@@ -33,8 +33,11 @@
 #include <unistd.h>
 
 #include "daemon/worker/answers.h"
+#include "daemon/worker/arrays.h"
+#include "daemon/worker/errand.h"
+#include "daemon/worker/execute.h"
 #include "daemon/worker/log.h"
-#include "daemon/worker/task.h"
+#include "daemon/worker/stask.h"
 #include "daemon/worker/tidy.h"
 #include "daemon/worker/words.h"
 #include "proto/intake.h"
@@ -42,35 +45,22 @@
 
 enum {
     LINK_FD_FROM = 900,  /* above what functions get, and what they close by guess */
-    SHORT_US = 200,      /* a function that took no longer is run while answers wait ... */
-    WAIT_US = 200,       /* ... if the oldest has not waited longer */
+    WAIT_US = 200,       /* a short function is run while answers wait, if the oldest has not waited longer */
     LAST_FLUSH_MS = 1000 /* for sending finished answers while dying */
 };
 
 struct worker {
     uint32_t id;
+    bool stask;                /* a server task: it has lanes, and no tasks from the daemon */
     int link_fd;
     pid_t daemon;              /* 0: LINK_START has not come */
     struct page *page;
-    struct modules *modules;
-    size_t value_max;
     struct intake in;
     struct link_frame head;    /* of the frame whose body is still coming */
     bool have_head;
-    struct ptools_task task;
-    struct tidy tidy;
-    char function[FUNCTION_BYTES_MAX + 1];
 };
 
 static struct worker self; /* one a process: handlers and fork hooks reach it */
-
-static uint64_t now_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 /* -- ways to end ----------------------------------------------------------------------------- */
 
@@ -84,7 +74,7 @@ static _Noreturn void end_lost(int cause)
 {
     if (cause == EPIPE || cause == ECONNRESET)
         end(0); /* the daemon is gone, and so are we */
-    ptools_task_log(&self.task, "the link to ptoolsd is gone: %s", strerror(cause));
+    ptools_task_log(execute_task(), "the link to ptoolsd is gone: %s", strerror(cause));
     end(WORKER_EXIT_LINK_LOST);
 }
 
@@ -108,193 +98,37 @@ static void after_fork(void)
 {
     close(self.link_fd);
     self.link_fd = -1;
+    errand_disown();
+    stask_disown();
+    execute_disown();
     answers_disown();
     words_disarm();
 }
 
 /* -- a task ---------------------------------------------------------------------------------- */
 
-/* Sets the page up for a task: counters, not contents, so it costs little. */
-static void page_begin(struct page *page, const struct link_frame *run, const char *function, uint64_t now)
-{
-    page->phase[0] = '\0';
-    page->backtrace[0] = '\0';
-    memcpy(page->function, function, (size_t)run->name_bytes + 1);
-    atomic_store_explicit(&page->log_next, 0, memory_order_relaxed);
-    atomic_store_explicit(&page->progress, 0, memory_order_relaxed);
-    atomic_store_explicit(&page->progress_of, 0, memory_order_relaxed);
-    atomic_store_explicit(&page->fault_signal, 0, memory_order_relaxed);
-    atomic_store_explicit(&page->began_us, now, memory_order_relaxed);
-    atomic_store_explicit(&page->task, run->task, memory_order_release);
-}
-
-static void set_phase(enum page_phase phase)
-{
-    atomic_store_explicit(&self.page->process_phase, (uint32_t)phase, memory_order_release);
-}
-
-/* Loads the module of a function that is not known here yet. */
-static ptools_err load_for(const char *name, struct function **ret)
-{
-    char module_name[NAME_BYTES_MAX + 1], path[PATH_MAX], why[WHY_BYTES];
-    struct text module_text, function_text;
-    struct module *module;
-    ptools_err err;
-
-    if (!name_split(name, strlen(name), &module_text, &function_text))
-        return task_fail(&self.task, PTOOLS_ERR_NO_FUNCTION, "functions are called MODULE.FUNCTION, not %s", name);
-    snprintf(module_name, sizeof module_name, "%.*s", (int)module_text.n, module_text.data);
-    strcpy(self.page->module, module_name);
-    set_phase(PAGE_LOADING);
-    err = modules_load(self.modules, module_name, &module, path, why);
-    if (err == PTOOLS_ERR_NO_MODULE)
-        return task_fail(&self.task, err, "%s", why);
-    if (err != PTOOLS_OK)
-        return task_fail(&self.task, err, "module %s is broken: %s", module_name, why);
-    *ret = modules_function(self.modules, name, strlen(name));
-    if (!*ret)
-        return task_fail(&self.task, PTOOLS_ERR_NO_FUNCTION, "module %s has no function %.*s", module_name,
-                         (int)function_text.n, function_text.data);
-    return PTOOLS_OK;
-}
-
-/* Before the first task of a module in this process. One that fails is tried again before the next task. */
-static ptools_err start_module(struct module *module)
-{
-    ptools_err err;
-
-    strcpy(self.page->module, module->name);
-    set_phase(PAGE_LOADING);
-    err = module->info->start();
-    if (self.link_fd < 0)
-        _exit(0); /* a child that it forked */
-    if (err != PTOOLS_OK)
-        return task_fail(&self.task, PTOOLS_ERR_MODULE_BROKEN, "start() of module %s failed: %s", module->name,
-                         ptools_strerror(err));
-    module->started = true;
-    return PTOOLS_OK;
-}
-
-/* Loads or starts the module of a function, whatever is missing. What that does to environment, signals
- * (but for the worker's own) and limits stays; what a task did before it does not. */
-static ptools_err prepare(const char *name, struct function **f)
-{
-    ptools_err err = PTOOLS_OK;
-
-    tidy_restore_all(&self.tidy);
-    if (!*f)
-        err = load_for(name, f);
-    if (err == PTOOLS_OK && !(*f)->module->started)
-        err = start_module((*f)->module);
-    if (err == PTOOLS_OK) {
-        words_arm();
-        answers_arm();
-        if (tidy_accept(&self.tidy) < 0)
-            end(WORKER_EXIT_MEMORY);
-    }
-    tidy_restore_all(&self.tidy);
-    return err;
-}
-
-/* Calls the function; its frame is where backtraces end. */
-__attribute__((__noinline__)) static ptools_err run_function(struct function *f)
-{
-    ptools_err err;
-
-    words_set_base(__builtin_frame_address(0));
-    answers_function_begins();
-    set_phase(PAGE_RUNNING);
-    err = f->row->fn(&self.task);
-    answers_function_ended();
-    if (self.link_fd < 0)
-        _exit(0); /* the child of a function came back from it */
-    words_set_base(NULL);
-    return err;
-}
-
-static ptools_err run(struct function *f, const struct link_frame *frame, const uint8_t *arguments, size_t n,
-                      const uint8_t **ret_value, size_t *ret_n)
-{
-    ptools_err err = task_begin(&self.task, frame, self.function, arguments, n);
-
-    if (self.tidy.dirty)
-        tidy_restore(&self.tidy);
-    if (err == PTOOLS_OK && (!f || !f->module->started))
-        err = prepare(self.function, &f);
-    if (err != PTOOLS_OK)
-        return err;
-    self.tidy.dirty = !(f->row->flags & PTOOLS_FN_TIDY);
-    return task_outcome(&self.task, run_function(f), self.value_max, ret_value, ret_n);
-}
-
-/* The four texts of a failure: message, phase, log, and "n of" of the progress. */
-static void add_failure(struct link_frame *done, uint64_t now)
-{
-    char body[TASK_MESSAGE_BYTES + sizeof(struct page_words) + 48], progress[48];
-    const char *texts[4] = { task_message(&self.task) };
-    struct page_words words;
-    size_t n = 0;
-
-    page_read_words(self.page, &words);
-    texts[1] = words.phase;
-    texts[2] = words.log;
-    snprintf(progress, sizeof progress, "%llu %llu", (unsigned long long)words.progress,
-             (unsigned long long)words.progress_of);
-    texts[3] = progress;
-    for (size_t i = 0; i < ELEMENTS(texts); i++) {
-        memcpy(body + n, texts[i], strlen(texts[i]) + 1);
-        n += strlen(texts[i]) + 1;
-    }
-    done->body_bytes = (uint32_t)n;
-    answers_add(done, body, now);
-}
-
 static void handle_run(const struct link_frame *frame, const struct span *body)
 {
     struct link_frame answer = {
         .type = LINK_SKIPPED, .task = frame->task, .worker = self.id, .attempt = frame->attempt, .slot = frame->slot
     };
-    uint64_t began = now_us(), ended;
-    const uint8_t *value = NULL;
-    struct function *f;
-    ptools_err err;
-    size_t n = 0;
+    char failure[EXECUTE_FAILURE_BYTES];
+    uint64_t began = execute_now_us();
+    struct execution done;
 
-    if (frame->name_bytes > body->n || frame->name_bytes > FUNCTION_BYTES_MAX || frame->slot >= PAGE_SLOTS ||
-        frame->task == 0)
+    if (!execute_frame_ok(frame, body) || frame->slot >= PAGE_SLOTS)
         end_protocol("a task with impossible fields");
     if (!page_start(self.page, frame->slot, frame->task)) {
         answers_add(&answer, NULL, began);
         return;
     }
-    memcpy(self.function, body->data, frame->name_bytes);
-    self.function[frame->name_bytes] = '\0';
-    f = modules_function(self.modules, self.function, frame->name_bytes);
-    if (answers_waiting() &&
-        (!f || !f->module->started || f->last_us > SHORT_US || began - answers_oldest_us() > WAIT_US))
+    if (answers_waiting() && (execute_may_take_long(frame, body) || began - answers_oldest_us() > WAIT_US))
         answers_flush();
-
-    page_begin(self.page, frame, self.function, began);
-    err = run(f, frame, body->data + frame->name_bytes, body->n - frame->name_bytes, &value, &n);
-    set_phase(PAGE_SENDING);
-    ended = now_us();
-    f = modules_function(self.modules, self.function, frame->name_bytes);
-    if (f)
-        f->last_us = ended - began;
-
-    answer.type = LINK_DONE;
-    answer.code = (uint16_t)err;
-    answer.a = (uint32_t)MIN(ended - began, (uint64_t)UINT32_MAX);
-    if (tidy_look_due(&self.tidy, ended, ended - began))
-        tidy_look(&self.tidy, self.page, &answer.b, &answer.fds);
-    if (err == PTOOLS_OK) {
-        answer.body_bytes = (uint32_t)n;
-        answers_add(&answer, value, ended);
-    } else {
-        add_failure(&answer, ended);
-    }
+    execute(frame, body, began, &done);
+    execute_answer(&done, &answer, failure);
+    answers_add(&answer, done.value, done.ended_us);
     atomic_store_explicit(&self.page->task, 0, memory_order_release);
-    task_end(&self.task);
+    execute_end();
 }
 
 /* -- the link -------------------------------------------------------------------------------- */
@@ -309,7 +143,19 @@ static void handle_start(const struct link_frame *frame)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != self.daemon)
         _exit(0); /* it died before it could be watched */
-    answers_add(&ready, NULL, now_us());
+    answers_add(&ready, NULL, execute_now_us());
+}
+
+static void handle_map(const struct link_frame *frame)
+{
+    struct link_frame mapped = { .type = LINK_MAPPED, .worker = self.id, .task = frame->task };
+    char why[ARRAYS_WHY_BYTES] = "";
+    struct ptools_array *a;
+    ptools_err err = arrays_by_id(frame->task, 0, FDS_OWN, &a, why);
+
+    mapped.code = (uint16_t)err;
+    mapped.body_bytes = err == PTOOLS_OK ? 0 : (uint32_t)strlen(why);
+    answers_add(&mapped, why, execute_now_us());
 }
 
 static void handle_frame(const struct link_frame *frame, const struct span *body)
@@ -318,10 +164,18 @@ static void handle_frame(const struct link_frame *frame, const struct span *body
         handle_start(frame);
     } else if (self.daemon == 0) {
         end_protocol("the first frame is not START");
-    } else if (frame->type == LINK_RUN) {
+    } else if (frame->type == LINK_RUN && !self.stask) {
         handle_run(frame, body);
+    } else if (frame->type == LINK_MAP) {
+        handle_map(frame);
+    } else if (frame->type == LINK_FORGET) {
+        arrays_forget(frame->task);
     } else if (frame->type == LINK_STOP) {
         answers_flush();
+        if (self.stask) {
+            stask_flush(LAST_FLUSH_MS);
+            execute_free_state();
+        }
         fflush(NULL); /* what functions printed; no atexit handlers of theirs */
         end(0);
     } else {
@@ -385,9 +239,12 @@ static _Noreturn void serve(void)
         struct pollfd p = { .fd = self.link_fd, .events = POLLIN };
 
         answers_flush();
-        if (self.tidy.dirty)
-            tidy_restore(&self.tidy); /* also so that no mask or directory outlives its task */
-        set_phase(PAGE_IDLE);
+        if (self.stask) {
+            if (stask_serve(self.link_fd))
+                receive();
+            continue;
+        }
+        execute_rest(); /* also so that no mask or directory outlives its task */
         if (poll(&p, 1, -1) < 0 && errno != EINTR)
             end_lost(errno);
         if (p.revents & POLLNVAL)
@@ -399,17 +256,33 @@ static _Noreturn void serve(void)
 
 /* -- birth ----------------------------------------------------------------------------------- */
 
-/* Nothing but stdio and the link, and that where functions do not meet it. 0 or -errno. */
-static int settle_descriptors(int link_fd)
+/* A copy of the descriptor, above where functions meet it. -1: there is none left. */
+static int settle(int fd, int from)
 {
-    self.link_fd = fcntl(link_fd, F_DUPFD_CLOEXEC, LINK_FD_FROM);
-    if (self.link_fd < 0) /* a low limit: any will do */
-        self.link_fd = fcntl(link_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    if (self.link_fd < 0)
+    int settled = fcntl(fd, F_DUPFD_CLOEXEC, from);
+
+    return settled >= 0 ? settled : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); /* a low limit: any will do */
+}
+
+static int close_between(int low, int high)
+{
+    return low > high ? 0 : close_range((unsigned)low, (unsigned)high, 0);
+}
+
+/* Nothing but stdio, the link and the socket for descriptors. 0 or -errno. */
+static int settle_descriptors(int link_fd, int fds_fd, int *ret_fds_fd)
+{
+    int low, high;
+
+    self.link_fd = settle(link_fd, LINK_FD_FROM);
+    *ret_fds_fd = settle(fds_fd, LINK_FD_FROM);
+    if (self.link_fd < 0 || *ret_fds_fd < 0)
         return -errno;
-    if (self.link_fd > STDERR_FILENO + 1 && close_range(STDERR_FILENO + 1, (unsigned)self.link_fd - 1, 0) < 0)
+    low = MIN(self.link_fd, *ret_fds_fd);
+    high = MAX(self.link_fd, *ret_fds_fd);
+    if (close_between(STDERR_FILENO + 1, low - 1) < 0 || close_between(low + 1, high - 1) < 0)
         return -errno;
-    return close_range((unsigned)self.link_fd + 1, ~0u, 0) < 0 ? -errno : 0;
+    return close_range((unsigned)high + 1, ~0u, 0) < 0 ? -errno : 0;
 }
 
 /* The kernel shall take a worker before it takes the daemon. */
@@ -440,17 +313,34 @@ static void seed_random(void)
     srand48((long)seed[1]);
 }
 
-static int set_up(int link_fd, const struct worker_options *options)
+/* What only a server task has. */
+static void set_up_stask(const struct worker_birth *birth, size_t frame_max)
+{
+    struct ptools_task *t = execute_task();
+
+    stask_init(self.page, birth->uid, frame_max);
+    t->stask_index = birth->stask_index;
+    t->stask_count = birth->stask_count;
+    snprintf(t->prefix, sizeof t->prefix, "%s", birth->prefix);
+}
+
+static int set_up(const struct worker_birth *birth, struct modules *modules, const struct worker_options *options)
 {
     struct rlimit data = { options->memory_max_bytes, options->memory_max_bytes };
+    size_t value_max = options->message_max_bytes - MIN(options->message_max_bytes, (uint64_t)ENVELOPE_BYTES_MAX);
     char name[16];
-    int r;
+    int fds_fd, r;
 
     setpgid(0, 0);
-    r = settle_descriptors(link_fd);
+    r = settle_descriptors(birth->link_fd, birth->fds_fd, &fds_fd);
     if (r < 0)
         return r;
-    snprintf(name, sizeof name, "ptools-w%u", self.id);
+    errand_init(fds_fd, self.stask ? stask_add_lane : NULL);
+    arrays_init(self.stask);
+    if (self.stask)
+        snprintf(name, sizeof name, "ptools-s%u", birth->stask_index);
+    else
+        snprintf(name, sizeof name, "ptools-w%u", self.id);
     prctl(PR_SET_NAME, name);
     volunteer_for_oom();
     seed_random();
@@ -460,26 +350,25 @@ static int set_up(int link_fd, const struct worker_options *options)
     if (r == 0)
         r = answers_init(self.link_fd, lost);
     if (r == 0)
-        r = task_init(&self.task, self.page, self.id);
-    if (r == 0)
         r = -pthread_atfork(NULL, NULL, after_fork);
     if (r == 0 && atexit(before_death) != 0)
         r = -ENOMEM;
     if (r == 0)
-        r = tidy_init(&self.tidy);
+        r = execute_init(self.page, self.stask ? 0 : self.id, modules, value_max, self.stask);
+    if (r == 0 && self.stask)
+        set_up_stask(birth, options->message_max_bytes);
     return r;
 }
 
-_Noreturn void worker_main(int link_fd, struct page *page, uint32_t id, struct modules *modules,
+_Noreturn void worker_main(const struct worker_birth *birth, struct page *page, struct modules *modules,
                            const struct worker_options *options)
 {
     int r;
 
-    self = (struct worker){ .id = id, .page = page, .modules = modules };
-    self.value_max = options->message_max_bytes - MIN(options->message_max_bytes, (uint64_t)ENVELOPE_BYTES_MAX);
+    self = (struct worker){ .id = birth->id, .stask = birth->stask_count > 0, .page = page };
     intake_init(&self.in);
-    log_set_worker(id);
-    r = set_up(link_fd, options);
+    log_set_worker(self.stask ? 0 : birth->id);
+    r = set_up(birth, modules, options);
     if (r < 0) {
         log_say(LOG_LEVEL_ERROR, "worker-not-set-up", "%s", strerror(-r));
         _exit(WORKER_EXIT_MEMORY);

@@ -15,9 +15,18 @@ struct worker_options {
     uint64_t message_max_bytes; /* largest message to a client: results must leave room for its envelope */
 };
 
+/* Which process this is to be. */
+struct worker_birth {
+    uint32_t id;                       /* a worker's, or with STASK_PROCESS_BIT the number of a server task's process */
+    int link_fd, fds_fd;
+    uint32_t stask_index, stask_count; /* of a server task ... */
+    uint32_t uid;                      /* ... of this user ... */
+    const char *prefix;                /* ... and its arrays' prefix */
+};
+
 /* Takes over a process fresh from fork(): descriptors other than stdio and link are closed, signals,
  * limits, group and random numbers set up. Then serves the link; ends the process. */
-_Noreturn void worker_main(int link_fd, struct page *page, uint32_t id, struct modules *modules,
+_Noreturn void worker_main(const struct worker_birth *birth, struct page *page, struct modules *modules,
                            const struct worker_options *options);
 
 #endif

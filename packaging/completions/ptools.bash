@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# Completion of ptools(1) for bash. Names of functions, sets and workers come from the daemon, if one answers.
+# Completion of ptools(1) for bash. Names of functions, sets, workers and arrays come from the daemon, if one answers.
 
 # First column of a table of ptools, without its heading.
 _ptools_names()
 {
-    "${COMP_WORDS[0]}" "${daemon[@]}" "$@" 2>/dev/null | awk 'NR > 1 { print $1 }'
+    "${COMP_WORDS[0]}" "${daemon[@]}" "$@" 2>/dev/null | awk 'NR > 1 && $1 !~ /^[(]/ { print $1 }'
 }
 
 _ptools()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local global='--dir --address --json --help --version'
-    local verb='' sub='' words='' i
+    local new='--prefix --keep --for --order --replace --share --huge --populate'
+    local types='int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128 bool'
+    local verb='' sub='' words='' place=0 i
     local -a daemon=()
     COMPREPLY=()
 
@@ -23,8 +25,18 @@ _ptools()
             ((i++))
             ;;
         --file | --set | --worker | --timeout | --deadline | --workers | --mode) ((i++)) ;;
+        --prefix | --owner | --for | --order | --share | --file-mode | --offset | --type | --dims) ((i++)) ;;
+        --lines | -n) ((i++)) ;;
         -*) ;;
-        *) if [[ -z $verb ]]; then verb=${COMP_WORDS[i]}; elif [[ -z $sub ]]; then sub=${COMP_WORDS[i]}; fi ;;
+        *)
+            if [[ -z $verb ]]; then
+                verb=${COMP_WORDS[i]}
+            elif [[ -z $sub ]]; then
+                sub=${COMP_WORDS[i]}
+            else
+                ((place++)) # words behind it
+            fi
+            ;;
         esac
     done
 
@@ -40,10 +52,14 @@ _ptools()
     --set) words=$(_ptools_names sets) ;;
     --worker) words=$(_ptools_names workers) ;;
     --mode) words='rr ff' ;;
+    --order) words='row column' ;;
+    --file-mode) words='r r+ w+ a+' ;;
+    --type) words=$types ;;
     --address | --timeout | --deadline | --workers) return ;;
+    --prefix | --owner | --for | --share | --offset | --dims | --lines | -n) return ;;
     *)
         case $verb:$sub in
-        :*) words="call workers sets modules status help $global" ;;
+        :*) words="call workers sets modules shm stasks status help $global" ;;
         call:) words="$(_ptools_names modules | grep '[.]') $global
             --string --file --stdin --set --worker --timeout --deadline --raw --detach --no-private --workers" ;;
         call:*)
@@ -57,7 +73,24 @@ _ptools()
         sets:rm | sets:change) words="$(_ptools_names sets) $(_ptools_names workers) --mode $global" ;;
         sets:create) words="$(_ptools_names workers) --mode $global" ;;
         modules:) words="$(_ptools_names modules | grep -v '[.]') $global" ;;
-        help:) words='call workers sets modules status help' ;;
+        shm:) words="ls info create rm get put fill sum head $global" ;;
+        shm:ls) words="--prefix $global" ;;
+        shm:create)
+            words="$new --file --file-mode --offset $global"
+            [[ $place -ne 1 ]] || words="$types $words"
+            ;;
+        shm:put)
+            words="$new --npy --csv --raw --type --dims $global"
+            [[ $place -ne 0 ]] || words="$(_ptools_names shm) $words"
+            [[ $place -ne 1 ]] || mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            ;;
+        shm:get) words="$(_ptools_names shm) --raw --prefix --owner $global" ;;
+        shm:head) words="$(_ptools_names shm) --lines --prefix --owner $global" ;;
+        shm:info | shm:sum) words="$(_ptools_names shm) --prefix --owner $global" ;;
+        shm:rm | shm:fill) words="$(_ptools_names shm) --prefix $global" ;;
+        stasks:) words="ls stop $global" ;;
+        stasks:stop) words="$(_ptools_names stasks | grep -v '[.][0-9]*$') --timeout $global" ;;
+        help:) words='call workers sets modules shm stasks status help' ;;
         *) words=$global ;;
         esac
         ;;

@@ -27,8 +27,8 @@ static void up(unsigned workers)
 
 static void down(void)
 {
-    server_clean(&server, 1);
     pt = ptools_close(pt);
+    server_clean(&server, 0);
     server_stop(&server);
 }
 
@@ -510,7 +510,7 @@ START_TEST(too_large_both_ways_is_told)
     PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
     ptools_err err;
 
-    server_start(&server, 1, (const char *const[]){ "-o", "limits.message_max=1M", NULL });
+    server_start(&server, 1, (const char *const[]){ "-o", "limits.message_max=1M", "-o", "limits.large=0", NULL });
     pt = server_open(&server);
     ptools_pack_u64(args, 2u << 20);
     err = ptools_remotecall_fetch(pt, NULL, "t.big", args, NULL, 10000, NULL, NULL);

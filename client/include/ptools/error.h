@@ -49,6 +49,11 @@ typedef enum ptools_err {
     PTOOLS_ERR_NO_WORKER = 48,     /* no worker of that id, or it was removed                     */
     PTOOLS_ERR_NO_TASK = 49,       /* no such task, or it has ended                               */
     PTOOLS_ERR_EXISTS = 50,        /* the name is taken                                           */
+    PTOOLS_ERR_NO_ARRAY = 51,      /* no shared array of that name or number that this user may see */
+    PTOOLS_ERR_NO_SPACE = 52,      /* this machine lacks the memory; the message tells asked and free */
+    PTOOLS_ERR_MISMATCH = 53,      /* the array is of another type or shape; the message tells both */
+    PTOOLS_ERR_BAD_FILE = 54,      /* the file behind an array cannot be used; the message tells why */
+    PTOOLS_ERR_NO_STASKS = 55,     /* no server tasks of that name or number, or they were stopped */
 
     /* the task itself */
     PTOOLS_ERR_FAILED = 60,        /* the function failed; the message is its own                 */
@@ -57,6 +62,7 @@ typedef enum ptools_err {
     PTOOLS_ERR_OUT_OF_MEMORY = 63, /* the worker was killed for lack of memory                    */
     PTOOLS_ERR_DEADLINE = 64,      /* the deadline passed; the task was stopped or never begun    */
     PTOOLS_ERR_CANCELLED = 65,     /* cancelled on request, or because its client left            */
+    PTOOLS_ERR_STATE_LOST = 66,    /* the server task died before this call; its state is gone    */
 
     PTOOLS_ERR_INTERNAL = 90, /* a bug in ptools: please report it with the daemon's log          */
 

@@ -26,6 +26,9 @@
  *   descriptors (the daemon replaces a worker that has leaked too much of these two), threads, timers of
  *   timer_create(), the contents of strings in the environment, locale, rounding, credentials, priority.
  *
+ * In a server task nothing is restored: what a function changes in its process is part of its state, and stays until
+ * it is stopped. Then destructors of its task local storage are called, and its process group is killed.
+ *
  * What is restored is the state in which the worker was born. What loading a module and its start()
  * change in environment, dispositions and limits becomes part of it: handlers, SIGPIPE ignored, a
  * variable that a library wants are set up there. Directory, umask, mask, timers and children do
@@ -34,6 +37,7 @@
 #ifndef PTOOLS_MODULE_H
 #define PTOOLS_MODULE_H
 
+#include <ptools/array.h>
 #include <ptools/error.h>
 #include <ptools/value.h>
 
@@ -96,6 +100,36 @@ ptools_err ptools_task_arg_bytes(ptools_task *task, uint32_t index, const void *
 /* Exactly so many arguments, or PTOOLS_ERR_BAD_ARGUMENT that tells both numbers. */
 ptools_err ptools_task_expect(ptools_task *task, uint32_t count);
 
+/* An array, or a part of one, that the caller put there with ptools_pack_array() or ptools_pack_view(). type 0 and
+ * ndims 0 stand for any. Borrowed like the array of ptools_task_array(). */
+ptools_err ptools_task_arg_view(ptools_task *task, uint32_t index, ptools_type type, uint32_t ndims, ptools_view *ret);
+
+/* -- shared arrays, by name -------------------------------------------------------------------
+ * The array that the task's user has under this prefix and name. prefix NULL: in a server task the prefix that
+ * it was started with, else "" (none). It must be of this type and shape, by the rule of ptools_array_check():
+ * type 0, ndims 0, dims NULL or an entry 0 of it stand for any. One that the server task was started with
+ * is there without asking; any other is asked of the daemon once, and stays mapped for the next tasks.
+ * PTOOLS_ERR_NO_ARRAY, _MISMATCH (the message tells what it is and what was wanted), _BAD_FILE, _SYSTEM: best
+ * returned as they are. Borrowed: until the function returns, in a server task until it is stopped. */
+ptools_err ptools_task_array(ptools_task *task, const char *prefix, const char *name, ptools_type type, uint32_t ndims,
+                             const uint64_t *dims, ptools_array **ret);
+
+/* -- task local storage (Julia: task_local_storage) --------------------------------------------
+ * State by name, 1 to 64 bytes. In a server task it is there until it is deleted, replaced, or the server task
+ * is stopped, over all calls of its handle; in any other task it ends with the task. */
+
+/* The value that pack holds (of several, a list), copied. PTOOLS_ERR_INVALID, _NO_MEMORY, or the pack's error. */
+ptools_err ptools_task_set(ptools_task *task, const char *name, const ptools_pack *value);
+/* A pointer, and what is to be called with it at its end: once, when it is deleted, replaced, or the storage
+ * ends; not when the process is killed. destroy may be NULL. */
+ptools_err ptools_task_set_pointer(ptools_task *task, const char *name, void *pointer, void (*destroy)(void *pointer));
+/* Borrowed until it is deleted or replaced. PTOOLS_ERR_RANGE: nothing of that name; _TYPE: a pointer, or a value,
+ * is there instead. */
+ptools_err ptools_task_get(ptools_task *task, const char *name, ptools_value *ret);
+ptools_err ptools_task_get_pointer(ptools_task *task, const char *name, void **ret);
+/* PTOOLS_OK also if there was nothing. */
+ptools_err ptools_task_del(ptools_task *task, const char *name);
+
 /* -- result ---------------------------------------------------------------------------------- */
 /* Append the value to it. Nothing appended: nil. Several: a list of them. Borrowed. */
 ptools_pack *ptools_task_result(ptools_task *task);
@@ -116,8 +150,11 @@ void ptools_task_phase(ptools_task *task, const char *name); /* "reading", "sort
 void ptools_task_progress(ptools_task *task, uint64_t n, uint64_t of);
 
 /* -- asking ----------------------------------------------------------------------------------- */
-uint32_t ptools_task_worker_id(ptools_task *task); /* Julia's myid()                             */
-uint64_t ptools_task_id(ptools_task *task);
+uint32_t ptools_task_worker_id(ptools_task *task); /* Julia's myid(); 0 in a server task         */
+/* Which of the server tasks of its handle this is, from 0, and how many there are; 0 and 0 in any other. */
+uint32_t ptools_task_stask_index(ptools_task *task);
+uint32_t ptools_task_stask_count(ptools_task *task);
+uint64_t ptools_task_id(ptools_task *task);        /* in a server task the number of the call    */
 uint32_t ptools_task_attempt(ptools_task *task); /* 1 for the first                              */
 uint32_t ptools_task_uid(ptools_task *task);     /* the user whose client asked                  */
 /* True once the task was cancelled or its deadline passed: clean up and return soon; the worker is

@@ -26,6 +26,7 @@
 #ifndef PTOOLS_H
 #define PTOOLS_H
 
+#include <ptools/array.h>
 #include <ptools/error.h>
 #include <ptools/value.h>
 
@@ -63,8 +64,11 @@ typedef struct ptools_options {
     int64_t connect_timeout_ms; /* 0: 5000; PTOOLS_FOREVER                                       */
     uint32_t private_workers;   /* workers of a private daemon; 0: one a processor               */
     const char *module_path;    /* module directories of a private daemon, ':' between; NULL: its own */
+    uint64_t large_bytes;       /* arguments and values of more than so many bytes travel as memory that is
+                                   handed over, not through sockets; 0: 1 MiB; UINT64_MAX: never. Not with
+                                   tcp://. Nothing else shows it; the memory counts as shared arrays */
 } ptools_options;
-#define PTOOLS_OPTIONS_INIT { sizeof(ptools_options), 0, NULL, 0, 0, NULL }
+#define PTOOLS_OPTIONS_INIT { sizeof(ptools_options), 0, NULL, 0, 0, NULL, 0 }
 
 /* Connects and agrees on a protocol version. options may be NULL. Blocks up to the connect timeout.
  * PTOOLS_ERR_NO_DAEMON, _DENIED, _VERSION, _PROTOCOL, _TIMEOUT, _TRANSPORT, _INVALID, _NO_MEMORY, _SYSTEM;
@@ -254,9 +258,148 @@ ptools_err ptools_workers_add(ptools *pt, uint32_t n, uint32_t *ret_first_id);
  * with PTOOLS_ERR_NO_WORKER. Its id is not used again. PTOOLS_ERR_NO_WORKER. */
 ptools_err ptools_workers_remove(ptools *pt, uint32_t id);
 
-/* A look at the daemon as a document: what is "status", "workers", "sets" or "modules"; the fields
+/* A look at the daemon as a document: what is "status", "workers", "sets", "modules", "arrays" or "stasks"; the fields
  * are in PROTOCOL.md, section 7. *ret_future owns *ret_value. One round trip. */
 ptools_err ptools_inspect(ptools *pt, const char *what, ptools_future **ret_future, ptools_value *ret_value);
+
+/* -- shared arrays (contract: ShmCfg, pmap_shm_create, unlink_shm, shmpfx) ----------------------
+ *
+ * The daemon owns them; who uses one maps it (<ptools/array.h> has types, shapes, views). Memory has no name in
+ * the file system: when the array has ended and the last process that maps it too, however they ended, it is
+ * free. An array ends with the connection that created it, or, kept, when it is unlinked, when its time is over,
+ * or with the daemon. What is mapped stays usable until it is unmapped. Two arrays may have one name if their
+ * prefixes differ, or their users.
+ *
+ * They need a daemon on this machine (PTOOLS_ERR_TRANSPORT through tcp://). */
+
+enum {
+    PTOOLS_SHM_REPLACE = 1,   /* an array of that name ends first; without it: PTOOLS_ERR_EXISTS     */
+    PTOOLS_SHM_KEEP = 2,      /* it outlives this connection                                        */
+    PTOOLS_SHM_READ_ONLY = 4, /* map it for reading alone                                           */
+    PTOOLS_SHM_POPULATE = 8,  /* map all its pages at once (MAP_POPULATE), here and in workers      */
+    PTOOLS_SHM_HUGE = 16      /* in huge pages, if the system has enough of them free; if not, usual ones:
+                                 "ptools shm info" tells                                            */
+};
+
+typedef struct ptools_shm_options {
+    uint32_t struct_size;  /* set by PTOOLS_SHM_OPTIONS_INIT                                        */
+    uint32_t flags;        /* PTOOLS_SHM_...; unknown bits are refused                              */
+    const char *prefix;    /* PTools: shmpfx. Like a name, but it may begin with a digit; NULL or "": none */
+    int64_t keep_ms;       /* with PTOOLS_SHM_KEEP: it ends after so long; 0: not by time           */
+    const char *file;      /* the elements lie in this file, and stay there; NULL: in memory        */
+    const char *file_mode; /* as Julia's SharedArray: "r" an existing file, read only; "r+" (also for NULL) an existing
+                              one; "w+" created or emptied; "a+" created if there is none. The last two make it
+                              large enough                                                          */
+    uint64_t file_offset;  /* where in it the first element lies: a multiple of the page size       */
+    const uint32_t *share; /* uids of other users who may map it as its owner may                   */
+    uint32_t n_share;      /* at most 16                                                            */
+} ptools_shm_options;
+#define PTOOLS_SHM_OPTIONS_INIT { sizeof(ptools_shm_options), 0, NULL, 0, NULL, NULL, 0, NULL, 0 }
+
+/* Creates an array and maps it here. Zeroed (but for a file's), and all its memory is reserved before this returns:
+ * touching it never fails later. Workers map it when a function of theirs first asks for it. options may be NULL.
+ * PTOOLS_ERR_INVALID (a wrong name, type, dimension; more bytes than can be), _EXISTS, _LIMIT (a quota; asked, free
+ * and limit are told), _NO_SPACE (the machine lacks the memory), _BAD_FILE. Blocks until the memory is there. */
+ptools_err ptools_shm_create(ptools *pt, const ptools_shmcfg *cfg, const ptools_shm_options *options,
+                             ptools_array **ret_array);
+
+/* Creates n arrays, maps them here and in every worker: those that run something, before their next task; those
+ * that come later, before their first. All of them or none: what fails undoes what was created before it.
+ * ret_arrays has room for n. Errors as above. */
+ptools_err ptools_pmap_shm_create(ptools *pt, const ptools_shmcfg *cfgs, size_t n, const ptools_shm_options *options,
+                                  ptools_array **ret_arrays);
+
+/* Maps an array that exists. prefix NULL or "": none. owner: the uid whose it is, or PTOOLS_SHM_OWN. flags:
+ * PTOOLS_SHM_READ_ONLY, _POPULATE. Mapping it twice gives two mappings. PTOOLS_ERR_NO_ARRAY (also when it may not
+ * be seen), _BAD_FILE: the file has become too short. One round trip. */
+#define PTOOLS_SHM_OWN UINT32_MAX
+ptools_err ptools_shm_map(ptools *pt, const char *prefix, const char *name, uint32_t owner, uint32_t flags,
+                          ptools_array **ret_array);
+/* The same, of the array that the daemon numbers so. */
+ptools_err ptools_shm_map_id(ptools *pt, uint64_t id, uint32_t flags, ptools_array **ret_array);
+
+/* Unmaps it here, and no more: the array goes on. May be called after ptools_close(), and in a forked child. */
+ptools_array *ptools_array_free(ptools_array *array);
+
+/* Ends arrays by configuration or by bare name: no new mapping, the name is free, the memory as soon as nobody maps
+ * it. Workers unmap it before their next task. PTOOLS_ERR_NO_ARRAY: some were not there (those that were are
+ * unlinked all the same). One round trip each. */
+ptools_err ptools_unlink_shm(ptools *pt, const ptools_shmcfg *cfgs, size_t n, const char *prefix);
+ptools_err ptools_unlink_shm_names(ptools *pt, const char *const *names, size_t n, const char *prefix);
+
+/* -- server tasks (contract: start_stasks, pmap_stasks, count_stasks, stop_stasks) --------------
+ *
+ * Long-running processes of their own, forked from the template of the workers, each with its own state: what a
+ * function keeps with ptools_task_set(), static variables, and shared arrays. A call goes from this process to
+ * that of the server task and back by a socket of their own, not through the daemon, which watches over their life.
+ * Calls of one task are served in the order in which they come, whoever they come from. */
+
+typedef struct ptools_stasks ptools_stasks;     /* a handle of n server tasks                       */
+typedef struct ptools_outcomes ptools_outcomes; /* what came of one call of all of them             */
+
+typedef struct ptools_stasks_options {
+    uint32_t struct_size; /* set by PTOOLS_STASKS_OPTIONS_INIT                                      */
+    uint32_t flags;       /* must be 0                                                              */
+    uint32_t count;       /* how many; 0: one for each worker                                       */
+    uint32_t shm_flags;   /* for the arrays: PTOOLS_SHM_REPLACE, _POPULATE, _HUGE                   */
+    const char *name;     /* NULL: they end with this connection. Otherwise they, and the arrays, stay under this
+                             name until they are stopped, for any client of the same user. As a set's name */
+    int64_t timeout_ms;   /* for all to be up; 0: 30000; PTOOLS_FOREVER                             */
+} ptools_stasks_options;
+#define PTOOLS_STASKS_OPTIONS_INIT { sizeof(ptools_stasks_options), 0, 0, 0, NULL, 0 }
+
+/* Starts them, creates the n_cfgs arrays (cfgs may be NULL if it is 0), maps these here and in each of them, where
+ * ptools_task_array() finds them by their names. Returns when all are up. options may be NULL. prefix as in
+ * ptools_shm_options; it is also that of ptools_task_array(task, NULL, ...) there. PTOOLS_ERR_EXISTS, _LIMIT,
+ * _NO_SPACE, _INVALID, _TIMEOUT, _WORKER_DIED (one died while it came up): then nothing of it is left. */
+ptools_err ptools_start_stasks(ptools *pt, const ptools_shmcfg *cfgs, size_t n_cfgs, const char *prefix,
+                               const ptools_stasks_options *options, ptools_stasks **ret_stasks);
+/* Those that were started under a name, with their arrays. PTOOLS_ERR_NO_STASKS. */
+ptools_err ptools_attach_stasks(ptools *pt, const char *name, ptools_stasks **ret_stasks);
+
+uint32_t ptools_count_stasks(ptools_stasks *stasks);
+/* The array of that name that they were started with, mapped here; borrowed. NULL: there is none. */
+ptools_array *ptools_stasks_array(ptools_stasks *stasks, const char *name);
+/* The process id of task i now; 0: it is dead, or there is no task i. One round trip. */
+int32_t ptools_stasks_pid(ptools_stasks *stasks, uint32_t i);
+
+/* Task i runs function(list1[i], list2[i], ...), all side by side. A list is a pack, its items what was appended to
+ * it on the top level; without lists the function runs once in each, without arguments. A list that is not as long
+ * as there are tasks is PTOOLS_ERR_INVALID, naming both numbers, before anything runs.
+ *
+ * Waits for all. PTOOLS_OK: every task succeeded. Otherwise, if *ret_outcomes is set (the other exception to the rule on
+ * ret_ parameters; it is NULL when nothing was begun), at least one did not: the code is that of the first, the message
+ * tells which and how many; every outcome is there. PTOOLS_ERR_TIMEOUT: the outcomes that are missing come later. */
+ptools_err ptools_pmap_stasks(ptools_stasks *stasks, const char *function, const ptools_pack *const *lists,
+                              size_t n_lists, int64_t timeout_ms, ptools_outcomes **ret_outcomes);
+/* The same without waiting: PTOOLS_OK means that it has begun. */
+ptools_err ptools_pmap_stasks_start(ptools_stasks *stasks, const char *function, const ptools_pack *const *lists,
+                                    size_t n_lists, ptools_outcomes **ret_outcomes);
+/* Waits; then as ptools_pmap_stasks(). */
+ptools_err ptools_outcomes_wait(ptools_outcomes *o, int64_t timeout_ms);
+uint32_t ptools_outcomes_count(const ptools_outcomes *o);
+/* Of task i, from 0: a future for ptools_future_fetch(), _failure(), ptools_wait_any(). Borrowed; NULL beyond the end. */
+ptools_future *ptools_outcomes_future(ptools_outcomes *o, uint32_t i);
+/* Forgets it, does not stop it. */
+ptools_outcomes *ptools_outcomes_free(ptools_outcomes *o);
+
+/* One call of task i alone, as ptools_remotecall(). A future of a server task that is cancelled is asked to stop,
+ * and after the grace time its process is killed, and its state lost. */
+ptools_err ptools_stask_call(ptools_stasks *stasks, uint32_t i, const char *function, const ptools_pack *args,
+                             ptools_future **ret_future);
+
+/* A task that died: the call in which it died ends with PTOOLS_ERR_WORKER_DIED and its last words, all others, those
+ * behind it and later ones, with PTOOLS_ERR_STATE_LOST, until this starts it anew. Tasks that live are left alone.
+ * init, if not NULL, is then run in each that was started anew, with args (may be NULL). Returns when they are up;
+ * PTOOLS_ERR_FAILED or what init failed with: they are up, but not as you want them. */
+ptools_err ptools_restart_stasks(ptools_stasks *stasks, const char *init, const ptools_pack *args);
+
+/* Ends them: each finishes the call that it runs, frees its state, and its arrays are unlinked. Waits so long for that, then
+ * kills those that are still busy, and returns when all are gone. 0: only asks, and kills nobody. PTOOLS_OK also if
+ * they were stopped before; calls are PTOOLS_ERR_NO_STASKS from now on. */
+ptools_err ptools_stop_stasks(ptools_stasks *stasks, int64_t timeout_ms);
+/* Releases the handle and unmaps its arrays here. Server tasks without a name are stopped, as by 0. */
+ptools_stasks *ptools_stasks_free(ptools_stasks *stasks);
 
 /* -- scope-bound release:  PTOOLS_AUTO(ptools_future) f = NULL; ------------------------------- */
 #if defined(__GNUC__)
@@ -267,6 +410,9 @@ PTOOLS_AUTO_DEFINE(ptools, ptools_close)
 PTOOLS_AUTO_DEFINE(ptools_pack, ptools_pack_free)
 PTOOLS_AUTO_DEFINE(ptools_future, ptools_future_free)
 PTOOLS_AUTO_DEFINE(ptools_workerset, ptools_workerset_free)
+PTOOLS_AUTO_DEFINE(ptools_array, ptools_array_free)
+PTOOLS_AUTO_DEFINE(ptools_stasks, ptools_stasks_free)
+PTOOLS_AUTO_DEFINE(ptools_outcomes, ptools_outcomes_free)
 #pragma GCC visibility pop
 #endif
 

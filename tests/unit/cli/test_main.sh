@@ -1,6 +1,6 @@
 #!/bin/sh
 # test_main.sh PTOOLS -- main.c from outside, without a daemon: exit statuses, and output that gets lost. Prints TAP.
-# shellcheck disable=SC2016 # $1 and $2 are the inner shell's
+# shellcheck disable=SC2016,SC2046 # $1 and $2 are the inner shell's; the options of a loop are words
 ptools=$(realpath "$1") || exit 1
 n=0
 unset PTOOLS_DIR PTOOLS_ADDRESS
@@ -44,6 +44,39 @@ expect 2 "allowed are add and rm" "$ptools" workers kill 1
 expect 2 "allowed are rr" "$ptools" sets create a --mode lifo 1
 expect 2 "change needs --mode" "$ptools" sets change a 1
 expect 2 "one verb at a time" "$ptools" help call sets
+expect 2 "a/b\" has a slash" "$ptools" shm create --keep a/b int8 1
+expect 2 "a/b\" has a slash" "$ptools" shm rm a a/b
+expect 2 "a/b\" has a slash" "$ptools" shm get a/b
+expect 2 "no prefix has one" "$ptools" shm sum --prefix a/b a
+expect 2 '"1a" is no name' "$ptools" shm info 1a
+expect 2 "allowed are int8, uint8" "$ptools" shm create --keep a double 10
+expect 2 "with commas between" "$ptools" shm create --keep a int8 10x10
+expect 2 "each at least 1" "$ptools" shm create --keep a int8 10,0
+expect 2 "more than 8" "$ptools" shm create --keep a int8 1,1,1,1,1,1,1,1,1
+expect 2 "more bytes than can be" "$ptools" shm create --keep a int64 4294967296,4294967296
+expect 2 "create takes NAME TYPE DIMS" "$ptools" shm create --keep a int8
+expect 2 "allowed are row" "$ptools" shm create --order fortran a int8 1
+expect 2 "a duration is" "$ptools" shm create --for soon a int8 1
+expect 2 "allowed are r (there" "$ptools" shm create --file f --file-mode rw a int8 1
+expect 2 "--offset belongs to --file" "$ptools" shm create --offset 4096 a int8 1
+expect 2 "the number of a user" "$ptools" shm create --share nobody a int8 1
+expect 2 "at most 16 users" "$ptools" shm create $(printf -- '--share %s ' 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17) a int8 1
+expect 2 "--raw has no meaning for ls" "$ptools" shm ls --raw
+expect 2 "exclude each other" "$ptools" shm put --raw --csv a
+expect 2 "says itself what its type" "$ptools" shm put --type int8 a x.npy
+expect 2 "--dims belongs to --raw" "$ptools" shm put --dims 3 a x.csv
+expect 2 "--type and --dims: its dimensions multiply" "$ptools" shm put --raw --type int64 --dims 4294967296,4294967296 a
+expect 2 "a number of lines" "$ptools" shm head -n 0 a
+expect 2 "the nearest is head; allowed are ls" "$ptools" shm haed a
+expect 2 "allowed are ls and stop" "$ptools" stasks kill a
+expect 2 "0, which only asks" "$ptools" stasks stop --timeout x a
+expect 2 "Their names are missing" "$ptools" stasks stop
+expect 2 "no name of server tasks" "$ptools" stasks stop a/b
+expect 2 "not for a terminal" script -qec "'$ptools' shm get a" /dev/null
+expect 125 "cannot read $dir/none" "$ptools" shm put a "$dir/none"
+expect 125 "ptoolsd --dir $dir" "$ptools" --dir "$dir" shm
+expect 125 "ptoolsd --dir $dir" "$ptools" --dir "$dir" shm create --keep a int8 1
+expect 125 "ptoolsd --dir $dir" "$ptools" --dir "$dir" stasks
 expect 125 "cannot read $dir/none" "$ptools" call a.b --file "$dir/none"
 expect 125 "ptoolsd --dir $dir" "$ptools" --dir "$dir" status
 expect 125 "ptoolsd --dir $dir" "$ptools" --dir "$dir" workers

@@ -193,6 +193,49 @@ START_TEST(unknown_and_rather)
 }
 END_TEST
 
+START_TEST(milliseconds_and_counts)
+{
+    static const struct column some[] = {
+        { "ENDS", "ends", CELL_MS, .unknown_zero = true },
+        { "ITEMS", "items", CELL_COUNT, .right = true },
+        { 0 },
+    };
+    static const uint64_t ends[] = { 0, 1500, UINT64_MAX };
+    ptools_pack *p = ptools_pack_new();
+    struct table *table = table_new(some);
+    struct payload payload;
+    struct capture c;
+    char *text;
+
+    for (uint32_t i = 0; i < 3; i++) {
+        ptools_pack_map(p, 2);
+        ptools_pack_str(p, "ends");
+        ptools_pack_u64(p, ends[i]);
+        ptools_pack_str(p, "items");
+        ptools_pack_list(p, i);
+        for (uint32_t k = 0; k < i; k++)
+            ptools_pack_map(p, 0);
+        table_add(table, "-", value_of(p, &payload));
+        payload_deinit(&payload);
+        ptools_pack_reset(p);
+    }
+    ptools_pack_nil(p); /* no list, no number */
+    table_add(table, "-", value_of(p, &payload));
+    payload_deinit(&payload);
+    capture(&c, 1);
+    ck_assert_int_eq(table_print(table), 0);
+    text = captured(&c);
+    ck_assert_str_eq(text, "ENDS   ITEMS\n"
+                           "-          0\n"
+                           "-1.5 s     1\n"
+                           "-          2\n"
+                           "-\n");
+    free(text);
+    table_free(table);
+    ptools_pack_free(p);
+}
+END_TEST
+
 START_TEST(strings)
 {
     ptools_pack *p = ptools_pack_new();
@@ -225,6 +268,7 @@ int main(void)
     tcase_add_test(tc, what_is_missing);
     tcase_add_test(tc, control_characters);
     tcase_add_test(tc, unknown_and_rather);
+    tcase_add_test(tc, milliseconds_and_counts);
     tcase_add_test(tc, strings);
     return suite_run(suite);
 }

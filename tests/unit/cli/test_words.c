@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_words -- durations, numbers, names, near misses, UTF-8, sizes and times.
+ * test_words -- durations, numbers, counts, names, near misses, UTF-8, sizes and times.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +73,40 @@ START_TEST(numbers)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         ck_assert_msg(!words_number(bad[i], &n), "%s is taken", bad[i]);
     ck_assert_uint_eq(n, 12);
+}
+END_TEST
+
+START_TEST(counts)
+{
+    static const char *const bad[] = { "", "-1", "+1", " 1", "1 ", "0x1", "1.0", "101", "18446744073709551616", "a" };
+    uint64_t n = 7;
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        ck_assert_msg(!words_count(bad[i], 100, &n), "%s is taken", bad[i]);
+    ck_assert_uint_eq(n, 7);
+    ck_assert(words_count("0", 100, &n) && n == 0);
+    ck_assert(words_count("100", 100, &n) && n == 100);
+    ck_assert(words_count("000000000000000000000000000001", 100, &n) && n == 1);
+    ck_assert(words_count("18446744073709551615", UINT64_MAX, &n) && n == UINT64_MAX);
+}
+END_TEST
+
+START_TEST(names_and_prefixes)
+{
+    static const char *const bad[] = { "a/b", "/", "a b", "a,b", "\xc3\xa4", "a\n", "*", "a:b" };
+    char longest[66];
+
+    ck_assert(words_name("svar1") && words_name("A-1_z.0") && words_name(".hidden") && words_name("-"));
+    ck_assert(!words_name("") && !words_name("1a"));
+    ck_assert(words_prefix("") && words_prefix("1a") && words_prefix("run-2026"));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        ck_assert_msg(!words_name(bad[i]) && !words_prefix(bad[i]), "%s is taken", bad[i]);
+    memset(longest, 'x', sizeof longest);
+    longest[64] = '\0';
+    ck_assert(words_name(longest) && words_prefix(longest));
+    longest[64] = 'x';
+    longest[65] = '\0';
+    ck_assert(!words_name(longest) && !words_prefix(longest));
 }
 END_TEST
 
@@ -205,6 +239,8 @@ int main(void)
 
     tcase_add_test(tc, durations);
     tcase_add_test(tc, numbers);
+    tcase_add_test(tc, counts);
+    tcase_add_test(tc, names_and_prefixes);
     tcase_add_test(tc, function_names);
     tcase_add_test(tc, near_misses);
     tcase_add_test(tc, utf8);

@@ -225,6 +225,13 @@ static void carry_out(struct model *m, size_t i)
         m->recycled += a.note == NOTE_WORKER_RECYCLED;
         m->stuck += a.note == NOTE_WORKER_STUCK;
         break;
+    case ACT_ARRAY_MAKE: /* the model has no arrays and no server tasks */
+    case ACT_ARRAY_DROP:
+    case ACT_ARRAY_MAP:
+    case ACT_ARRAY_FORGET:
+    case ACT_ARRAY_GIVE:
+    case ACT_KILL_CALL:
+        ck_abort_msg("action %d, which nobody asked for", (int)a.type);
     case ACT_BUG:
         ck_abort_msg("the core says: %s", a.text);
     }

@@ -11,7 +11,8 @@ static void tell_done(struct model *m, struct m_worker *w, const struct m_frame 
 {
     static const struct msg_failure facts = { .message = { "it failed", 9 } };
     struct m_task *t = m_find_task(m, f->task);
-    AUTO(blob) value = blob_new("v", 1);
+    AUTO(blob) blob = blob_new("v", 1);
+    const struct core_value value = { .blob = blob };
     ptools_err code = f->fails ? PTOOLS_ERR_FAILED : PTOOLS_OK;
     enum m_function fn = t ? t->function : F_LONG;
 
@@ -21,7 +22,7 @@ static void tell_done(struct model *m, struct m_worker *w, const struct m_frame 
         m_must_end(t, t->stop != PTOOLS_OK ? t->stop : code, true);
         w->done++;
     }
-    core_worker_done(m->core, m->now_us, w->id, f->task, f->attempt, code, f->fails ? NULL : value, &facts,
+    core_worker_done(m->core, m->now_us, w->id, f->task, f->attempt, code, f->fails ? NULL : &value, &facts,
                      m_run_us(fn), 0, 0, &m->out);
 }
 

@@ -150,10 +150,11 @@ size_t rig_revoke(struct rig *r, bool taken_back)
 void rig_done(struct rig *r, uint64_t request, uint64_t run_us)
 {
     struct task *t = rig_task(r, request);
-    AUTO(blob) value = blob_new("value", 5);
+    AUTO(blob) blob = blob_new("value", 5);
+    const struct core_value value = { .blob = blob };
 
     ck_assert_msg(t && t->worker, "request %lu is not with a worker", request);
-    core_worker_done(r->core, r->now, t->worker->id, t->id, t->attempt, PTOOLS_OK, value, NULL, run_us, 0, 0, &r->out);
+    core_worker_done(r->core, r->now, t->worker->id, t->id, t->attempt, PTOOLS_OK, &value, NULL, run_us, 0, 0, &r->out);
     rig_check(r);
 }
 

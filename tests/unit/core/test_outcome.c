@@ -87,12 +87,13 @@ END_TEST
 START_TEST(the_value_is_shared_not_copied)
 {
     struct blob *value = blob_new("value", 5);
+    const struct core_value as_blob = { .blob = value };
     uint64_t q;
 
     rig_limits(&r);
     rig_start(&r, 1);
     q = running("m.f");
-    core_worker_done(r.core, r.now, 1, 100, 1, PTOOLS_OK, value, NULL, 5, 0, 0, &r.out);
+    core_worker_done(r.core, r.now, 1, 100, 1, PTOOLS_OK, &as_blob, NULL, 5, 0, 0, &r.out);
     ck_assert_ptr_eq(rig_answer(&r, q)->payload, value);
     ck_assert_uint_eq(value->refs, 2);
     rig_clear(&r);

@@ -1,203 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * message -- what is sent is what is understood, and whatever else comes gets a sentence.
- *
- * Envelopes are written here in a notation: [1 'call' 7 {'function' 'text.count'}]. Numbers, strings in
- * quotes, true, false, nil, lists, maps, and #HEX for bytes as they are.
- */
-#include <ctype.h>
+/* message -- what is sent is what is understood, and whatever else comes gets a sentence. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "proto/message.h"
 #include "proto/text.h"
 #include "proto/value.h"
 #include "tests/support/suite.h"
-
-static struct msg_decoder *decoder;
-static struct bytes out;
-static struct msg_problem problem;
-
-static void setup(void)
-{
-    decoder = msg_decoder_new();
-    ck_assert_ptr_nonnull(decoder);
-    bytes_init(&out, ENVELOPE_BYTES_MAX);
-}
-
-static void teardown(void)
-{
-    decoder = msg_decoder_free(decoder);
-    bytes_deinit(&out);
-}
-
-/* -- the notation -------------------------------------------------------------------------------------- */
-
-static const char *skip_space(const char *s)
-{
-    while (isspace((unsigned char)*s))
-        s++;
-    return s;
-}
-
-static const char *write_value(const char *s, ptools_pack *pack);
-
-/* Items up to the closing bracket, as a list or map. */
-static const char *write_items(const char *s, char close, ptools_pack *pack)
-{
-    ptools_pack *items = ptools_pack_new();
-    const uint8_t *data;
-    uint32_t n = 0;
-    size_t bytes, header;
-
-    for (s = skip_space(s); *s != close; s = skip_space(s)) {
-        s = write_value(s, items);
-        n++;
-    }
-    ck_assert_int_eq(pack_finish_arguments(items, &data, &bytes), PTOOLS_OK);
-    header = n < 16 ? 1 : 3;
-    if (close == ']')
-        ptools_pack_list(pack, n);
-    else
-        ptools_pack_map(pack, n / 2);
-    /* one raw value after the other: their number is what was announced */
-    for (size_t at = header; at < bytes;) {
-        static const struct scan_limits limits = { SCAN_DEPTH_MAX, UINT64_MAX };
-        size_t one;
-
-        ck_assert_int_eq(scan_prefix(data + at, bytes - at, &limits, &one, NULL), SCAN_OK);
-        ptools_pack_raw(pack, data + at, one);
-        at += one;
-    }
-    ptools_pack_free(items);
-    return s + 1;
-}
-
-static const char *write_value(const char *s, ptools_pack *pack)
-{
-    s = skip_space(s);
-    if (*s == '\'') {
-        const char *end = strchr(s + 1, '\'');
-
-        ck_assert_ptr_nonnull(end);
-        ptools_pack_strn(pack, s + 1, (size_t)(end - s - 1));
-        return end + 1;
-    }
-    if (*s == '[' || *s == '{')
-        return write_items(s + 1, *s == '[' ? ']' : '}', pack);
-    if (*s == '#') {
-        uint8_t raw[256];
-        size_t n = 0;
-
-        for (s++; isxdigit((unsigned char)*s); s += 2) {
-            ck_assert_int_eq(sscanf(s, "%2hhx", &raw[n]), 1);
-            n++;
-        }
-        ptools_pack_raw(pack, raw, n);
-        return s;
-    }
-    if (isdigit((unsigned char)*s) || *s == '-') {
-        char *end;
-
-        if (*s == '-')
-            ptools_pack_i64(pack, strtoll(s, &end, 10));
-        else
-            ptools_pack_u64(pack, strtoull(s, &end, 10));
-        return end;
-    }
-    if (strncmp(s, "true", 4) == 0)
-        ptools_pack_bool(pack, true);
-    else if (strncmp(s, "false", 5) == 0)
-        ptools_pack_bool(pack, false);
-    else if (strncmp(s, "nil", 3) == 0)
-        ptools_pack_nil(pack);
-    else
-        ck_abort_msg("not in the notation: %s", s);
-    while (isalpha((unsigned char)*s))
-        s++;
-    return s;
-}
-
-/* Replaces out by what the notation says. */
-static void write_envelope(const char *notation)
-{
-    ptools_pack *pack = ptools_pack_new();
-    const uint8_t *data;
-    size_t n;
-
-    ck_assert_ptr_nonnull(pack);
-    write_value(notation, pack);
-    ck_assert_int_eq(pack_finish_value(pack, &data, &n), PTOOLS_OK);
-    bytes_reset(&out);
-    ck_assert_int_eq(bytes_append(&out, data, n), 0);
-    ptools_pack_free(pack);
-}
-
-static struct msg_request request_from(const char *notation)
-{
-    struct msg_request m;
-    int r;
-
-    write_envelope(notation);
-    r = msg_request_decode(decoder, out.data, out.n, &m, &problem);
-    ck_assert_msg(r == 0, "%s: %s", notation, problem.text);
-    return m;
-}
-
-static struct msg_answer answer_from(const char *notation)
-{
-    struct msg_answer m;
-    int r;
-
-    write_envelope(notation);
-    r = msg_answer_decode(decoder, out.data, out.n, &m, &problem);
-    ck_assert_msg(r == 0, "%s: %s", notation, problem.text);
-    return m;
-}
-
-static void assert_text(struct text t, const char *expected)
-{
-    if (!expected) {
-        ck_assert_ptr_null(t.data);
-        return;
-    }
-    ck_assert_ptr_nonnull(t.data);
-    ck_assert_uint_eq(t.n, strlen(expected));
-    ck_assert_mem_eq(t.data, expected, t.n);
-}
-
-static struct text text(const char *s)
-{
-    return (struct text){ s, strlen(s) };
-}
-
-/* What m is on the wire, as the notation says it. */
-static void assert_request(const struct msg_request *m, const char *notation)
-{
-    struct bytes encoded;
-
-    bytes_init(&encoded, ENVELOPE_BYTES_MAX);
-    msg_request_encode(m, &encoded);
-    write_envelope(notation);
-    ck_assert_int_eq(encoded.err, 0);
-    ck_assert_uint_eq(encoded.n, out.n);
-    ck_assert_mem_eq(encoded.data, out.data, out.n);
-    bytes_deinit(&encoded);
-}
-
-static void assert_answer(const struct msg_answer *m, const char *notation)
-{
-    struct bytes encoded;
-
-    bytes_init(&encoded, ENVELOPE_BYTES_MAX);
-    msg_answer_encode(m, &encoded);
-    write_envelope(notation);
-    ck_assert_int_eq(encoded.err, 0);
-    ck_assert_uint_eq(encoded.n, out.n);
-    ck_assert_mem_eq(encoded.data, out.data, out.n);
-    bytes_deinit(&encoded);
-}
+#include "tests/unit/proto/message_notation.h"
 
 /* -- requests ------------------------------------------------------------------------------------------ */
 
@@ -403,9 +213,11 @@ static const struct {
     { "[1 'call' -1 {'function' 'a.b'}]", PTOOLS_ERR_BAD_REQUEST, 0, "id must be an integer from 1" },
     { "[1 'call' 'x' {}]", PTOOLS_ERR_BAD_REQUEST, 0, "it is \"x\"" },
     { "[1 'dance' 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9, "kind must be one of hello, call, cancel, set-create, set-open, "
-                                                     "set-change, set-destroy, workers-add, workers-remove, inspect; "
-                                                     "it is \"dance\"" },
-    { "[1 5 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9, "inspect; it is 5" },
+                                                     "set-change, set-destroy, workers-add, workers-remove, inspect, "
+                                                     "array-create, array-unlink, array-close, stasks-start, "
+                                                     "stasks-open, stasks-restart, stasks-stop, stasks-fate, "
+                                                     "stasks-cancel; it is \"dance\"" },
+    { "[1 5 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9, "stasks-cancel; it is 5" },
     { "[1 'reply' 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9, "it is \"reply\"" },
     { "[1 'call' 9 []]", PTOOLS_ERR_BAD_REQUEST, 9, "call: the body must be a map; it is a value of type list" },
     { "[1 'call' 9 nil]", PTOOLS_ERR_BAD_REQUEST, 9, "type nil" },
@@ -762,7 +574,7 @@ static const struct {
     { "[1 'error' 9 {'code' 60 'exit_status' 256}]", 9, "error: exit_status must be an integer from 0 to 255" },
     { "[1 'error' 9 {'code' 60 'name' 60}]", 9, "error: name must be a string" },
     { "[1 'error' 9 {'code' 60 'message' 60}]", 9, "error: message must be a string of at most 4096 bytes" },
-    { "[1 'error' 9 {'code' 60 'progress' [1]}]", 9, "error: progress must be a list [n, of]" },
+    { "[1 'error' 9 {'code' 60 'progress' [1]}]", 9, "error: progress must be a list of two integers" },
     { "[1 'error' 9 {'code' 60 'pid' -1}]", 9, "error: pid" },
     { "[1 'reply' 9 {'epoch' #c40100}]", 9, "reply: epoch must be binary, 16 to 16 bytes" },
     { "[1 'reply' 9 {'epoch' 'not binary and 16'}]", 9, "reply: epoch" },
@@ -907,7 +719,7 @@ int main(void)
     Suite *suite = suite_create("message");
     TCase *tc = suite_case(suite, "requests");
 
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, message_setup, message_teardown);
     tcase_add_test(tc, hello);
     tcase_add_test(tc, call);
     tcase_add_test(tc, call_least);
@@ -919,7 +731,7 @@ int main(void)
     tcase_add_test(tc, unknown_keys_are_skipped);
     tcase_add_test(tc, any_width_of_integers);
     tc = suite_case(suite, "bad requests");
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, message_setup, message_teardown);
     tcase_add_loop_test(tc, bad_request, 0, (int)ELEMENTS(bad_requests));
     tcase_add_test(tc, deepest_body);
     tcase_add_test(tc, too_many_items);
@@ -929,7 +741,7 @@ int main(void)
     tcase_add_test(tc, any_byte_changed);
     tcase_add_test(tc, hostile_text_is_quoted);
     tc = suite_case(suite, "answers");
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, message_setup, message_teardown);
     tcase_add_test(tc, reply_to_hello);
     tcase_add_test(tc, replies);
     tcase_add_test(tc, failure);
@@ -937,7 +749,7 @@ int main(void)
     tcase_add_test(tc, stories_are_cut_and_cleaned);
     tcase_add_loop_test(tc, bad_answer, 0, (int)ELEMENTS(bad_answers));
     tc = suite_case(suite, "encoding");
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, message_setup, message_teardown);
     tcase_add_test(tc, no_room);
     tcase_add_test(tc, encoding_appends);
     tcase_add_test(tc, examples_of_the_document);

@@ -37,9 +37,24 @@ START_TEST(set_names)
 }
 END_TEST
 
+START_TEST(prefixes)
+{
+    static const char *const good[] = { "", "night", "a.b", ".x", "-", "_9", "9lives", "7" };
+    static const char *const bad[] = { " ", "a b", "a/b", "\x7f", "a\n", "\xc3\xa4", "a:b" };
+
+    for (size_t i = 0; i < ELEMENTS(good); i++)
+        ck_assert_msg(name_ok_prefix(good[i], strlen(good[i])), "%s", good[i]);
+    for (size_t i = 0; i < ELEMENTS(bad); i++)
+        ck_assert_msg(!name_ok_prefix(bad[i], strlen(bad[i])), "%s", bad[i]);
+    ck_assert(!name_ok_prefix("a\0b", 3));
+}
+END_TEST
+
 START_TEST(lengths)
 {
     fill_long_name();
+    ck_assert(name_ok_prefix(long_name, NAME_BYTES_MAX));
+    ck_assert(!name_ok_prefix(long_name, NAME_BYTES_MAX + 1));
     ck_assert(name_ok_module(long_name, NAME_BYTES_MAX));
     ck_assert(name_ok_set(long_name, NAME_BYTES_MAX));
     ck_assert(!name_ok_module(long_name, NAME_BYTES_MAX + 1));
@@ -81,9 +96,11 @@ END_TEST
 
 START_TEST(kinds)
 {
-    static const char *const names[] = { "hello",       "call",        "cancel",      "set-create",
-                                         "set-open",    "set-change",  "set-destroy", "workers-add",
-                                         "workers-remove", "inspect",  "reply",       "error" };
+    static const char *const names[] = {
+        "hello",       "call",           "cancel",      "set-create",   "set-open",      "set-change",  "set-destroy",
+        "workers-add", "workers-remove", "inspect",     "array-create", "array-unlink",  "array-close", "stasks-start",
+        "stasks-open", "stasks-restart", "stasks-stop", "stasks-fate",  "stasks-cancel", "reply",       "error",
+    };
 
     ck_assert_uint_eq(ELEMENTS(names), MSG_ERROR + 1);
     for (size_t i = 0; i < ELEMENTS(names); i++) {
@@ -101,6 +118,7 @@ int main(void)
 
     tcase_add_test(tc, module_names);
     tcase_add_test(tc, set_names);
+    tcase_add_test(tc, prefixes);
     tcase_add_test(tc, lengths);
     tcase_add_test(tc, split);
     tcase_add_test(tc, longest_function);

@@ -136,11 +136,15 @@ void peer_fork(struct peer *w, struct driver *d, uint32_t id)
 {
     struct link_frame spawn = { .type = LINK_SPAWN, .worker = id }, spawned;
     static uint8_t body[LINK_PACKET_BYTES];
-    int pair[2], fds[2];
+    int pair[2], fds[3];
 
     *w = (struct peer){ .id = id };
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     fds[0] = pair[1];
+    w->link = pair[0];
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    fds[2] = pair[1];
+    w->fds = pair[0];
     fds[1] = memfd_create("page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     ck_assert_int_ge(fds[1], 0);
     ck_assert_int_eq(ftruncate(fds[1], PAGE_BYTES), 0);
@@ -148,11 +152,11 @@ void peer_fork(struct peer *w, struct driver *d, uint32_t id)
     w->page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fds[1], 0);
     ck_assert_ptr_ne(w->page, MAP_FAILED);
     w->page->magic = PAGE_MAGIC;
-    w->link = pair[0];
     intake_init(&w->in);
-    driver_send(d, &spawn, NULL, 0, fds, 2);
+    driver_send(d, &spawn, NULL, 0, fds, 3);
     close(fds[0]);
     close(fds[1]);
+    close(fds[2]);
     ck_assert(driver_receive(d, &spawned, body));
     ck_assert_int_eq(spawned.type, LINK_SPAWNED);
     ck_assert_uint_eq(spawned.worker, id);
@@ -184,6 +188,7 @@ void peer_free(struct peer *w)
 {
     if (w->link >= 0)
         close(w->link);
+    close(w->fds);
     munmap(w->page, PAGE_BYTES);
     intake_deinit(&w->in);
 }

@@ -27,6 +27,7 @@ struct peer { /* a worker */
     uint32_t id;
     pid_t pid;
     int link;
+    int fds;         /* the daemon's end of its socket for descriptors */
     struct page *page;
     struct intake in;
     unsigned next_slot;

@@ -167,7 +167,7 @@ END_TEST
 
 static ptools_err outcome(ptools_err returned, const uint8_t **value, size_t *n)
 {
-    return task_outcome(&task, returned, 100, value, n);
+    return task_outcome(&task, returned, value, n);
 }
 
 START_TEST(results_are_nil_a_value_or_a_list)
@@ -202,11 +202,7 @@ START_TEST(results_that_are_none)
     ptools_pack_list(ptools_task_result(&task), 1);
     ck_assert_int_eq(outcome(PTOOLS_OK, &value, &n), PTOOLS_ERR_FAILED);
     ck_assert_ptr_nonnull(strstr(task_message(&task), "the result of m.f is not complete"));
-    begin();
-    ptools_pack_bytes(ptools_task_result(&task), (char[200]){ 0 }, 200);
-    ck_assert_int_eq(outcome(PTOOLS_OK, &value, &n), PTOOLS_ERR_TOO_LARGE);
-    ck_assert_str_eq(task_message(&task), "the result of m.f has 202 bytes, the limit is 100");
-    ck_assert_ptr_null(value);
+    ck_assert_ptr_null(value); /* how large it may be is execute.c's to know */
 }
 END_TEST
 

@@ -171,36 +171,44 @@ static unsigned open_fds_of(pid_t pid)
 START_TEST(refuses_descriptors_that_are_not_what_they_must_be)
 {
     static const char no_page[] = "the second descriptor is not a sealed control page";
-    static const char need_two[] = "a worker needs two descriptors: a stream socket and its page";
-    int pair[2], unsealed, small, fds[3];
+    static const char need_three[] = "a process needs three descriptors: a stream socket, its page, and a packet socket";
+    int pair[2], packets[2], unsealed, small, fds[4];
     struct driver d;
     struct peer w;
 
     driver_start(&d, TEST_MODULES, NULL);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, packets), 0);
     unsealed = memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     ck_assert_int_eq(ftruncate(unsealed, PAGE_BYTES), 0);
     small = memfd_create("small", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     ck_assert_int_eq(ftruncate(small, PAGE_BYTES / 2), 0);
     ck_assert_int_eq(fcntl(small, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
 
-    check_spawn_refused(&d, NULL, 0, need_two);
-    check_spawn_refused(&d, pair, 1, need_two);
-    fds[0] = fds[1] = fds[2] = pair[0];
-    check_spawn_refused(&d, fds, 3, need_two);
-    check_spawn_refused(&d, fds, 2, no_page);
+    check_spawn_refused(&d, NULL, 0, need_three);
+    check_spawn_refused(&d, pair, 1, need_three);
+    fds[0] = fds[1] = pair[0];
+    fds[2] = fds[3] = packets[0];
+    check_spawn_refused(&d, fds, 4, need_three);
+    check_spawn_refused(&d, fds, 2, need_three);
+    check_spawn_refused(&d, fds, 3, no_page);
     fds[1] = unsealed;
-    check_spawn_refused(&d, fds, 2, no_page);
+    check_spawn_refused(&d, fds, 3, no_page);
     fds[1] = small;
-    check_spawn_refused(&d, fds, 2, no_page);
+    check_spawn_refused(&d, fds, 3, no_page);
     fds[0] = small;
-    check_spawn_refused(&d, fds, 2, need_two);
+    check_spawn_refused(&d, fds, 3, need_three);
+    fds[0] = pair[0];
+    fds[2] = pair[1];
+    check_spawn_refused(&d, fds, 3, need_three);
     check_report(&d, "t", PTOOLS_OK, "");
     check_report(&d, "t", PTOOLS_OK, ""); /* known now: when it has answered this, it is at rest */
     ck_assert_uint_eq(open_fds_of(d.pid), 4); /* stdio and the link: all others were closed */
 
     close(pair[0]);
     close(pair[1]);
+    close(packets[0]);
+    close(packets[1]);
     close(unsealed);
     close(small);
     peer_start(&w, &d, 1);

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * multiplex -- waiting for the daemon and for server tasks at once: by poll(2) in the library's own waits, by an epoll
+ * descriptor for an event loop of the user's.
+ *
+ * Only who owes something is waited for: a wait for two server tasks looks at two sockets and no more.
+ */
+#include "client/lib/handle.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { POLL_FEW = 64 };
+
+bool lanes_busy(const struct ptools *pt)
+{
+    const struct ptools_stasks *s;
+
+    if (pt->lane_calls > 0)
+        return true;
+    LIST_FOREACH(s, &pt->stasks, link)
+        for (uint32_t i = 0; i < s->n; i++)
+            if (lane_is_awaited(&s->lanes[i]))
+                return true;
+    return false;
+}
+
+/* What poll() shall look at: p NULL: only how many that are. */
+static nfds_t gather(struct ptools *pt, struct pollfd *p, struct lane **lanes)
+{
+    struct ptools_stasks *s;
+    nfds_t n = 0;
+
+    LIST_FOREACH(s, &pt->stasks, link) {
+        for (uint32_t i = 0; i < s->n; i++) {
+            struct lane *lane = &s->lanes[i];
+
+            if (!lane_is_awaited(lane))
+                continue;
+            if (p) {
+                p[n] = (struct pollfd){ .fd = lane->fd,
+                                        .events = (short)(POLLIN | (lane->out.n > 0 ? POLLOUT : 0)) };
+                lanes[n] = lane;
+            }
+            n++;
+        }
+    }
+    return n;
+}
+
+static bool transport_is_awaited(struct ptools *pt)
+{
+    return connection_alive(pt) &&
+           (HASH_COUNT(pt->in_flight) > 0 || pt->transport->sent < pt->transport->queued);
+}
+
+static bool take_in(struct ptools *pt, const struct pollfd *p, struct lane **lanes, nfds_t n, bool transport)
+{
+    bool happened = false;
+
+    for (nfds_t i = 0; i < n; i++) {
+        if (p[i].revents & POLLOUT)
+            lane_flush(lanes[i]);
+        if (p[i].revents)
+            happened = lane_receive(lanes[i]) || happened || p[i].revents & POLLOUT;
+    }
+    if (transport && p[n].revents && connection_alive(pt))
+        happened = connection_pump(pt, 0) || happened;
+    return happened;
+}
+
+bool handle_pump(struct ptools *pt, uint64_t until_us)
+{
+    struct pollfd few[POLL_FEW + 1], *p = few;
+    struct lane *few_lanes[POLL_FEW], **lanes = few_lanes;
+    bool transport, happened = false;
+    nfds_t n;
+    int r;
+
+    if (!lanes_busy(pt))
+        return connection_alive(pt) && connection_pump(pt, until_us);
+    n = gather(pt, NULL, NULL);
+    if (n > POLL_FEW) {
+        p = malloc((n + 1) * sizeof *p);
+        lanes = malloc(n * sizeof *lanes);
+    }
+    if (p && lanes) {
+        gather(pt, p, lanes);
+        transport = transport_is_awaited(pt);
+        if (transport) {
+            pt->transport->ops->flush(pt->transport);
+            p[n] = (struct pollfd){ .fd = pt->transport->ops->fd(pt->transport),
+                                    .events = pt->transport->ops->events(pt->transport, false) };
+        }
+        r = poll(p, n + transport, clock_poll_ms(until_us));
+        if (r > 0)
+            happened = take_in(pt, p, lanes, n, transport);
+        happened = happened || (r < 0 && errno == EINTR) || (r > 0 && until_us != 0);
+    }
+    if (p != few)
+        free(p);
+    if (lanes != few_lanes)
+        free(lanes);
+    return happened;
+}
+
+/* -- for a loop of the user's ---------------------------------------------------------------------------- */
+
+static bool epoll_add(struct ptools *pt, int fd, uint32_t events)
+{
+    struct epoll_event event = { .events = events };
+
+    return epoll_ctl(pt->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 || errno == EEXIST;
+}
+
+void multiplex_close(struct ptools *pt)
+{
+    if (pt->epoll_fd >= 0)
+        close(pt->epoll_fd);
+    if (pt->wake_fd >= 0)
+        close(pt->wake_fd);
+    pt->epoll_fd = pt->wake_fd = pt->epoll_transport_fd = -1;
+    pt->waking = false;
+}
+
+static bool multiplex_open(struct ptools *pt)
+{
+    struct ptools_stasks *s;
+    bool good;
+
+    pt->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    pt->wake_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    good = pt->epoll_fd >= 0 && pt->wake_fd >= 0 && epoll_add(pt, pt->wake_fd, 0);
+    LIST_FOREACH(s, &pt->stasks, link)
+        for (uint32_t i = 0; good && i < s->n; i++)
+            if (s->lanes[i].fd >= 0)
+                good = epoll_add(pt, s->lanes[i].fd, EPOLLIN);
+    if (!good)
+        multiplex_close(pt);
+    return good;
+}
+
+int multiplex_fd(struct ptools *pt)
+{
+    int fd = pt->transport->ops->fd(pt->transport);
+
+    if (pt->epoll_fd < 0 && !multiplex_open(pt))
+        return -1;
+    if (fd != pt->epoll_transport_fd && epoll_add(pt, fd, EPOLLIN)) /* one that was closed has left by itself */
+        pt->epoll_transport_fd = fd;
+    return pt->epoll_fd;
+}
+
+/* An epoll descriptor is never writable: what shall wake at once, or waits to be sent, is a readable eventfd. */
+short multiplex_events(struct ptools *pt, bool wake)
+{
+    struct epoll_event event = { 0 };
+    struct ptools_stasks *s;
+
+    if (multiplex_fd(pt) < 0)
+        return POLLIN;
+    wake = wake || pt->transport->ops->events(pt->transport, false) & POLLOUT;
+    LIST_FOREACH(s, &pt->stasks, link)
+        for (uint32_t i = 0; i < s->n; i++)
+            wake = wake || (s->lanes[i].fd >= 0 && s->lanes[i].out.n > 0);
+    if (wake != pt->waking) {
+        event.events = wake ? EPOLLIN : 0;
+        if (epoll_ctl(pt->epoll_fd, EPOLL_CTL_MOD, pt->wake_fd, &event) == 0)
+            pt->waking = wake;
+    }
+    return POLLIN;
+}

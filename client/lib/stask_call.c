@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stask_call -- calls of server tasks: one, or all of them, each with its elements of the lists.
+ *
+ * All lists are taken apart before anything is sent, so that a wrong one has no effect. A future of a server task is
+ * one like any other; outcomes are the futures of all of them.
+ */
+#include "client/lib/handle.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static ptools_err check_function(struct ptools *pt, const char *function)
+{
+    struct text module, name;
+
+    if (function && name_split(function, strlen(function), &module, &name))
+        return PTOOLS_OK;
+    return fail(pt, PTOOLS_ERR_INVALID,
+                "function is \"%.140s\": MODULE.FUNCTION is expected, each 1 to %u of A-Z a-z 0-9 _ -",
+                function ? function : "(NULL)", NAME_BYTES_MAX);
+}
+
+static ptools_err check_pack(struct ptools *pt, ptools_err err)
+{
+    if (err == PTOOLS_OK)
+        return PTOOLS_OK;
+    return fail(pt, err, "the arguments cannot be sent: %s",
+                err == PTOOLS_ERR_INVALID ? "a list or map lacks items, or what was appended is no value"
+                                          : ptools_strerror(err));
+}
+
+ptools_err ptools_stask_call(ptools_stasks *s, uint32_t i, const char *function, const ptools_pack *args,
+                             ptools_future **ret_future)
+{
+    const uint8_t *payload;
+    ptools_err err = stasks_check(s);
+    size_t n;
+
+    if (err != PTOOLS_OK)
+        return err;
+    if (!ret_future)
+        return fail_static(s->pt, PTOOLS_ERR_INVALID, "ret_future is NULL");
+    if (i >= s->n)
+        return fail(s->pt, PTOOLS_ERR_RANGE, "there are %" PRIu32 " server tasks, the last is %" PRIu32 ", not %" PRIu32,
+                    s->n, s->n - 1, i);
+    err = check_function(s->pt, function);
+    if (err == PTOOLS_OK)
+        err = check_pack(s->pt, pack_finish_arguments(args, &payload, &n));
+    return err == PTOOLS_OK ? lane_call(&s->lanes[i], function, payload, n, ret_future) : err;
+}
+
+/* -- lists ---------------------------------------------------------------------------------------------- */
+
+/* The items of a list, one after the other. */
+struct items {
+    const uint8_t *at;
+    size_t left;
+};
+
+/* The next item's bytes; the list was found well-formed and long enough. */
+static void items_next(struct items *items, struct bytes *out)
+{
+    static const struct scan_limits limits = { SCAN_DEPTH_MAX, UINT64_MAX };
+    size_t bytes = 0;
+
+    if (scan_prefix(items->at, items->left, &limits, &bytes, NULL) == SCAN_OK)
+        bytes_append(out, items->at, bytes);
+    items->at += bytes;
+    items->left -= bytes;
+}
+
+/* Each list has as many items as there are tasks. */
+static ptools_err open_lists(struct ptools_stasks *s, const ptools_pack *const *lists, size_t n, struct items *ret)
+{
+    for (size_t k = 0; k < n; k++) {
+        uint64_t count;
+        ptools_err err;
+
+        if (!lists[k])
+            return fail(s->pt, PTOOLS_ERR_INVALID, "list %zu is NULL", k + 1);
+        err = check_pack(s->pt, pack_finish_items(lists[k], &ret[k].at, &ret[k].left, &count));
+        if (err != PTOOLS_OK)
+            return err;
+        if (count != s->n)
+            return fail(s->pt, PTOOLS_ERR_INVALID, "list %zu has %" PRIu64 " elements, there are %" PRIu32 " server tasks",
+                        k + 1, count, s->n);
+    }
+    return PTOOLS_OK;
+}
+
+/* [list1[i], list2[i], ...] */
+static int one_of_each(struct items *items, size_t n, struct bytes *out)
+{
+    msgpack_packer pk;
+
+    bytes_reset(out);
+    msgpack_packer_init(&pk, out, bytes_write);
+    msgpack_pack_array(&pk, n);
+    for (size_t k = 0; k < n; k++)
+        items_next(&items[k], out);
+    return out->err;
+}
+
+/* -- outcomes ------------------------------------------------------------------------------------------- */
+
+ptools_outcomes *ptools_outcomes_free(ptools_outcomes *o)
+{
+    for (uint32_t i = 0; o && i < o->n; i++)
+        ptools_future_free(o->futures[i]);
+    free(o);
+    return NULL;
+}
+
+uint32_t ptools_outcomes_count(const ptools_outcomes *o)
+{
+    return o ? o->n : 0;
+}
+
+ptools_future *ptools_outcomes_future(ptools_outcomes *o, uint32_t i)
+{
+    return o && i < o->n ? o->futures[i] : NULL;
+}
+
+static struct ptools_outcomes *outcomes_new(uint32_t n)
+{
+    struct ptools_outcomes *o = calloc(1, sizeof *o + n * sizeof o->futures[0]);
+
+    if (o)
+        o->n = n;
+    return o;
+}
+
+/* All are done: the overall status. */
+static ptools_err overall(struct ptools_outcomes *o)
+{
+    struct ptools *pt = NULL;
+    uint32_t failed = 0, first = 0;
+
+    for (uint32_t i = 0; i < o->n; i++) {
+        if (!o->futures[i]->failed)
+            continue;
+        first = failed++ ? first : i;
+        pt = o->futures[i]->pt;
+    }
+    if (failed == 0)
+        return PTOOLS_OK;
+    if (pt) {
+        char text[400];
+
+        snprintf(text, sizeof text, "%s", o->futures[first]->failure.facts.message);
+        fail_with(pt, &o->futures[first]->failure);
+        return fail(pt, pt->last.facts.code, "%" PRIu32 " of %" PRIu32 " server tasks failed, the first is %" PRIu32 ": %s",
+                    failed, o->n, first, text);
+    }
+    return o->futures[first]->failure.facts.code;
+}
+
+ptools_err ptools_outcomes_wait(ptools_outcomes *o, int64_t timeout_ms)
+{
+    uint64_t until_us;
+
+    if (!o)
+        return PTOOLS_ERR_INVALID;
+    until_us = clock_until_us(timeout_ms);
+    for (uint32_t i = 0; i < o->n; i++) {
+        struct ptools_future *f = o->futures[i];
+        ptools_err err = f->pt && !f->done ? handle_check(f->pt) : PTOOLS_OK;
+
+        if (err == PTOOLS_OK && f->pt && !f->done)
+            err = check_timeout(f->pt, timeout_ms);
+        if (err != PTOOLS_OK)
+            return err;
+        if (!f->done && future_await(f, until_us) != PTOOLS_OK)
+            return fail(f->pt, PTOOLS_ERR_TIMEOUT,
+                        "the wait is over and server task %" PRIu32 " is not done; it goes on", i);
+    }
+    return overall(o);
+}
+
+static ptools_err start(struct ptools_stasks *s, const char *function, struct items *items, size_t n_lists,
+                        struct ptools_outcomes **ret)
+{
+    struct ptools_outcomes *o = outcomes_new(s->n);
+    struct bytes args;
+    ptools_err err = o ? PTOOLS_OK : fail_no_memory(s->pt);
+
+    bytes_init(&args, ANSWER_BYTES_MAX);
+    for (uint32_t i = 0; err == PTOOLS_OK && i < s->n; i++) {
+        int r = one_of_each(items, n_lists, &args);
+
+        if (r < 0)
+            err = r == -ENOMEM ? fail_no_memory(s->pt)
+                               : fail_static(s->pt, PTOOLS_ERR_TOO_LARGE, "the arguments of one call are over 2 GiB");
+        else
+            err = lane_call(&s->lanes[i], function, args.data, args.n, &o->futures[i]);
+    }
+    bytes_deinit(&args);
+    if (err == PTOOLS_OK)
+        *ret = o;
+    else
+        ptools_outcomes_free(o); /* no memory, or arguments too large, for a later one: what has begun is forgotten */
+    return err;
+}
+
+ptools_err ptools_pmap_stasks_start(ptools_stasks *s, const char *function, const ptools_pack *const *lists,
+                                    size_t n_lists, ptools_outcomes **ret_outcomes)
+{
+    AUTO_MEM struct items *items = NULL;
+    ptools_err err = stasks_check(s);
+
+    if (err != PTOOLS_OK)
+        return err;
+    if (!ret_outcomes || (n_lists > 0 && !lists))
+        return fail_static(s->pt, PTOOLS_ERR_INVALID, ret_outcomes ? "lists is NULL" : "ret_outcomes is NULL");
+    err = check_function(s->pt, function);
+    if (err != PTOOLS_OK)
+        return err;
+    items = calloc(n_lists + 1, sizeof *items);
+    if (!items)
+        return fail_no_memory(s->pt);
+    err = open_lists(s, lists, n_lists, items);
+    return err == PTOOLS_OK ? start(s, function, items, n_lists, ret_outcomes) : err;
+}
+
+ptools_err ptools_pmap_stasks(ptools_stasks *s, const char *function, const ptools_pack *const *lists, size_t n_lists,
+                              int64_t timeout_ms, ptools_outcomes **ret_outcomes)
+{
+    ptools_err err;
+
+    if (ret_outcomes)
+        *ret_outcomes = NULL;
+    err = stasks_check(s);
+    if (err == PTOOLS_OK)
+        err = check_timeout(s->pt, timeout_ms);
+    if (err == PTOOLS_OK)
+        err = ptools_pmap_stasks_start(s, function, lists, n_lists, ret_outcomes);
+    return err == PTOOLS_OK ? ptools_outcomes_wait(*ret_outcomes, timeout_ms) : err;
+}
+
+ptools_err stasks_call_each(struct ptools_stasks *s, const char *function, const ptools_pack *args, const bool *which)
+{
+    struct ptools_outcomes *o;
+    uint32_t n = 0, k = 0;
+    ptools_err err = PTOOLS_OK;
+
+    for (uint32_t i = 0; i < s->n; i++)
+        n += which[i];
+    o = outcomes_new(n);
+    if (!o)
+        return fail_no_memory(s->pt);
+    for (uint32_t i = 0; err == PTOOLS_OK && i < s->n; i++)
+        if (which[i])
+            err = ptools_stask_call(s, i, function, args, &o->futures[k++]);
+    if (err == PTOOLS_OK)
+        err = ptools_outcomes_wait(o, PTOOLS_FOREVER);
+    ptools_outcomes_free(o);
+    return err;
+}

@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fds -- see fds.h. One packet, one request; each is answered at once, but for room for a large value, which takes
+ * as long as its memory takes.
+ *
+ * What a peer may cost is bounded: connections in all and per user, those that have shown no token (the oldest
+ * makes room), one packet a turn. Whoever does not read its answers is closed. Descriptors that come unasked are
+ * closed; one that is asked for is looked at before anything is done with it (memory_keep_file()).
+ */
+#include "daemon/ptoolsd/fds.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/ptoolsd/door.h"
+#include "daemon/ptoolsd/log.h"
+#include "daemon/ptoolsd/memory.h"
+#include "daemon/ptoolsd/table.h"
+#include "proto/fds.h"
+
+enum { STRANGERS_MAX = 64, RECEIVED_MAX = 4 };
+
+struct fds_peer {
+    struct fds *fds;
+    int fd;
+    sd_event_source *source;
+    uint32_t uid;
+    uint32_t process;           /* 0: a client's */
+    uint32_t client;            /* of the ZMTP connection whose token it showed; 0: none yet */
+    TAILQ_ENTRY(fds_peer) link; /* in fds->peers, oldest first */
+    UT_hash_handle hh;          /* in fds->by_process */
+};
+
+struct lane { /* whose it is: call numbers of server tasks begin with its number */
+    uint32_t number, client;
+    UT_hash_handle hh;
+};
+
+struct fds {
+    struct daemon *d;
+    int listen_fd;
+    sd_event_source *listen_source;
+    TAILQ_HEAD(, fds_peer) peers; /* of clients */
+    struct fds_peer *by_process;
+    uint32_t n, strangers;
+    struct lane *lanes;
+    uint32_t last_lane;
+};
+
+static struct fds_peer *peer_free(struct fds_peer *p)
+{
+    struct fds *f;
+
+    if (!p)
+        return NULL;
+    f = p->fds;
+    if (p->process) {
+        HASH_DEL(f->by_process, p);
+    } else {
+        TAILQ_REMOVE(&f->peers, p, link);
+        f->n--;
+        f->strangers -= p->client == 0;
+    }
+    sd_event_source_disable_unref(p->source);
+    close(p->fd);
+    free(p);
+    return NULL;
+}
+
+/* -- answers ------------------------------------------------------------------------------------------------- */
+
+/* fd: sent along, and closed in any case; -1: none. false: the peer does not take it. */
+static bool answer_send(int socket, const struct fds_answer *answer, int take_fd)
+{
+    struct iovec iov = { (void *)(uintptr_t)answer, sizeof *answer };
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = { 0 };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    ssize_t sent;
+
+    if (take_fd >= 0) {
+        msg.msg_control = control.room;
+        msg.msg_controllen = sizeof control.room;
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        control.header.cmsg_len = CMSG_LEN(sizeof take_fd);
+        memcpy(CMSG_DATA(&control.header), &take_fd, sizeof take_fd);
+    }
+    do
+        sent = sendmsg(socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (sent < 0 && errno == EINTR);
+    if (take_fd >= 0)
+        close(take_fd);
+    return sent == (ssize_t)sizeof *answer;
+}
+
+/* *answer describes the array: its descriptor goes along, or the answer says why there is none. */
+static int array_open(struct fds *f, struct fds_answer *answer, bool read_only)
+{
+    uint64_t have = 0;
+    int fd;
+
+    if (answer->code != PTOOLS_OK)
+        return -1;
+    if (!memory_is_whole(f->d->memory, answer->id, &have)) {
+        fds_answer_refuse(answer, PTOOLS_ERR_BAD_FILE,
+                          "the file behind the array has become too short: %llu bytes; %llu from %llu on are needed",
+                          (unsigned long long)have, (unsigned long long)answer->bytes,
+                          (unsigned long long)answer->offset);
+        return -1;
+    }
+    fd = memory_open(f->d->memory, answer->id, read_only);
+    if (fd < 0)
+        fds_answer_refuse(answer, PTOOLS_ERR_LIMIT, "the daemon has no descriptor for the array: %s", strerror(-fd));
+    else if (read_only)
+        answer->flags |= FDS_IS_READ_ONLY;
+    return fd;
+}
+
+void fds_give(struct fds *f, const struct action *a)
+{
+    struct fds_answer answer;
+    struct fds_request request = { .kind = FDS_ARRAY, .id = a->array, .task = a->task };
+    struct fds_peer *p;
+
+    HASH_FIND(hh, f->by_process, &a->worker, sizeof a->worker, p);
+    if (!p)
+        return;
+    if (a->array)
+        core_array_take(f->d->core, false, a->worker, &request, &answer);
+    else
+        fds_answer_refuse(&answer, a->code, "%s", a->text);
+    answer_send(p->fd, &answer, array_open(f, &answer, false));
+}
+
+static uint32_t lane_client(const struct fds *f, uint64_t call)
+{
+    const uint32_t number = (uint32_t)(call >> 32);
+    struct lane *lane;
+
+    HASH_FIND(hh, f->lanes, &number, sizeof number, lane);
+    return lane ? lane->client : 0;
+}
+
+/* A number for a new lane of the client; 0: no memory. */
+static uint32_t lane_new(struct fds *f, uint32_t client)
+{
+    struct lane *lane = calloc(1, sizeof *lane);
+
+    if (!lane)
+        return 0;
+    do
+        lane->number = ++f->last_lane;
+    while (lane->number == 0 || lane_client(f, (uint64_t)lane->number << 32) != 0);
+    lane->client = client;
+    HASH_ADD(hh, f->lanes, number, sizeof lane->number, lane);
+    return lane->number;
+}
+
+static void lanes_end(struct fds *f, uint32_t client)
+{
+    struct lane *lane, *next;
+
+    HASH_ITER(hh, f->lanes, lane, next) {
+        if (client != 0 && lane->client != client)
+            continue;
+        HASH_DEL(f->lanes, lane);
+        free(lane);
+    }
+}
+
+/* A socket from the client to the server task's process: the one end goes there, the other is the value. */
+static int lane_open(struct fds *f, uint32_t client, struct fds_answer *answer)
+{
+    struct fds_answer unasked;
+    struct fds_peer *p;
+    int pair[2];
+
+    if (answer->code != PTOOLS_OK)
+        return -1;
+    HASH_FIND(hh, f->by_process, &answer->process, sizeof answer->process, p);
+    answer->bytes = lane_new(f, client);
+    if (!p || answer->bytes == 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        fds_answer_refuse(answer, PTOOLS_ERR_LIMIT, "the daemon cannot make a socket to the server task: %s",
+                          p ? strerror(errno) : "it is gone");
+        return -1;
+    }
+    unasked = *answer;
+    unasked.code = FDS_CODE_LANE;
+    if (answer_send(p->fd, &unasked, pair[1]))
+        return pair[0];
+    close(pair[0]);
+    fds_answer_refuse(answer, PTOOLS_ERR_LIMIT, "the server task has not taken the sockets that it was sent before");
+    return -1;
+}
+
+/* -- requests ------------------------------------------------------------------------------------------------- */
+
+static void close_all(const int *fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        close(fds[i]);
+}
+
+/* One packet and what came with it. false: the end, or not a packet of ours. */
+static bool receive(int socket, struct fds_request *ret, int fds[RECEIVED_MAX], size_t *ret_n)
+{
+    struct iovec iov = { ret, sizeof *ret };
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(RECEIVED_MAX * sizeof(int))];
+    } control;
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+    ssize_t got = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    bool good;
+
+    *ret_n = 0;
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        ret->magic = 0; /* nothing came: no harm */
+        return true;
+    }
+    for (struct cmsghdr *c = got < 0 ? NULL : CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        *ret_n = MIN((c->cmsg_len - CMSG_LEN(0)) / sizeof(int), (size_t)RECEIVED_MAX);
+        memcpy(fds, CMSG_DATA(c), *ret_n * sizeof(int));
+    }
+    good = got == (ssize_t)sizeof *ret && !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && ret->magic == FDS_MAGIC &&
+           !ret->name[FDS_NAME_BYTES - 1] && !ret->prefix[FDS_NAME_BYTES - 1];
+    if (!good) {
+        close_all(fds, *ret_n);
+        *ret_n = 0;
+    }
+    return good;
+}
+
+/* A file that a client gives. Takes fd. */
+static void handle_give(struct fds *f, const struct fds_peer *p, int take_fd, struct fds_answer *ret)
+{
+    char why[160];
+    uint64_t number = memory_keep_file(f->d->memory, p->client, take_fd, why);
+
+    *ret = (struct fds_answer){ .magic = FDS_MAGIC, .id = number };
+    if (!number)
+        fds_answer_refuse(ret, PTOOLS_ERR_BAD_FILE, "%s", why);
+}
+
+/* The token says for whom. false: the peer is closed. */
+static bool authenticate(struct fds_peer *p, const struct fds_request *r)
+{
+    uint32_t client = door_client_by_token(p->fds->d->door, r->token, p->uid);
+
+    if (client == 0 || (p->client != 0 && p->client != client))
+        return false;
+    p->fds->strangers -= p->client == 0;
+    p->client = client;
+    return true;
+}
+
+/* false: the peer is to be closed. */
+static bool handle(struct fds_peer *p, const struct fds_request *r, int *fds, size_t n)
+{
+    struct fds *f = p->fds;
+    struct fds_answer answer;
+    int fd = -1;
+
+    if (!p->process && !authenticate(p, r)) {
+        close_all(fds, n);
+        fds_answer_refuse(&answer, PTOOLS_ERR_DENIED, "the token is not that of a connection of this user");
+        answer_send(p->fd, &answer, -1);
+        return false;
+    }
+    if (n != (r->kind == FDS_GIVE && !p->process ? 1u : 0u)) {
+        close_all(fds, n);
+        fds_answer_refuse(&answer, PTOOLS_ERR_BAD_REQUEST, "%zu descriptors came with a request of kind %u", n, r->kind);
+    } else if (r->kind == FDS_ARRAY || r->kind == FDS_SHARED) {
+        core_array_take(f->d->core, !p->process, p->process ? p->process : p->client, r, &answer);
+        fd = array_open(f, &answer, r->flags & FDS_READ_ONLY);
+    } else if (r->kind == FDS_LANE && !p->process) {
+        core_stask_lane(f->d->core, p->client, r, &answer);
+        fd = lane_open(f, p->client, &answer);
+    } else if (r->kind == FDS_GIVE && !p->process) {
+        handle_give(f, p, fds[0], &answer);
+    } else if (r->kind == FDS_MAKE && p->process) {
+        core_array_for_value(f->d->core, daemon_now(f->d), p->process, lane_client(f, r->task), r->task, r->bytes,
+                             &f->d->actions);
+        daemon_deliver(f->d);
+        return true;
+    } else {
+        fds_answer_refuse(&answer, PTOOLS_ERR_BAD_REQUEST, "there is no request of kind %u", r->kind);
+    }
+    return answer_send(p->fd, &answer, fd);
+}
+
+static int on_peer(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+    struct fds_peer *p = userdata;
+    struct fds_request request;
+    int fds[RECEIVED_MAX];
+    size_t n;
+
+    (void)s;
+    (void)revents;
+    if (!receive(fd, &request, fds, &n)) {
+        if (p->process) /* its end is told by its pidfd */
+            p->source = sd_event_source_disable_unref(p->source);
+        else
+            peer_free(p);
+        return 0;
+    }
+    if (request.magic == FDS_MAGIC && !handle(p, &request, fds, n) && !p->process)
+        peer_free(p);
+    return 0;
+}
+
+/* -- coming in ------------------------------------------------------------------------------------------------- */
+
+static int peer_new(struct fds *f, int take_fd, uint32_t process, uint32_t uid, enum phase phase)
+{
+    struct fds_peer *p = calloc(1, sizeof *p);
+    int r;
+
+    if (!p) {
+        close(take_fd);
+        return -ENOMEM;
+    }
+    p->fds = f;
+    p->fd = take_fd;
+    p->process = process;
+    p->uid = uid;
+    if (process) {
+        HASH_ADD(hh, f->by_process, process, sizeof p->process, p);
+    } else {
+        TAILQ_INSERT_TAIL(&f->peers, p, link);
+        f->n++;
+        f->strangers++;
+    }
+    r = sd_event_add_io(f->d->event, &p->source, p->fd, EPOLLIN, on_peer, p);
+    if (r >= 0)
+        r = sd_event_source_set_priority(p->source, phase);
+    if (r < 0)
+        peer_free(p);
+    return r < 0 ? r : 0;
+}
+
+int fds_add_process(struct fds *f, uint32_t process, int take_fd)
+{
+    return peer_new(f, take_fd, process, 0, PHASE_WORKER_DATA);
+}
+
+void fds_process_gone(struct fds *f, uint32_t process)
+{
+    struct fds_peer *p;
+
+    if (!f)
+        return;
+    HASH_FIND(hh, f->by_process, &process, sizeof process, p);
+    peer_free(p);
+}
+
+void fds_client_gone(struct fds *f, uint32_t client)
+{
+    struct fds_peer *p, *next;
+
+    for (p = f ? TAILQ_FIRST(&f->peers) : NULL; p; p = next) {
+        next = TAILQ_NEXT(p, link);
+        if (p->client == client)
+            peer_free(p);
+    }
+    if (f)
+        lanes_end(f, client);
+}
+
+static void evict_stranger(struct fds *f)
+{
+    struct fds_peer *p;
+
+    TAILQ_FOREACH(p, &f->peers, link) {
+        if (p->client == 0) {
+            peer_free(p);
+            return;
+        }
+    }
+}
+
+static bool over_limit(struct fds *f, uint32_t uid)
+{
+    const struct config *c = f->d->config;
+    uint64_t of_user = 0;
+    struct fds_peer *p;
+
+    TAILQ_FOREACH(p, &f->peers, link)
+        of_user += p->uid == uid;
+    return f->n >= c->clients_max || of_user >= c->user_clients_max;
+}
+
+static int on_listen(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+    struct fds *f = userdata;
+    int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    struct ucred cred;
+    socklen_t n = sizeof cred;
+
+    (void)s;
+    (void)revents;
+    if (peer < 0) {
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            door_pause(f->d->door); /* out of descriptors: both doors rest */
+        return 0;
+    }
+    if (getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0 || over_limit(f, cred.uid)) {
+        log_warning("descriptors-refused", LOG_U64("connections", f->n));
+        close(peer);
+        return 0;
+    }
+    if (f->strangers >= STRANGERS_MAX)
+        evict_stranger(f);
+    peer_new(f, peer, 0, cred.uid, PHASE_CLIENT);
+    return 0;
+}
+
+void fds_pause(struct fds *f, bool pause)
+{
+    if (f && f->listen_source)
+        sd_event_source_set_enabled(f->listen_source, pause ? SD_EVENT_OFF : SD_EVENT_ON);
+}
+
+/* -- life ------------------------------------------------------------------------------------------------------- */
+
+int fds_new(struct daemon *d, int take_listen_fd, struct fds **ret)
+{
+    AUTO(fds) f = calloc(1, sizeof *f);
+    int r;
+
+    if (!f) {
+        close(take_listen_fd);
+        return -ENOMEM;
+    }
+    f->d = d;
+    f->listen_fd = take_listen_fd;
+    TAILQ_INIT(&f->peers);
+    r = sd_event_add_io(d->event, &f->listen_source, f->listen_fd, EPOLLIN, on_listen, f);
+    if (r >= 0)
+        r = sd_event_source_set_priority(f->listen_source, PHASE_CLIENT);
+    if (r < 0)
+        return r;
+    *ret = TAKE(f);
+    return 0;
+}
+
+void fds_stop_listening(struct fds *f)
+{
+    f->listen_source = sd_event_source_disable_unref(f->listen_source);
+    if (f->listen_fd >= 0)
+        close(f->listen_fd);
+    f->listen_fd = -1;
+}
+
+struct fds *fds_free(struct fds *f)
+{
+    struct fds_peer *p, *next;
+
+    if (!f)
+        return NULL;
+    fds_stop_listening(f);
+    while ((p = TAILQ_FIRST(&f->peers)))
+        peer_free(p);
+    HASH_ITER(hh, f->by_process, p, next)
+        peer_free(p);
+    lanes_end(f, 0);
+    free(f);
+    return NULL;
+}

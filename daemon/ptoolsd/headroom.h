@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * headroom -- how much memory this process may still take: of the machine, and of its control groups.
+ */
+#ifndef PTOOLSD_HEADROOM_H
+#define PTOOLSD_HEADROOM_H
+
+#include <stdint.h>
+
+struct headroom {
+    uint64_t free_bytes;
+    uint64_t limit_bytes; /* of what is shortest */
+    const char *what;     /* "memory of this machine", "memory limit of the control group"; static */
+};
+/* The least of all. A few hundred microseconds. What cannot be read is no limit. */
+void headroom_now(struct headroom *ret);
+
+#endif

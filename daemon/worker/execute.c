@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * execute -- see execute.h. Loads and starts the module of a function when it is first called, finds arguments that
+ * lie in an array, runs the function, and finds room for a value that is large.
+ *
+ * Arguments and values above the limit of their call go through arrays that stay mapped (arrays.h): they are read
+ * where they lie, and written there once. If there is no memory for one, the value goes through the socket, as long
+ * as it fits into a message.
+ */
+#include "daemon/worker/execute.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/worker/answers.h"
+#include "daemon/worker/arrays.h"
+#include "daemon/worker/tidy.h"
+#include "daemon/worker/words.h"
+#include "proto/message.h"
+
+enum { SHORT_US = 200 }; /* a function that took no longer is run while answers wait */
+
+static struct {
+    struct page *page;
+    struct modules *modules;
+    size_t value_max;
+    bool keep_state;
+    bool disowned;
+    struct ptools_task task;
+    struct tidy tidy;
+    char function[FUNCTION_BYTES_MAX + 1];
+} self;
+
+uint64_t execute_now_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+int execute_init(struct page *page, uint32_t worker, struct modules *modules, size_t value_max, bool keep_state)
+{
+    int r;
+
+    self.page = page;
+    self.modules = modules;
+    self.value_max = value_max;
+    self.keep_state = keep_state;
+    r = task_init(&self.task, page, worker);
+    return r == 0 ? tidy_init(&self.tidy) : r;
+}
+
+void execute_disown(void)
+{
+    self.disowned = true;
+}
+
+struct ptools_task *execute_task(void)
+{
+    return &self.task;
+}
+
+/* Sets the page up for a task: counters, not contents, so it costs little. */
+static void page_begin(const struct link_frame *run, uint64_t now)
+{
+    struct page *page = self.page;
+
+    page->phase[0] = '\0';
+    page->backtrace[0] = '\0';
+    memcpy(page->function, self.function, (size_t)run->name_bytes + 1);
+    atomic_store_explicit(&page->log_next, 0, memory_order_relaxed);
+    atomic_store_explicit(&page->progress, 0, memory_order_relaxed);
+    atomic_store_explicit(&page->progress_of, 0, memory_order_relaxed);
+    atomic_store_explicit(&page->fault_signal, 0, memory_order_relaxed);
+    atomic_store_explicit(&page->began_us, now, memory_order_relaxed);
+    atomic_store_explicit(&page->task, run->task, memory_order_release);
+}
+
+static void set_phase(enum page_phase phase)
+{
+    atomic_store_explicit(&self.page->process_phase, (uint32_t)phase, memory_order_release);
+}
+
+/* Loads the module of a function that is not known here yet. */
+static ptools_err load_for(const char *name, struct function **ret)
+{
+    char module_name[NAME_BYTES_MAX + 1], path[PATH_MAX], why[WHY_BYTES];
+    struct text module_text, function_text;
+    struct module *module;
+    ptools_err err;
+
+    if (!name_split(name, strlen(name), &module_text, &function_text))
+        return task_fail(&self.task, PTOOLS_ERR_NO_FUNCTION, "functions are called MODULE.FUNCTION, not %s", name);
+    snprintf(module_name, sizeof module_name, "%.*s", (int)module_text.n, module_text.data);
+    strcpy(self.page->module, module_name);
+    set_phase(PAGE_LOADING);
+    err = modules_load(self.modules, module_name, &module, path, why);
+    if (err == PTOOLS_ERR_NO_MODULE)
+        return task_fail(&self.task, err, "%s", why);
+    if (err != PTOOLS_OK)
+        return task_fail(&self.task, err, "module %s is broken: %s", module_name, why);
+    *ret = modules_function(self.modules, name, strlen(name));
+    if (!*ret)
+        return task_fail(&self.task, PTOOLS_ERR_NO_FUNCTION, "module %s has no function %.*s", module_name,
+                         (int)function_text.n, function_text.data);
+    return PTOOLS_OK;
+}
+
+/* Before the first task of a module in this process. One that fails is tried again before the next task. */
+static ptools_err start_module(struct module *module)
+{
+    ptools_err err;
+
+    strcpy(self.page->module, module->name);
+    set_phase(PAGE_LOADING);
+    err = module->info->start();
+    if (self.disowned)
+        _exit(0); /* a child that it forked */
+    if (err != PTOOLS_OK)
+        return task_fail(&self.task, PTOOLS_ERR_MODULE_BROKEN, "start() of module %s failed: %s", module->name,
+                         ptools_strerror(err));
+    module->started = true;
+    return PTOOLS_OK;
+}
+
+static void restore_all(void)
+{
+    if (!self.keep_state)
+        tidy_restore_all(&self.tidy);
+}
+
+/* Loads or starts the module of a function, whatever is missing. What that does to environment, signals
+ * (but for the worker's own) and limits stays; what a task did before it does not. */
+static ptools_err prepare(const char *name, struct function **f)
+{
+    ptools_err err = PTOOLS_OK;
+
+    restore_all();
+    if (!*f)
+        err = load_for(name, f);
+    if (err == PTOOLS_OK && !(*f)->module->started)
+        err = start_module((*f)->module);
+    if (err == PTOOLS_OK) {
+        words_arm();
+        answers_arm();
+        if (!self.keep_state && tidy_accept(&self.tidy) < 0)
+            _exit(WORKER_EXIT_MEMORY);
+    }
+    restore_all();
+    return err;
+}
+
+/* Calls the function; its frame is where backtraces end. */
+__attribute__((__noinline__)) static ptools_err run_function(struct function *f)
+{
+    ptools_err err;
+
+    words_set_base(__builtin_frame_address(0));
+    answers_function_begins();
+    set_phase(PAGE_RUNNING);
+    err = f->row->fn(&self.task);
+    answers_function_ended();
+    if (self.disowned)
+        _exit(0); /* the child of a function came back from it */
+    words_set_base(NULL);
+    return err;
+}
+
+/* -- frames ------------------------------------------------------------------------------------ */
+
+/* Where in the body what is. */
+struct parts {
+    uint64_t room;
+    struct link_reference args; /* array 0: they are in the body */
+    const uint8_t *data;
+    size_t n;
+};
+
+static size_t fixed_bytes(const struct link_frame *run)
+{
+    return run->name_bytes + (run->code & RUN_ROOM ? sizeof(uint64_t) : 0u) +
+           (run->code & RUN_ARGS_ARRAY ? sizeof(struct link_reference) : 0u);
+}
+
+bool execute_frame_ok(const struct link_frame *run, const struct span *body)
+{
+    return run->task != 0 && run->name_bytes <= FUNCTION_BYTES_MAX && !(run->code & ~(RUN_ARGS_ARRAY | RUN_ROOM)) &&
+           (run->code & RUN_ARGS_ARRAY ? body->n == fixed_bytes(run) : body->n >= fixed_bytes(run));
+}
+
+static void parts_read(const struct link_frame *run, const struct span *body, struct parts *ret)
+{
+    const uint8_t *at = body->data + run->name_bytes;
+
+    *ret = (struct parts){ 0 };
+    if (run->code & RUN_ROOM) {
+        memcpy(&ret->room, at, sizeof ret->room);
+        at += sizeof ret->room;
+    }
+    if (run->code & RUN_ARGS_ARRAY) {
+        memcpy(&ret->args, at, sizeof ret->args);
+        at += sizeof ret->args;
+    }
+    ret->data = at;
+    ret->n = (size_t)(body->data + body->n - at);
+}
+
+bool execute_may_take_long(const struct link_frame *run, const struct span *body)
+{
+    const struct function *f = modules_function(self.modules, (const char *)body->data, run->name_bytes);
+
+    return !f || !f->module->started || f->last_us > SHORT_US || run->code != 0;
+}
+
+/* -- large ones --------------------------------------------------------------------------------- */
+
+/* The arguments lie in an array: it is found, and they are read there. */
+static ptools_err find_arguments(struct parts *p)
+{
+    char why[ARRAYS_WHY_BYTES];
+    struct ptools_array *a;
+    ptools_err err = arrays_by_id(p->args.array, self.task.id, self.task.uid, &a, why);
+
+    if (err != PTOOLS_OK)
+        return task_fail(&self.task, PTOOLS_ERR_FAILED, "the arguments of %s cannot be read: %s", self.function, why);
+    if (p->args.bytes > a->layout.bytes)
+        return task_fail(&self.task, PTOOLS_ERR_BAD_ARGUMENT, "the arguments of %s are said to be longer than their array",
+                         self.function);
+    p->data = a->data;
+    p->n = p->args.bytes;
+    return PTOOLS_OK;
+}
+
+/* An array that the value fits into; NULL and why. */
+static struct ptools_array *find_room(uint64_t room, size_t n, char why[ARRAYS_WHY_BYTES])
+{
+    struct ptools_array *a;
+
+    if (room && arrays_by_id(room, self.task.id, self.task.uid, &a, why) == PTOOLS_OK && a->layout.bytes >= n &&
+        !a->read_only)
+        return a;
+    return arrays_make(self.task.id, n, &a, why) == PTOOLS_OK ? a : NULL;
+}
+
+/* The value is ready: through an array if it is large, else through the socket. */
+static ptools_err place_value(const struct link_frame *run, uint64_t room, struct execution *ret)
+{
+    char why[ARRAYS_WHY_BYTES] = "the caller takes none by descriptor";
+    struct ptools_array *a = run->b > 0 && ret->n > run->b ? find_room(room, ret->n, why) : NULL;
+
+    if (a) {
+        memcpy(a->data, ret->value, ret->n);
+        ret->where = (struct link_reference){ a->id, ret->n };
+        ret->in_array = true;
+    } else if (ret->n > self.value_max) {
+        return task_fail(&self.task, PTOOLS_ERR_TOO_LARGE, "the result of %s has %zu bytes, the limit is %zu (%s)",
+                         self.function, ret->n, self.value_max, why);
+    }
+    return PTOOLS_OK;
+}
+
+/* -- one task ------------------------------------------------------------------------------------- */
+
+static ptools_err run(struct function *f, const struct link_frame *frame, struct parts *p, struct execution *ret)
+{
+    ptools_err err;
+
+    if (p->args.array) { /* to ask for an array, the task has to be known */
+        (void)task_begin(&self.task, frame, self.function, NULL, 0);
+        err = find_arguments(p);
+        if (err != PTOOLS_OK)
+            return err;
+    }
+    err = task_begin(&self.task, frame, self.function, p->data, p->n);
+    if (self.tidy.dirty)
+        tidy_restore(&self.tidy);
+    if (err == PTOOLS_OK && (!f || !f->module->started))
+        err = prepare(self.function, &f);
+    if (err != PTOOLS_OK)
+        return err;
+    self.tidy.dirty = !self.keep_state && !(f->row->flags & PTOOLS_FN_TIDY);
+    err = task_outcome(&self.task, run_function(f), &ret->value, &ret->n);
+    return err == PTOOLS_OK ? place_value(frame, p->room, ret) : err;
+}
+
+static void begin(const struct link_frame *frame, const struct span *body, uint64_t began_us)
+{
+    memcpy(self.function, body->data, frame->name_bytes);
+    self.function[frame->name_bytes] = '\0';
+    page_begin(frame, began_us);
+}
+
+void execute(const struct link_frame *frame, const struct span *body, uint64_t began_us, struct execution *ret)
+{
+    struct function *f;
+    struct parts parts;
+
+    *ret = (struct execution){ .began_us = began_us };
+    parts_read(frame, body, &parts);
+    begin(frame, body, began_us);
+    f = modules_function(self.modules, self.function, frame->name_bytes);
+    ret->code = run(f, frame, &parts, ret);
+    set_phase(PAGE_SENDING);
+    ret->ended_us = execute_now_us();
+    f = modules_function(self.modules, self.function, frame->name_bytes);
+    if (f)
+        f->last_us = ret->ended_us - began_us;
+    if (!self.keep_state && tidy_look_due(&self.tidy, ret->ended_us, ret->ended_us - began_us))
+        tidy_look(&self.tidy, self.page, &ret->kb, &ret->fds);
+}
+
+void execute_refuse(const struct link_frame *frame, const struct span *body, ptools_err code, const char *why,
+                    struct execution *ret)
+{
+    uint64_t now = execute_now_us();
+
+    *ret = (struct execution){ .code = code, .began_us = now, .ended_us = now };
+    begin(frame, body, now);
+    (void)task_begin(&self.task, frame, self.function, NULL, 0);
+    (void)task_fail(&self.task, code, "%s", why);
+}
+
+/* The four texts of a failure: message, phase, log, and "n of" of the progress. */
+static void failure_texts(struct execution *done, char room[EXECUTE_FAILURE_BYTES])
+{
+    const char *texts[4] = { task_message(&self.task) };
+    struct page_words words;
+    char progress[48];
+
+    page_read_words(self.page, &words);
+    texts[1] = words.phase;
+    texts[2] = words.log;
+    snprintf(progress, sizeof progress, "%llu %llu", (unsigned long long)words.progress,
+             (unsigned long long)words.progress_of);
+    texts[3] = progress;
+    done->n = 0;
+    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+        memcpy(room + done->n, texts[i], strlen(texts[i]) + 1);
+        done->n += strlen(texts[i]) + 1;
+    }
+    done->value = (const uint8_t *)room;
+}
+
+void execute_answer(struct execution *done, struct link_frame *answer, char room[EXECUTE_FAILURE_BYTES])
+{
+    answer->type = done->in_array ? LINK_DONE_ARRAY : LINK_DONE;
+    answer->code = (uint16_t)done->code;
+    answer->a = (uint32_t)MIN(done->ended_us - done->began_us, (uint64_t)UINT32_MAX);
+    answer->b = done->kb;
+    answer->fds = done->fds;
+    if (done->code != PTOOLS_OK) {
+        failure_texts(done, room);
+    } else if (done->in_array) {
+        done->value = (const uint8_t *)&done->where;
+        done->n = sizeof done->where;
+    }
+    answer->body_bytes = (uint32_t)done->n;
+}
+
+void execute_end(void)
+{
+    task_end(&self.task);
+}
+
+void execute_rest(void)
+{
+    if (self.tidy.dirty)
+        tidy_restore(&self.tidy);
+    set_phase(PAGE_IDLE);
+}
+
+void execute_free_state(void)
+{
+    storage_clear(&self.task.storage);
+}
