@@ -304,6 +304,9 @@ ptools_err stasks_call_each(struct ptools_stasks *s, const char *function, const
 
 /* As connection_pump(), for the daemon and all lanes that something is awaited from. */
 bool handle_pump(struct ptools *pt, uint64_t until_us);
+/* The same for the wait for all server tasks of a handle, one after the other: what else is in flight on other lanes of
+ * that handle wakes nobody, where it is one call alone. lane NULL: no such wait. */
+bool handle_pump_lane(struct ptools *pt, const struct lane *lane, uint64_t until_us);
 /* Whether anything is in flight or waits to be sent on a lane. */
 bool lanes_busy(const struct ptools *pt);
 /* What ptools_fd() and ptools_events() are, once there are lanes. */

@@ -29,8 +29,16 @@ bool lanes_busy(const struct ptools *pt)
     return false;
 }
 
+/* While `first` is waited for, and this lane is next: it has nothing to send, and its server task nothing to do but to
+ * answer. With a second call in flight it may wait for us to read what the first gave. */
+static bool may_wait(const struct lane *lane, const struct lane *first)
+{
+    return first && lane != first && lane->stasks == first->stasks && lane->out.n == 0 &&
+           !TAILQ_NEXT(TAILQ_FIRST(&lane->futures), lane_link);
+}
+
 /* What poll() shall look at: p NULL: only how many that are. */
-static nfds_t gather(struct ptools *pt, struct pollfd *p, struct lane **lanes)
+static nfds_t gather(struct ptools *pt, const struct lane *first, struct pollfd *p, struct lane **lanes)
 {
     struct ptools_stasks *s;
     nfds_t n = 0;
@@ -39,7 +47,7 @@ static nfds_t gather(struct ptools *pt, struct pollfd *p, struct lane **lanes)
         for (uint32_t i = 0; i < s->n; i++) {
             struct lane *lane = &s->lanes[i];
 
-            if (!lane_is_awaited(lane))
+            if (!lane_is_awaited(lane) || may_wait(lane, first))
                 continue;
             if (p) {
                 p[n] = (struct pollfd){ .fd = lane->fd,
@@ -75,6 +83,11 @@ static bool take_in(struct ptools *pt, const struct pollfd *p, struct lane **lan
 
 bool handle_pump(struct ptools *pt, uint64_t until_us)
 {
+    return handle_pump_lane(pt, NULL, until_us);
+}
+
+bool handle_pump_lane(struct ptools *pt, const struct lane *lane, uint64_t until_us)
+{
     struct pollfd few[POLL_FEW + 1], *p = few;
     struct lane *few_lanes[POLL_FEW], **lanes = few_lanes;
     bool transport, happened = false;
@@ -83,13 +96,13 @@ bool handle_pump(struct ptools *pt, uint64_t until_us)
 
     if (!lanes_busy(pt))
         return connection_alive(pt) && connection_pump(pt, until_us);
-    n = gather(pt, NULL, NULL);
+    n = gather(pt, lane, NULL, NULL);
     if (n > POLL_FEW) {
         p = malloc((n + 1) * sizeof *p);
         lanes = malloc(n * sizeof *lanes);
     }
     if (p && lanes) {
-        gather(pt, p, lanes);
+        gather(pt, lane, p, lanes);
         transport = transport_is_awaited(pt);
         if (transport) {
             pt->transport->ops->flush(pt->transport);

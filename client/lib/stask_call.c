@@ -158,14 +158,28 @@ static ptools_err overall(struct ptools_outcomes *o)
     return o->futures[first]->failure.facts.code;
 }
 
+/* Waits for one. Those before it are waited for next, so they wake nobody meanwhile, and may have answered by now. */
+static ptools_err await_next(struct ptools_future *f, uint64_t until_us, bool first)
+{
+    if (!first && f->lane)
+        lane_receive(f->lane);
+    for (bool over = false; !f->done && !over;)
+        over = !handle_pump_lane(f->pt, f->lane, until_us) ||
+               (until_us != CLOCK_FOREVER && clock_now_us() >= until_us);
+    return f->done ? PTOOLS_OK : PTOOLS_ERR_TIMEOUT;
+}
+
+/* From the last to the first: the last was asked last, and when it has answered most others have, too. So the caller
+ * sleeps once, not once for each. */
 ptools_err ptools_outcomes_wait(ptools_outcomes *o, int64_t timeout_ms)
 {
     uint64_t until_us;
+    bool first = true;
 
     if (!o)
         return PTOOLS_ERR_INVALID;
     until_us = clock_until_us(timeout_ms);
-    for (uint32_t i = 0; i < o->n; i++) {
+    for (uint32_t i = o->n; i-- > 0;) {
         struct ptools_future *f = o->futures[i];
         ptools_err err = f->pt && !f->done ? handle_check(f->pt) : PTOOLS_OK;
 
@@ -173,9 +187,10 @@ ptools_err ptools_outcomes_wait(ptools_outcomes *o, int64_t timeout_ms)
             err = check_timeout(f->pt, timeout_ms);
         if (err != PTOOLS_OK)
             return err;
-        if (!f->done && future_await(f, until_us) != PTOOLS_OK)
+        if (!f->done && await_next(f, until_us, first) != PTOOLS_OK)
             return fail(f->pt, PTOOLS_ERR_TIMEOUT,
                         "the wait is over and server task %" PRIu32 " is not done; it goes on", i);
+        first = false;
     }
     return overall(o);
 }

@@ -103,10 +103,27 @@ static void array_free(struct core *core, struct array *a)
     free(a);
 }
 
+static void tell_holders(struct array *a, struct actions *out)
+{
+    struct hold *h, *next;
+
+    DL_FOREACH_SAFE2(a->holds, h, next, array_next) {
+        struct action *act = h->kind == HOLDER_CLIENT ? NULL : action_add(out, ACT_ARRAY_FORGET);
+
+        if (act) {
+            act->worker = h->id;
+            act->array = a->id;
+        }
+        hold_free(h);
+    }
+}
+
 static void array_drop(struct core *core, struct array *a, struct actions *out)
 {
-    struct action *act = action_add(out, ACT_ARRAY_DROP);
+    struct action *act;
 
+    tell_holders(a, out); /* a task may have asked for it after its end */
+    act = action_add(out, ACT_ARRAY_DROP);
     if (act)
         act->array = a->id;
     array_free(core, a);
@@ -124,19 +141,18 @@ void array_unuse(struct core *core, struct array *a, struct actions *out)
         array_drop(core, a, out);
 }
 
-static void tell_holders(struct array *a, struct actions *out)
+/* The process that waits for room in it gets none. */
+static void tell_asked_process(struct array *a, struct actions *out)
 {
-    struct hold *h, *next;
+    struct action *act = a->asked_process ? action_add(out, ACT_ARRAY_GIVE) : NULL;
 
-    DL_FOREACH_SAFE2(a->holds, h, next, array_next) {
-        struct action *act = h->kind == HOLDER_CLIENT ? NULL : action_add(out, ACT_ARRAY_FORGET);
-
-        if (act) {
-            act->worker = h->id;
-            act->array = a->id;
-        }
-        hold_free(h);
+    if (act) {
+        act->worker = a->asked_process;
+        act->task = a->for_task;
+        act->code = PTOOLS_ERR_CANCELLED;
+        snprintf(act->text, sizeof act->text, "nobody waits for the value any more");
     }
+    a->asked_process = 0;
 }
 
 void array_is_taken(struct core *core, struct array *a)
@@ -155,6 +171,7 @@ void array_end(struct core *core, struct array *a, const char *why, struct actio
     array_is_taken(core, a);
     a->state = ARRAY_ENDED;
     tell_holders(a, out);
+    tell_asked_process(a, out);
     heap_remove(&core->leases, &a->lease);
     if (a->in_names)
         HASH_DELETE(hh_name, core->named_arrays, a);
@@ -186,9 +203,12 @@ void arrays_of_process_end(struct core *core, uint32_t process, struct actions *
 {
     struct array *a, *next;
 
-    HASH_ITER(hh, core->arrays, a, next)
-        if (a->for_process == process)
-            array_end(core, a, "the server task that it was made for is gone", out);
+    HASH_ITER(hh, core->arrays, a, next) {
+        if (a->for_process != process)
+            continue;
+        a->asked_process = 0; /* it waits no more */
+        array_end(core, a, "the server task that it was made for is gone", out);
+    }
 }
 
 void arrays_due(struct core *core, uint64_t now_us, struct actions *out)

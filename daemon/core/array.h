@@ -64,7 +64,7 @@ struct array {
 };
 
 struct array *array_find(const struct core *core, uint64_t id);
-/* READY and of that name; NULL. Does not look who may see it. */
+/* MAKING or READY, and of that name; NULL. Does not look who may see it. */
 struct array *array_named(const struct core *core, uint32_t uid, struct text prefix, struct text name);
 bool array_allows(const struct array *a, uint32_t uid);
 /* A task is given the use of it, or no longer needs it: ENDED ones go with their last use. */

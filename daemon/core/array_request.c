@@ -38,6 +38,8 @@ static bool over_limit(const struct core *core, const struct user *u, uint64_t b
                  u->n_arrays, l->user_arrays_max);
         return true;
     }
+    if (bytes == 0) /* in a file: no matter that whole pages have gone a little beyond a limit */
+        return false;
     if (bytes > l->user_shm_max || users > l->user_shm_max - bytes) {
         snprintf(text, 256,
                  "over the limit user_shm_max: %" PRIu64 " bytes asked for, %" PRIu64 " free, the limit is %" PRIu64,
@@ -126,7 +128,7 @@ static void create(const struct asked *a)
 {
     const struct msg_array *m = a->m;
     struct array_key key = { .uid = a->client->user->uid };
-    struct array *old = NULL, *made;
+    struct array *old = NULL, *made = NULL;
     struct layout layout;
     char text[256];
 
@@ -152,7 +154,8 @@ static void create(const struct asked *a)
     }
     if (old)
         array_end(a->core, old, "it was replaced", a->out);
-    made = array_new(a->core, a->client->user, &layout, &key, m->file != 0);
+    if (heap_reserve(&a->core->leases, HASH_COUNT(a->core->arrays) + 1) == 0) /* so that one more never lacks memory */
+        made = array_new(a->core, a->client->user, &layout, &key, m->file != 0);
     if (!made) {
         a->out->no_memory = true;
         return;
@@ -196,6 +199,7 @@ static void not_made(struct core *core, struct array *a, ptools_err code, const 
         answer_refusal(out, a->asked_client, a->asked_request, code, "%s", why);
     if (a->asked_process)
         give(NULL, a->asked_process, a->for_task, code, why, out);
+    a->asked_client = a->asked_process = 0;
     if (t) {
         t->made = NULL;
         a->uses--;
@@ -212,8 +216,8 @@ static void is_made(struct core *core, uint64_t now_us, struct array *a, struct 
     if (a->keep) { /* nobody's: until its time, or until it is unlinked */
         DL_DELETE2(a->owner->arrays, a, owner_prev, owner_next);
         a->owner = NULL;
-        if (a->keep_ms && heap_push(&core->leases, &a->lease, now_us + a->keep_ms * 1000) < 0)
-            out->no_memory = true;
+        if (a->keep_ms)
+            (void)heap_push(&core->leases, &a->lease, now_us + a->keep_ms * 1000); /* create() has made room */
     }
     if (a->key.name[0]) {
         layout_text(&a->layout, text);
@@ -283,7 +287,8 @@ static void unlink_it(const struct asked *a)
         return;
     }
     if (found->stasks) {
-        (void)REFUSE(a, PTOOLS_ERR_EXISTS, "array %s is of server tasks: it ends when they are stopped", found->key.name);
+        (void)REFUSE(a, PTOOLS_ERR_EXISTS, "array %s is of server tasks: it ends when they are stopped",
+                     found->key.name);
         return;
     }
     array_end(a->core, found, "it was unlinked", a->out);
@@ -406,12 +411,13 @@ void core_array_take(struct core *core, bool is_client, uint32_t who, const stru
     a = taken_array(core, &t, r);
     if (!a || !may_take(&t, a)) {
         if (r->kind == FDS_SHARED)
-            fds_answer_refuse(ret, PTOOLS_ERR_NO_ARRAY, "server tasks %" PRIu64 " have no array %" PRIu32, r->id, r->index);
+            fds_answer_refuse(ret, PTOOLS_ERR_NO_ARRAY, "server tasks %" PRIu64 " have no array %" PRIu32, r->id,
+                              r->index);
         else if (r->id)
             fds_answer_refuse(ret, PTOOLS_ERR_NO_ARRAY, "no array %" PRIu64, r->id);
         else
             fds_answer_refuse(ret, PTOOLS_ERR_NO_ARRAY, "no array %.*s%s%.*s", FDS_NAME_BYTES - 1, r->prefix,
-                       r->prefix[0] ? "/" : "", FDS_NAME_BYTES - 1, r->name);
+                              r->prefix[0] ? "/" : "", FDS_NAME_BYTES - 1, r->name);
         return;
     }
     if (hold_add(a, t.kind, t.id, t.holds) < 0) {
@@ -458,13 +464,14 @@ static struct array *value_new(struct core *core, struct client *c, uint32_t pro
 void core_array_for_value(struct core *core, uint64_t now_us, uint32_t worker, uint32_t client, uint64_t task,
                           uint64_t bytes, struct actions *out)
 {
+    const struct stask *s = is_stask_process(worker) ? stask_by_process(core, worker) : NULL;
     struct worker *w = is_stask_process(worker) ? NULL : worker_find(core, worker);
     struct task *t = w ? worker_held(w, task) : NULL;
     struct client *c = t ? t->client : client_find(core, client);
     struct array *a;
 
     (void)now_us;
-    if (!c || (t ? t->made || t->detached : !is_stask_process(worker))) {
+    if (!c || (t ? t->made || t->detached : !s || s->handle->user != c->user)) {
         give(NULL, worker, task, PTOOLS_ERR_CANCELLED, "nobody waits for the value", out);
         return;
     }

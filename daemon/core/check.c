@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * check -- do all parts of the core agree? Every number that is kept is counted anew, every pointer is looked at
- * from its other end. For tests.
+ * from its other end. For tests. Arrays and server tasks are looked at in check_shared.c.
  */
+#include "daemon/core/check.h"
+
 #include <string.h>
 
-#include "daemon/core/state.h"
-
-#define HOLDS(condition, sentence)                                                                                  \
-    do {                                                                                                            \
-        if (!(condition))                                                                                           \
-            return sentence;                                                                                        \
-    } while (0)
-
-static const char *check_heap(const struct heap *h)
+const char *check_heap(const struct heap *h)
 {
     HOLDS(h->n <= h->cap, "a heap holds more than it has room for");
     for (size_t i = 0; i < h->n; i++) {
@@ -218,7 +212,7 @@ static const char *check_users(const struct core *core)
     uint64_t tasks = 0, bytes = 0, clients = 0, sets = 0;
 
     for (const struct user *u = core->users; u; u = u->hh.next) {
-        HOLDS(u->n_tasks || u->n_clients || u->n_sets, "a user is kept for nothing");
+        HOLDS(u->n_tasks || u->n_clients || u->n_sets || u->n_arrays || u->n_stasks, "a user is kept for nothing");
         HOLDS(HASH_CNT(hh_name, u->named) <= u->n_sets, "a user has more names than sets");
         tasks += u->n_tasks;
         bytes += u->bytes;
@@ -233,7 +227,7 @@ static const char *check_users(const struct core *core)
 const char *core_check(const struct core *core)
 {
     static const char *(*const parts[])(const struct core *core) = {
-        check_tasks, check_workers, check_sets, check_modules, check_users,
+        check_tasks, check_workers, check_sets, check_modules, check_users, check_arrays, check_stasks,
     };
 
     for (size_t i = 0; i < ELEMENTS(parts); i++) {

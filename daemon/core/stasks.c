@@ -193,9 +193,6 @@ static void stasks_end(struct core *core, struct stasks *s, struct actions *out)
                 s->name[0] ? " " : "", s->name, s->user->uid);
     LL_FOREACH(s->stoppers, w)
         answer_reply(out, w->client, w->request, &reply, NULL);
-    for (uint32_t i = 0; i < s->n; i++)
-        LL_FOREACH(s->tasks[i].fates, w)
-            stask_tell_fate(&s->tasks[i], w->client, w->request, w->call, out);
     stasks_free(core, s);
 }
 
@@ -361,7 +358,10 @@ void core_array_mapped(struct core *core, uint64_t now_us, uint32_t worker, uint
     }
     snprintf(text, sizeof text, "server task %" PRIu32 " cannot map array %" PRIu64 ": %.160s", t->index, array, why);
     refuse_starter(t->handle, code, text, out);
-    stasks_stop(core, now_us, t->handle, 0, false, out);
+    if (t->handle->up) /* it was started anew: the state of the others is not to be lost for it */
+        kill_process(core, t, out);
+    else
+        stasks_stop(core, now_us, t->handle, 0, false, out);
 }
 
 __attribute__((format(printf, 2, 3))) static void append(char text[256], const char *format, ...)
@@ -379,7 +379,9 @@ static void describe_death(struct stask *t, const struct msg_failure *facts, int
     const char *name = facts->signal ? sigdescr_np(facts->signal) : NULL;
 
     t->why[0] = '\0';
-    append(t->why, "server task %" PRIu32 " (pid %" PRId32 ") ", t->index, pid);
+    append(t->why, "server task %" PRIu32 " ", t->index);
+    if (pid)
+        append(t->why, "(pid %" PRId32 ") ", pid);
     if (facts->code == PTOOLS_ERR_OUT_OF_MEMORY)
         append(t->why, "was killed for lack of memory");
     else if (facts->signal)
@@ -387,7 +389,7 @@ static void describe_death(struct stask *t, const struct msg_failure *facts, int
     else if (facts->exited)
         append(t->why, "exited with status %" PRId32, facts->exit_status);
     else
-        append(t->why, "ended");
+        append(t->why, pid ? "ended" : "could not be made");
     if (facts->message.n)
         append(t->why, ": %.*s", (int)MIN(facts->message.n, 120), facts->message.data);
 }
@@ -419,20 +421,29 @@ static void keep_fate(struct stask *t, const struct msg_failure *facts, uint64_t
     keep_text(at, &t->fate.backtrace);
 }
 
-void stask_tell_fate(const struct stask *t, uint32_t client, uint64_t request, uint64_t call, struct actions *out)
+/* facts: of its last death, whose texts are borrowed until out is carried out. */
+static void tell_fate(const struct stask *t, const struct msg_failure *facts, const struct stask_waiter *w,
+                      struct actions *out)
 {
     struct msg_failure f = { .code = PTOOLS_ERR_STATE_LOST };
     char text[256];
 
-    if (call != 0 && call == t->fate_call) {
-        f = t->fate;
+    if (w->call != 0 && w->call == t->fate_call) {
+        f = *facts;
         f.code = f.code == PTOOLS_OK ? PTOOLS_ERR_WORKER_DIED : f.code;
         f.maybe_executed = true;
-        answer_failure(out, client, request, &f, t->why);
+        answer_failure(out, w->client, w->request, &f, t->why);
         return;
     }
     snprintf(text, sizeof text, "%.200s: its state is lost", t->why[0] ? t->why : "the server task has ended");
-    answer_failure(out, client, request, &f, text);
+    answer_failure(out, w->client, w->request, &f, text);
+}
+
+void stask_tell_fate(const struct stask *t, uint32_t client, uint64_t request, uint64_t call, struct actions *out)
+{
+    const struct stask_waiter w = { client, request, call, NULL };
+
+    tell_fate(t, &t->fate, &w, out);
 }
 
 /* The process could not even be made: nothing of it has run. */
@@ -465,8 +476,8 @@ void core_stask_gone(struct core *core, uint64_t now_us, uint32_t process, const
     keep_fate(t, facts, call);
     if (!stopping)
         action_note(out, NOTE_STASK_DIED, process, call, "%s", t->why);
-    LL_FOREACH(t->fates, w)
-        stask_tell_fate(t, w->client, w->request, w->call, out);
+    LL_FOREACH(t->fates, w) /* not with its own copies: the handle may go before this is carried out */
+        tell_fate(t, facts, w, out);
     waiters_free(&t->fates);
     if (t->handle->starter)
         refuse_starter(t->handle, facts->code == PTOOLS_OK ? PTOOLS_ERR_WORKER_DIED : facts->code, t->why, out);
@@ -476,7 +487,7 @@ void core_stask_gone(struct core *core, uint64_t now_us, uint32_t process, const
         stasks_end(core, t->handle, out);
 }
 
-/* -- looking --------------------------------------------------------------------------------------------------------- */
+/* -- looking ----------------------------------------------------------------------------------------------- */
 
 bool core_view_stasks(const struct core *core, size_t index, struct core_stasks_view *ret)
 {

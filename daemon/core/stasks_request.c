@@ -40,7 +40,8 @@ static struct stasks *known(const struct asked *a)
 
     if (s && s->user == a->client->user)
         return s;
-    (void)REFUSE(a, PTOOLS_ERR_NO_STASKS, "no server tasks %" PRIu64 ": they were stopped, or never were", a->m->stasks);
+    (void)REFUSE(a, PTOOLS_ERR_NO_STASKS, "no server tasks %" PRIu64 ": they were stopped, or never were",
+                 a->m->stasks);
     return NULL;
 }
 
@@ -77,6 +78,7 @@ static void start(const struct asked *a)
 {
     const uint32_t n = a->m->count ? a->m->count : workers_now(a->core), max = a->core->limits.user_stasks_max;
     const struct user *user = a->client->user;
+    struct stask_waiter *starter = NULL;
     struct stasks *s;
 
     if (n == 0) {
@@ -95,11 +97,13 @@ static void start(const struct asked *a)
     }
     if (!arrays_allowed(a))
         return;
-    s = stasks_new(a->core, a->client, n, a->m);
-    if (!s || stask_wait(&s->starter, a->client->id, a->request, 0) < 0) {
+    s = stask_wait(&starter, a->client->id, a->request, 0) < 0 ? NULL : stasks_new(a->core, a->client, n, a->m);
+    if (!s) {
+        free(starter);
         a->out->no_memory = true;
         return;
     }
+    s->starter = starter;
     for (uint32_t i = 0; i < a->m->n_arrays; i++) {
         s->arrays[i] = array_find(a->core, a->m->arrays[i]);
         array_adopt(s->arrays[i], s);
@@ -188,7 +192,8 @@ static void fate(const struct asked *a)
         a->out->no_memory = true;
         return;
     }
-    if (!heap_holds(&t->timer)) /* a process whose lane has ended is about to end, or of no use */
+    /* A process whose lane has ended is about to end, or of no use. */
+    if (!heap_holds(&t->timer) || t->stopping_call != 0)
         stask_set_timer(a->core, t, a->now_us + FATE_PATIENCE_US, 0);
 }
 
@@ -249,12 +254,17 @@ void core_stask_lane(struct core *core, uint32_t client, const struct fds_reques
     const struct stask *t = s && r->index < s->n ? &s->tasks[r->index] : NULL;
 
     if (!c || !s || s->user != c->user) {
-        fds_answer_refuse(ret, PTOOLS_ERR_NO_STASKS, "no server tasks %" PRIu64 ": they were stopped, or never were", r->id);
+        fds_answer_refuse(ret, PTOOLS_ERR_NO_STASKS, "no server tasks %" PRIu64 ": they were stopped, or never were",
+                          r->id);
     } else if (!t) {
-        fds_answer_refuse(ret, PTOOLS_ERR_RANGE, "there are %" PRIu32 " server tasks, the last is %" PRIu32, s->n, s->n - 1);
+        fds_answer_refuse(ret, PTOOLS_ERR_RANGE, "there are %" PRIu32 " server tasks, the last is %" PRIu32, s->n,
+                          s->n - 1);
     } else if (t->state != STASK_UP) {
-        fds_answer_refuse(ret, s->stopping ? PTOOLS_ERR_NO_STASKS : PTOOLS_ERR_STATE_LOST, "server task %" PRIu32 " is %s",
-                   t->index, s->stopping ? "being stopped" : t->state == STASK_DEAD ? "dead" : "not up yet");
+        fds_answer_refuse(ret, s->stopping ? PTOOLS_ERR_NO_STASKS : PTOOLS_ERR_STATE_LOST,
+                          "server task %" PRIu32 " is %s", t->index,
+                          s->stopping              ? "being stopped"
+                          : t->state == STASK_DEAD ? "dead"
+                                                   : "not up yet");
     } else {
         *ret = (struct fds_answer){
             .magic = FDS_MAGIC, .id = s->id, .process = t->process, .pid = t->pid,

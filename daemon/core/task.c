@@ -148,6 +148,7 @@ void task_release_arrays(struct core *core, struct task *t, struct actions *out)
     if (t->room)
         array_unuse(core, t->room, out);
     if (t->made) {
+        t->made->asked_process = 0; /* who asked has given up the task, or is gone */
         array_end(core, t->made, "the task that it was made for has ended", out); /* it stays for the use of it */
         array_unuse(core, t->made, out);
     }

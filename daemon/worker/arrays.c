@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#define HASH_NONFATAL_OOM 1 /* an element that could not be added has no table */
 #define HASH_FUNCTION HASH_OAT /* uthash's default falls through its cases, which clang warns of */
 #include <uthash.h>
 
@@ -34,6 +35,7 @@ struct mapped {
     struct ptools_array array;
     uint64_t id;
     struct name_key key;
+    uint32_t owner;
     uint32_t for_uid;  /* on whose behalf it was asked for */
     bool named;        /* in by_name */
     UT_hash_handle hh, hh_name;
@@ -101,6 +103,12 @@ static ptools_err map_fd(const struct fds_answer *a, int fd, struct ptools_array
     return PTOOLS_OK;
 }
 
+static void unmap(struct mapped *m)
+{
+    munmap(m->array.mapping, m->array.mapping_bytes);
+    free(m);
+}
+
 /* Into the table. */
 static ptools_err keep(const struct fds_answer *a, int fd, uint32_t uid, struct mapped **ret,
                        char why[ARRAYS_WHY_BYTES])
@@ -117,10 +125,15 @@ static ptools_err keep(const struct fds_answer *a, int fd, uint32_t uid, struct 
     }
     m->id = a->id;
     m->for_uid = uid;
+    m->owner = a->owner;
     HASH_ADD(hh, self.by_id, id, sizeof m->id, m);
-    m->named = m->array.name[0] && make_key(a->owner, m->array.prefix, m->array.name, &m->key);
-    if (m->named)
+    if (!m->hh.tbl) {
+        unmap(m);
+        return refuse(why, PTOOLS_ERR_FAILED, "the worker has no memory for an array");
+    }
+    if (m->array.name[0] && make_key(a->owner, m->array.prefix, m->array.name, &m->key))
         HASH_ADD(hh_name, self.by_name, key, sizeof m->key, m);
+    m->named = m->hh_name.tbl != NULL; /* if not, it is asked for again, and found by its number */
     *ret = m;
     return PTOOLS_OK;
 }
@@ -154,7 +167,7 @@ ptools_err arrays_by_id(uint64_t id, uint64_t task, uint32_t uid, struct ptools_
     struct fds_request request = { .kind = FDS_ARRAY, .id = id, .task = task, .owner = FDS_OWN };
     struct mapped *m = find(id);
 
-    if (!m || (m->for_uid != uid && m->key.uid != uid))
+    if (!m || (m->for_uid != uid && m->owner != uid))
         return ask(&request, uid, ret, why);
     *ret = &m->array;
     return PTOOLS_OK;
@@ -200,6 +213,5 @@ void arrays_forget(uint64_t id)
     if (self.stay)
         return;
     HASH_DELETE(hh, self.by_id, m);
-    munmap(m->array.mapping, m->array.mapping_bytes);
-    free(m);
+    unmap(m);
 }

@@ -42,7 +42,9 @@ static int receive(struct fds_answer *ret, int *ret_fd, int flags)
         struct cmsghdr header;
         char room[CMSG_SPACE(sizeof(int))];
     } control;
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+    struct msghdr msg = { /* room for one descriptor: were there more, the kernel would close them */
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))
+    };
     ssize_t got;
 
     do
@@ -58,6 +60,9 @@ static int receive(struct fds_answer *ret, int *ret_fd, int flags)
         return 1;
     if (*ret_fd >= 0)
         close(*ret_fd);
+    *ret_fd = -1;
+    if (got >= 0)
+        errno = got == 0 ? ECONNRESET : EBADMSG;
     return -1;
 }
 
@@ -100,6 +105,7 @@ static bool ask(struct fds_request *request, struct fds_answer *ret, int *ret_fd
 void errand_ask(struct fds_request *request, struct fds_answer *ret, int *ret_fd)
 {
     *ret_fd = -1;
+    errno = EBADF;
     if (self.fd < 0 || !ask(request, ret, ret_fd)) {
         fds_answer_refuse(ret, PTOOLS_ERR_SYSTEM, "the socket to ptoolsd for descriptors is gone: %s", strerror(errno));
         return;

@@ -229,8 +229,8 @@ static ptools_err find_arguments(struct parts *p)
     if (err != PTOOLS_OK)
         return task_fail(&self.task, PTOOLS_ERR_FAILED, "the arguments of %s cannot be read: %s", self.function, why);
     if (p->args.bytes > a->layout.bytes)
-        return task_fail(&self.task, PTOOLS_ERR_BAD_ARGUMENT, "the arguments of %s are said to be longer than their array",
-                         self.function);
+        return task_fail(&self.task, PTOOLS_ERR_BAD_ARGUMENT,
+                         "the arguments of %s are said to be longer than their array", self.function);
     p->data = a->data;
     p->n = p->args.bytes;
     return PTOOLS_OK;

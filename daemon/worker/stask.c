@@ -244,9 +244,9 @@ bool stask_serve(int link_fd)
                                     .events = self.lanes[i]->out.n > 0 ? POLLOUT : POLLIN };
     if (poll(p, 2 + n, -1) < 0)
         return errno != EINTR;
-    if (p[1].revents & ~POLLIN)
-        return true; /* the daemon is gone: the link tells */
-    if (p[1].revents)
+    if (p[1].revents & ~POLLIN) /* the daemon is gone, as the link will tell, or a function has closed it */
+        errand_disown();
+    else if (p[1].revents)
         errand_receive();
     if (p[0].revents)
         return true; /* a request to end comes before calls */

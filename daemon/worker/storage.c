@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * storage -- see storage.h. A hash of entries; an entry is out of it before its destructor is called, so that this
- * may use the storage as well.
+ * storage -- see storage.h. A hash of entries; an entry is out of it, and its successor in, before its destructor is
+ * called, so that this may use the storage as well.
  */
 #include "daemon/worker/storage.h"
 
 #include <stdlib.h>
 #include <string.h>
+#define HASH_NONFATAL_OOM 1 /* an element that could not be added has no table */
 #define HASH_FUNCTION HASH_OAT /* uthash's default falls through its cases, which clang warns of */
 #include <uthash.h>
 
@@ -39,11 +40,22 @@ static void entry_free(struct storage *e)
     free(e);
 }
 
-static void put(struct storage **s, const char *name, struct storage *take_entry)
+static ptools_err put(struct storage **s, const char *name, struct storage *take_entry)
 {
+    struct storage *old = find(*s, name);
+
     strcpy(take_entry->name, name);
-    storage_del(s, name);
     HASH_ADD_STR(*s, name, take_entry);
+    if (!take_entry->hh.tbl) {
+        take_entry->destroy = NULL; /* the pointer is still its owner's */
+        entry_free(take_entry);
+        return PTOOLS_ERR_NO_MEMORY;
+    }
+    if (old) {
+        HASH_DEL(*s, old);
+        entry_free(old);
+    }
+    return PTOOLS_OK;
 }
 
 ptools_err storage_set(struct storage **s, const char *name, const uint8_t *value, size_t n)
@@ -66,8 +78,7 @@ ptools_err storage_set(struct storage **s, const char *name, const uint8_t *valu
         entry_free(e);
         return err == PTOOLS_ERR_NO_MEMORY ? err : PTOOLS_ERR_INVALID;
     }
-    put(s, name, e);
-    return PTOOLS_OK;
+    return put(s, name, e);
 }
 
 ptools_err storage_set_pointer(struct storage **s, const char *name, void *pointer, void (*destroy)(void *pointer))
@@ -80,8 +91,7 @@ ptools_err storage_set_pointer(struct storage **s, const char *name, void *point
     e->is_pointer = true;
     e->pointer = pointer;
     e->destroy = destroy;
-    put(s, name, e);
-    return PTOOLS_OK;
+    return put(s, name, e);
 }
 
 ptools_err storage_get(struct storage *s, const char *name, ptools_value *ret)

@@ -98,8 +98,8 @@ static ptools_err check_name(struct ptools_task *t, const char *name)
 {
     if (name && *name && strlen(name) <= STORAGE_NAME_BYTES)
         return PTOOLS_OK;
-    return task_fail(t, PTOOLS_ERR_INVALID, "names in task local storage have 1 to %d bytes, not %zu", STORAGE_NAME_BYTES,
-                     name ? strlen(name) : 0);
+    return task_fail(t, PTOOLS_ERR_INVALID, "names in task local storage have 1 to %d bytes, not %zu",
+                     STORAGE_NAME_BYTES, name ? strlen(name) : 0);
 }
 
 static ptools_err told(struct ptools_task *t, const char *name, ptools_err err, const char *wanted)

@@ -11,6 +11,8 @@
 
 #include <ptools/module.h>
 
+#include "tests/modules/sums.h"
+
 static ptools_err nop(ptools_task *task)
 {
     (void)task;
@@ -197,9 +199,7 @@ static ptools_err scale(ptools_task *task)
 /* part NAME -> the sum of my part of a float64 array, by ptools_localindices() */
 static ptools_err part(ptools_task *task)
 {
-    double x[8] = { 0 };
     uint64_t first, count;
-    const double *at;
     const char *name;
     ptools_array *a;
     ptools_err err = ptools_task_arg_str(task, 0, &name);
@@ -210,51 +210,31 @@ static ptools_err part(ptools_task *task)
         return err;
     ptools_localindices(ptools_task_stask_index(task), ptools_task_stask_count(task), ptools_array_count(a), &first,
                         &count);
-    at = (const double *)ptools_array_data(a) + first;
-    for (; count >= 8; count -= 8, at += 8)
-        for (int k = 0; k < 8; k++)
-            x[k] += at[k];
-    while (count-- > 0)
-        x[0] += *at++;
-    ptools_pack_f64(ptools_task_result(task), x[0] + x[1] + x[2] + x[3] + x[4] + x[5] + x[6] + x[7]);
+    ptools_pack_f64(ptools_task_result(task), sum_doubles((const double *)ptools_array_data(a) + first, count));
     return PTOOLS_OK;
 }
 
 /* words BYTES -> the sum of its 64-bit words, which are read where they lie */
 static ptools_err words(ptools_task *task)
 {
-    uint64_t x[4] = { 0 }, v;
     const void *data;
     size_t n;
     ptools_err err = ptools_task_arg_bytes(task, 0, &data, &n);
 
-    if (err != PTOOLS_OK)
-        return err;
-    for (size_t i = 0; i + 32 <= n; i += 32)
-        for (size_t k = 0; k < 4; k++) {
-            memcpy(&v, (const char *)data + i + 8 * k, sizeof v);
-            x[k] += v;
-        }
-    ptools_pack_u64(ptools_task_result(task), x[0] + x[1] + x[2] + x[3]);
-    return PTOOLS_OK;
+    if (err == PTOOLS_OK)
+        ptools_pack_u64(ptools_task_result(task), sum_words(data, n));
+    return err;
 }
 
 /* array_words VIEW -> the same of a uint64 array */
 static ptools_err array_words(ptools_task *task)
 {
-    const uint64_t *at;
-    uint64_t x[4] = { 0 };
     ptools_view v;
     ptools_err err = ptools_task_arg_view(task, 0, PTOOLS_UINT64, 1, &v);
 
-    if (err != PTOOLS_OK)
-        return err;
-    at = v.data;
-    for (uint64_t i = 0; i + 4 <= v.dims[0]; i += 4)
-        for (size_t k = 0; k < 4; k++)
-            x[k] += at[i + k];
-    ptools_pack_u64(ptools_task_result(task), x[0] + x[1] + x[2] + x[3]);
-    return PTOOLS_OK;
+    if (err == PTOOLS_OK)
+        ptools_pack_u64(ptools_task_result(task), sum_words(v.data, v.dims[0] * sizeof(uint64_t)));
+    return err;
 }
 
 /* bytes N -> N bytes, each its place modulo 251 */

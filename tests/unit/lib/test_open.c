@@ -65,6 +65,10 @@ START_TEST(wrong_options_are_refused)
     grown.newer = 0;
     grown.options.address = "/nowhere";
     ck_assert_int_eq(ptools_open(&grown.options, &pt, &message), PTOOLS_ERR_NO_DAEMON);
+    grown.options.struct_size = offsetof(ptools_options, large_bytes); /* a program from before that field */
+    ck_assert_int_eq(ptools_open(&grown.options, &pt, &message), PTOOLS_ERR_NO_DAEMON);
+    grown.options.struct_size--;
+    ck_assert_int_eq(ptools_open(&grown.options, &pt, &message), PTOOLS_ERR_INVALID);
     ck_assert_int_eq(ptools_open(&options, NULL, &message), PTOOLS_ERR_INVALID);
     ck_assert_int_eq(ptools_open(&options, NULL, NULL), PTOOLS_ERR_INVALID);
     ck_assert_ptr_null(pt);

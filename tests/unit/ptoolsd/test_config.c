@@ -119,6 +119,10 @@ START_TEST(defaults_are_what_the_table_says)
     ck_assert_uint_eq(config.clients_max, 512);
     ck_assert_uint_eq(config.recycle_descriptors, 64);
     ck_assert_uint_eq(config.ahead, 32);
+    ck_assert_uint_eq(config.user_arrays_max, 4096);
+    ck_assert_uint_eq(config.user_stasks_max, 256);
+    ck_assert_uint_eq(config.large, 1u << 20);
+    ck_assert_uint_lt(config.user_shm_max, config.shm_max); /* 50 and 75 percent of the machine's memory */
     ck_assert_uint_eq(config.memory_max,
                       (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 100 * 80);
     ck_assert_int_eq(config.ready_fd, -1);

@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/unit/worker/door.h"
+
 enum { ARGS_MAX = 24 };
 
 extern char **environ;
@@ -132,19 +134,17 @@ struct report *driver_load(struct driver *d, const char *module)
 
 /* -- workers --------------------------------------------------------------------------------- */
 
-void peer_fork(struct peer *w, struct driver *d, uint32_t id)
+static void spawn_process(struct peer *w, struct driver *d, const struct link_frame *spawn, const char *prefix)
 {
-    struct link_frame spawn = { .type = LINK_SPAWN, .worker = id }, spawned;
     static uint8_t body[LINK_PACKET_BYTES];
+    struct link_frame spawned;
     int pair[2], fds[3];
 
-    *w = (struct peer){ .id = id };
+    *w = (struct peer){ .id = spawn->worker };
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     fds[0] = pair[1];
     w->link = pair[0];
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-    fds[2] = pair[1];
-    w->fds = pair[0];
+    w->fds = door_open(&fds[2]);
     fds[1] = memfd_create("page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     ck_assert_int_ge(fds[1], 0);
     ck_assert_int_eq(ftruncate(fds[1], PAGE_BYTES), 0);
@@ -153,27 +153,49 @@ void peer_fork(struct peer *w, struct driver *d, uint32_t id)
     ck_assert_ptr_ne(w->page, MAP_FAILED);
     w->page->magic = PAGE_MAGIC;
     intake_init(&w->in);
-    driver_send(d, &spawn, NULL, 0, fds, 3);
+    driver_send(d, spawn, prefix, strlen(prefix), fds, 3);
     close(fds[0]);
     close(fds[1]);
     close(fds[2]);
     ck_assert(driver_receive(d, &spawned, body));
     ck_assert_int_eq(spawned.type, LINK_SPAWNED);
-    ck_assert_uint_eq(spawned.worker, id);
+    ck_assert_uint_eq(spawned.worker, w->id);
     ck_assert_msg(spawned.code == PTOOLS_OK, "no worker: %s", body);
     w->pid = (pid_t)spawned.a;
 }
 
-void peer_start(struct peer *w, struct driver *d, uint32_t id)
+void peer_fork(struct peer *w, struct driver *d, uint32_t id)
 {
-    struct link_frame start = { .type = LINK_START, .worker = id, .a = (uint32_t)getpid() };
+    const struct link_frame spawn = { .type = LINK_SPAWN, .worker = id };
+
+    spawn_process(w, d, &spawn, "");
+}
+
+static void start_process(struct peer *w)
+{
+    struct link_frame start = { .type = LINK_START, .worker = w->id, .a = (uint32_t)getpid() };
     struct answer ready;
 
-    peer_fork(w, d, id);
     peer_send(w, &start, NULL, 0);
     ck_assert(peer_answer(w, &ready));
     ck_assert_int_eq(ready.frame.type, LINK_READY);
     answer_deinit(&ready);
+}
+
+void peer_start(struct peer *w, struct driver *d, uint32_t id)
+{
+    peer_fork(w, d, id);
+    start_process(w);
+}
+
+void peer_start_stask(struct peer *w, struct driver *d, uint32_t index, uint32_t count, const char *prefix)
+{
+    const struct link_frame spawn = {
+        .type = LINK_SPAWN, .worker = 0x80000001u + index, .slot = index, .attempt = count, .a = 1234 /* uid */
+    };
+
+    spawn_process(w, d, &spawn, prefix);
+    start_process(w);
 }
 
 int peer_wait(struct peer *w)
@@ -219,13 +241,18 @@ static void send_all(int fd, const void *data, size_t n)
     }
 }
 
-void peer_send(struct peer *w, const struct link_frame *frame, const void *body, size_t n)
+static void send_frame(int fd, const struct link_frame *frame, const void *body, size_t n)
 {
     struct link_frame head = *frame;
 
     head.body_bytes = (uint32_t)n;
-    send_all(w->link, &head, sizeof head);
-    send_all(w->link, body, n);
+    send_all(fd, &head, sizeof head);
+    send_all(fd, body, n);
+}
+
+void peer_send(struct peer *w, const struct link_frame *frame, const void *body, size_t n)
+{
+    send_frame(w->link, frame, body, n);
 }
 
 void peer_prepare(struct peer *w, uint64_t task, const char *function, struct link_frame *ret)
@@ -242,10 +269,10 @@ void peer_prepare(struct peer *w, uint64_t task, const char *function, struct li
     page_give(w->page, ret->slot, task);
 }
 
-void peer_give(struct peer *w, uint64_t task, const char *function, ptools_pack *take_arguments)
+/* The function's name, and the arguments behind it. */
+static void send_call(int fd, const struct link_frame *run, const char *function, ptools_pack *take_arguments)
 {
     const uint8_t *arguments;
-    struct link_frame run;
     uint8_t *body;
     size_t n, name = strlen(function);
 
@@ -254,24 +281,31 @@ void peer_give(struct peer *w, uint64_t task, const char *function, ptools_pack 
     ck_assert_ptr_nonnull(body);
     memcpy(body, function, name);
     memcpy(body + name, arguments, n);
-    peer_prepare(w, task, function, &run);
-    peer_send(w, &run, body, name + n);
+    send_frame(fd, run, body, name + n);
     free(body);
     ptools_pack_free(take_arguments);
 }
 
-static bool peer_read(struct peer *w)
+void peer_give(struct peer *w, uint64_t task, const char *function, ptools_pack *take_arguments)
+{
+    struct link_frame run;
+
+    peer_prepare(w, task, function, &run);
+    send_call(w->link, &run, function, take_arguments);
+}
+
+static bool read_some(int fd, struct intake *in)
 {
     size_t room;
-    void *space = intake_space(&w->in, &room);
+    void *space = intake_space(in, &room);
     ssize_t got;
 
     ck_assert_ptr_nonnull(space);
-    await_readable(w->link);
-    got = recv(w->link, space, room, 0);
+    await_readable(fd);
+    got = recv(fd, space, room, 0);
     if (got <= 0)
         return false;
-    intake_commit(&w->in, (size_t)got);
+    intake_commit(in, (size_t)got);
     return true;
 }
 
@@ -287,7 +321,8 @@ static void split_texts(struct answer *a)
     ck_assert_ptr_eq(at, end);
 }
 
-bool peer_answer(struct peer *w, struct answer *ret)
+/* The next frame of a stream; false: it is at its end. */
+static bool read_answer(int fd, struct intake *in, struct answer *ret)
 {
     const uint8_t *head;
     const char *why;
@@ -296,13 +331,13 @@ bool peer_answer(struct peer *w, struct answer *ret)
 
     memset(ret, 0, sizeof *ret);
     payload_init(&ret->payload);
-    while (!(head = intake_peek(&w->in, sizeof ret->frame)))
-        if (!peer_read(w))
+    while (!(head = intake_peek(in, sizeof ret->frame)))
+        if (!read_some(fd, in))
             return false;
     memcpy(&ret->frame, head, sizeof ret->frame);
-    intake_drop(&w->in, sizeof ret->frame);
-    while ((r = intake_body(&w->in, ret->frame.body_bytes, &body)) == 0)
-        if (!peer_read(w))
+    intake_drop(in, sizeof ret->frame);
+    while ((r = intake_body(in, ret->frame.body_bytes, &body)) == 0)
+        if (!read_some(fd, in))
             return false;
     ck_assert_int_eq(r, 1);
     ret->body = malloc(body.n + 1);
@@ -318,6 +353,11 @@ bool peer_answer(struct peer *w, struct answer *ret)
         split_texts(ret);
     }
     return true;
+}
+
+bool peer_answer(struct peer *w, struct answer *ret)
+{
+    return read_answer(w->link, &w->in, ret);
 }
 
 void answer_deinit(struct answer *a)
@@ -346,6 +386,74 @@ void peer_fail(struct peer *w, uint64_t task, const char *function, ptools_pack 
     ck_assert_msg(peer_answer(w, &a), "%s: the worker closed its link", function);
     ck_assert_int_eq(a.frame.type, LINK_DONE);
     ck_assert_uint_eq(a.frame.task, task);
+    ck_assert_str_eq(ptools_errname((ptools_err)a.frame.code), ptools_errname(code));
+    ck_assert_msg(strstr(a.texts[0], text) != NULL, "%s: \"%s\" is not in \"%s\"", function, text, a.texts[0]);
+    answer_deinit(&a);
+}
+
+/* -- lanes ----------------------------------------------------------------------------------- */
+
+void lane_open(struct lane *lane, struct peer *w, uint32_t number)
+{
+    struct fds_answer told = { .magic = FDS_MAGIC, .code = FDS_CODE_LANE, .bytes = number };
+    int pair[2];
+
+    *lane = (struct lane){ .number = number };
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    lane->fd = pair[0];
+    intake_init(&lane->in);
+    door_tell(w->fds, &told, pair[1]);
+}
+
+void lane_close(struct lane *lane)
+{
+    close(lane->fd);
+    intake_deinit(&lane->in);
+}
+
+uint64_t lane_number(const struct lane *lane, uint32_t call)
+{
+    return (uint64_t)lane->number << 32 | call;
+}
+
+void lane_send(struct lane *lane, const struct link_frame *frame, const void *body, size_t n)
+{
+    send_frame(lane->fd, frame, body, n);
+}
+
+uint64_t lane_give(struct lane *lane, const char *function, ptools_pack *take_arguments)
+{
+    const struct link_frame run = {
+        .type = LINK_RUN, .name_bytes = (uint8_t)strlen(function), .task = lane_number(lane, ++lane->calls)
+    };
+
+    send_call(lane->fd, &run, function, take_arguments);
+    return run.task;
+}
+
+bool lane_answer(struct lane *lane, struct answer *ret)
+{
+    return read_answer(lane->fd, &lane->in, ret);
+}
+
+void lane_call(struct lane *lane, const char *function, ptools_pack *take_arguments, struct answer *ret)
+{
+    uint64_t call = lane_give(lane, function, take_arguments);
+
+    ck_assert_msg(lane_answer(lane, ret), "%s: the server task closed its lane", function);
+    ck_assert_int_eq(ret->frame.type, LINK_DONE);
+    ck_assert_uint_eq(ret->frame.task, call);
+    ck_assert_msg(ret->frame.code == PTOOLS_OK, "%s: %s: %s", function, ptools_errname((ptools_err)ret->frame.code),
+                  ret->texts[0]);
+}
+
+void lane_fail(struct lane *lane, const char *function, ptools_pack *take_arguments, ptools_err code, const char *text)
+{
+    uint64_t call = lane_give(lane, function, take_arguments);
+    struct answer a;
+
+    ck_assert_msg(lane_answer(lane, &a), "%s: the server task closed its lane", function);
+    ck_assert_uint_eq(a.frame.task, call);
     ck_assert_str_eq(ptools_errname((ptools_err)a.frame.code), ptools_errname(code));
     ck_assert_msg(strstr(a.texts[0], text) != NULL, "%s: \"%s\" is not in \"%s\"", function, text, a.texts[0]);
     answer_deinit(&a);

@@ -33,6 +33,13 @@ struct peer { /* a worker */
     unsigned next_slot;
 };
 
+struct lane { /* to a server task */
+    int fd;
+    uint32_t number;
+    uint32_t calls; /* so far: they are numbered from 1 */
+    struct intake in;
+};
+
 struct answer {
     struct link_frame frame;
     uint8_t *body; /* with a NUL behind it */
@@ -55,6 +62,8 @@ struct report *driver_load(struct driver *d, const char *module);
 void peer_start(struct peer *w, struct driver *d, uint32_t id);
 /* The same in steps: forked, but not told START. */
 void peer_fork(struct peer *w, struct driver *d, uint32_t id);
+/* A server task that is ready, of uid 1234: the one of that index, of so many. */
+void peer_start_stask(struct peer *w, struct driver *d, uint32_t index, uint32_t count, const char *prefix);
 /* Closes the link and waits: the wait status. */
 int peer_stop(struct peer *w);
 /* Waits for the end of a process that dies by itself: the wait status. */
@@ -75,6 +84,18 @@ void peer_call(struct peer *w, uint64_t task, const char *function, ptools_pack 
 /* give and answer: must fail with this code, and a message that contains text. */
 void peer_fail(struct peer *w, uint64_t task, const char *function, ptools_pack *take_arguments, ptools_err code,
                const char *text);
+
+/* A lane of that number, handed to the server task. */
+void lane_open(struct lane *lane, struct peer *w, uint32_t number);
+void lane_close(struct lane *lane);
+/* What its call of that number is called in frames and in the page. */
+uint64_t lane_number(const struct lane *lane, uint32_t call);
+void lane_send(struct lane *lane, const struct link_frame *frame, const void *body, size_t n);
+/* As peer_give(), peer_answer(), peer_call(), peer_fail(). The value is the number of the call. */
+uint64_t lane_give(struct lane *lane, const char *function, ptools_pack *take_arguments);
+bool lane_answer(struct lane *lane, struct answer *ret);
+void lane_call(struct lane *lane, const char *function, ptools_pack *take_arguments, struct answer *ret);
+void lane_fail(struct lane *lane, const char *function, ptools_pack *take_arguments, ptools_err code, const char *text);
 
 ptools_pack *args_u64(uint64_t v);
 ptools_pack *args_str(const char *s);

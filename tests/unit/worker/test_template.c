@@ -171,7 +171,8 @@ static unsigned open_fds_of(pid_t pid)
 START_TEST(refuses_descriptors_that_are_not_what_they_must_be)
 {
     static const char no_page[] = "the second descriptor is not a sealed control page";
-    static const char need_three[] = "a process needs three descriptors: a stream socket, its page, and a packet socket";
+    static const char need_three[] =
+            "a process needs three descriptors: a stream socket, its page, and a packet socket";
     int pair[2], packets[2], unsealed, small, fds[4];
     struct driver d;
     struct peer w;
