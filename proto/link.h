@@ -29,6 +29,7 @@ enum link_type {
                        array; 0: never), code = RUN_... flags; body = name (name_bytes), then, as the flags say,
                        the room (8 bytes: the number of an array) and the arguments or where they are */
     LINK_STOP,      /* finish what was given, then exit 0. a = 1 (server tasks): what runs shall stop as well */
+    LINK_CANCEL,    /* server tasks: the call `task` shall not be begun. One that runs is told by the page */
     /* worker to daemon */
     LINK_READY,     /* answer to START: takes tasks now */
     LINK_DONE,      /* task, attempt, slot, code; a = run time in us, b = memory in KiB or 0, fds or 0;

@@ -53,6 +53,7 @@ struct page {
     _Atomic uint64_t began_us;        /* CLOCK_MONOTONIC */
     _Atomic uint64_t progress, progress_of;
     _Atomic uint64_t calls;           /* of a server task, so far */
+    _Atomic uint64_t cancels;         /* LINK_CANCEL frames sent to a server task, so far. Daemon writes */
     _Atomic uint64_t peak_kb;         /* largest resident memory, as the worker last looked */
     _Atomic uint32_t fault_signal;    /* set by the handler that wrote the backtrace */
     _Atomic uint64_t fault_address;

@@ -166,6 +166,8 @@ static ptools_err await_next(struct ptools_future *f, uint64_t until_us, bool fi
     for (bool over = false; !f->done && !over;)
         over = !handle_pump_lane(f->pt, f->lane, until_us) ||
                (until_us != CLOCK_FOREVER && clock_now_us() >= until_us);
+    if (!f->done)
+        handle_pump(f->pt, 0); /* what the others have answered is there all the same */
     return f->done ? PTOOLS_OK : PTOOLS_ERR_TIMEOUT;
 }
 

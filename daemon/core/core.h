@@ -244,6 +244,8 @@ void core_stask_ready(struct core *core, uint64_t now_us, uint32_t process, int3
 /* It has mapped an array that it was told to map, or (code) could not. Also from workers, who are not waited for. */
 void core_array_mapped(struct core *core, uint64_t now_us, uint32_t worker, uint64_t array, ptools_err code,
                        const char *why, struct actions *out);
+/* The call runs, and was asked to stop: if it still runs after workers.kill_grace, the process is killed. */
+void core_stask_stopping(struct core *core, uint64_t now_us, uint32_t process, uint64_t call);
 /* It is gone, or could not be made. call: what it was running (0: nothing). */
 void core_stask_gone(struct core *core, uint64_t now_us, uint32_t process, const struct msg_failure *facts,
                      uint64_t call, struct actions *out);

@@ -275,6 +275,15 @@ void stasks_due(struct core *core, uint64_t now_us, struct actions *out)
     }
 }
 
+void core_stask_stopping(struct core *core, uint64_t now_us, uint32_t process, uint64_t call)
+{
+    struct stask *t = stask_by_process(core, process);
+
+    if (!t || (heap_holds(&t->timer) && (t->stopping_call == 0 || t->stopping_call == call)))
+        return; /* the process itself is to be killed, or the call has its time already */
+    stask_set_timer(core, t, now_us + core->limits.kill_grace_us, call); /* no other runs any more */
+}
+
 void stasks_deinit(struct core *core)
 {
     struct stasks *s, *next;

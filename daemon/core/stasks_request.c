@@ -206,11 +206,8 @@ static void cancel(const struct asked *a)
     if (!t)
         return;
     reply.done = t->process != a->m->process || t->state == STASK_DEAD;
-    if (!reply.done) {
+    if (!reply.done)
         action_worker(a->out, ACT_CANCEL, t->process, a->m->call);
-        if (!heap_holds(&t->timer) || t->stopping_call != 0) /* not if the process itself is to be killed */
-            stask_set_timer(a->core, t, a->now_us + a->core->limits.kill_grace_us, a->m->call);
-    }
     answer_reply(a->out, a->client->id, a->request, &reply, NULL);
 }
 

@@ -106,7 +106,8 @@ static void carry_out(struct daemon *d, size_t i)
     }
     case ACT_CANCEL:
         log_info("task-stopping", LOG_U64("task", a.task), LOG_U64("worker", a.worker));
-        supervisor_cancel(d->supervisor, a.worker, a.task);
+        if (supervisor_cancel(d->supervisor, a.worker, a.task) && is_stask_process(a.worker))
+            core_stask_stopping(d->core, daemon_now(d), a.worker, a.task);
         break;
     case ACT_KILL:
         log_info("worker-killed", LOG_U64("worker", a.worker), LOG_U64("task", a.task));

@@ -252,6 +252,21 @@ void process_stop(struct process *p, bool politely)
     }
 }
 
+bool process_cancel(struct process *p, uint64_t task)
+{
+    const struct link_frame cancel = { .type = LINK_CANCEL, .worker = p->id, .task = task };
+
+    if (is_stask_process(p->id)) { /* the call may be far back on a lane. Or it begins just now: then it sees the count */
+        atomic_fetch_add(&p->page->cancels, 1);
+        frame_put(p, &cancel, NULL, 0, NULL);
+        if (atomic_load(&p->page->task) != task)
+            return false;
+    }
+    atomic_store(&p->page->cancel, task);
+    process_signal(p, SIGTERM);
+    return true;
+}
+
 void process_array(struct process *p, uint64_t array, bool map)
 {
     struct link_frame frame = { .type = map ? LINK_MAP : LINK_FORGET, .worker = p->id, .task = array };

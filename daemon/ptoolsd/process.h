@@ -60,6 +60,8 @@ DEFINE_AUTO(process)
 int process_born(struct process *p, pid_t pid);
 void process_run(struct process *p, const struct action *action);
 void process_stop(struct process *p, bool politely);
+/* The task shall stop, or if it is a call that has not begun, not begin: false. */
+bool process_cancel(struct process *p, uint64_t task);
 /* Map the array, or forget it. */
 void process_array(struct process *p, uint64_t array, bool map);
 /* The core is told that there will be no process of this number. */

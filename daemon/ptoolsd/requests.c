@@ -13,6 +13,7 @@
 #include "daemon/ptoolsd/door.h"
 #include "daemon/ptoolsd/inspect.h"
 #include "daemon/ptoolsd/log.h"
+#include "daemon/ptoolsd/supervisor.h"
 #include "proto/limits.h"
 
 static void refuse(struct daemon *d, struct client *c, uint64_t request, ptools_err code, const char *why)
@@ -98,6 +99,10 @@ static void handle_array(struct daemon *d, struct client *c, const struct msg_re
 static void handle_stasks(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
 {
     (void)payload;
+    if (r->kind == MSG_STASKS_CANCEL && !supervisor_takes_cancels(d->supervisor, r->stasks.process)) {
+        refuse(d, c, r->id, PTOOLS_ERR_LIMIT, "the server task is busy, and thousands of its calls are cancelled already");
+        return;
+    }
     core_stasks(d->core, daemon_now(d), client_id(c), r->id, r->kind, &r->stasks, &d->actions);
 }
 

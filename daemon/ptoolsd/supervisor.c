@@ -20,7 +20,7 @@
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/process.h"
 
-enum { END_POLITELY_MS = 1000, END_KILLED_MS = 1000, OOM_LOOK_US = 1000000 };
+enum { END_POLITELY_MS = 1000, END_KILLED_MS = 1000, OOM_LOOK_US = 1000000, CANCELS_BYTES = 1 << 18 };
 
 static struct process *process_of(struct supervisor *s, uint32_t id)
 {
@@ -171,14 +171,18 @@ bool supervisor_revoke(struct supervisor *s, const struct action *action)
     return true;
 }
 
-void supervisor_cancel(struct supervisor *s, uint32_t worker, uint64_t task)
+bool supervisor_cancel(struct supervisor *s, uint32_t worker, uint64_t task)
 {
     struct process *p = process_of(s, worker);
 
-    if (!p)
-        return;
-    atomic_store(&p->page->cancel, task);
-    process_signal(p, SIGTERM);
+    return p && process_cancel(p, task);
+}
+
+bool supervisor_takes_cancels(struct supervisor *s, uint32_t worker)
+{
+    const struct process *p = process_of(s, worker);
+
+    return !p || p->out.n < CANCELS_BYTES;
 }
 
 void supervisor_kill(struct supervisor *s, uint32_t worker)

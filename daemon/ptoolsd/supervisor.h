@@ -22,7 +22,10 @@ void supervisor_spawn(struct supervisor *s, uint32_t worker);
 void supervisor_load(struct supervisor *s, const char *module);
 void supervisor_run(struct supervisor *s, const struct action *action);
 bool supervisor_revoke(struct supervisor *s, const struct action *action);
-void supervisor_cancel(struct supervisor *s, uint32_t worker, uint64_t task);
+/* Whether it runs, and is asked to stop. If not, and it is a server task's call, it shall not begin. */
+bool supervisor_cancel(struct supervisor *s, uint32_t worker, uint64_t task);
+/* false: it is busy, and has not looked at thousands of them. */
+bool supervisor_takes_cancels(struct supervisor *s, uint32_t worker);
 void supervisor_kill(struct supervisor *s, uint32_t worker);
 void supervisor_stop(struct supervisor *s, uint32_t worker, bool politely);
 void supervisor_kill_call(struct supervisor *s, uint32_t worker, uint64_t call);

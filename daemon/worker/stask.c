@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * stask -- see stask.h. Calls come on lanes, one stream socket for each caller, and are run one at a time: those of
- * one lane in their order, lanes in turn. An answer leaves at once; a caller that does not read its answers is not
- * read from, and delays nobody else. A lane that breaks the protocol is closed, which its caller notices.
+ * one lane in their order, lanes in turn, one call each. An answer leaves at once; a caller that does not read its
+ * answers is not read from, and delays nobody else. A lane that breaks the protocol is closed, which its caller notices.
+ *
+ * Calls that are cancelled before they begin are told of by the link, and remembered until their turn has come.
  *
  * What is being run stands in the control page until its answer is out: so the daemon knows, after a death, which call
  * it was.
@@ -22,7 +24,7 @@
 #include "proto/chain.h"
 #include "proto/intake.h"
 
-enum { LANES_MAX = 1024, IOV_MAX_SEND = 16 };
+enum { LANES_MAX = 1024, IOV_MAX_SEND = 16, CANCELLED_BYTES_MAX = 16 << 20 };
 
 struct lane {
     int fd;
@@ -31,6 +33,7 @@ struct lane {
     struct chain out;
     struct link_frame head; /* of the frame whose body is still coming */
     bool have_head;
+    bool ready;             /* another call may be there, without that poll() would tell */
     bool broken;
 };
 
@@ -41,6 +44,8 @@ static struct {
     struct lane *lanes[LANES_MAX];
     unsigned n;
     unsigned turn; /* which lane is looked at first */
+    struct bytes cancelled; /* uint64_t each: numbers of calls */
+    uint64_t cancels;       /* that were told */
 } self;
 
 void stask_init(struct page *page, uint32_t uid, size_t frame_max)
@@ -48,6 +53,7 @@ void stask_init(struct page *page, uint32_t uid, size_t frame_max)
     self.page = page;
     self.uid = uid;
     self.frame_max = frame_max;
+    bytes_init(&self.cancelled, CANCELLED_BYTES_MAX);
 }
 
 void stask_add_lane(const struct fds_answer *told, int take_fd)
@@ -66,10 +72,36 @@ void stask_add_lane(const struct fds_answer *told, int take_fd)
     self.lanes[self.n++] = lane;
 }
 
+/* -- calls that shall not begin ---------------------------------------------------------------------- */
+
+void stask_cancel(uint64_t call)
+{
+    self.cancels++;
+    if (bytes_append(&self.cancelled, &call, sizeof call) < 0)
+        log_say(LOG_LEVEL_WARNING, "cancel-lost", "no memory for the number of call %llu", (unsigned long long)call);
+}
+
+/* Whether it is among them. Those of its lane up to it are forgotten: calls of a lane come in order. */
+static bool take_cancelled(uint64_t call)
+{
+    uint64_t *v = (uint64_t *)self.cancelled.data;
+    size_t n = self.cancelled.n / sizeof *v, kept = 0;
+    bool found = false;
+
+    for (size_t i = 0; i < n; i++) {
+        found = found || v[i] == call;
+        if (v[i] >> 32 != call >> 32 || v[i] > call)
+            v[kept++] = v[i];
+    }
+    self.cancelled.n = kept * sizeof *v;
+    return found;
+}
+
 static void lane_close(unsigned i)
 {
     struct lane *lane = self.lanes[i];
 
+    (void)take_cancelled((uint64_t)lane->number << 32 | UINT32_MAX);
     close(lane->fd);
     intake_deinit(&lane->in);
     chain_deinit(&lane->out);
@@ -134,6 +166,16 @@ static void lane_answer(struct lane *lane, const struct link_frame *answer, cons
 
 /* -- calls ----------------------------------------------------------------------------------------- */
 
+/* Whether it may begin, which the daemon can see from then on. false: the link must be read first. */
+static bool may_begin(uint64_t call)
+{
+    atomic_store(&self.page->task, call);
+    if (atomic_load(&self.page->cancels) == self.cancels)
+        return true;
+    atomic_store(&self.page->task, 0);
+    return false;
+}
+
 static void handle_run(struct lane *lane, struct link_frame *frame, const struct span *body)
 {
     struct link_frame answer = { .task = frame->task };
@@ -148,7 +190,7 @@ static void handle_run(struct lane *lane, struct link_frame *frame, const struct
     }
     frame->a = self.uid; /* whatever the caller wrote there */
     frame->attempt = 1;
-    if (atomic_load_explicit(&self.page->cancel, memory_order_relaxed) == frame->task)
+    if (take_cancelled(frame->task))
         execute_refuse(frame, body, PTOOLS_ERR_CANCELLED, "cancelled before it was begun", &done);
     else
         execute(frame, body, execute_now_us(), &done);
@@ -161,37 +203,45 @@ static void handle_run(struct lane *lane, struct link_frame *frame, const struct
     execute_end();
 }
 
-/* Every whole call that has come, as long as the answers leave. */
-static void lane_frames(struct lane *lane)
+/* The next call, if it is there as a whole, and the answers before it have left. */
+static void lane_step(struct lane *lane)
 {
-    while (!lane->broken && lane->out.n == 0) {
-        struct span body;
-        int r;
+    struct span body;
+    int r;
 
-        if (!lane->have_head) {
-            const uint8_t *head = intake_peek(&lane->in, sizeof lane->head);
+    lane->ready = false;
+    if (lane->broken || lane->out.n > 0)
+        return;
+    if (!lane->have_head) {
+        const uint8_t *head = intake_peek(&lane->in, sizeof lane->head);
 
-            if (!head)
-                return;
-            memcpy(&lane->head, head, sizeof lane->head);
-            intake_drop(&lane->in, sizeof lane->head);
-            lane->have_head = true;
-        }
-        if (lane->head.body_bytes > self.frame_max) {
-            log_say(LOG_LEVEL_WARNING, "lane-broke-protocol", "a call of %u bytes, the limit is %zu",
-                    lane->head.body_bytes, self.frame_max);
-            lane->broken = true;
+        if (!head)
             return;
-        }
-        r = intake_body(&lane->in, lane->head.body_bytes, &body);
-        if (r < 0)
-            lane->broken = true;
-        if (r <= 0)
-            return;
-        lane->have_head = false;
-        handle_run(lane, &lane->head, &body);
-        blob_free(body.blob);
+        memcpy(&lane->head, head, sizeof lane->head);
+        intake_drop(&lane->in, sizeof lane->head);
+        lane->have_head = true;
     }
+    if (lane->head.body_bytes > self.frame_max) {
+        log_say(LOG_LEVEL_WARNING, "lane-broke-protocol", "a call of %u bytes, the limit is %zu",
+                lane->head.body_bytes, self.frame_max);
+        lane->broken = true;
+        return;
+    }
+    if (!may_begin(lane->head.task)) {
+        lane->ready = true;
+        return;
+    }
+    r = intake_body(&lane->in, lane->head.body_bytes, &body);
+    if (r < 0)
+        lane->broken = true;
+    if (r <= 0) {
+        atomic_store_explicit(&self.page->task, 0, memory_order_release);
+        return;
+    }
+    lane->have_head = false;
+    handle_run(lane, &lane->head, &body);
+    blob_free(body.blob);
+    lane->ready = intake_pending(&lane->in) > 0;
 }
 
 static void lane_receive(struct lane *lane)
@@ -207,16 +257,20 @@ static void lane_receive(struct lane *lane)
     if (got < 0)
         return;
     intake_commit(&lane->in, (size_t)got);
-    lane_frames(lane);
+    lane_step(lane);
 }
 
 static void lane_ready(struct lane *lane, short revents)
 {
     if (revents & POLLOUT) {
         lane_send(lane);
-        lane_frames(lane); /* what had come before the answers stopped leaving */
+        lane->ready = true; /* perhaps: what had come before the answers stopped leaving */
     }
-    if (!lane->broken && lane->out.n == 0 && revents & (POLLIN | POLLHUP | POLLERR))
+    if (lane->broken || lane->out.n > 0)
+        return;
+    if (lane->ready)
+        lane_step(lane); /* all that is whole is taken before more is received */
+    else if (revents & (POLLIN | POLLHUP | POLLERR))
         lane_receive(lane);
 }
 
@@ -236,24 +290,27 @@ bool stask_serve(int link_fd)
 {
     struct pollfd p[2 + LANES_MAX];
     unsigned n = self.n;
+    bool ready = false;
 
     p[0] = (struct pollfd){ .fd = link_fd, .events = POLLIN };
     p[1] = (struct pollfd){ .fd = errand_fd(), .events = POLLIN };
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
         p[2 + i] = (struct pollfd){ .fd = self.lanes[i]->fd,
                                     .events = self.lanes[i]->out.n > 0 ? POLLOUT : POLLIN };
-    if (poll(p, 2 + n, -1) < 0)
+        ready = ready || self.lanes[i]->ready;
+    }
+    if (poll(p, 2 + n, ready ? 0 : -1) < 0)
         return errno != EINTR;
     if (p[1].revents & ~POLLIN) /* the daemon is gone, as the link will tell, or a function has closed it */
         errand_disown();
     else if (p[1].revents)
         errand_receive();
     if (p[0].revents)
-        return true; /* a request to end comes before calls */
+        return true; /* a request to end, or not to begin, comes before calls */
     for (unsigned k = 0; k < n; k++) {
         unsigned i = (self.turn + k) % n;
 
-        if (p[2 + i].revents)
+        if (p[2 + i].revents || self.lanes[i]->ready)
             lane_ready(self.lanes[i], p[2 + i].revents);
     }
     if (n > 0)

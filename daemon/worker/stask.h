@@ -12,6 +12,8 @@
 void stask_init(struct page *page, uint32_t uid, size_t frame_max);
 /* For errand_init(): a lane has come. */
 void stask_add_lane(const struct fds_answer *told, int take_fd);
+/* The call of that number shall not begin. */
+void stask_cancel(uint64_t call);
 /* Waits until something has come on the link (true), or on lanes and is served. */
 bool stask_serve(int link_fd);
 /* Before the end: what is still to be sent, for at most so long. */

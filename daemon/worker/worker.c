@@ -170,6 +170,8 @@ static void handle_frame(const struct link_frame *frame, const struct span *body
         handle_map(frame);
     } else if (frame->type == LINK_FORGET) {
         arrays_forget(frame->task);
+    } else if (frame->type == LINK_CANCEL && self.stask) {
+        stask_cancel(frame->task);
     } else if (frame->type == LINK_STOP) {
         answers_flush();
         if (self.stask) {

@@ -22,6 +22,7 @@
 #include "tests/bench/floor.h"
 #include "tests/bench/peer.h"
 #include "tests/bench/phase.h"
+#include "tests/bench/program.h"
 #include "tests/bench/report.h"
 #include "tests/integration/server.h"
 
@@ -56,13 +57,6 @@ struct bulk {
     unsigned in_flight, answered; /* answered since the last tick */
     bool on;
 };
-
-/* Not ck_assert_ptools(): see phase_assert(). */
-static void must(ptools *pt, ptools_err err)
-{
-    if (err != PTOOLS_OK)
-        ck_abort_msg("%s: %s", ptools_errname(err), ptools_error_message(pt));
-}
 
 static void bulk_start(struct bulk *b);
 
@@ -187,16 +181,6 @@ static bool takes_part(enum subject subject)
     return !(subject == GEARMAN && peer_gearman.missing) && !(subject == REDIS && peer_redis.missing);
 }
 
-static unsigned setting(const char *name, unsigned usual, unsigned most)
-{
-    const char *text = getenv(name);
-    char *end = NULL;
-    unsigned long n = text ? strtoul(text, &end, 10) : usual;
-
-    ck_assert_msg(n >= 1 && n <= most && (!text || *end == '\0'), "%s must be a number from 1 to %u", name, most);
-    return (unsigned)n;
-}
-
 static void one_round(unsigned ms)
 {
     static const struct {
@@ -281,7 +265,7 @@ static void print_all(void)
 
 START_TEST(figures)
 {
-    unsigned rounds = setting("ROUNDS", 5, ROUNDS_MAX), ms = setting("PHASE_MS", 200, 10000);
+    unsigned rounds = program_setting("ROUNDS", 5, ROUNDS_MAX), ms = program_setting("PHASE_MS", 200, 10000);
 
     if (takes_part(GEARMAN))
         gearman_server = peer_gearman.start();
@@ -317,33 +301,11 @@ static int usage(void)
     return 2;
 }
 
-static int run(const TTest *test)
-{
-    Suite *suite = suite_create("bench");
-    TCase *tcase = tcase_create("call");
-    SRunner *runner = srunner_create(suite);
-    TestResult **failures;
-    int n;
-
-    suite_add_tcase(suite, tcase);
-    tcase_add_test(tcase, test);
-    tcase_set_timeout(tcase, 0);
-    srunner_set_fork_status(runner, CK_FORK); /* and what a failed one leaves running is ended with it */
-    srunner_run_all(runner, CK_SILENT);
-    n = srunner_ntests_failed(runner);
-    failures = srunner_failures(runner);
-    for (int i = 0; i < n; i++)
-        fprintf(stderr, "bench_call: %s:%d: %s\n", tr_lfile(failures[i]), tr_lno(failures[i]), tr_msg(failures[i]));
-    free(failures);
-    srunner_free(runner);
-    return n > 0;
-}
-
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc == 1)
-        return run(figures);
+        return program_run("bench_call", figures);
     if (argc != 4 || strcmp(argv[1], "--one") != 0)
         return usage();
     one_ms = (unsigned)atoi(argv[2]);
@@ -352,5 +314,5 @@ int main(int argc, char **argv)
     if (strcmp(argv[3], "floor") != 0 && strcmp(argv[3], "ptools") != 0)
         return usage();
     one_subject = strcmp(argv[3], "floor") == 0 ? FLOOR : PTOOLS;
-    return run(one);
+    return program_run("bench_call", one);
 }

@@ -53,7 +53,9 @@ static void print_number(double v, enum report_unit unit)
 
 static double print_series(const char *name, const struct series *s, enum report_unit unit)
 {
-    static const char *const names[] = { [UNIT_US] = " us", [UNIT_PER_SECOND] = "/s", [UNIT_COUNT] = "" };
+    static const char *const names[] = {
+        [UNIT_US] = " us", [UNIT_MS] = " ms", [UNIT_PER_SECOND] = "/s", [UNIT_COUNT] = ""
+    };
     struct summary sum = summarize(s);
 
     printf("%s ", name);

@@ -25,7 +25,7 @@ struct report_peer {
     const struct series *series;
 };
 
-enum report_unit { UNIT_US, UNIT_PER_SECOND, UNIT_COUNT };
+enum report_unit { UNIT_US, UNIT_MS, UNIT_PER_SECOND, UNIT_COUNT };
 
 struct report_line {
     const char *title;

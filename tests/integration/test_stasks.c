@@ -317,6 +317,73 @@ START_TEST(a_call_can_be_cancelled)
 }
 END_TEST
 
+START_TEST(whoever_is_done_when_the_time_is_over_has_answered)
+{
+    for (uint32_t busy = 0; busy < 3; busy++) {
+        PTOOLS_AUTO(ptools_pack) list = ptools_pack_new();
+        PTOOLS_AUTO(ptools_outcomes) o = NULL;
+        PTOOLS_AUTO(ptools_future) spin = NULL;
+        const ptools_pack *lists[] = { list };
+        ptools_stasks *h;
+
+        up(1);
+        h = start(3);
+        for (int i = 0; i < 3; i++)
+            ptools_pack_i64(list, i);
+        ck_assert_ptools(ptools_stask_call(h, busy, "a.spin", NULL, &spin));
+        ck_assert_err(ptools_pmap_stasks(h, "a.add", lists, 1, 200, &o), PTOOLS_ERR_TIMEOUT);
+        for (uint32_t i = 0; i < 3; i++)
+            ck_assert_int_eq(ptools_future_done(ptools_outcomes_future(o, i)), i != busy);
+        ck_assert_ptools(ptools_future_cancel(spin));
+        ck_assert_ptools(ptools_outcomes_wait(o, WAIT_MS)); /* the missing one comes later */
+        ck_assert_int_eq(value_of(o, busy), busy);
+        o = ptools_outcomes_free(o);
+        spin = ptools_future_free(spin);
+        ptools_stasks_free(h);
+        down();
+    }
+}
+END_TEST
+
+/* The calls of one server task, two of them running in vain one after the other, the others not begun. */
+START_TEST(calls_that_wait_can_be_cancelled)
+{
+    enum { CALLS = 200 };
+    ptools_future *f[CALLS] = { NULL };
+    PTOOLS_AUTO(ptools_future) hang = NULL;
+    ptools_stasks *h;
+    ptools_value v;
+    int64_t sum;
+
+    up(1);
+    h = start(1);
+    ck_assert_ptools(ptools_stask_call(h, 0, "a.spin", NULL, &hang));
+    for (int i = 0; i < CALLS; i++) {
+        PTOOLS_AUTO(ptools_pack) one = ptools_pack_new();
+
+        ptools_pack_i64(one, 1);
+        ck_assert_ptools(ptools_stask_call(h, 0, i == 0 ? "a.spin" : "a.add", i == 0 ? NULL : one, &f[i]));
+    }
+    ck_assert_err(ptools_future_wait(hang, 100), PTOOLS_ERR_TIMEOUT);
+    for (int i = 2; i < CALLS; i++)
+        ck_assert_ptools(ptools_future_cancel(f[i]));
+    ck_assert_ptools(ptools_future_cancel(hang)); /* the last of them, and it runs */
+    ck_assert_err(ptools_future_fetch(hang, WAIT_MS, NULL), PTOOLS_ERR_CANCELLED);
+    ck_assert_err(ptools_future_wait(f[0], 100), PTOOLS_ERR_TIMEOUT);
+    ck_assert_ptools(ptools_future_cancel(f[0]));
+    ck_assert_err(ptools_future_fetch(f[0], WAIT_MS, NULL), PTOOLS_ERR_CANCELLED);
+    ck_assert_ptools(ptools_future_fetch(f[1], WAIT_MS, &v));
+    ck_assert_ptools(ptools_get_i64(v, &sum));
+    ck_assert_int_eq(sum, 1);
+    for (int i = 2; i < CALLS; i++)
+        ck_assert_err(ptools_future_fetch(f[i], WAIT_MS, NULL), PTOOLS_ERR_CANCELLED);
+    for (int i = 0; i < CALLS; i++)
+        ptools_future_free(f[i]);
+    ptools_stasks_free(h);
+    down();
+}
+END_TEST
+
 START_TEST(named_ones_stay_for_others)
 {
     const ptools_shmcfg cfg = PTOOLS_SHMCFG("data", PTOOLS_INT32, 8);
@@ -578,7 +645,9 @@ int main(void)
     tcase_add_test(tc, one_that_is_killed_while_it_rests_has_lost_its_state);
     tcase_add_test(tc, stopping_runs_destructors_and_waits);
     tcase_add_test(tc, stopping_kills_those_that_do_not_end);
+    tcase_add_test(tc, whoever_is_done_when_the_time_is_over_has_answered);
     tcase_add_test(tc, a_call_can_be_cancelled);
+    tcase_add_test(tc, calls_that_wait_can_be_cancelled);
     tcase_add_test(tc, named_ones_stay_for_others);
     tcase_add_test(tc, two_clients_on_one_handle);
     tcase_add_test(tc, asynchronous_calls_in_an_event_loop);

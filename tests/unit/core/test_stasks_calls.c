@@ -240,14 +240,38 @@ START_TEST(a_cancel_reaches_the_process)
     cancel(stasks, 0, process, 77);
     ck_assert(!rig_reply(&r, r.request).done);
     ck_assert_uint_eq(rig_action_of(&r, ACT_CANCEL, process)->task, 77);
-    ck_assert_uint_eq(core_next_us(r.core), r.now + r.limits.kill_grace_us);
+    ck_assert_uint_eq(core_next_us(r.core), CORE_NEVER); /* it may not run at all */
+    core_stask_stopping(r.core, r.now, process, 77);
+    rig_tick(&r, 100);
+    core_stask_stopping(r.core, r.now, process, 77); /* asking again gains it no time */
+    core_stask_stopping(r.core, r.now, process + 100, 78); /* who is that? */
+    ck_assert_uint_eq(core_next_us(r.core), r.now - 100 + r.limits.kill_grace_us);
     rig_clear(&r);
-    rig_tick(&r, r.limits.kill_grace_us - 1);
+    rig_tick(&r, r.limits.kill_grace_us - 101);
     ck_assert_uint_eq(rig_count(&r, ACT_KILL_CALL), 0);
     rig_tick(&r, 1);
     ck_assert_uint_eq(rig_action_of(&r, ACT_KILL_CALL, process)->task, 77); /* if that is what it still runs */
     ck_assert_uint_eq(rig_count(&r, ACT_KILL), 0);
     ck_assert_uint_eq(core_next_us(r.core), CORE_NEVER);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(the_next_call_that_stops_has_its_own_time)
+{
+    uint64_t stasks;
+    uint32_t process;
+
+    setup(1);
+    stasks = rig_stasks_of(&r, 1);
+    process = rig_process(&r, stasks, 0);
+    core_stask_stopping(r.core, r.now, process, 77);
+    rig_tick(&r, 1000); /* it has ended, and another runs */
+    core_stask_stopping(r.core, r.now, process, 78);
+    ck_assert_uint_eq(core_next_us(r.core), r.now + r.limits.kill_grace_us);
+    rig_tick(&r, r.limits.kill_grace_us);
+    ck_assert_uint_eq(rig_count(&r, ACT_KILL_CALL), 1);
+    ck_assert_uint_eq(rig_action_of(&r, ACT_KILL_CALL, process)->task, 78);
     rig_end(&r);
 }
 END_TEST
@@ -263,6 +287,7 @@ START_TEST(a_cancel_does_not_outlast_an_end)
     ask(r.client, MSG_STASKS_STOP, &(struct msg_stasks){ .stasks = stasks, .kill_ms = 100 });
     cancel(stasks, 0, process, 77);
     ck_assert_uint_eq(rig_action_of(&r, ACT_CANCEL, process)->task, 77);
+    core_stask_stopping(r.core, r.now, process, 77);
     rig_tick(&r, 100000);
     ck_assert_ptr_nonnull(rig_action_of(&r, ACT_KILL, process)); /* as it was to be */
     ck_assert_uint_eq(rig_count(&r, ACT_KILL_CALL), 0);
@@ -320,6 +345,7 @@ int main(void)
     tcase_add_test(fates, of_an_older_process);
     tcase_add_test(fates, is_told_when_the_handle_ends);
     tcase_add_test(fates, a_cancel_reaches_the_process);
+    tcase_add_test(fates, the_next_call_that_stops_has_its_own_time);
     tcase_add_test(fates, a_cancel_does_not_outlast_an_end);
     tcase_add_test(fates, a_cancel_that_is_too_late);
     tcase_add_test(fates, indices_beyond_the_last);

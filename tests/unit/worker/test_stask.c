@@ -243,13 +243,22 @@ START_TEST(a_call_that_runs_is_cancelled)
 }
 END_TEST
 
+/* As the daemon does it. */
+static void tell_cancelled(uint64_t call)
+{
+    const struct link_frame cancel = { .type = LINK_CANCEL, .task = call };
+
+    atomic_fetch_add(&w.page->cancels, 1);
+    peer_send(&w, &cancel, NULL, 0);
+}
+
 START_TEST(a_call_is_cancelled_before_it_is_begun)
 {
     struct answer a;
 
     start();
     ck_assert_int_eq(call_i64(&lane, "a.add", args_i64(1)), 1);
-    atomic_store(&w.page->cancel, lane_number(&lane, 2));
+    tell_cancelled(lane_number(&lane, 2));
     lane_fail(&lane, "a.add", args_i64(2), PTOOLS_ERR_CANCELLED, "cancelled before it was begun");
     ck_assert_int_eq(call_i64(&lane, "a.add", args_i64(4)), 5); /* it was not run */
     lane_give(&lane, "a.spin", NULL);
@@ -258,6 +267,31 @@ START_TEST(a_call_is_cancelled_before_it_is_begun)
     ck_assert(lane_answer(&lane, &a));
     ck_assert_int_eq(a.frame.code, PTOOLS_ERR_CANCELLED);
     answer_deinit(&a);
+    stop();
+}
+END_TEST
+
+START_TEST(calls_that_wait_are_cancelled)
+{
+    enum { CALLS = 100 };
+    struct answer a;
+
+    start();
+    lane_give(&lane, "a.spin", NULL);
+    page_await(&w.page->process_phase, PAGE_RUNNING);
+    for (int i = 0; i < CALLS; i++)
+        lane_give(&lane, "a.add", args_i64(1));
+    for (uint32_t i = CALLS; i > 0; i -= 2) /* every second, from the last */
+        tell_cancelled(lane_number(&lane, 1 + i));
+    atomic_store(&w.page->cancel, lane_number(&lane, 1));
+    for (uint32_t i = 0; i <= CALLS; i++) {
+        ck_assert(lane_answer(&lane, &a));
+        ck_assert_uint_eq(a.frame.task, lane_number(&lane, 1 + i));
+        ck_assert_int_eq(a.frame.code, i % 2 ? PTOOLS_OK : PTOOLS_ERR_CANCELLED);
+        answer_deinit(&a);
+    }
+    tell_cancelled(lane_number(&lane, 7)); /* long done */
+    ck_assert_int_eq(call_i64(&lane, "a.add", args_i64(0)), CALLS / 2);
     stop();
 }
 END_TEST
@@ -565,6 +599,7 @@ int main(void)
 
     tcase_add_test(cancels, a_call_that_runs_is_cancelled);
     tcase_add_test(cancels, a_call_is_cancelled_before_it_is_begun);
+    tcase_add_test(cancels, calls_that_wait_are_cancelled);
     tcase_add_test(cancels, a_value_that_was_ready_counts);
 
     tcase_add_test(arrays, arrays_are_mapped_at_its_birth);
