@@ -22,20 +22,19 @@
 
 #include "proto/bytes.h"
 
-enum link_type {
+enum link_type { /* those with a number travel on lanes, too: PROTOCOL.md */
     /* daemon to worker */
     LINK_START = 1, /* first frame: you are the daemon's child now; a = the daemon's pid, worker = your id */
-    LINK_RUN,       /* a task: task, attempt, slot, uid = a, large = b (a value of more bytes may be put into an
+    LINK_RUN = 2,   /* a task: task, attempt, slot, uid = a, large = b (a value of more bytes may be put into an
                        array; 0: never), code = RUN_... flags; body = name (name_bytes), then, as the flags say,
                        the room (8 bytes: the number of an array) and the arguments or where they are */
     LINK_STOP,      /* finish what was given, then exit 0. a = 1 (server tasks): what runs shall stop as well */
-    LINK_CANCEL,    /* server tasks: the call `task` shall not be begun. One that runs is told by the page */
     /* worker to daemon */
     LINK_READY,     /* answer to START: takes tasks now */
-    LINK_DONE,      /* task, attempt, slot, code; a = run time in us, b = memory in KiB or 0, fds or 0;
+    LINK_DONE = 5,  /* task, attempt, slot, code; a = run time in us, b = memory in KiB or 0, fds or 0;
                        body = the value (code 0), or four strings, each ended by NUL:
                        message, phase, log, and the progress as "n of" */
-    LINK_DONE_ARRAY, /* as DONE with code 0; body = struct link_reference, where the value is */
+    LINK_DONE_ARRAY = 6, /* as DONE with code 0; body = struct link_reference, where the value is */
     LINK_SKIPPED,   /* the task was revoked: its slot is free again. Carries task, attempt, slot */
     /* daemon to template */
     LINK_LOAD,      /* body = module name */
@@ -49,7 +48,8 @@ enum link_type {
     /* daemon to worker and server task, and back */
     LINK_MAP,       /* task = an array: ask for it by the socket for descriptors, and map it */
     LINK_FORGET,    /* task = an array that has ended: unmap it */
-    LINK_MAPPED     /* answer to MAP: task; code != 0: body = why not */
+    LINK_MAPPED,    /* answer to MAP: task; code != 0: body = why not */
+    LINK_CANCEL     /* server tasks: the call `task` shall not be begun. One that runs is told by the page */
 };
 
 enum { /* LINK_RUN: code */

@@ -1,8 +1,8 @@
 #!/bin/sh
 # The example programs do what their heads say, with the private daemon that they start.
-# usage: examples.sh HELLO MANY EVENTLOOP  (PTOOLS_DAEMON and PTOOLS_TEST_MODULES as Meson sets them)
+# usage: examples.sh HELLO MANY EVENTLOOP STASKS HISTOGRAM HEAT  (PTOOLS_DAEMON and PTOOLS_TEST_MODULES as Meson sets them)
 set -u
-hello=$1 many=$2 eventloop=$3
+hello=$1 many=$2 eventloop=$3 stasks=$4 histogram=$5 heat=$6
 work=$(mktemp -d /tmp/ptools-test-XXXXXX) || exit 99
 trap 'rm -rf "$work"' EXIT
 # What is private lies in the runtime directory; nobody serves it, so each program starts a daemon of its own.
@@ -27,4 +27,19 @@ is "1 4 9" "$(printf '1\n2\n3\n' | "$eventloop" 2>&1 | sort -n | xargs)" "eventl
 "$hello" word >/dev/null 2>&1
 [ $? -ne 0 ]
 is 0 $? "hello refuses what is no number"
+is "4 server tasks wrote their ids: 65536 of 65536 elements are as they shall be" "$("$stasks" 2>&1)" \
+    "stasks: every element has the id of its server task"
+is 100000 "$("$histogram" 100000 2>&1 | awk '/^[01]\.[0-9]+ /{ sum += $2 } END { print sum }')" \
+    "histogram counts every number once"
+for tasks in 1 3; do
+    "$heat" --size 40 --steps 60 --tasks "$tasks" "$work/$tasks.png" >"$work/out" 2>&1
+    is "0 40 x 40" "$? $(grep -o '40 x 40' "$work/out")" "heat with $tasks server tasks"
+done
+is "89504e470d0a1a0a 00000028 00000028 49454e44" "$(od -An -v -tx1 "$work/1.png" | tr -d ' \n' |
+    sed 's/^\(.\{16\}\).\{16\}\(.\{8\}\)\(.\{8\}\).*\(.\{8\}\).\{8\}$/\1 \2 \3 \4/')" "heat writes a PNG file of that size"
+cmp -s "$work/1.png" "$work/3.png"
+is 0 $? "which does not depend on the number of tasks"
+"$heat" --size 40 --steps 61 "$work/more.png" >/dev/null 2>&1
+cmp -s "$work/1.png" "$work/more.png"
+is 1 $? "but on the steps"
 echo "1..$n"

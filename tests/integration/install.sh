@@ -67,14 +67,14 @@ DESTDIR=$root meson install -C "$build" --no-rebuild --quiet >"$work/out" 2>&1
 check 'meson install'
 
 for file in bin/ptools bin/ptoolsd ptools/ptools-worker \
-    include/ptools/error.h include/ptools/module.h include/ptools/ptools.h include/ptools/value.h \
-    pkgconfig/ptools.pc pkgconfig/ptools-module.pc ptools/modules/math.so ptools/modules/text.so \
+    include/ptools/array.h include/ptools/error.h include/ptools/module.h include/ptools/ptools.h include/ptools/value.h \
+    pkgconfig/ptools.pc pkgconfig/ptools-module.pc ptools/modules/arrays.so ptools/modules/math.so ptools/modules/text.so \
     ptools/ptoolsd.conf man1/ptools.1 man3/ptools.3 man8/ptoolsd.8 \
     bash-completion/completions/ptools zsh/site-functions/_ptools; do
     there "$file"
     check "there is $file"
 done
-[ -z "$(find "$root" -path '*/modules/*' ! -name math.so ! -name text.so)" ]
+[ -z "$(find "$root" -path '*/modules/*' ! -name math.so ! -name text.so ! -name arrays.so)" ]
 check 'no module of the tests is there'
 
 there pkgconfig/ptools.pc
@@ -95,7 +95,7 @@ export LD_LIBRARY_PATH="$lib"
 mkdir "$work/mine"
 cd "$work/mine" || exit 99
 
-block 2 >mine.c
+block 3 >mine.c
 there include/ptools/module.h
 line=$(command_in "$found" NAME | sed 's/NAME/mine/g')
 [ -n "$line" ] && eval "$line" >"$work/out" 2>&1 && [ -f mine.so ]
@@ -108,6 +108,10 @@ block 1 >square.c
 line=$(sed -n 's/^\(cc square.c .*\) && .*/\1/p' "$source/README.md")
 [ -n "$line" ] && eval "$line" >"$work/out" 2>&1 && [ -x square ]
 check 'the program of the README is built as it tells'
+block 2 >fill.c
+line=$(echo "$line" | sed 's/square/fill/g')
+[ -n "$line" ] && eval "$line" >"$work/out" 2>&1 && [ -x fill ]
+check 'so is the one that shares an array'
 
 export PTOOLS_DIR="$work/run"
 there ptools/ptools-worker
@@ -133,6 +137,8 @@ check 'and tells its help'
 check 'hello calls an installed module'
 [ "$(./square 2>"$work/out")" = 144 ]
 check 'the program of the README does too'
+[ "$(./fill 2>"$work/out")" = 500000 ]
+check 'and so does the other'
 
 kill "$daemon"
 wait "$daemon"

@@ -1,16 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# The protocol document is enough to write a client: client/examples/client.py ($1), which uses nothing of ptools,
-# against a real daemon. The environment names what to test: PTOOLS_TEST_DAEMON, _WORKER and _MODULES.
+# The protocol document is enough to write a client: client/examples/client.py ($1), which uses nothing of ptools, and
+# numpy_array.py ($2), which maps an array in place, against a real daemon. The environment names what to test: PTOOLS_TEST_DAEMON, _WORKER and _MODULES.
 set -u
 
-if ! /usr/bin/python3 -c 'import zmq, msgpack' 2>/dev/null; then
-    echo '1..0 # SKIP python3-zmq and python3-msgpack are not installed'
+if ! /usr/bin/python3 -c 'import zmq, msgpack, numpy' 2>/dev/null; then
+    echo '1..0 # SKIP python3-zmq, python3-msgpack and python3-numpy are not installed'
     exit 0
 fi
 
 client=${1:?the path of client.py}
+arrays=${2:?the path of numpy_array.py}
+export PYTHONDONTWRITEBYTECODE=1 # beside client.py
 : "${PTOOLS_TEST_DAEMON:?}" "${PTOOLS_TEST_WORKER:?}" "${PTOOLS_TEST_MODULES:?}"
 
 tmp=$(mktemp -d) || exit 1
@@ -77,7 +79,7 @@ left_nothing() {
     [ -d "$dir" ] && [ -z "$(ls -A "$dir")" ]
 }
 
-echo 1..12
+echo 1..13
 mkdir -m 700 "$dir"
 mkfifo "$tmp/ready"
 : >"$tmp/out"
@@ -120,6 +122,11 @@ worker 1
 worker 2
 worker 3
 worker 1'
+
+timeout 60 /usr/bin/python3 "$arrays" --dir "$dir" >"$tmp/out" 2>"$tmp/err"
+status=$?
+check 'an array of numpy, in place' value 'numpy: 62500.0 worker: 62500.0
+numpy: 31.25 worker: 31.25'
 
 run math.square '{not JSON'
 check 'an argument that is not JSON is wrong usage' usage
