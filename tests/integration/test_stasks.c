@@ -388,7 +388,6 @@ START_TEST(named_ones_stay_for_others)
 {
     const ptools_shmcfg cfg = PTOOLS_SHMCFG("data", PTOOLS_INT32, 8);
     ptools_stasks_options options = PTOOLS_STASKS_OPTIONS_INIT;
-    PTOOLS_AUTO(ptools_outcomes) o = NULL;
     ptools_stasks *h = NULL, *again = NULL;
 
     up(1);
@@ -551,7 +550,6 @@ START_TEST(they_end_with_their_client)
 {
     const ptools_shmcfg cfg = PTOOLS_SHMCFG("mine", PTOOLS_FLOAT64, 1000);
     ptools_stasks_options options = PTOOLS_STASKS_OPTIONS_INIT;
-    PTOOLS_AUTO(ptools_future) f = NULL;
     uint64_t until;
     uint32_t n = 9;
     int ready[2];
