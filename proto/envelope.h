@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * envelope -- what message.c and message_answer.c share (envelope.c); nobody else includes it.
+ * envelope -- what message.c and message_answer.c share (envelope.c, envelope_encode.c); nobody else includes it.
  *
  * The body of each kind is a table of fields: how a field is called on the wire, what it may hold,
  * and where it lies in the C struct. One table serves both directions, so that they cannot differ.

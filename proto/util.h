@@ -25,11 +25,11 @@ static inline void mem_freep(void *p)
 }
 #define AUTO_MEM __attribute__((__cleanup__(mem_freep)))
 
-#define TAKE(p)                                                                                                     \
-    __extension__({                                                                                                            \
-        __typeof__(p) taken_ = (p);                                                                                 \
-        (p) = NULL;                                                                                                 \
-        taken_;                                                                                                     \
+#define TAKE(p)                                                                                                        \
+    __extension__({                                                                                                    \
+        __typeof__(p) taken_ = (p);                                                                                    \
+        (p) = NULL;                                                                                                    \
+        taken_;                                                                                                        \
     })
 
 #define ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))

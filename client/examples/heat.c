@@ -6,9 +6,9 @@
  *     ./heat --size 200 --steps 500 out.png
  *
  * The plate is two arrays of float64, the present and the next moment, which change places with each step. Each server
- * task keeps its rows as its state (arrays.heat_start) and computes them (arrays.heat_step); one ptools_pmap_stasks() is
- * one step, and the barrier between two. The upper border is held hot, the others cold; a hot disc in the middle fades.
- * Every point depends on the step before alone, so the picture is the same for any number of tasks.
+ * task keeps its rows as its state (arrays.heat_start) and computes them (arrays.heat_step); one ptools_pmap_stasks()
+ * is one step, and the barrier between two. The upper border is held hot, the others cold; a hot disc in the middle
+ * fades. Every point depends on the step before alone, so the picture is the same for any number of tasks.
  */
 #include <png.h>
 #include <ptools/ptools.h>
@@ -130,7 +130,8 @@ static int run(const struct wish *wish)
     step(h, "arrays.heat_start");
     for (unsigned i = 0; i < wish->steps; i++)
         step(h, "arrays.heat_step");
-    r = write_png(wish->path, ptools_array_data(ptools_stasks_array(h, wish->steps % 2 ? "heat1" : "heat0")), wish->size);
+    r = write_png(wish->path, ptools_array_data(ptools_stasks_array(h, wish->steps % 2 ? "heat1" : "heat0")),
+                  wish->size);
     check(ptools_stop_stasks(h, PTOOLS_FOREVER));
     ptools_stasks_free(h);
     return r;

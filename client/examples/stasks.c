@@ -5,7 +5,7 @@
  *     ./stasks
  *
  * svar1 has 64 x 1024 elements of int32, svar2 100 x 100 of uint8. Every server task writes its id into the elements
- * offset : ntasks : 65536 of svar1, where offset is its id, counted from 1; then the caller reads them. In Julia that is
+ * offset : ntasks : 65536 of svar1, where offset is its id, counted from 1; then the caller reads them. In Julia:
  *
  *     h = start_stasks([ShmCfg(:svar1, Int32, (64, 1024)), ShmCfg(:svar2, Uint8, (100, 100))])
  *     ntasks = count_stasks(h)

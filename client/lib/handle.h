@@ -335,14 +335,14 @@ ptools_err request_send(struct ptools *pt, struct msg_request *request, const ui
                         uint64_t until_us, struct ptools_future **ret_future);
 /* The same for a future that was in flight elsewhere. If it cannot be sent, it ends with that. */
 void request_send_for(struct ptools *pt, struct msg_request *request, struct ptools_future *f);
-/* Sends, on a new connection if need be, and waits for the answer, at most until until_us. On PTOOLS_OK *ret_future (may be NULL)
- * is done and did not fail. set: NULL, or the request is about this set. */
+/* Sends, on a new connection if need be, and waits for the answer, at most until until_us. On PTOOLS_OK *ret_future
+ * (may be NULL) is done and did not fail. set: NULL, or the request is about this set. */
 ptools_err request_round_trip(struct ptools *pt, struct msg_request *request, struct ptools_workerset *set,
                               struct ptools_future **ret_future);
 ptools_err request_wait(struct ptools *pt, struct msg_request *request, uint64_t until_us,
                         struct ptools_future **ret_future);
-/* A struct that a caller filled in: given (NULL: nothing to do) is copied over *ret, which holds the defaults. A struct of
- * an older library, down to first_bytes, is welcome; fields that this one does not know must be 0. */
+/* A struct that a caller filled in: given (NULL: nothing to do) is copied over *ret, which holds the defaults. A struct
+ * of an older library, down to first_bytes, is welcome; fields that this one does not know must be 0. */
 ptools_err options_read(struct ptools *pt, const char *what, const void *given, size_t first_bytes, void *ret,
                         size_t bytes);
 /* Waits for one. PTOOLS_OK: done. PTOOLS_ERR_TIMEOUT. */

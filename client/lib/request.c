@@ -236,7 +236,8 @@ void request_send_for(struct ptools *pt, struct msg_request *request, struct pto
     bytes_reset(&pt->envelope);
     msg_request_encode(request, &pt->envelope);
     frame = (struct span){ pt->envelope.data, pt->envelope.n, NULL };
-    if (!f->hh.tbl || pt->envelope.err || !connection_alive(pt) || pt->transport->ops->send(pt->transport, &frame, 1) < 0) {
+    if (!f->hh.tbl || pt->envelope.err || !connection_alive(pt) ||
+        pt->transport->ops->send(pt->transport, &frame, 1) < 0) {
         future_fail(f, &unknown);
         return;
     }

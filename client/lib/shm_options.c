@@ -37,7 +37,8 @@ ptools_err shm_options_read(struct ptools *pt, const ptools_shm_options *given, 
     if (err != PTOOLS_OK)
         return err;
     if (ret->flags & ~KNOWN_FLAGS)
-        return fail(pt, PTOOLS_ERR_INVALID, "options of an array: unknown bits 0x%x in flags", ret->flags & ~KNOWN_FLAGS);
+        return fail(pt, PTOOLS_ERR_INVALID, "options of an array: unknown bits 0x%x in flags",
+                    ret->flags & ~KNOWN_FLAGS);
     if (ret->keep_ms < 0 || (ret->keep_ms > 0 && !(ret->flags & PTOOLS_SHM_KEEP)))
         return fail(pt, PTOOLS_ERR_INVALID, "options of an array: keep_ms is %lld: 0, or more with PTOOLS_SHM_KEEP",
                     (long long)ret->keep_ms);
@@ -45,7 +46,8 @@ ptools_err shm_options_read(struct ptools *pt, const ptools_shm_options *given, 
         return fail_static(pt, PTOOLS_ERR_INVALID, "options of an array: file_mode and file_offset belong to a file");
     if (ret->file && ret->file_mode && strcmp(ret->file_mode, "r") != 0 && strcmp(ret->file_mode, "r+") != 0 &&
         strcmp(ret->file_mode, "w+") != 0 && strcmp(ret->file_mode, "a+") != 0)
-        return fail(pt, PTOOLS_ERR_INVALID, "options of an array: file_mode is \"%.20s\": r, r+, w+ or a+", ret->file_mode);
+        return fail(pt, PTOOLS_ERR_INVALID, "options of an array: file_mode is \"%.20s\": r, r+, w+ or a+",
+                    ret->file_mode);
     if (ret->file_offset % (uint64_t)sysconf(_SC_PAGESIZE) != 0)
         return fail(pt, PTOOLS_ERR_INVALID,
                     "options of an array: file_offset is %" PRIu64 ": a multiple of the page size (%ld) is needed",
@@ -138,8 +140,8 @@ static ptools_err make_long_enough(struct ptools *pt, const ptools_shm_options *
         return PTOOLS_OK;
     r = posix_fallocate(fd, (off_t)options->file_offset, (off_t)bytes);
     if (r == ENOSPC || r == EDQUOT || r == EFBIG)
-        return fail(pt, PTOOLS_ERR_NO_SPACE, "%.200s cannot have %" PRIu64 " bytes from %" PRIu64 " on: %s", options->file,
-                    bytes, options->file_offset, strerror(r));
+        return fail(pt, PTOOLS_ERR_NO_SPACE, "%.200s cannot have %" PRIu64 " bytes from %" PRIu64 " on: %s",
+                    options->file, bytes, options->file_offset, strerror(r));
     return r != 0 ? bad_file(pt, options, "cannot be made long enough", r) : PTOOLS_OK;
 }
 

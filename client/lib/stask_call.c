@@ -44,8 +44,8 @@ ptools_err ptools_stask_call(ptools_stasks *s, uint32_t i, const char *function,
     if (!ret_future)
         return fail_static(s->pt, PTOOLS_ERR_INVALID, "ret_future is NULL");
     if (i >= s->n)
-        return fail(s->pt, PTOOLS_ERR_RANGE, "there are %" PRIu32 " server tasks, the last is %" PRIu32 ", not %" PRIu32,
-                    s->n, s->n - 1, i);
+        return fail(s->pt, PTOOLS_ERR_RANGE,
+                    "there are %" PRIu32 " server tasks, the last is %" PRIu32 ", not %" PRIu32, s->n, s->n - 1, i);
     err = check_function(s->pt, function);
     if (err == PTOOLS_OK)
         err = check_pack(s->pt, pack_finish_arguments(args, &payload, &n));
@@ -85,8 +85,8 @@ static ptools_err open_lists(struct ptools_stasks *s, const ptools_pack *const *
         if (err != PTOOLS_OK)
             return err;
         if (count != s->n)
-            return fail(s->pt, PTOOLS_ERR_INVALID, "list %zu has %" PRIu64 " elements, there are %" PRIu32 " server tasks",
-                        k + 1, count, s->n);
+            return fail(s->pt, PTOOLS_ERR_INVALID,
+                        "list %zu has %" PRIu64 " elements, there are %" PRIu32 " server tasks", k + 1, count, s->n);
     }
     return PTOOLS_OK;
 }
@@ -152,8 +152,9 @@ static ptools_err overall(struct ptools_outcomes *o)
 
         snprintf(text, sizeof text, "%s", o->futures[first]->failure.facts.message);
         fail_with(pt, &o->futures[first]->failure);
-        return fail(pt, pt->last.facts.code, "%" PRIu32 " of %" PRIu32 " server tasks failed, the first is %" PRIu32 ": %s",
-                    failed, o->n, first, text);
+        return fail(pt, pt->last.facts.code,
+                    "%" PRIu32 " of %" PRIu32 " server tasks failed, the first is %" PRIu32 ": %s", failed, o->n, first,
+                    text);
     }
     return o->futures[first]->failure.facts.code;
 }

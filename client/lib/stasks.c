@@ -191,7 +191,8 @@ static ptools_err read_options(struct ptools *pt, const ptools_stasks_options *g
         return fail(pt, PTOOLS_ERR_INVALID, "options of server tasks: count is %u: at most %u, or 0 for one a worker",
                     ret->count, STASKS_MAX);
     if (ret->timeout_ms < PTOOLS_FOREVER)
-        return fail(pt, PTOOLS_ERR_INVALID, "options of server tasks: timeout_ms is %lld: 0 (%d), more, or PTOOLS_FOREVER",
+        return fail(pt, PTOOLS_ERR_INVALID,
+                    "options of server tasks: timeout_ms is %lld: 0 (%d), more, or PTOOLS_FOREVER",
                     (long long)ret->timeout_ms, START_TIMEOUT_MS);
     if (ret->name && !name_ok_set(ret->name, strlen(ret->name)))
         return fail(pt, PTOOLS_ERR_INVALID,
@@ -269,7 +270,9 @@ ptools_err ptools_start_stasks(ptools *pt, const ptools_shmcfg *cfgs, size_t n_c
             request.stasks.name = (struct text){ options.name, strlen(options.name) };
         if (prefix && *prefix)
             request.stasks.prefix = (struct text){ prefix, strlen(prefix) };
-        err = request_wait(pt, &request, clock_until_us(options.timeout_ms ? options.timeout_ms : START_TIMEOUT_MS), &f);
+        if (!options.timeout_ms)
+            options.timeout_ms = START_TIMEOUT_MS;
+        err = request_wait(pt, &request, clock_until_us(options.timeout_ms), &f);
     }
     if (err != PTOOLS_OK) {
         undo_arrays(pt, ids, done);

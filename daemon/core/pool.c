@@ -187,7 +187,8 @@ static uint32_t end_tasks(struct core *core, uint64_t now_us, struct worker *w, 
             (void)task_requeue(core, t, out);
         } else if (!begun) { /* whoever is given it ends: it is not given to the whole pool in turn */
             task_fail(core, t, PTOOLS_ERR_WORKER_DIED, d->facts, false, out,
-                      "%d workers ended after they were given %s and before they began it", LOSSES_MAX, t->function->name);
+                      "%d workers ended after they were given %s and before they began it", LOSSES_MAX,
+                      t->function->name);
         } else {
             crashed++;
             death_text(w, d->pid, d->facts, loading ? " while loading the module of " : " while running ",

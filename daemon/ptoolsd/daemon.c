@@ -25,10 +25,10 @@
 #include "daemon/ptoolsd/supervisor.h"
 
 enum {
-    PRIVATE_UNUSED_US = 10000000,    /* a private daemon to which nobody comes ends */
-    TASK_EPOCH_S = 1577836800,       /* 2020-01-01: where task numbers begin */
-    TASK_SECOND_BITS = 22,           /* room for four million tasks a second: numbers stay below 2^53 until 2088, */
-    TASK_NS_BITS = 8                 /* begun at the fraction of the second, in 256 ns; the bits above are a node's, 0 */
+    PRIVATE_UNUSED_US = 10000000, /* a private daemon to which nobody comes ends */
+    TASK_EPOCH_S = 1577836800,    /* 2020-01-01: where task numbers begin */
+    TASK_SECOND_BITS = 22,        /* room for four million tasks a second: numbers stay below 2^53 until 2088, */
+    TASK_NS_BITS = 8              /* begun at the fraction of the second, in 256 ns; the bits above are a node's, 0 */
 };
 
 uint64_t daemon_now(struct daemon *d)

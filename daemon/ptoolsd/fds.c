@@ -278,7 +278,8 @@ static bool handle(struct fds_peer *p, const struct fds_request *r, int *fds, si
     }
     if (n != (r->kind == FDS_GIVE && !p->process ? 1u : 0u)) {
         close_all(fds, n);
-        fds_answer_refuse(&answer, PTOOLS_ERR_BAD_REQUEST, "%zu descriptors came with a request of kind %u", n, r->kind);
+        fds_answer_refuse(&answer, PTOOLS_ERR_BAD_REQUEST, "%zu descriptors came with a request of kind %u", n,
+                          r->kind);
     } else if (r->kind == FDS_ARRAY || r->kind == FDS_SHARED) {
         core_array_take(f->d->core, !p->process, p->process ? p->process : p->client, r, &answer);
         fd = array_open(f, &answer, r->flags & FDS_READ_ONLY);

@@ -189,7 +189,7 @@ static int on_work(sd_event_source *source, void *userdata)
     struct segment *s = TAILQ_FIRST(&m->making);
 
     (void)source;
-    if (s && !segment_work(m, s) && TAILQ_NEXT(s, link)) { /* in turn, so that a small one does not wait for a large one */
+    if (s && !segment_work(m, s) && TAILQ_NEXT(s, link)) { /* in turn: a small one does not wait for a large one */
         TAILQ_REMOVE(&m->making, s, link);
         TAILQ_INSERT_TAIL(&m->making, s, link);
     }
@@ -208,9 +208,8 @@ static bool has_room(struct memory *m, struct segment *s)
     room.free_bytes -= MIN(room.free_bytes, m->unreserved);
     if (s->mapped_bytes <= room.free_bytes)
         return true;
-    fail(m, s, PTOOLS_ERR_NO_SPACE,
-         "%" PRIu64 " bytes asked for, %" PRIu64 " free, the limit is %" PRIu64 ": %s", s->mapped_bytes, room.free_bytes,
-         room.limit_bytes, room.what);
+    fail(m, s, PTOOLS_ERR_NO_SPACE, "%" PRIu64 " bytes asked for, %" PRIu64 " free, the limit is %" PRIu64 ": %s",
+         s->mapped_bytes, room.free_bytes, room.limit_bytes, room.what);
     return false;
 }
 
@@ -268,7 +267,8 @@ static void make_file(struct memory *m, struct segment *s, const struct action *
     if (fstat(s->fd, &st) < 0 || mode < 0)
         fail(m, s, PTOOLS_ERR_BAD_FILE, "the file cannot be looked at: %s", strerror(errno));
     else if (s->offset % page != 0)
-        fail(m, s, PTOOLS_ERR_BAD_FILE, "offset %" PRIu64 " is no multiple of the page size, %" PRIu64, s->offset, page);
+        fail(m, s, PTOOLS_ERR_BAD_FILE, "offset %" PRIu64 " is no multiple of the page size, %" PRIu64, s->offset,
+             page);
     else if ((uint64_t)st.st_size < s->offset || (uint64_t)st.st_size - s->offset < s->bytes)
         fail(m, s, PTOOLS_ERR_BAD_FILE, "the file has %lld bytes; %" PRIu64 " from %" PRIu64 " on are needed",
              (long long)st.st_size, s->bytes, s->offset);

@@ -99,7 +99,8 @@ static int lock(struct place *p, char why[PLACE_WHY_BYTES])
     return 0;
 }
 
-static int listen_on(struct place *p, const char *name, int type, bool *ret_bound, int *ret_fd, char why[PLACE_WHY_BYTES])
+static int listen_on(struct place *p, const char *name, int type, bool *ret_bound, int *ret_fd,
+                     char why[PLACE_WHY_BYTES])
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     struct stat st;
@@ -109,7 +110,8 @@ static int listen_on(struct place *p, const char *name, int type, bool *ret_boun
     snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", p->dir, name);
     if (fstatat(p->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         if (!S_ISSOCK(st.st_mode)) {
-            snprintf(why, PLACE_WHY_BYTES, "%s is in the way: it is not a socket, so it is not removed", address.sun_path);
+            snprintf(why, PLACE_WHY_BYTES, "%s is in the way: it is not a socket, so it is not removed",
+                     address.sun_path);
             return -1;
         }
         if (unlinkat(p->dir_fd, name, 0) < 0)

@@ -256,7 +256,7 @@ bool process_cancel(struct process *p, uint64_t task)
 {
     const struct link_frame cancel = { .type = LINK_CANCEL, .worker = p->id, .task = task };
 
-    if (is_stask_process(p->id)) { /* the call may be far back on a lane. Or it begins just now: then it sees the count */
+    if (is_stask_process(p->id)) { /* the call may be far back on a lane; or begins just now, then it sees the count */
         atomic_fetch_add(&p->page->cancels, 1);
         frame_put(p, &cancel, NULL, 0, NULL);
         if (atomic_load(&p->page->task) != task)

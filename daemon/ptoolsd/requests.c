@@ -100,7 +100,8 @@ static void handle_stasks(struct daemon *d, struct client *c, const struct msg_r
 {
     (void)payload;
     if (r->kind == MSG_STASKS_CANCEL && !supervisor_takes_cancels(d->supervisor, r->stasks.process)) {
-        refuse(d, c, r->id, PTOOLS_ERR_LIMIT, "the server task is busy, and thousands of its calls are cancelled already");
+        refuse(d, c, r->id, PTOOLS_ERR_LIMIT,
+               "the server task is busy, and thousands of its calls are cancelled already");
         return;
     }
     core_stasks(d->core, daemon_now(d), client_id(c), r->id, r->kind, &r->stasks, &d->actions);

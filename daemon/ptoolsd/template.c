@@ -2,12 +2,13 @@
 /*
  * template -- the template process and its seqpacket link: "load this", "make a worker".
  *
- * What is asked waits in order until the link takes it; what was asked and not answered is known, so
- * that the template's death leaves nobody waiting: loads are asked of the next one, and fail with the
- * reason if that ends as well; processes that were asked for are reported as gone, and the core asks again
- * in its own time. Workers do not die with
- * the template. A new one is started at once, or, if the last did not even come up, after a pause
- * that doubles from 100 ms to 30 s; the very first must come up, or ptoolsd does not start.
+ * What is asked waits in order until the link takes it; what was asked and not answered is known, so that the
+ * template's death leaves nobody waiting: loads are asked of the next one, and fail with the reason if that ends as
+ * well; processes that were asked for are reported as gone, and the core asks again in its own time. Workers do not
+ * die with the template. A new one is started at once, or, if the last did not even come up, after a pause that
+ * doubles from 100 ms to 30 s; the very first must come up, or ptoolsd does not start.
+ *
+ * Longer than a file should be: asking, answers and the end are one state, which is nobody else's.
  */
 #include "daemon/ptoolsd/template.h"
 
@@ -61,7 +62,7 @@ pid_t template_pid(const struct template *t)
 
 /* -- starting it ---------------------------------------------------------------------------------------- */
 
-/* The environment of functions is made from this list and PTOOLS_...: nothing that steers the dynamic linker or malloc. */
+/* The environment of functions is made from this list and PTOOLS_...: nothing that steers ld.so or malloc. */
 static const char *const environment_kept[] = {
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR",
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

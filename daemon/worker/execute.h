@@ -15,7 +15,7 @@ enum { EXECUTE_FAILURE_BYTES = TASK_MESSAGE_BYTES + sizeof(struct page_words) + 
 
 struct execution {
     ptools_err code;
-    const uint8_t *value; /* of the answer: the value, or where it is, or the texts of the failure; until execute_end() */
+    const uint8_t *value; /* of the answer: the value, where it is, or the texts of the failure; until execute_end() */
     size_t n;
     bool in_array;        /* value is a struct link_reference */
     uint64_t began_us, ended_us;

@@ -2,7 +2,8 @@
 /*
  * stask -- see stask.h. Calls come on lanes, one stream socket for each caller, and are run one at a time: those of
  * one lane in their order, lanes in turn, one call each. An answer leaves at once; a caller that does not read its
- * answers is not read from, and delays nobody else. A lane that breaks the protocol is closed, which its caller notices.
+ * answers is not read from, and delays nobody else. A lane that breaks the protocol is closed, which its caller
+ * notices.
  *
  * Calls that are cancelled before they begin are told of by the link, and remembered until their turn has come.
  *

@@ -660,8 +660,8 @@ START_TEST(a_file_that_shrinks)
     ck_assert_err(ptools_shm_map(pt, NULL, "f", PTOOLS_SHM_OWN, 0, &b), PTOOLS_ERR_BAD_FILE);
     ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.id", NULL, NULL, WAIT_MS, NULL, NULL));
     ptools_array_free(a);
-    refused(&cfg, &(ptools_shm_options){ .struct_size = sizeof options, .file = path, .prefix = "p" }, PTOOLS_ERR_BAD_FILE,
-            "has 0 bytes; 400000 from 0 on are needed");
+    refused(&cfg, &(ptools_shm_options){ .struct_size = sizeof options, .file = path, .prefix = "p" },
+            PTOOLS_ERR_BAD_FILE, "has 0 bytes; 400000 from 0 on are needed");
     down();
     temp_remove(dir);
 }
@@ -777,7 +777,8 @@ START_TEST(a_death_with_large_arguments_leaves_nothing)
     ptools_pack_i64(args, SIGKILL);
     ptools_pack_bytes(args, data, 3000000);
     for (int i = 0; i < 5; i++)
-        ck_assert_err(ptools_remotecall_fetch(pt, NULL, "a.dies", args, NULL, WAIT_MS, NULL, NULL), PTOOLS_ERR_WORKER_DIED);
+        ck_assert_err(ptools_remotecall_fetch(pt, NULL, "a.dies", args, NULL, WAIT_MS, NULL, NULL),
+                      PTOOLS_ERR_WORKER_DIED);
     ck_assert_uint_le(look("x", "bytes", &n), 1);
     free(data);
     down();

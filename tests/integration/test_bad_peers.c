@@ -108,7 +108,8 @@ static void put_frame(int fd, unsigned char flags, const void *body, size_t n)
 
 START_TEST(garbage_instead_of_zmtp)
 {
-    static const char *const garbage[] = { "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\0", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" };
+    static const char *const garbage[] = { "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\0",
+                                           "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" };
     char in[512];
 
     up(NULL);
@@ -289,8 +290,8 @@ END_TEST
 START_TEST(arguments_that_are_no_value_fail_the_call_alone)
 {
     /* call t.echo with a payload that nests too deep, claims too much, is two values, or is no list */
-    static const unsigned char call[] = { 0x94, 1, 0xa4, 'c', 'a', 'l', 'l', 9, 0x81, 0xa8, 'f', 'u', 'n', 'c', 't', 'i', 'o',
-                                          'n', 0xa6, 't', '.', 'e', 'c', 'h', 'o' };
+    static const unsigned char call[] = { 0x94, 1,   0xa4, 'c', 'a', 'l',  'l', 9,   0x81, 0xa8, 'f', 'u', 'n',
+                                          'c',  't', 'i',  'o', 'n', 0xa6, 't', '.', 'e',  'c',  'h', 'o' };
     static const char *const payloads[] = { "\xdd\xff\xff\xff\xff", "\x91\xc1", "\x90\x90", "\x01" };
     char in[4096], deep[100];
 
@@ -369,8 +370,8 @@ END_TEST
 
 START_TEST(a_client_that_does_not_read)
 {
-    static const unsigned char call[] = { 0x94, 1, 0xa4, 'c', 'a', 'l', 'l', 0xcd, 0, 0, 0x81, 0xa8, 'f', 'u', 'n', 'c', 't',
-                                          'i', 'o', 'n', 0xa5, 't', '.', 'b', 'i', 'g' };
+    static const unsigned char call[] = { 0x94, 1,   0xa4, 'c', 'a', 'l', 'l', 0xcd, 0,   0,   0x81, 0xa8, 'f',
+                                          'u',  'n', 'c',  't', 'i', 'o', 'n', 0xa5, 't', '.', 'b',  'i',  'g' };
     unsigned char own[sizeof call];
     char in[64];
     int fd;
@@ -394,10 +395,10 @@ END_TEST
 /* What the daemon does not read it cannot blame the client for. */
 START_TEST(a_client_that_was_paused_is_not_cut_off)
 {
-    static const unsigned char call[] = { 0x94, 1, 0xa4, 'c', 'a', 'l', 'l', 1, 0x81, 0xa8, 'f', 'u', 'n', 'c', 't', 'i', 'o',
-                                          'n', 0xa5, 't', '.', 'b', 'i', 'g' };
-    static const unsigned char inspect[] = { 0x94, 1, 0xa7, 'i', 'n', 's', 'p', 'e', 'c', 't', 0x7b, 0x81, 0xa4, 'w', 'h', 'a',
-                                             't', 0xa4, 's', 'e', 't', 's' };
+    static const unsigned char call[] = { 0x94, 1,   0xa4, 'c', 'a', 'l', 'l',  1,   0x81, 0xa8, 'f', 'u',
+                                          'n',  'c', 't',  'i', 'o', 'n', 0xa5, 't', '.',  'b',  'i', 'g' };
+    static const unsigned char inspect[] = { 0x94, 1,    0xa7, 'i', 'n', 's', 'p',  'e', 'c', 't', 0x7b,
+                                             0x81, 0xa4, 'w',  'h', 'a', 't', 0xa4, 's', 'e', 't', 's' };
     enum { CALLS = 20, BYTES = 1 << 20 };
     PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
     static char in[1 << 16];

@@ -263,7 +263,8 @@ START_TEST(first_free_with_eight_sleepers_on_four_workers)
     for (int i = 0; i < 8; i++)
         release(dir, i, f[i]);
     for (int i = 0; i < 8; i++) {
-        ck_assert_msg(ptools_future_worker(f[i]) == ids[i % 4], "call %d went to worker %u", i, ptools_future_worker(f[i]));
+        ck_assert_msg(ptools_future_worker(f[i]) == ids[i % 4], "call %d went to worker %u", i,
+                      ptools_future_worker(f[i]));
         ptools_future_free(f[i]);
     }
     set = ptools_workerset_free(set);

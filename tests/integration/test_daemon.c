@@ -114,13 +114,14 @@ START_TEST(a_missing_worker_program_is_told_at_once)
 
     temp_dir(dir, sizeof dir);
     ck_assert_int_eq(
-        server_refuses(dir, (const char *const[]){ "-o", "daemon.worker_program=/nonexistent/ptools-worker", NULL }, text,
-                       sizeof text),
+        server_refuses(dir, (const char *const[]){ "-o", "daemon.worker_program=/nonexistent/ptools-worker", NULL },
+                       text, sizeof text),
         1);
     if (!getenv("PTOOLS_TEST_VALGRIND")) /* under which a failing exec is an end with status 127 */
         ck_assert_ptr_nonnull(strstr(text, "/nonexistent/ptools-worker"));
     ck_assert_int_eq(
-        server_refuses(dir, (const char *const[]){ "-o", "daemon.worker_program=/bin/false", NULL }, text, sizeof text), 1);
+        server_refuses(dir, (const char *const[]){ "-o", "daemon.worker_program=/bin/false", NULL }, text, sizeof text),
+        1);
     ck_assert_int_eq(rmdir(dir), 0); /* nothing was left in it */
 }
 END_TEST

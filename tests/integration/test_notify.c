@@ -24,7 +24,7 @@ static struct server server;
 static char manager_dir[64];
 static int manager_fd = -1;
 
-/* What a service manager sets for its service. watchdog: who is asked to report, "" for whoever starts; NULL: nobody. */
+/* What a service manager sets. watchdog: who is asked to report, "" for whoever starts; NULL: nobody. */
 static void manager_up(const char *watchdog)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -62,7 +62,9 @@ static bool next_note(char *ret, size_t bytes, pid_t *ret_from, int within_ms)
         char bytes[CMSG_SPACE(sizeof(struct ucred))];
     } control;
     struct iovec iov = { .iov_base = ret, .iov_len = bytes - 1 };
-    struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+    struct msghdr message = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
     struct ucred who;
     struct cmsghdr *c;
     ssize_t n;
@@ -176,7 +178,8 @@ START_TEST(a_daemon_that_cannot_serve_is_never_ready)
     manager_up(NULL);
     temp_dir(dir, sizeof dir);
     ck_assert_int_eq(
-        server_refuses(dir, (const char *const[]){ "-o", "daemon.worker_program=/bin/false", NULL }, text, sizeof text), 1);
+        server_refuses(dir, (const char *const[]){ "-o", "daemon.worker_program=/bin/false", NULL }, text, sizeof text),
+        1);
     ck_assert_uint_eq(count_notes("READY=1"), 0);
     temp_remove(dir);
     manager_down();

@@ -279,7 +279,8 @@ START_TEST(a_thousand_kills_leave_nothing)
     server_stop(&server);
     do {
         after_kb = shmem_kb();
-        ck_assert_msg(now_ms() < until, "%" PRIu64 " KiB of shared memory before, %" PRIu64 " after", before_kb, after_kb);
+        ck_assert_msg(now_ms() < until, "%" PRIu64 " KiB of shared memory before, %" PRIu64 " after", before_kb,
+                      after_kb);
     } while (after_kb > before_kb + SLACK_KB);
     printf("# shared memory: %" PRIu64 " KiB before, %" PRIu64 " after %d kills\n", before_kb, after_kb, KILLS);
 }

@@ -131,7 +131,8 @@ static ptools_err heat_start(ptools_task *task)
         h->columns = ptools_array_dims(a)[1];
     }
     if (err == PTOOLS_OK) {
-        ptools_localindices(ptools_task_stask_index(task), ptools_task_stask_count(task), h->rows, &h->first, &h->count);
+        ptools_localindices(ptools_task_stask_index(task), ptools_task_stask_count(task), h->rows, &h->first,
+                            &h->count);
         err = ptools_task_set_pointer(task, "heat", h, free);
     }
     if (err != PTOOLS_OK)
@@ -244,7 +245,8 @@ static ptools_err count(ptools_task *task)
 }
 
 static const ptools_function functions[] = {
-    { "fill", fill, "fill VIEW X: sets each element of a float64 array, or of a part of it", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
+    { "fill", fill, "fill VIEW X: sets each element of a float64 array, or of a part of it",
+      PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { "sum", sum, "sum VIEW -> the sum of a float64 array, or of a part of it", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { "stamp", stamp, "stamp ARRAY: in server tasks; each writes its id into every nth element", PTOOLS_FN_IDEMPOTENT },
     { "heat_start", heat_start, "heat_start: in server tasks; takes its rows of heat0 and heat1", 0 },

@@ -367,9 +367,10 @@ int32_t ptools_stasks_pid(ptools_stasks *stasks, uint32_t i);
  * it on the top level; without lists the function runs once in each, without arguments. A list that is not as long
  * as there are tasks is PTOOLS_ERR_INVALID, naming both numbers, before anything runs.
  *
- * Waits for all. PTOOLS_OK: every task succeeded. Otherwise, if *ret_outcomes is set (the other exception to the rule on
- * ret_ parameters; it is NULL when nothing was begun), at least one did not: the code is that of the first, the message
- * tells which and how many; every outcome is there. PTOOLS_ERR_TIMEOUT: the outcomes that are missing come later. */
+ * Waits for all. PTOOLS_OK: every task succeeded. Otherwise, if *ret_outcomes is set (the other exception to the rule
+ * on ret_ parameters; it is NULL when nothing was begun), at least one did not: the code is that of the first, the
+ * message tells which and how many; every outcome is there. PTOOLS_ERR_TIMEOUT: the outcomes that are missing come
+ * later. */
 ptools_err ptools_pmap_stasks(ptools_stasks *stasks, const char *function, const ptools_pack *const *lists,
                               size_t n_lists, int64_t timeout_ms, ptools_outcomes **ret_outcomes);
 /* The same without waiting: PTOOLS_OK means that it has begun. */
@@ -378,7 +379,7 @@ ptools_err ptools_pmap_stasks_start(ptools_stasks *stasks, const char *function,
 /* Waits; then as ptools_pmap_stasks(). */
 ptools_err ptools_outcomes_wait(ptools_outcomes *o, int64_t timeout_ms);
 uint32_t ptools_outcomes_count(const ptools_outcomes *o);
-/* Of task i, from 0: a future for ptools_future_fetch(), _failure(), ptools_wait_any(). Borrowed; NULL beyond the end. */
+/* Of task i, from 0: for ptools_future_fetch(), _failure(), ptools_wait_any(). Borrowed; NULL beyond the end. */
 ptools_future *ptools_outcomes_future(ptools_outcomes *o, uint32_t i);
 /* Forgets it, does not stop it. */
 ptools_outcomes *ptools_outcomes_free(ptools_outcomes *o);
@@ -394,9 +395,9 @@ ptools_err ptools_stask_call(ptools_stasks *stasks, uint32_t i, const char *func
  * PTOOLS_ERR_FAILED or what init failed with: they are up, but not as you want them. */
 ptools_err ptools_restart_stasks(ptools_stasks *stasks, const char *init, const ptools_pack *args);
 
-/* Ends them: each finishes the call that it runs, frees its state, and its arrays are unlinked. Waits so long for that, then
- * kills those that are still busy, and returns when all are gone. 0: only asks, and kills nobody. PTOOLS_OK also if
- * they were stopped before; calls are PTOOLS_ERR_NO_STASKS from now on. */
+/* Ends them: each finishes the call that it runs, frees its state, and its arrays are unlinked. Waits so long for that,
+ * then kills those that are still busy, and returns when all are gone. 0: only asks, and kills nobody. PTOOLS_OK also
+ * if they were stopped before; calls are PTOOLS_ERR_NO_STASKS from now on. */
 ptools_err ptools_stop_stasks(ptools_stasks *stasks, int64_t timeout_ms);
 /* Releases the handle and unmaps its arrays here. Server tasks without a name are stopped, as by 0. */
 ptools_stasks *ptools_stasks_free(ptools_stasks *stasks);

@@ -172,6 +172,7 @@ START_TEST(dispositions_and_limits_come_back_after_a_look)
     signal(SIGUSR1, nothing);
     signal(SIGRTMAX, nothing);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_DFL); /* which nohup ignores */
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &born), 0);
     tidy_init(&t);
 
