@@ -101,7 +101,7 @@ mode() { # NAME
                 build check || return
                 run valgrind --timeout-multiplier 20 --suite unit \
                         --wrap 'valgrind -q --error-exitcode=9 --leak-check=full'
-                PTOOLS_TEST_VALGRIND=1 run valgrind --timeout-multiplier 20 calls-unix faults-unix bad_peers-unix daemon-unix
+                PTOOLS_TEST_VALGRIND=1 run valgrind --timeout-multiplier 20 calls-unix faults-unix bad_peers-unix daemon-unix arrays-unix stasks-unix
                 ;;
         fuzz)
                 CC=clang build fuzz -Dfuzzers=true || return
