@@ -84,6 +84,7 @@ enum note {
     NOTE_TASK_FAILED,     /* text tells code and message; also for detached tasks, whom nobody else tells */
     NOTE_MODULE_LOADED, NOTE_MODULE_BROKEN,
     NOTE_ARRAY_MADE, NOTE_ARRAY_ENDED,    /* text tells which, and why */
+    NOTE_ARRAY_NOT_MAPPED,                /* by a worker; text tells which, and why */
     NOTE_STASKS_STARTED, NOTE_STASKS_ENDED,
     NOTE_STASK_DIED       /* text tells how */
 };

@@ -355,7 +355,8 @@ void core_array_mapped(struct core *core, uint64_t now_us, uint32_t worker, uint
 
     if (!is_stask_process(worker)) { /* a task that asks for it is told by itself */
         if (code != PTOOLS_OK)
-            action_note(out, NOTE_ARRAY_ENDED, worker, 0, "array %" PRIu64 " could not be mapped: %.200s", array, why);
+            action_note(out, NOTE_ARRAY_NOT_MAPPED, worker, 0, "array %" PRIu64 " could not be mapped: %.200s", array,
+                        why);
         return;
     }
     if (!t || t->state != STASK_MAPPING)

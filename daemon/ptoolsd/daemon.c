@@ -64,6 +64,7 @@ static void log_note(const struct action *a)
         [NOTE_MODULE_BROKEN] = { "module-broken", LOG_LEVEL_WARNING },
         [NOTE_ARRAY_MADE] = { "array-made", LOG_LEVEL_DEBUG },
         [NOTE_ARRAY_ENDED] = { "array-ended", LOG_LEVEL_DEBUG },
+        [NOTE_ARRAY_NOT_MAPPED] = { "array-not-mapped", LOG_LEVEL_WARNING },
         [NOTE_STASKS_STARTED] = { "stasks-started", LOG_LEVEL_INFO },
         [NOTE_STASKS_ENDED] = { "stasks-ended", LOG_LEVEL_INFO },
         [NOTE_STASK_DIED] = { "stask-died", LOG_LEVEL_WARNING },
