@@ -49,6 +49,8 @@ void page_read_words(const struct page *p, struct page_words *ret)
     ret->progress = atomic_load(&p->progress);
     ret->progress_of = atomic_load(&p->progress_of);
     ret->calls = atomic_load(&p->calls);
+    for (unsigned i = 0; i < PAGE_SLOTS; i++)
+        ret->begun[i] = atomic_load(&p->slot[i]);
     ret->peak_kb = atomic_load(&p->peak_kb);
     ret->fault_signal = atomic_load(&p->fault_signal);
     ret->fault_address = atomic_load(&p->fault_address);

@@ -58,7 +58,7 @@ struct page {
     _Atomic uint32_t fault_signal;    /* set by the handler that wrote the backtrace */
     _Atomic uint64_t fault_address;
     _Atomic uint32_t log_next;        /* lines ever written: the ring's next is log_next % PAGE_LOG_LINES */
-    _Atomic uint64_t slot[PAGE_SLOTS];
+    _Atomic uint64_t slot[PAGE_SLOTS]; /* of a server task: the calls begun last, number n at n % PAGE_SLOTS */
     char function[136];               /* "module.function" being run */
     char module[72];                  /* being loaded */
     char phase[PAGE_PHASE_BYTES];     /* the function's own word */
@@ -99,11 +99,18 @@ static inline bool page_maybe_started(const struct page *p, unsigned slot, uint6
     return word != page_word(task, SLOT_GIVEN) && word != page_word(task, SLOT_REVOKED);
 }
 
+/* Server task: its next call begins. */
+static inline void page_begin_call(struct page *p, uint64_t call)
+{
+    atomic_store_explicit(&p->slot[atomic_load(&p->calls) % PAGE_SLOTS], call, memory_order_release);
+}
+
 /* A private, checked copy of the last words: every string is terminated and printable (other bytes
  * become '?'; log and backtrace keep '\n'). */
 struct page_words {
     enum page_phase process_phase;
     uint64_t task, began_us, progress, progress_of, peak_kb, fault_address, calls;
+    uint64_t begun[PAGE_SLOTS]; /* of a server task */
     uint32_t fault_signal;
     char function[136], module[72], phase[PAGE_PHASE_BYTES];
     char log[PAGE_LOG_LINES * PAGE_LOG_BYTES + 1]; /* oldest first, a '\n' after each line */

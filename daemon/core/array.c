@@ -204,11 +204,20 @@ void arrays_of_process_end(struct core *core, uint32_t process, struct actions *
     struct array *a, *next;
 
     HASH_ITER(hh, core->arrays, a, next) {
-        if (a->for_process != process)
+        if (a->for_process != process || a->state != ARRAY_MAKING)
             continue;
         a->asked_process = 0; /* it waits no more */
         array_end(core, a, "the server task that it was made for is gone", out);
     }
+}
+
+void array_of_call_end(struct core *core, uint32_t process, uint64_t call, struct actions *out)
+{
+    struct array *a, *next;
+
+    HASH_ITER(hh, core->arrays, a, next)
+        if (a->for_process == process && a->for_call == call)
+            array_end(core, a, "the call that it was made for has no answer", out);
 }
 
 void arrays_due(struct core *core, uint64_t now_us, struct actions *out)

@@ -43,6 +43,7 @@ struct array {
     struct layout layout;
     struct array_key key;   /* name "": it has none */
     bool in_names;
+    bool replaces;          /* while MAKING: another has the name until it is there */
     bool keep, everywhere, populate, file;
     struct core_memory memory;
     uint64_t offset;
@@ -56,6 +57,7 @@ struct array {
     uint64_t for_task;      /* made for its value, and not delivered; 0 */
     uint32_t asked_process; /* while MAKING for a value: the process that waits for it; 0 */
     uint32_t for_process;   /* made for a value of this server task's process, and not yet the caller's; 0 */
+    uint64_t for_call;      /* and of this call */
     bool untaken;           /* it was delivered as a value, and its client has not come for it yet */
     uint32_t uses;          /* tasks whose args, room or made it is */
     struct hold *holds;     /* by array_next */
@@ -82,8 +84,11 @@ bool array_deliver(struct core *core, struct task *t, const struct core_value *v
 void array_is_taken(struct core *core, struct array *a);
 /* A process is ready: what all are to map. */
 void arrays_map_everywhere(struct core *core, uint32_t worker, struct actions *out);
-/* A server task's process is gone: so are values of it that nobody has taken. */
+/* A server task's process is gone: so is what was just being made for it. A value that is there may have been
+ * answered: its caller comes for it, or asks for the fate of the call. */
 void arrays_of_process_end(struct core *core, uint32_t process, struct actions *out);
+/* This call of the process has no answer: nobody will come for its value. */
+void array_of_call_end(struct core *core, uint32_t process, uint64_t call, struct actions *out);
 /* What the leases say. */
 void arrays_due(struct core *core, uint64_t now_us, struct actions *out);
 void arrays_deinit(struct core *core);

@@ -4,7 +4,8 @@
  * workers (room for a large value); and what came of making one.
  *
  * All is checked before anything changes. "Not yours" is answered like "does not exist". A name is taken from the
- * moment that its array is being made, and found once it is there.
+ * moment that its array is being made, and found once it is there; but one that replaces another takes over the name
+ * when it is there, so that the old one is not lost to a new one that cannot be made.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -57,9 +58,19 @@ static bool over_limit(const struct core *core, const struct user *u, uint64_t b
 
 /* -- create ---------------------------------------------------------------------------------------------------- */
 
+/* false: no memory. */
+static bool take_name(struct core *core, struct array *a)
+{
+    if (!a->key.name[0] || a->in_names)
+        return true;
+    HASH_ADD(hh_name, core->named_arrays, key, sizeof a->key, a);
+    a->in_names = a->hh_name.tbl != NULL;
+    return a->in_names;
+}
+
 /* In the tables, charged, and being made. NULL: no memory, nothing changed. */
 static struct array *array_new(struct core *core, struct user *user, const struct layout *layout,
-                               const struct array_key *key, bool file)
+                               const struct array_key *key, bool file, bool replaces)
 {
     struct array *a = calloc(1, sizeof *a);
 
@@ -76,14 +87,11 @@ static struct array *array_new(struct core *core, struct user *user, const struc
         free(a);
         return NULL;
     }
-    if (key->name[0]) {
-        HASH_ADD(hh_name, core->named_arrays, key, sizeof a->key, a);
-        if (!a->hh_name.tbl) {
-            HASH_DELETE(hh, core->arrays, a);
-            free(a);
-            return NULL;
-        }
-        a->in_names = true;
+    a->replaces = replaces;
+    if (!replaces && !take_name(core, a)) {
+        HASH_DELETE(hh, core->arrays, a);
+        free(a);
+        return NULL;
     }
     core->last_array++;
     a->charged = file ? 0 : layout->bytes;
@@ -152,10 +160,8 @@ static void create(const struct asked *a)
         (void)REFUSE(a, PTOOLS_ERR_LIMIT, "%s", text);
         return;
     }
-    if (old)
-        array_end(a->core, old, "it was replaced", a->out);
     if (heap_reserve(&a->core->leases, HASH_COUNT(a->core->arrays) + 1) == 0) /* so that one more never lacks memory */
-        made = array_new(a->core, a->client->user, &layout, &key, m->file != 0);
+        made = array_new(a->core, a->client->user, &layout, &key, m->file != 0, old != NULL);
     if (!made) {
         a->out->no_memory = true;
         return;
@@ -205,6 +211,25 @@ static void not_made(struct core *core, struct array *a, ptools_err code, const 
         a->uses--;
     }
     array_end(core, a, why, out);
+}
+
+/* The name goes over to it from the one that it replaces, or whoever has it now. false: it is not made after all. */
+static bool replace(struct core *core, struct array *a, struct actions *out)
+{
+    const struct text prefix = { a->key.prefix, strlen(a->key.prefix) }, name = { a->key.name, strlen(a->key.name) };
+    struct array *old = array_named(core, a->key.uid, prefix, name);
+
+    if (old && (old->state == ARRAY_MAKING || old->stasks)) {
+        not_made(core, a, PTOOLS_ERR_EXISTS, "another array has taken the name meanwhile", out);
+        return false;
+    }
+    if (old)
+        array_end(core, old, "it was replaced", out);
+    a->replaces = false;
+    if (take_name(core, a))
+        return true;
+    not_made(core, a, PTOOLS_ERR_LIMIT, "the daemon is out of memory", out);
+    return false;
 }
 
 static void is_made(struct core *core, uint64_t now_us, struct array *a, struct actions *out)
@@ -265,7 +290,8 @@ void core_array_made(struct core *core, uint64_t now_us, uint64_t array, ptools_
         a->user->shm_bytes += memory->mapped_bytes - a->charged;
         a->charged = memory->mapped_bytes;
     }
-    is_made(core, now_us, a, out);
+    if (!a->replaces || replace(core, a, out))
+        is_made(core, now_us, a, out);
 }
 
 /* -- unlink, close ----------------------------------------------------------------------------------------------- */
@@ -450,7 +476,7 @@ static struct array *value_new(struct core *core, struct client *c, uint32_t pro
         give(NULL, process, task, PTOOLS_ERR_LIMIT, text, out);
         return NULL;
     }
-    a = array_new(core, c->user, &layout, &key, false);
+    a = array_new(core, c->user, &layout, &key, false, false);
     if (!a) {
         out->no_memory = true;
         return NULL;
@@ -484,6 +510,7 @@ void core_array_for_value(struct core *core, uint64_t now_us, uint32_t worker, u
         array_use(a);
     } else {
         a->for_process = worker;
+        a->for_call = task;
     }
     ask_for_memory(a, 0, false, out);
 }

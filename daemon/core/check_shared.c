@@ -134,7 +134,8 @@ static const char *check_array(const struct core *core, const struct array *a)
     HOLDS(!wrong, wrong);
     HOLDS(array_find(core, a->id) == a && a->id <= core->last_array, "an array is not found by its number");
     HOLDS(a->key.uid == a->user->uid, "an array has the name of another user");
-    HOLDS(a->in_names == (name.n && a->state != ARRAY_ENDED), "an array has a name, or none, against its state");
+    HOLDS(!a->replaces || a->state != ARRAY_READY, "an array is there, and has yet to replace another");
+    HOLDS(a->in_names == (name.n && a->state != ARRAY_ENDED && !a->replaces), "an array has a name, or none, against its state");
     HOLDS(!a->in_names || array_named(core, a->key.uid, prefix, name) == a, "an array is not found by its name");
     HOLDS(a->state != ARRAY_ENDED || (a->uses && !a->owner && !a->stasks), "an array that has ended stays for nobody");
     HOLDS(!a->asked_client || !a->asked_process, "two wait for one array");
@@ -215,7 +216,7 @@ static const char *check_stask(const struct core *core, const struct stasks *s, 
     HOLDS(t->state != STASK_STARTING || (!t->pid && !t->n_mapped), "a server task that starts is too far");
     HOLDS(t->state != STASK_MAPPING || (t->pid && t->n_mapped < s->n_arrays), "a server task that maps has mapped all");
     HOLDS(t->state != STASK_UP || (t->pid && t->n_mapped == s->n_arrays), "a server task is up and has not mapped all");
-    HOLDS(!t->fates || heap_holds(&t->timer) || t->killed, "nobody will end a server task whose death is awaited");
+    HOLDS((t->fates != NULL) == heap_holds(&t->fate_timer), "a fate is awaited for ever, or its time is nobody's");
     return NULL;
 }
 
@@ -276,6 +277,7 @@ const char *check_stasks(const struct core *core)
 {
     uint32_t n = 0, processes = 0, timers = 0;
     const char *wrong = check_heap(&core->stask_timers);
+    uint32_t fates = 0;
 
     for (const struct stasks *s = core->stasks; !wrong && s; s = s->hh.next) {
         wrong = check_handle(core, s);
@@ -283,11 +285,16 @@ const char *check_stasks(const struct core *core)
         for (uint32_t i = 0; i < s->n; i++) {
             processes += s->tasks[i].state != STASK_DEAD;
             timers += heap_holds(&s->tasks[i].timer);
+            fates += heap_holds(&s->tasks[i].fate_timer);
         }
     }
     HOLDS(!wrong, wrong);
     HOLDS(n == core->n_stasks, "server tasks are miscounted");
     HOLDS(n <= core->stask_timers.cap, "a server task has no room for a timer");
+    wrong = check_heap(&core->fate_timers);
+    HOLDS(!wrong, wrong);
+    HOLDS(n <= core->fate_timers.cap, "a server task has no room for the time of a fate");
+    HOLDS(fates == core->fate_timers.n, "the heap of fates holds others");
     HOLDS(processes == HASH_COUNT(core->processes), "the table of processes holds others");
     HOLDS(timers == core->stask_timers.n, "the heap of timers holds others");
     return check_stask_sums(core);

@@ -121,7 +121,8 @@ uint64_t core_next_us(const struct core *core)
     const uint64_t tasks = heap_top_key(&core->deadlines), workers = heap_top_key(&core->timers);
 
     return MIN(MIN(MIN(tasks, workers), core->late_check_us),
-               MIN(heap_top_key(&core->leases), heap_top_key(&core->stask_timers)));
+               MIN(MIN(heap_top_key(&core->leases), heap_top_key(&core->stask_timers)),
+                   heap_top_key(&core->fate_timers)));
 }
 
 uint64_t core_tasks(const struct core *core)

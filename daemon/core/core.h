@@ -247,9 +247,16 @@ void core_array_mapped(struct core *core, uint64_t now_us, uint32_t worker, uint
                        const char *why, struct actions *out);
 /* The call runs, and was asked to stop: if it still runs after workers.kill_grace, the process is killed. */
 void core_stask_stopping(struct core *core, uint64_t now_us, uint32_t process, uint64_t call);
-/* It is gone, or could not be made. call: what it was running (0: nothing). */
+/* The calls of a process, as its control page told at its end. */
+enum { CORE_CALLS_KEPT = 64 };
+struct core_calls {
+    uint64_t running;                /* 0: none */
+    uint64_t n;                      /* answered so far */
+    uint64_t begun[CORE_CALLS_KEPT]; /* last, in any order; 0: no more */
+};
+/* It is gone, or could not be made (calls: all 0). */
 void core_stask_gone(struct core *core, uint64_t now_us, uint32_t process, const struct msg_failure *facts,
-                     uint64_t call, struct actions *out);
+                     const struct core_calls *calls, struct actions *out);
 
 /* -- modules -------------------------------------------------------------------------------------- */
 

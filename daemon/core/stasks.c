@@ -60,7 +60,7 @@ int stask_wait(struct stask_waiter **list, uint32_t client, uint64_t request, ui
     return 0;
 }
 
-static void waiters_free(struct stask_waiter **list)
+void stask_waiters_free(struct stask_waiter **list)
 {
     struct stask_waiter *w;
 
@@ -84,7 +84,8 @@ struct stasks *stasks_new(struct core *core, struct client *client, uint32_t n, 
 {
     struct stasks *s;
 
-    if (heap_reserve(&core->stask_timers, core->n_stasks + n) < 0)
+    if (heap_reserve(&core->stask_timers, core->n_stasks + n) < 0 ||
+        heap_reserve(&core->fate_timers, core->n_stasks + n) < 0)
         return NULL;
     s = calloc(1, sizeof *s + n * sizeof s->tasks[0]);
     if (!s)
@@ -121,6 +122,7 @@ static void stask_forget_process(struct core *core, struct stask *t)
         return;
     HASH_DELETE(hh, core->processes, t);
     heap_remove(&core->stask_timers, &t->timer);
+    heap_remove(&core->fate_timers, &t->fate_timer);
     holds_drop(&t->holds);
     t->state = STASK_DEAD;
     t->pid = 0;
@@ -134,11 +136,11 @@ static void stasks_free(struct core *core, struct stasks *s)
         DL_DELETE2(s->owner->stasks, s, owner_prev, owner_next);
     for (uint32_t i = 0; i < s->n; i++) {
         stask_forget_process(core, &s->tasks[i]);
-        waiters_free(&s->tasks[i].fates);
+        stask_waiters_free(&s->tasks[i].fates);
         free(s->tasks[i].fate_texts);
     }
-    waiters_free(&s->starter);
-    waiters_free(&s->stoppers);
+    stask_waiters_free(&s->starter);
+    stask_waiters_free(&s->stoppers);
     s->user->n_stasks -= s->n;
     core->n_stasks -= s->n;
     user_release(core, s->user);
@@ -208,7 +210,14 @@ static void refuse_starter(struct stasks *s, ptools_err code, const char *why, s
 {
     if (s->starter)
         answer_refusal(out, s->starter->client, s->starter->request, code, "%s", why);
-    waiters_free(&s->starter);
+    stask_waiters_free(&s->starter);
+}
+
+/* Whether the process is to be killed by then already: nobody's patience gains it more time. */
+static bool ends_before(const struct core *core, const struct stask *t, uint64_t at_us)
+{
+    return t->state == STASK_STOPPING && heap_holds(&t->timer) && t->stopping_call == 0 &&
+           heap_key(&core->stask_timers, &t->timer) <= at_us;
 }
 
 void stasks_stop(struct core *core, uint64_t now_us, struct stasks *s, uint64_t kill_us, bool politely,
@@ -232,7 +241,7 @@ void stasks_stop(struct core *core, uint64_t now_us, struct stasks *s, uint64_t 
                 act->worker = t->process;
                 act->kill_politely = politely;
             }
-            if (kill_us != CORE_NEVER && !t->killed)
+            if (kill_us != CORE_NEVER && !t->killed && !ends_before(core, t, now_us + kill_us))
                 stask_set_timer(core, t, now_us + kill_us, 0);
         }
         t->state = STASK_STOPPING;
@@ -273,6 +282,7 @@ void stasks_due(struct core *core, uint64_t now_us, struct actions *out)
         else
             kill_process(core, t, out);
     }
+    fates_due(core, now_us, out);
 }
 
 void core_stask_stopping(struct core *core, uint64_t now_us, uint32_t process, uint64_t call)
@@ -291,6 +301,7 @@ void stasks_deinit(struct core *core)
     HASH_ITER(hh, core->stasks, s, next)
         stasks_free(core, s);
     heap_deinit(&core->stask_timers);
+    heap_deinit(&core->fate_timers);
 }
 
 /* -- what processes tell ------------------------------------------------------------------------------------------- */
@@ -317,7 +328,7 @@ static void is_up(struct stask *t, struct actions *out)
     s->up = true;
     if (s->starter)
         answer_reply(out, s->starter->client, s->starter->request, &reply, NULL);
-    waiters_free(&s->starter);
+    stask_waiters_free(&s->starter);
 }
 
 void core_stask_ready(struct core *core, uint64_t now_us, uint32_t process, int32_t pid, struct actions *out)
@@ -404,58 +415,6 @@ static void describe_death(struct stask *t, const struct msg_failure *facts, int
         append(t->why, ": %.*s", (int)MIN(facts->message.n, 120), facts->message.data);
 }
 
-static char *keep_text(char *at, struct text *t)
-{
-    if (t->n)
-        memcpy(at, t->data, t->n);
-    t->data = at;
-    return at + t->n;
-}
-
-/* The facts are borrowed: what is told later needs copies of their texts. Without memory it is told without them. */
-static void keep_fate(struct stask *t, const struct msg_failure *facts, uint64_t call)
-{
-    char *at;
-
-    free(t->fate_texts);
-    t->fate = *facts;
-    t->fate_call = call;
-    t->fate_texts = at = malloc(facts->phase.n + facts->log.n + facts->backtrace.n + 1);
-    t->fate.message = (struct text){ 0 };
-    if (!at) {
-        t->fate.phase = t->fate.log = t->fate.backtrace = (struct text){ 0 };
-        return;
-    }
-    at = keep_text(at, &t->fate.phase);
-    at = keep_text(at, &t->fate.log);
-    keep_text(at, &t->fate.backtrace);
-}
-
-/* facts: of its last death, whose texts are borrowed until out is carried out. */
-static void tell_fate(const struct stask *t, const struct msg_failure *facts, const struct stask_waiter *w,
-                      struct actions *out)
-{
-    struct msg_failure f = { .code = PTOOLS_ERR_STATE_LOST };
-    char text[256];
-
-    if (w->call != 0 && w->call == t->fate_call) {
-        f = *facts;
-        f.code = f.code == PTOOLS_OK ? PTOOLS_ERR_WORKER_DIED : f.code;
-        f.maybe_executed = true;
-        answer_failure(out, w->client, w->request, &f, t->why);
-        return;
-    }
-    snprintf(text, sizeof text, "%.200s: its state is lost", t->why[0] ? t->why : "the server task has ended");
-    answer_failure(out, w->client, w->request, &f, text);
-}
-
-void stask_tell_fate(const struct stask *t, uint32_t client, uint64_t request, uint64_t call, struct actions *out)
-{
-    const struct stask_waiter w = { client, request, call, NULL };
-
-    tell_fate(t, &t->fate, &w, out);
-}
-
 /* The process could not even be made: nothing of it has run. */
 static bool was_not_made(const struct stask *t, const struct msg_failure *facts)
 {
@@ -463,11 +422,10 @@ static bool was_not_made(const struct stask *t, const struct msg_failure *facts)
 }
 
 void core_stask_gone(struct core *core, uint64_t now_us, uint32_t process, const struct msg_failure *facts,
-                     uint64_t call, struct actions *out)
+                     const struct core_calls *calls, struct actions *out)
 {
     struct stask *t = stask_by_process(core, process);
     const int32_t pid = t && t->pid ? t->pid : facts->pid;
-    struct stask_waiter *w;
     bool again, stopping;
 
     if (!t) {
@@ -483,12 +441,9 @@ void core_stask_gone(struct core *core, uint64_t now_us, uint32_t process, const
         return;
     }
     describe_death(t, facts, pid);
-    keep_fate(t, facts, call);
     if (!stopping)
-        action_note(out, NOTE_STASK_DIED, process, call, "%s", t->why);
-    LL_FOREACH(t->fates, w) /* not with its own copies: the handle may go before this is carried out */
-        tell_fate(t, facts, w, out);
-    waiters_free(&t->fates);
+        action_note(out, NOTE_STASK_DIED, process, calls->running, "%s", t->why);
+    fate_of_death(core, t, process, facts, calls, out);
     if (t->handle->starter)
         refuse_starter(t->handle, facts->code == PTOOLS_OK ? PTOOLS_ERR_WORKER_DIED : facts->code, t->why, out);
     if (!t->handle->up && !t->handle->stopping)

@@ -6,7 +6,7 @@
  *     each but DEAD --gone--> DEAD --restart--> STARTING
  *
  * The calls themselves do not pass here: they go from caller to process by a lane. The core knows who lives,
- * whose they are, and what became of a call that a death cut off (its fate). A process that could not be made at
+ * whose they are, and what became of a call that a death cut off (its fate, stasks_fate.c). A process that could not be made at
  * all is asked for again, a few times; one that died while it came up ends the start, and the handle with it.
  *
  * A handle belongs to the client that started it and ends with it; one with a name is nobody's, and stays until
@@ -40,9 +40,11 @@ struct stask {
     /* of the last death */
     struct msg_failure fate;   /* its texts are copies of its own, in one block: */
     char *fate_texts;
-    uint64_t fate_call;        /* that it was running; 0: none */
+    uint32_t fate_process;     /* which died; 0: none has */
+    struct core_calls fate_calls;
     char why[256];             /* "server task 1 (pid 4711) was killed by signal 11 (...)"; "": it never died */
     struct stask_waiter *fates;
+    struct heap_node fate_timer; /* in core.fate_timers: they are not to wait longer */
     UT_hash_handle hh;         /* in core.processes, while it has a process */
 };
 
@@ -83,8 +85,17 @@ void stasks_spawn(struct core *core, struct stasks *s, struct actions *out);
 struct stasks *stasks_new(struct core *core, struct client *client, uint32_t n, const struct msg_stasks *m);
 /* 0 or -ENOMEM. */
 int stask_wait(struct stask_waiter **list, uint32_t client, uint64_t request, uint64_t call);
-/* Answers it, now that the death is known. */
-void stask_tell_fate(const struct stask *t, uint32_t client, uint64_t request, uint64_t call, struct actions *out);
 void stask_set_timer(struct core *core, struct stask *t, uint64_t at_us, uint64_t call);
+void stask_waiters_free(struct stask_waiter **list);
+
+/* -- stasks_fate.c -- */
+
+/* Tells it of call w->call that this process was given, now or later. */
+void fate_ask(struct core *core, uint64_t now_us, struct stask *t, uint32_t process, const struct stask_waiter *w,
+              struct actions *out);
+/* A process is gone: all who asked are told. The texts of facts are borrowed until out is carried out. */
+void fate_of_death(struct core *core, struct stask *t, uint32_t process, const struct msg_failure *facts,
+                   const struct core_calls *calls, struct actions *out);
+void fates_due(struct core *core, uint64_t now_us, struct actions *out);
 
 #endif

@@ -11,8 +11,6 @@
 
 #include "daemon/core/state.h"
 
-enum { FATE_PATIENCE_US = 2000000 }; /* from the end of a lane to the end of its process */
-
 struct asked {
     struct core *core;
     uint64_t now_us;
@@ -176,25 +174,9 @@ static void fate(const struct asked *a)
     struct stasks *s = known(a);
     struct stask *t = s ? task_of(a, s) : NULL;
 
-    if (!t)
-        return;
-    if (t->process != a->m->process) {
-        (void)REFUSE(a, PTOOLS_ERR_STATE_LOST,
-                     "server task %" PRIu32 " has died and was started anew: its state is lost, and "
-                     "ptools_restart_stasks() gives a way to the new one", t->index);
-        return;
-    }
-    if (t->state == STASK_DEAD) {
-        stask_tell_fate(t, a->client->id, a->request, a->m->call, a->out);
-        return;
-    }
-    if (stask_wait(&t->fates, a->client->id, a->request, a->m->call) < 0) {
-        a->out->no_memory = true;
-        return;
-    }
-    /* A process whose lane has ended is about to end, or of no use. */
-    if (!heap_holds(&t->timer) || t->stopping_call != 0)
-        stask_set_timer(a->core, t, a->now_us + FATE_PATIENCE_US, 0);
+    if (t)
+        fate_ask(a->core, a->now_us, t, a->m->process,
+                 &(struct stask_waiter){ a->client->id, a->request, a->m->call, NULL }, a->out);
 }
 
 static void cancel(const struct asked *a)

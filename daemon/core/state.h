@@ -90,6 +90,7 @@ struct core {
     uint32_t n_stasks;         /* of all handles together */
     uint32_t last_process;
     struct heap stask_timers;  /* of stask.timer, by time */
+    struct heap fate_timers;   /* of stask.fate_timer, by time */
 
     uint64_t n_held, n_queued, n_given; /* tasks by place; their sum is all tasks */
     uint32_t n_holding;                 /* workers that hold a task */

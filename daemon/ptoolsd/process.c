@@ -108,7 +108,7 @@ void process_not_made(struct supervisor *s, uint32_t id, const char *why)
     struct daemon *d = s->d;
 
     if (is_stask_process(id))
-        core_stask_gone(d->core, daemon_now(d), id, &facts, 0, &d->actions);
+        core_stask_gone(d->core, daemon_now(d), id, &facts, &(struct core_calls){ 0 }, &d->actions);
     else
         core_worker_gone(d->core, daemon_now(d), id, &facts, NULL, 0, &d->actions);
 }
@@ -523,6 +523,7 @@ void process_ended(struct process *p)
     struct autopsy autopsy;
     struct rusage usage = { 0 };
     siginfo_t end = { 0 };
+    struct core_calls calls;
 
     if (!p->broke)
         while (process_receive(p) > 0)
@@ -535,11 +536,15 @@ void process_ended(struct process *p)
         return;
     }
     autopsy_read(p, &end, (uint64_t)usage.ru_maxrss * 1024, &autopsy);
-    if (is_stask_process(p->id))
-        core_stask_gone(d->core, daemon_now(d), p->id, &autopsy.facts, autopsy.words.task, &d->actions);
-    else
+    if (is_stask_process(p->id)) {
+        calls = (struct core_calls){ .running = autopsy.words.task, .n = autopsy.words.calls };
+        _Static_assert(sizeof calls.begun == sizeof autopsy.words.begun, "the page keeps as many");
+        memcpy(calls.begun, autopsy.words.begun, sizeof calls.begun);
+        core_stask_gone(d->core, daemon_now(d), p->id, &autopsy.facts, &calls, &d->actions);
+    } else {
         core_worker_gone(d->core, daemon_now(d), p->id, &autopsy.facts, autopsy.started, autopsy.n_started,
                          &d->actions);
+    }
     process_free(p); /* before the core's ACT_SPAWN of the same id */
     daemon_deliver(d);
 }

@@ -38,6 +38,7 @@ struct mapped {
     uint32_t owner;
     uint32_t for_uid;  /* on whose behalf it was asked for */
     bool named;        /* in by_name */
+    bool given;        /* to a function */
     UT_hash_handle hh, hh_name;
 };
 
@@ -201,6 +202,16 @@ ptools_err arrays_make(uint64_t task, uint64_t bytes, struct ptools_array **ret,
     return ask(&request, FDS_OWN, ret, why);
 }
 
+void arrays_given(struct ptools_array *array)
+{
+    CONTAINER_OF(array, struct mapped, array)->given = true;
+}
+
+uint32_t arrays_owner(const struct ptools_array *array)
+{
+    return CONTAINER_OF(array, const struct mapped, array)->owner;
+}
+
 void arrays_forget(uint64_t id)
 {
     struct mapped *m = find(id);
@@ -210,7 +221,7 @@ void arrays_forget(uint64_t id)
     if (m->named)
         HASH_DELETE(hh_name, self.by_name, m);
     m->named = false;
-    if (self.stay)
+    if (self.stay && m->given)
         return;
     HASH_DELETE(hh, self.by_id, m);
     unmap(m);

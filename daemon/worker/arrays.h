@@ -13,8 +13,8 @@
 
 enum { ARRAYS_WHY_BYTES = FDS_TEXT_BYTES };
 
-/* stay: what was mapped stays so until the process ends, also when the array has ended (server tasks, whose functions
- * may keep pointers). */
+/* stay: what a function was given (arrays_given()) stays mapped until the process ends, also when the array has ended:
+ * functions of server tasks may keep pointers. */
 void arrays_init(bool stay);
 
 /* The array of that number, mapped: on behalf of this task (0: of nobody). PTOOLS_OK; else why tells. Borrowed
@@ -26,6 +26,10 @@ ptools_err arrays_by_name(const char *prefix, const char *name, uint64_t task, u
                           char why[ARRAYS_WHY_BYTES]);
 /* A new one for a value. */
 ptools_err arrays_make(uint64_t task, uint64_t bytes, struct ptools_array **ret, char why[ARRAYS_WHY_BYTES]);
+/* A function gets to see it. */
+void arrays_given(struct ptools_array *array);
+/* Whose it is. */
+uint32_t arrays_owner(const struct ptools_array *array);
 /* The array has ended. */
 void arrays_forget(uint64_t id);
 

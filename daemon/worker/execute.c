@@ -227,7 +227,10 @@ static ptools_err find_arguments(struct parts *p)
     ptools_err err = arrays_by_id(p->args.array, self.task.id, self.task.uid, &a, why);
 
     if (err != PTOOLS_OK)
-        return task_fail(&self.task, PTOOLS_ERR_FAILED, "the arguments of %s cannot be read: %s", self.function, why);
+        return task_fail(&self.task, err, "the arguments of %s cannot be read: %s", self.function, why);
+    if (a->name[0] || arrays_owner(a) != self.task.uid) /* nobody else shall change them while they are read */
+        return task_fail(&self.task, PTOOLS_ERR_BAD_ARGUMENT,
+                         "the arguments of %s lie in an array that is not the caller's alone", self.function);
     if (p->args.bytes > a->layout.bytes)
         return task_fail(&self.task, PTOOLS_ERR_BAD_ARGUMENT,
                          "the arguments of %s are said to be longer than their array", self.function);

@@ -7,8 +7,8 @@
  *
  * Calls that are cancelled before they begin are told of by the link, and remembered until their turn has come.
  *
- * What is being run stands in the control page until its answer is out: so the daemon knows, after a death, which call
- * it was.
+ * What is being run stands in the control page, and so do the calls begun last: so the daemon knows, after a death,
+ * which call it was, and which others may have run although their answers never arrived.
  */
 #include "daemon/worker/stask.h"
 
@@ -191,10 +191,12 @@ static void handle_run(struct lane *lane, struct link_frame *frame, const struct
     }
     frame->a = self.uid; /* whatever the caller wrote there */
     frame->attempt = 1;
-    if (take_cancelled(frame->task))
+    if (take_cancelled(frame->task)) {
         execute_refuse(frame, body, PTOOLS_ERR_CANCELLED, "cancelled before it was begun", &done);
-    else
+    } else {
+        page_begin_call(self.page, frame->task);
         execute(frame, body, execute_now_us(), &done);
+    }
     if (done.code != PTOOLS_OK && atomic_load_explicit(&self.page->cancel, memory_order_relaxed) == frame->task)
         done.code = PTOOLS_ERR_CANCELLED;
     execute_answer(&done, &answer, failure);
@@ -298,7 +300,7 @@ bool stask_serve(int link_fd)
     for (unsigned i = 0; i < n; i++) {
         p[2 + i] = (struct pollfd){ .fd = self.lanes[i]->fd,
                                     .events = self.lanes[i]->out.n > 0 ? POLLOUT : POLLIN };
-        ready = ready || self.lanes[i]->ready;
+        ready = ready || (self.lanes[i]->ready && self.lanes[i]->out.n == 0); /* else POLLOUT is awaited */
     }
     if (poll(p, 2 + n, ready ? 0 : -1) < 0)
         return errno != EINTR;

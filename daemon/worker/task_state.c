@@ -44,9 +44,11 @@ ptools_err ptools_task_array(ptools_task *t, const char *prefix, const char *nam
         return task_fail(t, err, "%s", why);
     snprintf(what, sizeof what, "array %s%s%s", a->prefix, a->prefix[0] ? "/" : "", a->name);
     err = check(t, what, a, type, ndims, dims);
-    if (err == PTOOLS_OK)
-        *ret = a;
-    return err;
+    if (err != PTOOLS_OK)
+        return err;
+    arrays_given(a);
+    *ret = a;
+    return PTOOLS_OK;
 }
 
 static ptools_err bad_view(struct ptools_task *t, uint32_t index, const char *why)
@@ -88,6 +90,7 @@ ptools_err ptools_task_arg_view(ptools_task *t, uint32_t index, ptools_type type
                          "argument %" PRIu32 " of %s is %s with %" PRIu32 " dimensions; wanted is %s", index + 1,
                          t->function, ptools_type_name(view.type), view.ndims, wanted);
     }
+    arrays_given(a);
     *ret = view;
     return PTOOLS_OK;
 }

@@ -127,6 +127,8 @@ static void handle_run(const struct link_frame *frame, const struct span *body)
     execute(frame, body, began, &done);
     execute_answer(&done, &answer, failure);
     answers_add(&answer, done.value, done.ended_us);
+    if (execute_task()->storage)
+        answers_flush(); /* destructors may take their time, or crash: the answer is told before */
     atomic_store_explicit(&self.page->task, 0, memory_order_release);
     execute_end();
 }

@@ -273,7 +273,8 @@ ptools_err ptools_inspect(ptools *pt, const char *what, ptools_future **ret_futu
  * They need a daemon on this machine (PTOOLS_ERR_TRANSPORT through tcp://). */
 
 enum {
-    PTOOLS_SHM_REPLACE = 1,   /* an array of that name ends first; without it: PTOOLS_ERR_EXISTS     */
+    PTOOLS_SHM_REPLACE = 1,   /* an array of that name ends when this one is there (both take memory until
+                                 then); without it: PTOOLS_ERR_EXISTS                            */
     PTOOLS_SHM_KEEP = 2,      /* it outlives this connection                                        */
     PTOOLS_SHM_READ_ONLY = 4, /* map it for reading alone                                           */
     PTOOLS_SHM_POPULATE = 8,  /* map all its pages at once (MAP_POPULATE), here and in workers      */

@@ -243,8 +243,9 @@ void rig_stask_dies(struct rig *r, uint32_t process, int signal, uint64_t call)
                                        .phase = TEXT("counting"),
                                        .log = TEXT("so far\n"),
                                        .backtrace = TEXT("#0 f\n") };
+    const struct core_calls calls = { .running = call, .begun = { call } };
 
-    core_stask_gone(r->core, r->now, process, &facts, call, &r->out);
+    core_stask_gone(r->core, r->now, process, &facts, &calls, &r->out);
     rig_check(r);
 }
 
@@ -254,7 +255,7 @@ void rig_stask_not_made(struct rig *r, uint32_t process)
         .code = PTOOLS_ERR_WORKER_DIED, .message = TEXT("no process left"), .exit_status = -1
     };
 
-    core_stask_gone(r->core, r->now, process, &facts, 0, &r->out);
+    core_stask_gone(r->core, r->now, process, &facts, &(struct core_calls){ 0 }, &r->out);
     rig_check(r);
 }
 

@@ -139,13 +139,44 @@ START_TEST(a_name_is_taken_once)
     create(r.client, &m);
     second = rig_asked(&r);
     ck_assert_uint_ne(second, first);
-    ck_assert_uint_eq(rig_count_array(&r, ACT_ARRAY_DROP, first), 1);
-    ck_assert_int_eq(rig_find(&r, ACT_ARRAY_DROP, 0) < rig_find(&r, ACT_ARRAY_MAKE, 0), 1); /* room for the new one */
-    ck_has(rig_note(&r, NOTE_ARRAY_ENDED)->text, "(run/a) of uid 1000 ended: it was replaced");
+    ck_assert_uint_eq(rig_count_array(&r, ACT_ARRAY_DROP, first), 0); /* until the new one is there */
+    core_array_made(r.core, r.now, second, PTOOLS_ERR_NO_SPACE, "no memory", NULL, &r.out);
+    rig_check(&r);
+    ck_assert_int_eq(rig_the_array(&r, first)->state, ARRAY_READY); /* nothing has changed */
+    ck_assert(rig_the_array(&r, first)->in_names);
+    rig_clear(&r);
+    create(r.client, &m);
+    second = rig_asked(&r);
     rig_made(&r, second);
+    ck_assert_uint_eq(rig_count_array(&r, ACT_ARRAY_DROP, first), 1);
+    ck_has(rig_note(&r, NOTE_ARRAY_ENDED)->text, "(run/a) of uid 1000 ended: it was replaced");
+    ck_assert_uint_eq(array_named(r.core, 1000, m.prefix, m.name)->id, second);
     m.dims[0] = 0;
     refused(&m, PTOOLS_ERR_INVALID); /* and the one that is there stays */
     ck_assert_int_eq(rig_the_array(&r, second)->state, ARRAY_READY);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(a_name_that_is_taken_meanwhile)
+{
+    struct msg_array m = rig_shape("a", 10);
+    uint64_t first, second, third;
+
+    setup(1);
+    first = rig_array(&r, r.client, &m);
+    m.replace = true;
+    create(r.client, &m);
+    second = rig_asked(&r);
+    core_array(r.core, r.now, r.client, ++r.request, MSG_ARRAY_UNLINK, &(struct msg_array){ .array = first }, &r.out);
+    rig_clear(&r);
+    m.replace = false;
+    create(r.client, &m);
+    third = rig_asked(&r);
+    rig_made(&r, second);
+    ck_assert_ptr_null(array_find(r.core, second));
+    rig_made(&r, third);
+    ck_assert_int_eq(rig_the_array(&r, third)->state, ARRAY_READY);
     rig_end(&r);
 }
 END_TEST
@@ -560,6 +591,7 @@ int main(void)
     tcase_add_test(create_case, shapes_that_are_none);
     tcase_add_test(create_case, wishes_that_do_not_go_together);
     tcase_add_test(create_case, a_name_is_taken_once);
+    tcase_add_test(create_case, a_name_that_is_taken_meanwhile);
     tcase_add_test(create_case, replacing_what_another_connection_made);
     tcase_add_test(create_case, arrays_of_server_tasks_are_not_replaced);
     tcase_add_test(create_case, names_of_others_are_no_matter);

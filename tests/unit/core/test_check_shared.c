@@ -166,10 +166,12 @@ START_TEST(it_sees_server_tasks)
     SEES(s->up = false, s->up = true, "come up for nobody");
     SEES(s->stoppers = &(struct stask_waiter){ .client = 1 }, s->stoppers = NULL, "a stop waits");
     SEES(n->starter = &(struct stask_waiter){ .client = 1 }, n->starter = NULL, "a start waits");
-    SEES(up->fates = &(struct stask_waiter){ .client = 1 }, up->fates = NULL, "nobody will end");
+    SEES(up->fates = &(struct stask_waiter){ .client = 1 }, up->fates = NULL, "awaited for ever");
     SEES(r.core->n_stasks++, r.core->n_stasks--, "miscounted");
     SEES(s->user->n_stasks--, s->user->n_stasks++, "other server tasks");
     SEES(r.core->stask_timers.cap = 0, r.core->stask_timers.cap = cap, "no room for a timer");
+    cap = r.core->fate_timers.cap;
+    SEES(r.core->fate_timers.cap = 0, r.core->fate_timers.cap = cap, "no room for the time of a fate");
     stask_set_timer(r.core, up, r.now + 5, 0);
     SEES(r.core->stask_timers.n = 0, r.core->stask_timers.n = 1, "heap of timers");
     SEES(r.core->stask_timers.v[0].node->place = 2, r.core->stask_timers.v[0].node->place = 1, "place in the heap");

@@ -260,14 +260,16 @@ static bool comes_up(uint32_t process, uint64_t shared)
 static bool dies(uint32_t process, uint64_t call)
 {
     const struct msg_failure facts = { .code = PTOOLS_ERR_WORKER_DIED, .signal = 11, .phase = TEXT("counting") };
+    const struct core_calls calls = { .running = call, .begun = { call } };
 
-    CORE(core_stask_gone(r.core, r.now, process, &facts, call, &r.out));
+    CORE(core_stask_gone(r.core, r.now, process, &facts, &calls, &r.out));
     return true;
 }
 
 static bool server_tasks(void)
 {
     const struct msg_failure not_made = { .code = PTOOLS_ERR_WORKER_DIED };
+    const struct core_calls none = { 0 };
     struct msg_stasks m = { .count = 2, .n_arrays = 1, .arrays = (uint64_t[1]){ 0 }, .index = 1, .call = 5 };
     struct stask *tasks;
 
@@ -275,7 +277,7 @@ static bool server_tasks(void)
         return false;
     m.stasks = r.core->last_stasks;
     tasks = stasks_find(r.core, m.stasks)->tasks;
-    CORE(core_stask_gone(r.core, r.now, tasks[0].process, &not_made, 0, &r.out));
+    CORE(core_stask_gone(r.core, r.now, tasks[0].process, &not_made, &none, &r.out));
     if (!comes_up(tasks[0].process, m.arrays[0]) || !comes_up(tasks[1].process, m.arrays[0]))
         return false;
     m.process = tasks[1].process;

@@ -301,7 +301,7 @@ START_TEST(deaths_are_described)
         const struct msg_stasks m = { .stasks = stasks };
 
         process = rig_process(&r, stasks, 0);
-        core_stask_gone(r.core, r.now, process, &deaths[i].facts, 0, &r.out);
+        core_stask_gone(r.core, r.now, process, &deaths[i].facts, &(struct core_calls){ 0 }, &r.out);
         rig_check(&r);
         ck_assert(core_view_stask(r.core, stasks, 0, &v));
         snprintf(wanted, sizeof wanted, "server task 0 (pid %u) %s", 5000 + (process & 0xff), deaths[i].why);

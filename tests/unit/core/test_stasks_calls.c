@@ -168,7 +168,45 @@ START_TEST(waits_for_the_death)
 }
 END_TEST
 
-/* A lane has ended, and its process goes on: that is of no use to its caller, and is ended. */
+/* Which calls a process had begun decides of which it is said that they did not run. */
+START_TEST(of_those_that_may_have_run)
+{
+    enum { LANE_1 = 1, LANE_2 = 2 };
+    const struct msg_failure facts = { .code = PTOOLS_ERR_WORKER_DIED, .signal = 9 };
+    struct core_calls calls = { .n = 3 };
+    uint64_t stasks;
+    uint32_t process;
+#define CALL(lane, n) ((uint64_t)(lane) << 32 | (n))
+
+    calls.begun[0] = CALL(LANE_1, 1);
+    calls.begun[1] = CALL(LANE_2, 1);
+    calls.begun[2] = CALL(LANE_1, 2);
+    for (int full = 0; full < 2; full++) {
+        setup(1);
+        stasks = rig_stasks_of(&r, 1);
+        process = rig_process(&r, stasks, 0);
+        for (uint64_t i = 3; full && i < CORE_CALLS_KEPT; i++)
+            calls.begun[i] = CALL(LANE_1, i);
+        calls.n = full ? 1000 : 3;
+        core_stask_gone(r.core, r.now, process, &facts, &calls, &r.out);
+        rig_check(&r);
+        fate(stasks, 0, process, CALL(LANE_1, 2)); /* answered, and not read */
+        ck_has(rig_failure(&r, r.request, PTOOLS_ERR_WORKER_DIED), "this call may have run before, and its answer is lost");
+        ck_assert(rig_answer(&r, r.request)->answer.failure.maybe_executed);
+        ck_assert_int_eq(rig_answer(&r, r.request)->answer.failure.signal, 9);
+        fate(stasks, 0, process, CALL(LANE_2, 2));
+        rig_failure(&r, r.request, PTOOLS_ERR_STATE_LOST);
+        ck_assert(!rig_answer(&r, r.request)->answer.failure.maybe_executed);
+        fate(stasks, 0, process, CALL(3, 1)); /* a lane of which nothing is known */
+        rig_failure(&r, r.request, full ? PTOOLS_ERR_WORKER_DIED : PTOOLS_ERR_STATE_LOST);
+        ck_assert_int_eq(rig_answer(&r, r.request)->answer.failure.maybe_executed, full);
+        rig_end(&r);
+    }
+#undef CALL
+}
+END_TEST
+
+/* A lane has ended, and its process goes on: that is no reason to take their state from others. */
 START_TEST(of_a_process_that_lives_on)
 {
     uint64_t stasks, request;
@@ -181,11 +219,13 @@ START_TEST(of_a_process_that_lives_on)
     rig_clear(&r);
     request = fate(stasks, 0, process, 77);
     rig_tick(&r, 1999999);
-    ck_assert_uint_eq(rig_count(&r, ACT_KILL), 0);
+    ck_assert_ptr_null(rig_answer(&r, request));
     rig_tick(&r, 1);
-    ck_assert_ptr_nonnull(rig_action_of(&r, ACT_KILL, process));
-    rig_stask_dies(&r, process, 9, 0);
-    ck_has(rig_failure(&r, request, PTOOLS_ERR_STATE_LOST), "was killed by signal 9 (Killed): its state is lost");
+    ck_has(rig_failure(&r, request, PTOOLS_ERR_LOST), ") has closed the lane of this call, and lives on");
+    ck_assert(rig_answer(&r, request)->answer.failure.maybe_executed);
+    ck_assert_uint_eq(rig_count(&r, ACT_KILL), 0);
+    ck_assert_str_eq(rig_stask_state(&r, stasks, 0), "up");
+    ck_assert_uint_eq(core_next_us(r.core), CORE_NEVER);
     rig_end(&r);
 }
 END_TEST
@@ -202,6 +242,10 @@ START_TEST(of_an_older_process)
     ask(r.client, MSG_STASKS_RESTART, &(struct msg_stasks){ .stasks = stasks });
     rig_stask_ready(&r, rig_process(&r, stasks, 0));
     fate(stasks, 0, process, 77);
+    died_in(r.request, 0); /* that is still known */
+    rig_clear(&r);
+    fate(stasks, 0, process + 1000, 77);
+    ck_assert(rig_answer(&r, r.request)->answer.failure.maybe_executed);
     ck_assert_str_eq(rig_failure(&r, r.request, PTOOLS_ERR_STATE_LOST),
                      "server task 0 has died and was started anew: its state is lost, and ptools_restart_stasks() "
                      "gives a way to the new one");
@@ -340,6 +384,7 @@ int main(void)
 
     tcase_add_test(fates, of_the_call_that_died);
     tcase_add_test(fates, of_one_that_did_not_run);
+    tcase_add_test(fates, of_those_that_may_have_run);
     tcase_add_test(fates, waits_for_the_death);
     tcase_add_test(fates, of_a_process_that_lives_on);
     tcase_add_test(fates, of_an_older_process);

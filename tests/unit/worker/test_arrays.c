@@ -242,14 +242,20 @@ START_TEST(forgotten_ones_are_unmapped)
 END_TEST
 
 /* Functions of server tasks may keep pointers: there what has ended is mapped still, but has no name any more. */
-START_TEST(in_server_tasks_they_stay)
+START_TEST(in_server_tasks_what_functions_were_given_stays)
 {
     struct ptools_array *first;
 
     arrays_init(true);
+    has(6, "", 'z'); /* arguments, or room for a value */
+    ck_assert_int_eq(by_id(6), PTOOLS_OK);
+    door_asked(door);
+    arrays_forget(6);
+    ck_assert_uint_eq(door_mappings(0, NULL), 0);
     has(7, "a", 'x');
     ck_assert_int_eq(by_name("", "a"), PTOOLS_OK);
     door_asked(door);
+    arrays_given(a);
     first = a;
     arrays_forget(7);
     ck_assert_uint_eq(door_mappings(0, NULL), 1);
@@ -260,6 +266,7 @@ START_TEST(in_server_tasks_they_stay)
     has(9, "a", 'y');
     ck_assert_int_eq(by_name("", "a"), PTOOLS_OK);
     ck_assert_uint_eq(a->id, 9);
+    arrays_given(a);
     arrays_forget(7);
     arrays_forget(9);
     ck_assert_uint_eq(door_mappings(0, NULL), 2);
@@ -415,7 +422,7 @@ int main(void)
     tcase_add_test(tc, root_is_asked_for_too);
     tcase_add_test(tc, a_new_one_for_a_value);
     tcase_add_test(tc, forgotten_ones_are_unmapped);
-    tcase_add_test(tc, in_server_tasks_they_stay);
+    tcase_add_test(tc, in_server_tasks_what_functions_were_given_stays);
     tcase_add_test(tc, lanes_come_in_between);
     tcase_add_test(tc, read_only_ones_cannot_be_written);
     tcase_add_test(tc, from_an_offset_on_and_all_at_once);

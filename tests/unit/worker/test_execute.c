@@ -203,7 +203,7 @@ START_TEST(arguments_that_cannot_be_read)
     prepare(1, "a.words");
     add_reference(5, 10);
     send_it();
-    check_failed(PTOOLS_ERR_FAILED, "the arguments of a.words cannot be read: no array 5");
+    check_failed(PTOOLS_ERR_NO_ARRAY, "the arguments of a.words cannot be read: no array 5");
     n = tell_arguments(5, 100);
     prepare(2, "a.words");
     add_reference(5, n + 1);
