@@ -150,6 +150,7 @@ struct msg_reply {
     uint64_t stasks;         /* stasks-start, -open */
     uint32_t count;          /* stasks-start, -open: how many tasks */
     uint32_t arrays;         /* stasks-open: how many arrays they have */
+    uint32_t process;        /* stasks-restart: this one and those of higher numbers were started by it */
 };
 
 /* MSG_ERROR. */

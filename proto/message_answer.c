@@ -43,6 +43,7 @@ static const struct field reply_fields[] = {
     { "stasks", FIELD_U64, AT(reply.stasks), .max = UINT64_MAX },
     { "count", FIELD_U32, AT(reply.count), .max = UINT32_MAX },
     { "arrays", FIELD_U32, AT(reply.arrays), .max = UINT32_MAX },
+    { "process", FIELD_U32, AT(reply.process), .max = UINT32_MAX },
 };
 static const struct field failure_fields[] = {
     { "code", FIELD_CODE, .required = true, AT(failure.code), .min = 1, .max = INT32_MAX },

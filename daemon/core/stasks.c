@@ -317,7 +317,7 @@ static bool all_up(const struct stasks *s)
 static void is_up(struct stask *t, struct actions *out)
 {
     struct stasks *s = t->handle;
-    const struct msg_reply reply = { .stasks = s->id, .count = s->n, .arrays = s->n_arrays };
+    struct msg_reply reply = { .stasks = s->id, .count = s->n, .arrays = s->n_arrays };
 
     t->state = STASK_UP;
     if (!all_up(s))
@@ -326,8 +326,10 @@ static void is_up(struct stask *t, struct actions *out)
         action_note(out, NOTE_STASKS_STARTED, 0, 0, "%" PRIu32 " server tasks %" PRIu64 "%s%s of uid %" PRIu32, s->n,
                     s->id, s->name[0] ? " " : "", s->name, s->user->uid);
     s->up = true;
-    if (s->starter)
+    if (s->starter) {
+        reply.process = (uint32_t)s->starter->call;
         answer_reply(out, s->starter->client, s->starter->request, &reply, NULL);
+    }
     stask_waiters_free(&s->starter);
 }
 

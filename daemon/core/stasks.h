@@ -21,7 +21,7 @@ enum stask_state { STASK_DEAD, STASK_STARTING, STASK_MAPPING, STASK_UP, STASK_ST
 struct stask_waiter {
     uint32_t client;
     uint64_t request;
-    uint64_t call;             /* of a fate */
+    uint64_t call;             /* of a fate; of a restart: the first process that it started */
     struct stask_waiter *next;
 };
 

@@ -124,7 +124,10 @@ static void open_named(const struct asked *a)
 static void restart(const struct asked *a)
 {
     struct stasks *s = known(a);
-    const struct msg_reply reply = { .stasks = s ? s->id : 0, .count = s ? s->n : 0, .arrays = s ? s->n_arrays : 0 };
+    const uint32_t first = STASK_PROCESS_BIT | ((a->core->last_process + 1) & ~STASK_PROCESS_BIT);
+    const struct msg_reply reply = {
+        .stasks = s ? s->id : 0, .count = s ? s->n : 0, .arrays = s ? s->n_arrays : 0, .process = first
+    };
     bool dead = false;
 
     if (!s)
@@ -140,7 +143,7 @@ static void restart(const struct asked *a)
         answer_reply(a->out, a->client->id, a->request, &reply, NULL);
         return;
     }
-    if (stask_wait(&s->starter, a->client->id, a->request, 0) < 0)
+    if (stask_wait(&s->starter, a->client->id, a->request, first) < 0)
         a->out->no_memory = true;
     else
         stasks_spawn(a->core, s, a->out);

@@ -301,7 +301,8 @@ START_TEST(one_restart_at_a_time)
     ck_assert_str_eq(rig_failure(&r, r.request, PTOOLS_ERR_EXISTS),
                      "the server tasks are being started by another request");
     rig_stask_ready(&r, process);
-    rig_reply(&r, first);
+    ck_assert_uint_eq(rig_reply(&r, first).process, process);
+    ck_assert_uint_gt(rig_reply(&r, restart(stasks)).process, process); /* it was not this one that started it */
     ask(r.client, MSG_STASKS_STOP, &(struct msg_stasks){ .stasks = stasks });
     restart(stasks);
     ck_assert_str_eq(rig_failure(&r, r.request, PTOOLS_ERR_NO_STASKS), "the server tasks are being stopped");

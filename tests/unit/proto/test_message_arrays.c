@@ -275,7 +275,7 @@ START_TEST(replies)
     static const char *const wires[] = {
         "[1 'reply' 9 {'array' 18446744073709551615 'huge' true}]",
         "[1 'reply' 9 {'task' 1 'worker' 2 'attempt' 1 'value' [12 1048577]}]",
-        "[1 'reply' 9 {'stasks' 18446744073709551615 'count' 1024 'arrays' 64}]",
+        "[1 'reply' 9 {'stasks' 18446744073709551615 'count' 1024 'arrays' 64 'process' 2147483649}]",
     };
     struct msg_answer m;
 
@@ -294,6 +294,7 @@ START_TEST(replies)
     ck_assert_uint_eq(m.reply.stasks, UINT64_MAX);
     ck_assert_uint_eq(m.reply.count, 1024);
     ck_assert_uint_eq(m.reply.arrays, 64);
+    ck_assert_uint_eq(m.reply.process, 2147483649u);
 }
 END_TEST
 
