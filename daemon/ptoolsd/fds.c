@@ -4,7 +4,10 @@
  * as long as its memory takes.
  *
  * What a peer may cost is bounded: connections in all and per user, those that have shown no token (the oldest
- * makes room), one packet a turn. Whoever does not read its answers is closed. Descriptors that come unasked are
+ * makes room), one packet a turn. A client that does not read its answers is closed. A process waits for its answer
+ * and for nothing else, so an answer that cannot be sent to it now waits here: until its socket takes it, or, when it
+ * is the system that lets no descriptor through, for RETRY_US at a time, RETRIES_MAX times; then it is a refusal that
+ * leaves. Meanwhile the process is not read from, and gets no lane. Descriptors that come unasked are
  * closed; one that is asked for is looked at before anything is done with it (memory_keep_file()).
  */
 #include "daemon/ptoolsd/fds.h"
@@ -22,7 +25,20 @@
 #include "daemon/ptoolsd/table.h"
 #include "proto/fds.h"
 
-enum { STRANGERS_MAX = 64, RECEIVED_MAX = 4 };
+enum {
+    STRANGERS_MAX = 64,
+    RECEIVED_MAX = 4,
+    WAITING_MAX = 64, /* answers to one process: it asks one question at a time, so these are not honest ones */
+    RETRY_US = 100000,
+    RETRIES_MAX = 20
+};
+
+struct waiting { /* an answer to a process that could not be sent yet */
+    struct fds_answer answer;
+    int fd;          /* -1: none */
+    unsigned tries;  /* in which the system let no descriptor through */
+    TAILQ_ENTRY(waiting) link;
+};
 
 struct fds_peer {
     struct fds *fds;
@@ -31,6 +47,9 @@ struct fds_peer {
     uint32_t uid;
     uint32_t process;           /* 0: a client's */
     uint32_t client;            /* of the ZMTP connection whose token it showed; 0: none yet */
+    TAILQ_HEAD(, waiting) waiting; /* in order; only of processes */
+    unsigned n_waiting;
+    sd_event_source *retry;     /* for the first of them; NULL: never was needed */
     TAILQ_ENTRY(fds_peer) link; /* in fds->peers, oldest first */
     UT_hash_handle hh;          /* in fds->by_process */
 };
@@ -51,8 +70,19 @@ struct fds {
     uint32_t last_lane;
 };
 
+static struct waiting *waiting_free(struct fds_peer *p, struct waiting *w)
+{
+    TAILQ_REMOVE(&p->waiting, w, link);
+    p->n_waiting--;
+    if (w->fd >= 0)
+        close(w->fd);
+    free(w);
+    return NULL;
+}
+
 static struct fds_peer *peer_free(struct fds_peer *p)
 {
+    struct waiting *w;
     struct fds *f;
 
     if (!p)
@@ -65,7 +95,10 @@ static struct fds_peer *peer_free(struct fds_peer *p)
         f->n--;
         f->strangers -= p->client == 0;
     }
+    while ((w = TAILQ_FIRST(&p->waiting)))
+        waiting_free(p, w);
     sd_event_source_disable_unref(p->source);
+    sd_event_source_disable_unref(p->retry);
     close(p->fd);
     free(p);
     return NULL;
@@ -73,8 +106,8 @@ static struct fds_peer *peer_free(struct fds_peer *p)
 
 /* -- answers ------------------------------------------------------------------------------------------------- */
 
-/* fd: sent along, and closed in any case; -1: none. false: the peer does not take it. */
-static bool answer_send(int socket, const struct fds_answer *answer, int take_fd)
+/* fd: sent along, and still the caller's; -1: none. 0, or -errno: -EAGAIN, the socket is full; see no_passage(). */
+static int answer_try(int socket, const struct fds_answer *answer, int fd)
 {
     struct iovec iov = { (void *)(uintptr_t)answer, sizeof *answer };
     union {
@@ -84,20 +117,114 @@ static bool answer_send(int socket, const struct fds_answer *answer, int take_fd
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
     ssize_t sent;
 
-    if (take_fd >= 0) {
+    if (fd >= 0) {
         msg.msg_control = control.room;
         msg.msg_controllen = sizeof control.room;
         control.header.cmsg_level = SOL_SOCKET;
         control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(sizeof take_fd);
-        memcpy(CMSG_DATA(&control.header), &take_fd, sizeof take_fd);
+        control.header.cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
     }
     do
         sent = sendmsg(socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (sent < 0 && errno == EINTR);
+    return sent == (ssize_t)sizeof *answer ? 0 : sent < 0 ? -errno : -EIO;
+}
+
+/* Too many descriptors of this user are on their way and not received, or the system is out of memory: it passes. */
+static bool no_passage(int error)
+{
+    return error == -ETOOMANYREFS || error == -ENOBUFS || error == -ENOMEM;
+}
+
+static void refuse_passage(struct fds_answer *answer, int error)
+{
+    fds_answer_refuse(answer, PTOOLS_ERR_LIMIT, "the system lets the daemon pass on no more descriptors now: %s",
+                      strerror(-error));
+}
+
+/* To a client. fd is closed in any case. false: it is to be closed. */
+static bool answer_client(struct fds_peer *p, const struct fds_answer *answer, int take_fd)
+{
+    struct fds_answer refusal;
+    int r = answer_try(p->fd, answer, take_fd);
+
     if (take_fd >= 0)
         close(take_fd);
-    return sent == (ssize_t)sizeof *answer;
+    if (!no_passage(r))
+        return r == 0;
+    refuse_passage(&refusal, r);
+    return answer_try(p->fd, &refusal, -1) == 0;
+}
+
+static void answers_go_on(struct fds_peer *p);
+
+static int on_retry(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    (void)s;
+    (void)usec;
+    answers_go_on(userdata);
+    return 0;
+}
+
+/* What is waited for: a question, room for an answer, or a time. 0 or -errno. */
+static int wait_for(struct fds_peer *p, uint32_t events, bool a_while)
+{
+    sd_event *event = p->fds->d->event;
+    int r = sd_event_source_set_io_events(p->source, events);
+
+    if (r < 0 || !a_while)
+        return r;
+    if (!p->retry) {
+        r = sd_event_add_time(event, &p->retry, CLOCK_MONOTONIC, UINT64_MAX, 1000, on_retry, p);
+        if (r >= 0)
+            r = sd_event_source_set_priority(p->retry, PHASE_TIMER);
+    }
+    if (r >= 0)
+        r = sd_event_source_set_time(p->retry, daemon_now(p->fds->d) + RETRY_US);
+    return r < 0 ? r : sd_event_source_set_enabled(p->retry, SD_EVENT_ONESHOT);
+}
+
+/* Sends what waits for a process, as far as it goes. */
+static void answers_go_on(struct fds_peer *p)
+{
+    struct waiting *w;
+    int r = 0;
+
+    while ((w = TAILQ_FIRST(&p->waiting))) {
+        r = answer_try(p->fd, &w->answer, w->fd);
+        if (no_passage(r) && w->fd >= 0 && ++w->tries >= RETRIES_MAX) {
+            log_warning("descriptor-not-sent", LOG_U64("worker", p->process), LOG_STR("why", strerror(-r)));
+            refuse_passage(&w->answer, r);
+            close(w->fd);
+            w->fd = -1;
+            continue;
+        }
+        if (r == -EAGAIN || no_passage(r))
+            break;
+        waiting_free(p, w); /* sent; or nobody is there any more, as its pidfd will tell */
+    }
+    r = wait_for(p, !w ? EPOLLIN : r == -EAGAIN ? EPOLLOUT : 0, w && r != -EAGAIN);
+    if (r < 0)
+        daemon_fail(p->fds->d, "answering a process", r);
+}
+
+/* To a process: at once if it can be, else as soon as it can. Takes fd. */
+static void answer_process(struct fds_peer *p, const struct fds_answer *answer, int take_fd)
+{
+    struct waiting *w = p->n_waiting < WAITING_MAX ? malloc(sizeof *w) : NULL;
+
+    if (!w) {
+        log_error("worker-not-answered", LOG_U64("worker", p->process), LOG_U64("waiting", p->n_waiting));
+        if (take_fd >= 0)
+            close(take_fd);
+        shutdown(p->fd, SHUT_RDWR); /* it learns that no answer comes, and so does on_peer() */
+        return;
+    }
+    *w = (struct waiting){ .answer = *answer, .fd = take_fd };
+    TAILQ_INSERT_TAIL(&p->waiting, w, link);
+    if (++p->n_waiting == 1)
+        answers_go_on(p);
 }
 
 /* *answer describes the array: its descriptor goes along, or the answer says why there is none. */
@@ -136,7 +263,7 @@ void fds_give(struct fds *f, const struct action *a)
         core_array_take(f->d->core, false, a->worker, &request, &answer);
     else
         fds_answer_refuse(&answer, a->code, "%s", a->text);
-    answer_send(p->fd, &answer, array_open(f, &answer, false));
+    answer_process(p, &answer, array_open(f, &answer, false));
 }
 
 static uint32_t lane_client(const struct fds *f, uint64_t call)
@@ -180,7 +307,7 @@ static int lane_open(struct fds *f, uint32_t client, struct fds_answer *answer)
 {
     struct fds_answer unasked;
     struct fds_peer *p;
-    int pair[2];
+    int pair[2], r;
 
     if (answer->code != PTOOLS_OK)
         return -1;
@@ -193,7 +320,9 @@ static int lane_open(struct fds *f, uint32_t client, struct fds_answer *answer)
     }
     unasked = *answer;
     unasked.code = FDS_CODE_LANE;
-    if (answer_send(p->fd, &unasked, pair[1]))
+    r = TAILQ_EMPTY(&p->waiting) ? answer_try(p->fd, &unasked, pair[1]) : -EAGAIN; /* an answer goes before a lane */
+    close(pair[1]);
+    if (r == 0)
         return pair[0];
     close(pair[0]);
     fds_answer_refuse(answer, PTOOLS_ERR_LIMIT, "the server task has not taken the sockets that it was sent before");
@@ -273,7 +402,7 @@ static bool handle(struct fds_peer *p, const struct fds_request *r, int *fds, si
     if (!p->process && !authenticate(p, r)) {
         close_all(fds, n);
         fds_answer_refuse(&answer, PTOOLS_ERR_DENIED, "the token is not that of a connection of this user");
-        answer_send(p->fd, &answer, -1);
+        answer_client(p, &answer, -1);
         return false;
     }
     if (n != (r->kind == FDS_GIVE && !p->process ? 1u : 0u)) {
@@ -296,7 +425,10 @@ static bool handle(struct fds_peer *p, const struct fds_request *r, int *fds, si
     } else {
         fds_answer_refuse(&answer, PTOOLS_ERR_BAD_REQUEST, "there is no request of kind %u", r->kind);
     }
-    return answer_send(p->fd, &answer, fd);
+    if (!p->process)
+        return answer_client(p, &answer, fd);
+    answer_process(p, &answer, fd);
+    return true;
 }
 
 static int on_peer(sd_event_source *s, int fd, uint32_t revents, void *userdata)
@@ -307,7 +439,10 @@ static int on_peer(sd_event_source *s, int fd, uint32_t revents, void *userdata)
     size_t n;
 
     (void)s;
-    (void)revents;
+    if (revents & EPOLLOUT) /* only processes are waited for so */
+        answers_go_on(p);
+    if (!(revents & ~(uint32_t)EPOLLOUT))
+        return 0;
     if (!receive(fd, &request, fds, &n)) {
         if (p->process) /* its end is told by its pidfd */
             p->source = sd_event_source_disable_unref(p->source);
@@ -335,6 +470,7 @@ static int peer_new(struct fds *f, int take_fd, uint32_t process, uint32_t uid, 
     p->fd = take_fd;
     p->process = process;
     p->uid = uid;
+    TAILQ_INIT(&p->waiting);
     if (process) {
         HASH_ADD(hh, f->by_process, process, sizeof p->process, p);
     } else {
