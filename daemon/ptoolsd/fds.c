@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "daemon/ptoolsd/door.h"
+#include "daemon/ptoolsd/lanes.h"
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/memory.h"
 #include "daemon/ptoolsd/table.h"
@@ -54,11 +55,6 @@ struct fds_peer {
     UT_hash_handle hh;          /* in fds->by_process */
 };
 
-struct lane { /* whose it is: call numbers of server tasks begin with its number */
-    uint32_t number, client;
-    UT_hash_handle hh;
-};
-
 struct fds {
     struct daemon *d;
     int listen_fd;
@@ -66,8 +62,7 @@ struct fds {
     TAILQ_HEAD(, fds_peer) peers; /* of clients */
     struct fds_peer *by_process;
     uint32_t n, strangers;
-    struct lane *lanes;
-    uint32_t last_lane;
+    struct lanes *lanes;
 };
 
 static struct waiting *waiting_free(struct fds_peer *p, struct waiting *w)
@@ -266,66 +261,40 @@ void fds_give(struct fds *f, const struct action *a)
     answer_process(p, &answer, array_open(f, &answer, false));
 }
 
-static uint32_t lane_client(const struct fds *f, uint64_t call)
-{
-    const uint32_t number = (uint32_t)(call >> 32);
-    struct lane *lane;
-
-    HASH_FIND(hh, f->lanes, &number, sizeof number, lane);
-    return lane ? lane->client : 0;
-}
-
-/* A number for a new lane of the client; 0: no memory. */
-static uint32_t lane_new(struct fds *f, uint32_t client)
-{
-    struct lane *lane = calloc(1, sizeof *lane);
-
-    if (!lane)
-        return 0;
-    do
-        lane->number = ++f->last_lane;
-    while (lane->number == 0 || lane_client(f, (uint64_t)lane->number << 32) != 0);
-    lane->client = client;
-    HASH_ADD(hh, f->lanes, number, sizeof lane->number, lane);
-    return lane->number;
-}
-
-static void lanes_end(struct fds *f, uint32_t client)
-{
-    struct lane *lane, *next;
-
-    HASH_ITER(hh, f->lanes, lane, next) {
-        if (client != 0 && lane->client != client)
-            continue;
-        HASH_DEL(f->lanes, lane);
-        free(lane);
-    }
-}
-
 /* A socket from the client to the server task's process: the one end goes there, the other is the value. */
 static int lane_open(struct fds *f, uint32_t client, struct fds_answer *answer)
 {
     struct fds_answer unasked;
     struct fds_peer *p;
+    uint32_t number;
     int pair[2], r;
 
     if (answer->code != PTOOLS_OK)
         return -1;
     HASH_FIND(hh, f->by_process, &answer->process, sizeof answer->process, p);
-    answer->bytes = lane_new(f, client);
-    if (!p || answer->bytes == 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+    if (!p || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
         fds_answer_refuse(answer, PTOOLS_ERR_LIMIT, "the daemon cannot make a socket to the server task: %s",
-                          p ? strerror(errno) : "it is gone");
+                          p ? strerror(errno) : "it takes none any more");
         return -1;
     }
+    number = lanes_add(f->lanes, client, answer->process);
+    answer->bytes = number;
     unasked = *answer;
     unasked.code = FDS_CODE_LANE;
-    r = TAILQ_EMPTY(&p->waiting) ? answer_try(p->fd, &unasked, pair[1]) : -EAGAIN; /* an answer goes before a lane */
+    r = number == 0 ? -ENOMEM
+        : TAILQ_EMPTY(&p->waiting) ? answer_try(p->fd, &unasked, pair[1])
+                                   : -EAGAIN; /* an answer goes before a lane */
     close(pair[1]);
     if (r == 0)
         return pair[0];
     close(pair[0]);
-    fds_answer_refuse(answer, PTOOLS_ERR_LIMIT, "the server task has not taken the sockets that it was sent before");
+    lanes_remove(f->lanes, number);
+    if (r == -EAGAIN)
+        fds_answer_refuse(answer, PTOOLS_ERR_LIMIT,
+                          "the server task has not taken the sockets that it was sent before");
+    else
+        fds_answer_refuse(answer, PTOOLS_ERR_LIMIT, "the daemon cannot send a socket to the server task: %s",
+                          strerror(-r));
     return -1;
 }
 
@@ -418,7 +387,9 @@ static bool handle(struct fds_peer *p, const struct fds_request *r, int *fds, si
     } else if (r->kind == FDS_GIVE && !p->process) {
         handle_give(f, p, fds[0], &answer);
     } else if (r->kind == FDS_MAKE && p->process) {
-        core_array_for_value(f->d->core, daemon_now(f->d), p->process, lane_client(f, r->task), r->task, r->bytes,
+        uint32_t client = lanes_client(f->lanes, (uint32_t)(r->task >> 32), p->process);
+
+        core_array_for_value(f->d->core, daemon_now(f->d), p->process, client, r->task, r->bytes,
                              &f->d->actions);
         daemon_deliver(f->d);
         return true;
@@ -499,6 +470,7 @@ void fds_process_gone(struct fds *f, uint32_t process)
         return;
     HASH_FIND(hh, f->by_process, &process, sizeof process, p);
     peer_free(p);
+    lanes_process_gone(f->lanes, process);
 }
 
 void fds_client_gone(struct fds *f, uint32_t client)
@@ -511,7 +483,7 @@ void fds_client_gone(struct fds *f, uint32_t client)
             peer_free(p);
     }
     if (f)
-        lanes_end(f, client);
+        lanes_client_gone(f->lanes, client);
 }
 
 static void evict_stranger(struct fds *f)
@@ -582,6 +554,9 @@ int fds_new(struct daemon *d, int take_listen_fd, struct fds **ret)
     f->d = d;
     f->listen_fd = take_listen_fd;
     TAILQ_INIT(&f->peers);
+    f->lanes = lanes_new();
+    if (!f->lanes)
+        return -ENOMEM;
     r = sd_event_add_io(d->event, &f->listen_source, f->listen_fd, EPOLLIN, on_listen, f);
     if (r >= 0)
         r = sd_event_source_set_priority(f->listen_source, PHASE_CLIENT);
@@ -610,7 +585,7 @@ struct fds *fds_free(struct fds *f)
         peer_free(p);
     HASH_ITER(hh, f->by_process, p, next)
         peer_free(p);
-    lanes_end(f, 0);
+    f->lanes = lanes_free(f->lanes);
     free(f);
     return NULL;
 }
