@@ -7,8 +7,9 @@
  * makes room), one packet a turn. A client that does not read its answers is closed. A process waits for its answer
  * and for nothing else, so an answer that cannot be sent to it now waits here: until its socket takes it, or, when it
  * is the system that lets no descriptor through, for RETRY_US at a time, RETRIES_MAX times; then it is a refusal that
- * leaves. Meanwhile the process is not read from, and gets no lane. Descriptors that come unasked are
- * closed; one that is asked for is looked at before anything is done with it (memory_keep_file()).
+ * leaves. Meanwhile the process is not read from, and gets no lane. Descriptors of
+ * clients are never received here, as closing them may take for ever: those that come unasked the kernel drops, and a
+ * file that is given goes through a process of its own (given.c).
  */
 #include "daemon/ptoolsd/fds.h"
 
@@ -17,9 +18,11 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/ptoolsd/door.h"
+#include "daemon/ptoolsd/given.h"
 #include "daemon/ptoolsd/lanes.h"
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/memory.h"
@@ -28,10 +31,16 @@
 
 enum {
     STRANGERS_MAX = 64,
-    RECEIVED_MAX = 4,
+    LOOKERS_MAX = 32, /* processes that look at files, of one user */
     WAITING_MAX = 64, /* answers to one process: it asks one question at a time, so these are not honest ones */
     RETRY_US = 100000,
     RETRIES_MAX = 20
+};
+
+struct looker {
+    pid_t pid;
+    uint32_t uid;
+    LIST_ENTRY(looker) link;
 };
 
 struct waiting { /* an answer to a process that could not be sent yet */
@@ -46,10 +55,12 @@ struct fds_peer {
     int fd;
     sd_event_source *source;
     uint32_t uid;
+    pid_t pid;                  /* of a client */
     uint32_t process;           /* 0: a client's */
     uint32_t client;            /* of the ZMTP connection whose token it showed; 0: none yet */
     TAILQ_HEAD(, waiting) waiting; /* in order; only of processes */
     unsigned n_waiting;
+    struct given *given;        /* a file of it is being looked at: it is not read from */
     sd_event_source *retry;     /* for the first of them; NULL: never was needed */
     TAILQ_ENTRY(fds_peer) link; /* in fds->peers, oldest first */
     UT_hash_handle hh;          /* in fds->by_process */
@@ -63,6 +74,7 @@ struct fds {
     struct fds_peer *by_process;
     uint32_t n, strangers;
     struct lanes *lanes;
+    LIST_HEAD(, looker) lookers;
 };
 
 static struct waiting *waiting_free(struct fds_peer *p, struct waiting *w)
@@ -92,6 +104,7 @@ static struct fds_peer *peer_free(struct fds_peer *p)
     }
     while ((w = TAILQ_FIRST(&p->waiting)))
         waiting_free(p, w);
+    p->given = given_free(p->given);
     sd_event_source_disable_unref(p->source);
     sd_event_source_disable_unref(p->retry);
     close(p->fd);
@@ -300,53 +313,21 @@ static int lane_open(struct fds *f, uint32_t client, struct fds_answer *answer)
 
 /* -- requests ------------------------------------------------------------------------------------------------- */
 
-static void close_all(const int *fds, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        close(fds[i]);
-}
-
-/* One packet and what came with it. false: the end, or not a packet of ours. */
-static bool receive(int socket, struct fds_request *ret, int fds[RECEIVED_MAX], size_t *ret_n)
+/* One packet, or with MSG_PEEK a look at it. Descriptors that came with it are dropped: *ret_more tells that there were
+ * any. false: the end, or not a packet of ours. */
+static bool receive(int socket, int flags, struct fds_request *ret, bool *ret_more)
 {
     struct iovec iov = { ret, sizeof *ret };
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(RECEIVED_MAX * sizeof(int))];
-    } control;
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
-    ssize_t got = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    bool good;
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    ssize_t got = recvmsg(socket, &msg, MSG_DONTWAIT | flags);
 
-    *ret_n = 0;
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         ret->magic = 0; /* nothing came: no harm */
         return true;
     }
-    for (struct cmsghdr *c = got < 0 ? NULL : CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        *ret_n = MIN((c->cmsg_len - CMSG_LEN(0)) / sizeof(int), (size_t)RECEIVED_MAX);
-        memcpy(fds, CMSG_DATA(c), *ret_n * sizeof(int));
-    }
-    good = got == (ssize_t)sizeof *ret && !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && ret->magic == FDS_MAGIC &&
+    *ret_more = msg.msg_flags & MSG_CTRUNC;
+    return got == (ssize_t)sizeof *ret && !(msg.msg_flags & MSG_TRUNC) && ret->magic == FDS_MAGIC &&
            !ret->name[FDS_NAME_BYTES - 1] && !ret->prefix[FDS_NAME_BYTES - 1];
-    if (!good) {
-        close_all(fds, *ret_n);
-        *ret_n = 0;
-    }
-    return good;
-}
-
-/* A file that a client gives. Takes fd. */
-static void handle_give(struct fds *f, const struct fds_peer *p, int take_fd, struct fds_answer *ret)
-{
-    char why[160];
-    uint64_t number = memory_keep_file(f->d->memory, p->client, take_fd, why);
-
-    *ret = (struct fds_answer){ .magic = FDS_MAGIC, .id = number };
-    if (!number)
-        fds_answer_refuse(ret, PTOOLS_ERR_BAD_FILE, "%s", why);
 }
 
 /* The token says for whom. false: the peer is closed. */
@@ -361,31 +342,90 @@ static bool authenticate(struct fds_peer *p, const struct fds_request *r)
     return true;
 }
 
+/* The file that the client gives has been looked at. */
+static void on_given(void *userdata, int take_fd, const char *why)
+{
+    struct fds_answer answer = { .magic = FDS_MAGIC };
+    struct fds_peer *p = userdata;
+    char problem[160];
+
+    if (take_fd >= 0) {
+        answer.id = memory_keep_file(p->fds->d->memory, p->client, take_fd, problem);
+        why = problem;
+    }
+    if (!answer.id)
+        fds_answer_refuse(&answer, PTOOLS_ERR_BAD_FILE, "%s", why);
+    p->given = given_free(p->given);
+    if (!answer_client(p, &answer, -1) || wait_for(p, EPOLLIN, false) < 0)
+        peer_free(p);
+}
+
+/* Those of this user that have not ended. */
+static unsigned lookers_of(struct fds *f, uint32_t uid)
+{
+    struct looker *l, *next;
+    unsigned n = 0;
+
+    for (l = LIST_FIRST(&f->lookers); l; l = next) {
+        siginfo_t end = { 0 };
+
+        next = LIST_NEXT(l, link);
+        if (waitid(P_PID, (id_t)l->pid, &end, WEXITED | WNOHANG | WNOWAIT) == 0 && end.si_pid == 0) {
+            n += l->uid == uid;
+            continue;
+        }
+        LIST_REMOVE(l, link);
+        free(l);
+    }
+    return n;
+}
+
+/* The front packet of p gives a file. false: it cannot be looked at, *ret says why. */
+static bool give(struct fds_peer *p, struct fds_answer *ret)
+{
+    unsigned n = lookers_of(p->fds, p->uid);
+    struct looker *l;
+    int r;
+
+    if (n >= LOOKERS_MAX) {
+        fds_answer_refuse(ret, PTOOLS_ERR_LIMIT,
+                          "%u files of this user are still being looked at or closed: their file system does not answer",
+                          n);
+        return false;
+    }
+    l = malloc(sizeof *l);
+    r = l ? given_look(p->fds->d, p->fd, p->pid, on_given, p, &p->given) : -ENOMEM;
+    if (r < 0) {
+        free(l);
+        fds_answer_refuse(ret, PTOOLS_ERR_LIMIT, "the daemon cannot look at the file: %s", strerror(-r));
+        return false;
+    }
+    *l = (struct looker){ .pid = given_pid(p->given), .uid = p->uid };
+    LIST_INSERT_HEAD(&p->fds->lookers, l, link);
+    return true;
+}
+
 /* false: the peer is to be closed. */
-static bool handle(struct fds_peer *p, const struct fds_request *r, int *fds, size_t n)
+static bool handle(struct fds_peer *p, const struct fds_request *r, bool more)
 {
     struct fds *f = p->fds;
     struct fds_answer answer;
     int fd = -1;
 
     if (!p->process && !authenticate(p, r)) {
-        close_all(fds, n);
         fds_answer_refuse(&answer, PTOOLS_ERR_DENIED, "the token is not that of a connection of this user");
         answer_client(p, &answer, -1);
         return false;
     }
-    if (n != (r->kind == FDS_GIVE && !p->process ? 1u : 0u)) {
-        close_all(fds, n);
-        fds_answer_refuse(&answer, PTOOLS_ERR_BAD_REQUEST, "%zu descriptors came with a request of kind %u", n,
-                          r->kind);
+    if (more || (r->kind == FDS_GIVE && !p->process)) { /* one that is as it should be is with give() */
+        fds_answer_refuse(&answer, PTOOLS_ERR_BAD_REQUEST, "a request of kind %u takes %s", r->kind,
+                          more ? "no descriptor" : "one descriptor");
     } else if (r->kind == FDS_ARRAY || r->kind == FDS_SHARED) {
         core_array_take(f->d->core, !p->process, p->process ? p->process : p->client, r, &answer);
         fd = array_open(f, &answer, r->flags & FDS_READ_ONLY);
     } else if (r->kind == FDS_LANE && !p->process) {
         core_stask_lane(f->d->core, p->client, r, &answer);
         fd = lane_open(f, p->client, &answer);
-    } else if (r->kind == FDS_GIVE && !p->process) {
-        handle_give(f, p, fds[0], &answer);
     } else if (r->kind == FDS_MAKE && p->process) {
         uint32_t client = lanes_client(f->lanes, (uint32_t)(r->task >> 32), p->process);
 
@@ -402,33 +442,55 @@ static bool handle(struct fds_peer *p, const struct fds_request *r, int *fds, si
     return true;
 }
 
+/* What comes from a client. false: it is to be closed. */
+static bool client_asks(struct fds_peer *p)
+{
+    struct fds_request request;
+    struct fds_answer answer;
+    bool more;
+
+    if (!receive(p->fd, MSG_PEEK, &request, &more))
+        return false;
+    if (request.magic == 0)
+        return true;
+    if (!more || request.kind != FDS_GIVE || !authenticate(p, &request))
+        return receive(p->fd, 0, &request, &more) && handle(p, &request, more);
+    if (give(p, &answer))
+        return wait_for(p, 0, false) >= 0;
+    return receive(p->fd, 0, &request, &more) && answer_client(p, &answer, -1);
+}
+
 static int on_peer(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
     struct fds_peer *p = userdata;
     struct fds_request request;
-    int fds[RECEIVED_MAX];
-    size_t n;
+    bool more;
 
     (void)s;
-    if (revents & EPOLLOUT) /* only processes are waited for so */
-        answers_go_on(p);
-    if (!(revents & ~(uint32_t)EPOLLOUT))
-        return 0;
-    if (!receive(fd, &request, fds, &n)) {
-        if (p->process) /* its end is told by its pidfd */
-            p->source = sd_event_source_disable_unref(p->source);
-        else
+    if (!p->process) {
+        if (p->given || !client_asks(p)) /* one whose file is looked at is not waited for: it has gone */
             peer_free(p);
         return 0;
     }
-    if (request.magic == FDS_MAGIC && !handle(p, &request, fds, n) && !p->process)
+    if (revents & EPOLLOUT)
+        answers_go_on(p);
+    if (!(revents & ~(uint32_t)EPOLLOUT))
+        return 0;
+    if (!receive(fd, 0, &request, &more)) { /* its end, which its pidfd tells; or it has no more to ask of us */
+        if (recv(fd, &request, sizeof request, MSG_DONTWAIT | MSG_PEEK) != 0)
+            log_error("worker-broke-protocol", LOG_U64("worker", p->process),
+                      LOG_STR("msg", "what it sent for descriptors is no request"));
         peer_free(p);
+        return 0;
+    }
+    if (request.magic == FDS_MAGIC)
+        handle(p, &request, more);
     return 0;
 }
 
 /* -- coming in ------------------------------------------------------------------------------------------------- */
 
-static int peer_new(struct fds *f, int take_fd, uint32_t process, uint32_t uid, enum phase phase)
+static int peer_new(struct fds *f, int take_fd, uint32_t process, const struct ucred *who, enum phase phase)
 {
     struct fds_peer *p = calloc(1, sizeof *p);
     int r;
@@ -440,7 +502,10 @@ static int peer_new(struct fds *f, int take_fd, uint32_t process, uint32_t uid, 
     p->fds = f;
     p->fd = take_fd;
     p->process = process;
-    p->uid = uid;
+    if (who) {
+        p->uid = who->uid;
+        p->pid = who->pid;
+    }
     TAILQ_INIT(&p->waiting);
     if (process) {
         HASH_ADD(hh, f->by_process, process, sizeof p->process, p);
@@ -459,7 +524,7 @@ static int peer_new(struct fds *f, int take_fd, uint32_t process, uint32_t uid, 
 
 int fds_add_process(struct fds *f, uint32_t process, int take_fd)
 {
-    return peer_new(f, take_fd, process, 0, PHASE_WORKER_DATA);
+    return peer_new(f, take_fd, process, NULL, PHASE_WORKER_DATA);
 }
 
 void fds_process_gone(struct fds *f, uint32_t process)
@@ -530,7 +595,7 @@ static int on_listen(sd_event_source *s, int fd, uint32_t revents, void *userdat
     }
     if (f->strangers >= STRANGERS_MAX)
         evict_stranger(f);
-    peer_new(f, peer, 0, cred.uid, PHASE_CLIENT);
+    peer_new(f, peer, 0, &cred, PHASE_CLIENT);
     return 0;
 }
 
@@ -554,6 +619,7 @@ int fds_new(struct daemon *d, int take_listen_fd, struct fds **ret)
     f->d = d;
     f->listen_fd = take_listen_fd;
     TAILQ_INIT(&f->peers);
+    LIST_INIT(&f->lookers);
     f->lanes = lanes_new();
     if (!f->lanes)
         return -ENOMEM;
@@ -577,6 +643,7 @@ void fds_stop_listening(struct fds *f)
 struct fds *fds_free(struct fds *f)
 {
     struct fds_peer *p, *next;
+    struct looker *l;
 
     if (!f)
         return NULL;
@@ -585,6 +652,10 @@ struct fds *fds_free(struct fds *f)
         peer_free(p);
     HASH_ITER(hh, f->by_process, p, next)
         peer_free(p);
+    while ((l = LIST_FIRST(&f->lookers))) {
+        LIST_REMOVE(l, link);
+        free(l);
+    }
     f->lanes = lanes_free(f->lanes);
     free(f);
     return NULL;

@@ -8,6 +8,9 @@
  * pieces, one a turn of the loop, behind everything else that is to be done. Freeing a large one takes as long:
  * its last descriptor is sent to the template, which has the time to close it.
  *
+ * Of a file, nothing is asked that its file system would have to answer (given.c has let through only those that the
+ * kernel serves by itself): sizes are what is known without, and blocks what they were when it was given.
+ *
  * Before anything is reserved, what the machine and the control group have left is looked at: a memfd has no limit
  * of its own, and the kernel would rather kill somebody than refuse.
  */
@@ -44,6 +47,7 @@ struct segment {
     uint64_t bytes, offset;      /* wanted */
     uint64_t mapped_bytes;       /* bytes, in whole pages */
     uint64_t reserved;
+    uint64_t blocks_bytes;       /* of a file, when it was given */
     bool making;
     TAILQ_ENTRY(segment) link;   /* in memory->making */
     UT_hash_handle hh;
@@ -72,6 +76,12 @@ static struct segment *segment_of(struct memory *m, uint64_t array)
 
     HASH_FIND(hh, m->by_array, &array, sizeof array, s);
     return s;
+}
+
+/* What is known of an open file; nobody is asked. */
+static int look_at(int fd, struct statx *ret)
+{
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE | STATX_BLOCKS, ret);
 }
 
 static uint64_t round_up(uint64_t bytes, uint64_t unit)
@@ -251,7 +261,7 @@ static void make_file(struct memory *m, struct segment *s, const struct action *
 {
     struct given_file *f = file_of(m, a->client, a->file);
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    struct stat st;
+    struct statx st;
     int mode;
 
     if (!f) {
@@ -264,16 +274,18 @@ static void make_file(struct memory *m, struct segment *s, const struct action *
     s->mapped_bytes = s->bytes;
     s->reserved = s->bytes;
     mode = fcntl(s->fd, F_GETFL);
-    if (fstat(s->fd, &st) < 0 || mode < 0)
+    if (look_at(s->fd, &st) < 0 || mode < 0)
         fail(m, s, PTOOLS_ERR_BAD_FILE, "the file cannot be looked at: %s", strerror(errno));
     else if (s->offset % page != 0)
         fail(m, s, PTOOLS_ERR_BAD_FILE, "offset %" PRIu64 " is no multiple of the page size, %" PRIu64, s->offset,
              page);
-    else if ((uint64_t)st.st_size < s->offset || (uint64_t)st.st_size - s->offset < s->bytes)
-        fail(m, s, PTOOLS_ERR_BAD_FILE, "the file has %lld bytes; %" PRIu64 " from %" PRIu64 " on are needed",
-             (long long)st.st_size, s->bytes, s->offset);
-    else
+    else if (st.stx_size < s->offset || st.stx_size - s->offset < s->bytes)
+        fail(m, s, PTOOLS_ERR_BAD_FILE, "the file has %" PRIu64 " bytes; %" PRIu64 " from %" PRIu64 " on are needed",
+             (uint64_t)st.stx_size, s->bytes, s->offset);
+    else {
+        s->blocks_bytes = st.stx_blocks * 512;
         tell(m, s, PTOOLS_OK, "", (mode & O_ACCMODE) == O_RDONLY);
+    }
 }
 
 void memory_make(struct memory *m, const struct action *a)
@@ -318,11 +330,11 @@ int memory_open(struct memory *m, uint64_t array, bool read_only)
 bool memory_is_whole(struct memory *m, uint64_t array, uint64_t *ret_bytes)
 {
     struct segment *s = segment_of(m, array);
-    struct stat st;
+    struct statx st;
 
     if (!s || !s->file)
         return true;
-    *ret_bytes = fstat(s->fd, &st) < 0 ? 0 : (uint64_t)st.st_size;
+    *ret_bytes = look_at(s->fd, &st) < 0 ? 0 : st.stx_size;
     return *ret_bytes >= s->offset && *ret_bytes - s->offset >= s->bytes;
 }
 
@@ -331,6 +343,8 @@ uint64_t memory_resident_bytes(struct memory *m, uint64_t array)
     struct segment *s = segment_of(m, array);
     struct stat st;
 
+    if (s && s->file)
+        return s->blocks_bytes;
     if (!s || fstat(s->fd, &st) < 0)
         return 0;
     return (uint64_t)st.st_blocks * 512;
@@ -342,7 +356,7 @@ uint64_t memory_keep_file(struct memory *m, uint32_t client, int take_fd, char w
 {
     struct given_file *f = calloc(1, sizeof *f), *other;
     unsigned n = 0;
-    struct stat st;
+    struct statx st;
 
     LIST_FOREACH(other, &m->files, link)
         n += other->client == client;
@@ -350,7 +364,7 @@ uint64_t memory_keep_file(struct memory *m, uint32_t client, int take_fd, char w
         snprintf(why, 160, "the daemon is out of memory");
     else if (n >= FILES_MAX)
         snprintf(why, 160, "%u files were given and not used: more are not kept", n);
-    else if (fstat(take_fd, &st) < 0 || !S_ISREG(st.st_mode))
+    else if (look_at(take_fd, &st) < 0 || !S_ISREG(st.stx_mode))
         snprintf(why, 160, "the descriptor is not of a regular file");
     else if (fcntl(take_fd, F_GETFL) & O_PATH || (fcntl(take_fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
         snprintf(why, 160, "the file must be open for reading, or for reading and writing");

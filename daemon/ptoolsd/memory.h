@@ -21,7 +21,7 @@ void memory_drop(struct memory *m, uint64_t array);
 int memory_open(struct memory *m, uint64_t array, bool read_only);
 /* Whether a file behind it is still long enough; *ret_bytes is how long it is. True for memory. */
 bool memory_is_whole(struct memory *m, uint64_t array, uint64_t *ret_bytes);
-/* Bytes that are in memory, of an array in memory; of a file, its blocks. 0: unknown. */
+/* Bytes that are in memory, of an array in memory; of a file, its blocks when it was given. 0: unknown. */
 uint64_t memory_resident_bytes(struct memory *m, uint64_t array);
 
 /* A descriptor that a client gave, for an array of its own: taken in any case. Its number, or 0 and why. */
