@@ -228,6 +228,7 @@ static void turn_end(struct daemon *d)
         more |= door_flush(d->door);
         more |= d->actions.n > 0;
     } while (more);
+    memory_turn(d->memory);
     if (set_core_timer(d) < 0)
         daemon_fail(d, "setting a timer", -ENOMEM);
     end_if_done(d);

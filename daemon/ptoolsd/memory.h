@@ -16,6 +16,8 @@ DEFINE_AUTO(memory)
 /* ACT_ARRAY_MAKE and ACT_ARRAY_DROP. */
 void memory_make(struct memory *m, const struct action *a);
 void memory_drop(struct memory *m, uint64_t array);
+/* The end of a turn: what is being made must not wait for ever behind clients. */
+void memory_turn(struct memory *m);
 
 /* A descriptor of its own for whoever asked, to be closed when it is sent; -errno. */
 int memory_open(struct memory *m, uint64_t array, bool read_only);
