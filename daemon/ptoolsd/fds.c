@@ -10,6 +10,8 @@
  * leaves. Meanwhile the process is not read from, and gets no lane. Descriptors of
  * clients are never received here, as closing them may take for ever: those that come unasked the kernel drops, and a
  * file that is given goes through a process of its own (given.c).
+ *
+ * Longer than a file should be: coming in, asking and answering are one peer.
  */
 #include "daemon/ptoolsd/fds.h"
 

@@ -665,6 +665,37 @@ START_TEST(a_question_is_answered_behind_many_lanes)
 }
 END_TEST
 
+/* Calls go past the daemon: what it has acknowledged must be true there by then. */
+START_TEST(an_array_whose_unlink_was_answered_is_not_found)
+{
+    const ptools_shmcfg cfg = PTOOLS_SHMCFG("brief", PTOOLS_INT32, 4);
+    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
+    const char *names[] = { "brief" };
+    ptools_stasks *h;
+
+    up(1);
+    h = start(1);
+    ptools_pack_str(args, "");
+    ptools_pack_str(args, "brief");
+    for (int i = 0; i < 500; i++) {
+        ptools_future *before = NULL, *after = NULL;
+        ptools_array *a;
+
+        ck_assert_ptools(ptools_shm_create(pt, &cfg, NULL, &a));
+        ck_assert_ptools(ptools_stask_call(h, 0, "a.peek", args, &before));
+        ck_assert_ptools(ptools_future_fetch(before, WAIT_MS, NULL));
+        ck_assert_ptools(ptools_unlink_shm_names(pt, names, 1, NULL));
+        ck_assert_ptools(ptools_stask_call(h, 0, "a.peek", args, &after));
+        ck_assert_err(ptools_future_fetch(after, WAIT_MS, NULL), PTOOLS_ERR_NO_ARRAY);
+        ptools_future_free(before);
+        ptools_future_free(after);
+        ptools_array_free(a);
+    }
+    ptools_stasks_free(h);
+    down();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("stasks");
@@ -690,5 +721,6 @@ int main(void)
     tcase_add_test(tc, they_end_with_their_client);
     tcase_add_test(tc, wrong_calls_are_told);
     tcase_add_test(tc, a_question_is_answered_behind_many_lanes);
+    tcase_add_test(tc, an_array_whose_unlink_was_answered_is_not_found);
     return suite_run(suite);
 }

@@ -299,7 +299,8 @@ typedef struct ptools_shm_options {
 #define PTOOLS_SHM_OPTIONS_INIT { sizeof(ptools_shm_options), 0, NULL, 0, NULL, NULL, 0, NULL, 0 }
 
 /* Creates an array and maps it here. Zeroed (but for a file's), and all its memory is reserved before this returns:
- * touching it never fails later (as long as nobody who may write to it makes holes: fallocate(2)). Workers map it when a function of theirs first asks for it. options may be NULL.
+ * touching it never fails later (as long as nobody who may write to it makes holes: fallocate(2)). Workers map it when
+ * a function of theirs first asks for it. options may be NULL.
  * PTOOLS_ERR_INVALID (a wrong name, type, dimension; more bytes than can be), _EXISTS, _LIMIT (a quota; asked, free
  * and limit are told), _NO_SPACE (the machine lacks the memory), _BAD_FILE. Blocks until the memory is there. */
 ptools_err ptools_shm_create(ptools *pt, const ptools_shmcfg *cfg, const ptools_shm_options *options,
