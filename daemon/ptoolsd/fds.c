@@ -391,8 +391,8 @@ static bool give(struct fds_peer *p, struct fds_answer *ret)
 
     if (n >= LOOKERS_MAX) {
         fds_answer_refuse(ret, PTOOLS_ERR_LIMIT,
-                          "%u files of this user are still being looked at or closed: their file system does not answer",
-                          n);
+                          "%u files of this user are still being looked at or closed: their file system does not "
+                          "answer", n);
         return false;
     }
     l = malloc(sizeof *l);

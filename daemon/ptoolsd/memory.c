@@ -5,9 +5,9 @@
  *
  * A memfd is sized and wholly reserved (fallocate) before anybody gets it, then sealed: it neither shrinks nor
  * grows, so whoever maps it never meets SIGBUS. Reserving takes half a millisecond a MiB, so a large one is made in
- * pieces, one a turn of the loop, behind everything else that is to be done; but when none came to its turn for LATE_US,
- * the next one queues with the clients. Freeing a large one takes as long:
- * its last descriptor is sent to the template, which has the time to close it.
+ * pieces, one a turn of the loop, behind everything else that is to be done; but when none came to its turn for
+ * LATE_US, the next one queues with the clients. Freeing a large one takes as long: its last descriptor is sent to the
+ * template, which has the time to close it.
  *
  * Of a file, nothing is asked that its file system would have to answer (given.c has let through only those that the
  * kernel serves by itself): sizes are what is known without, and blocks what they were when it was given.
