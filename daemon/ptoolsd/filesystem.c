@@ -94,6 +94,7 @@ bool filesystem_is_local(int fd, pid_t pid, char why[FILESYSTEM_WHY_BYTES])
         if (strcmp(m.type, local[i]) == 0)
             return true;
     snprintf(why, FILESYSTEM_WHY_BYTES,
-             "it is on a file system of type %s, which may keep ptoolsd waiting; a file must be on one of " LOCAL, m.type);
+             "it is on a file system of type %s, which may keep ptoolsd waiting; a file must be on one of " LOCAL,
+             m.type);
     return false;
 }
