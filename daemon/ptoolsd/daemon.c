@@ -4,7 +4,8 @@
  *
  * One turn: a source is dispatched (somebody's bytes, a death, a timer); it tells the core and carries
  * out what that wants. Then the turn ends: the core assigns, everything that gathered leaves with one
- * system call a socket, and the core's timer is set. Nothing here waits for anything but the loop.
+ * system call a socket, to processes before clients (who may speak to server tasks themselves, and shall find done
+ * what they were told is done), and the core's timer is set. Nothing here waits for anything but the loop.
  */
 #include "daemon/ptoolsd/daemon.h"
 
@@ -223,10 +224,11 @@ static void turn_end(struct daemon *d)
         core_assign(d->core, daemon_now(d), &d->actions);
         more = d->actions.n > 0;
         daemon_deliver(d);
-        door_flush(d->door);
+        supervisor_flush(d->supervisor);
+        more |= door_flush(d->door);
         more |= d->actions.n > 0;
     } while (more);
-    supervisor_flush(d->supervisor);
+    memory_turn(d->memory);
     if (set_core_timer(d) < 0)
         daemon_fail(d, "setting a timer", -ENOMEM);
     end_if_done(d);

@@ -31,7 +31,7 @@ enum phase {
     PHASE_TIMER = -20,       /* a deadline must not beat a result that has arrived               */
     PHASE_CLIENT = 0,        /* new work last: it sees every worker that became free             */
     PHASE_SWEEP = 10,        /* who owes us bytes is asked after they were read                  */
-    PHASE_SPARE = 20,        /* what can wait: memory is reserved when there is nothing else to do */
+    PHASE_SPARE = 20,        /* what can wait, but not for ever: memory is reserved, see memory.c     */
 };
 
 /* What main() gives into the hands of the daemon: all of it is taken. */

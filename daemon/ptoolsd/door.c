@@ -533,12 +533,14 @@ void door_answer(struct door *door, uint32_t id, const struct msg_answer *answer
     mark_dirty(c);
 }
 
-void door_flush(struct door *door)
+bool door_flush(struct door *door)
 {
+    struct dirty_list now = TAILQ_HEAD_INITIALIZER(now);
     struct client *c;
 
-    while ((c = TAILQ_FIRST(&door->dirty))) {
-        TAILQ_REMOVE(&door->dirty, c, dirty_link);
+    TAILQ_CONCAT(&now, &door->dirty, dirty_link);
+    while ((c = TAILQ_FIRST(&now))) {
+        TAILQ_REMOVE(&now, c, dirty_link);
         c->dirty = false;
         if (!c->doom_abrupt)
             client_send(c);
@@ -548,11 +550,13 @@ void door_flush(struct door *door)
         }
         client_charge(c);
         client_wait_for(c);
-        if (c->held_back && c->out.n < PAUSE_BYTES) {
-            client_messages(c);
+        if (c->held_back && c->out.n < PAUSE_BYTES)
             mark_dirty(c);
-        }
     }
+    TAILQ_FOREACH(c, &door->dirty, dirty_link)
+        if (c->held_back && c->out.n < PAUSE_BYTES)
+            client_messages(c);
+    return !TAILQ_EMPTY(&door->dirty);
 }
 
 /* -- life -------------------------------------------------------------------------------------------- */

@@ -19,8 +19,9 @@ int door_new(struct daemon *d, int listen_fd, struct door **ret);
 struct door *door_free(struct door *door);
 DEFINE_AUTO(door)
 
-/* Sends what gathered during the turn, and closes those that are to be closed. */
-void door_flush(struct door *door);
+/* Sends what gathered during the turn, and closes those that are to be closed. true: messages that had waited for
+ * that were handled, and their answers gathered: to be called again, once processes have got what is theirs. */
+bool door_flush(struct door *door);
 /* Sends what is left, as far as it goes at once, and ends all connections; no new ones. */
 void door_close(struct door *door);
 void door_stop_listening(struct door *door);

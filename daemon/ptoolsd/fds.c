@@ -4,8 +4,14 @@
  * as long as its memory takes.
  *
  * What a peer may cost is bounded: connections in all and per user, those that have shown no token (the oldest
- * makes room), one packet a turn. Whoever does not read its answers is closed. Descriptors that come unasked are
- * closed; one that is asked for is looked at before anything is done with it (memory_keep_file()).
+ * makes room), one packet a turn. A client that does not read its answers is closed. A process waits for its answer
+ * and for nothing else, so an answer that cannot be sent to it now waits here: until its socket takes it, or, when it
+ * is the system that lets no descriptor through, for RETRY_US at a time, RETRIES_MAX times; then it is a refusal that
+ * leaves. Meanwhile the process is not read from, and gets no lane. Descriptors of
+ * clients are never received here, as closing them may take for ever: those that come unasked the kernel drops, and a
+ * file that is given goes through a process of its own (given.c).
+ *
+ * Longer than a file should be: coming in, asking and answering are one peer.
  */
 #include "daemon/ptoolsd/fds.h"
 
@@ -14,30 +20,52 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/ptoolsd/door.h"
+#include "daemon/ptoolsd/given.h"
+#include "daemon/ptoolsd/lanes.h"
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/memory.h"
 #include "daemon/ptoolsd/table.h"
 #include "proto/fds.h"
 
-enum { STRANGERS_MAX = 64, RECEIVED_MAX = 4 };
+enum {
+    STRANGERS_MAX = 64,
+    LOOKERS_MAX = 32, /* processes that look at files, of one user */
+    WAITING_MAX = 64, /* answers to one process: it asks one question at a time, so these are not honest ones */
+    RETRY_US = 100000,
+    RETRIES_MAX = 20
+};
+
+struct looker {
+    pid_t pid;
+    uint32_t uid;
+    LIST_ENTRY(looker) link;
+};
+
+struct waiting { /* an answer to a process that could not be sent yet */
+    struct fds_answer answer;
+    int fd;          /* -1: none */
+    unsigned tries;  /* in which the system let no descriptor through */
+    TAILQ_ENTRY(waiting) link;
+};
 
 struct fds_peer {
     struct fds *fds;
     int fd;
     sd_event_source *source;
     uint32_t uid;
+    pid_t pid;                  /* of a client */
     uint32_t process;           /* 0: a client's */
     uint32_t client;            /* of the ZMTP connection whose token it showed; 0: none yet */
+    TAILQ_HEAD(, waiting) waiting; /* in order; only of processes */
+    unsigned n_waiting;
+    struct given *given;        /* a file of it is being looked at: it is not read from */
+    sd_event_source *retry;     /* for the first of them; NULL: never was needed */
     TAILQ_ENTRY(fds_peer) link; /* in fds->peers, oldest first */
     UT_hash_handle hh;          /* in fds->by_process */
-};
-
-struct lane { /* whose it is: call numbers of server tasks begin with its number */
-    uint32_t number, client;
-    UT_hash_handle hh;
 };
 
 struct fds {
@@ -47,12 +75,23 @@ struct fds {
     TAILQ_HEAD(, fds_peer) peers; /* of clients */
     struct fds_peer *by_process;
     uint32_t n, strangers;
-    struct lane *lanes;
-    uint32_t last_lane;
+    struct lanes *lanes;
+    LIST_HEAD(, looker) lookers;
 };
+
+static struct waiting *waiting_free(struct fds_peer *p, struct waiting *w)
+{
+    TAILQ_REMOVE(&p->waiting, w, link);
+    p->n_waiting--;
+    if (w->fd >= 0)
+        close(w->fd);
+    free(w);
+    return NULL;
+}
 
 static struct fds_peer *peer_free(struct fds_peer *p)
 {
+    struct waiting *w;
     struct fds *f;
 
     if (!p)
@@ -65,7 +104,11 @@ static struct fds_peer *peer_free(struct fds_peer *p)
         f->n--;
         f->strangers -= p->client == 0;
     }
+    while ((w = TAILQ_FIRST(&p->waiting)))
+        waiting_free(p, w);
+    p->given = given_free(p->given);
     sd_event_source_disable_unref(p->source);
+    sd_event_source_disable_unref(p->retry);
     close(p->fd);
     free(p);
     return NULL;
@@ -73,8 +116,8 @@ static struct fds_peer *peer_free(struct fds_peer *p)
 
 /* -- answers ------------------------------------------------------------------------------------------------- */
 
-/* fd: sent along, and closed in any case; -1: none. false: the peer does not take it. */
-static bool answer_send(int socket, const struct fds_answer *answer, int take_fd)
+/* fd: sent along, and still the caller's; -1: none. 0, or -errno: -EAGAIN, the socket is full; see no_passage(). */
+static int answer_try(int socket, const struct fds_answer *answer, int fd)
 {
     struct iovec iov = { (void *)(uintptr_t)answer, sizeof *answer };
     union {
@@ -84,20 +127,114 @@ static bool answer_send(int socket, const struct fds_answer *answer, int take_fd
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
     ssize_t sent;
 
-    if (take_fd >= 0) {
+    if (fd >= 0) {
         msg.msg_control = control.room;
         msg.msg_controllen = sizeof control.room;
         control.header.cmsg_level = SOL_SOCKET;
         control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(sizeof take_fd);
-        memcpy(CMSG_DATA(&control.header), &take_fd, sizeof take_fd);
+        control.header.cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
     }
     do
         sent = sendmsg(socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (sent < 0 && errno == EINTR);
+    return sent == (ssize_t)sizeof *answer ? 0 : sent < 0 ? -errno : -EIO;
+}
+
+/* Too many descriptors of this user are on their way and not received, or the system is out of memory: it passes. */
+static bool no_passage(int error)
+{
+    return error == -ETOOMANYREFS || error == -ENOBUFS || error == -ENOMEM;
+}
+
+static void refuse_passage(struct fds_answer *answer, int error)
+{
+    fds_answer_refuse(answer, PTOOLS_ERR_LIMIT, "the system lets the daemon pass on no more descriptors now: %s",
+                      strerror(-error));
+}
+
+/* To a client. fd is closed in any case. false: it is to be closed. */
+static bool answer_client(struct fds_peer *p, const struct fds_answer *answer, int take_fd)
+{
+    struct fds_answer refusal;
+    int r = answer_try(p->fd, answer, take_fd);
+
     if (take_fd >= 0)
         close(take_fd);
-    return sent == (ssize_t)sizeof *answer;
+    if (!no_passage(r))
+        return r == 0;
+    refuse_passage(&refusal, r);
+    return answer_try(p->fd, &refusal, -1) == 0;
+}
+
+static void answers_go_on(struct fds_peer *p);
+
+static int on_retry(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    (void)s;
+    (void)usec;
+    answers_go_on(userdata);
+    return 0;
+}
+
+/* What is waited for: a question, room for an answer, or a time. 0 or -errno. */
+static int wait_for(struct fds_peer *p, uint32_t events, bool a_while)
+{
+    sd_event *event = p->fds->d->event;
+    int r = sd_event_source_set_io_events(p->source, events);
+
+    if (r < 0 || !a_while)
+        return r;
+    if (!p->retry) {
+        r = sd_event_add_time(event, &p->retry, CLOCK_MONOTONIC, UINT64_MAX, 1000, on_retry, p);
+        if (r >= 0)
+            r = sd_event_source_set_priority(p->retry, PHASE_TIMER);
+    }
+    if (r >= 0)
+        r = sd_event_source_set_time(p->retry, daemon_now(p->fds->d) + RETRY_US);
+    return r < 0 ? r : sd_event_source_set_enabled(p->retry, SD_EVENT_ONESHOT);
+}
+
+/* Sends what waits for a process, as far as it goes. */
+static void answers_go_on(struct fds_peer *p)
+{
+    struct waiting *w;
+    int r = 0;
+
+    while ((w = TAILQ_FIRST(&p->waiting))) {
+        r = answer_try(p->fd, &w->answer, w->fd);
+        if (no_passage(r) && w->fd >= 0 && ++w->tries >= RETRIES_MAX) {
+            log_warning("descriptor-not-sent", LOG_U64("worker", p->process), LOG_STR("why", strerror(-r)));
+            refuse_passage(&w->answer, r);
+            close(w->fd);
+            w->fd = -1;
+            continue;
+        }
+        if (r == -EAGAIN || no_passage(r))
+            break;
+        waiting_free(p, w); /* sent; or nobody is there any more, as its pidfd will tell */
+    }
+    r = wait_for(p, !w ? EPOLLIN : r == -EAGAIN ? EPOLLOUT : 0, w && r != -EAGAIN);
+    if (r < 0)
+        daemon_fail(p->fds->d, "answering a process", r);
+}
+
+/* To a process: at once if it can be, else as soon as it can. Takes fd. */
+static void answer_process(struct fds_peer *p, const struct fds_answer *answer, int take_fd)
+{
+    struct waiting *w = p->n_waiting < WAITING_MAX ? malloc(sizeof *w) : NULL;
+
+    if (!w) {
+        log_error("worker-not-answered", LOG_U64("worker", p->process), LOG_U64("waiting", p->n_waiting));
+        if (take_fd >= 0)
+            close(take_fd);
+        shutdown(p->fd, SHUT_RDWR); /* it learns that no answer comes, and so does on_peer() */
+        return;
+    }
+    *w = (struct waiting){ .answer = *answer, .fd = take_fd };
+    TAILQ_INSERT_TAIL(&p->waiting, w, link);
+    if (++p->n_waiting == 1)
+        answers_go_on(p);
 }
 
 /* *answer describes the array: its descriptor goes along, or the answer says why there is none. */
@@ -136,43 +273,7 @@ void fds_give(struct fds *f, const struct action *a)
         core_array_take(f->d->core, false, a->worker, &request, &answer);
     else
         fds_answer_refuse(&answer, a->code, "%s", a->text);
-    answer_send(p->fd, &answer, array_open(f, &answer, false));
-}
-
-static uint32_t lane_client(const struct fds *f, uint64_t call)
-{
-    const uint32_t number = (uint32_t)(call >> 32);
-    struct lane *lane;
-
-    HASH_FIND(hh, f->lanes, &number, sizeof number, lane);
-    return lane ? lane->client : 0;
-}
-
-/* A number for a new lane of the client; 0: no memory. */
-static uint32_t lane_new(struct fds *f, uint32_t client)
-{
-    struct lane *lane = calloc(1, sizeof *lane);
-
-    if (!lane)
-        return 0;
-    do
-        lane->number = ++f->last_lane;
-    while (lane->number == 0 || lane_client(f, (uint64_t)lane->number << 32) != 0);
-    lane->client = client;
-    HASH_ADD(hh, f->lanes, number, sizeof lane->number, lane);
-    return lane->number;
-}
-
-static void lanes_end(struct fds *f, uint32_t client)
-{
-    struct lane *lane, *next;
-
-    HASH_ITER(hh, f->lanes, lane, next) {
-        if (client != 0 && lane->client != client)
-            continue;
-        HASH_DEL(f->lanes, lane);
-        free(lane);
-    }
+    answer_process(p, &answer, array_open(f, &answer, false));
 }
 
 /* A socket from the client to the server task's process: the one end goes there, the other is the value. */
@@ -180,75 +281,55 @@ static int lane_open(struct fds *f, uint32_t client, struct fds_answer *answer)
 {
     struct fds_answer unasked;
     struct fds_peer *p;
-    int pair[2];
+    uint32_t number;
+    int pair[2], r;
 
     if (answer->code != PTOOLS_OK)
         return -1;
     HASH_FIND(hh, f->by_process, &answer->process, sizeof answer->process, p);
-    answer->bytes = lane_new(f, client);
-    if (!p || answer->bytes == 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+    if (!p || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
         fds_answer_refuse(answer, PTOOLS_ERR_LIMIT, "the daemon cannot make a socket to the server task: %s",
-                          p ? strerror(errno) : "it is gone");
+                          p ? strerror(errno) : "it takes none any more");
         return -1;
     }
+    number = lanes_add(f->lanes, client, answer->process);
+    answer->bytes = number;
     unasked = *answer;
     unasked.code = FDS_CODE_LANE;
-    if (answer_send(p->fd, &unasked, pair[1]))
+    r = number == 0 ? -ENOMEM
+        : TAILQ_EMPTY(&p->waiting) ? answer_try(p->fd, &unasked, pair[1])
+                                   : -EAGAIN; /* an answer goes before a lane */
+    close(pair[1]);
+    if (r == 0)
         return pair[0];
     close(pair[0]);
-    fds_answer_refuse(answer, PTOOLS_ERR_LIMIT, "the server task has not taken the sockets that it was sent before");
+    lanes_remove(f->lanes, number);
+    if (r == -EAGAIN)
+        fds_answer_refuse(answer, PTOOLS_ERR_LIMIT,
+                          "the server task has not taken the sockets that it was sent before");
+    else
+        fds_answer_refuse(answer, PTOOLS_ERR_LIMIT, "the daemon cannot send a socket to the server task: %s",
+                          strerror(-r));
     return -1;
 }
 
 /* -- requests ------------------------------------------------------------------------------------------------- */
 
-static void close_all(const int *fds, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        close(fds[i]);
-}
-
-/* One packet and what came with it. false: the end, or not a packet of ours. */
-static bool receive(int socket, struct fds_request *ret, int fds[RECEIVED_MAX], size_t *ret_n)
+/* One packet, or with MSG_PEEK a look at it. Descriptors that came with it are dropped: *ret_more tells that there were
+ * any. false: the end, or not a packet of ours. */
+static bool receive(int socket, int flags, struct fds_request *ret, bool *ret_more)
 {
     struct iovec iov = { ret, sizeof *ret };
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(RECEIVED_MAX * sizeof(int))];
-    } control;
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
-    ssize_t got = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    bool good;
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    ssize_t got = recvmsg(socket, &msg, MSG_DONTWAIT | flags);
 
-    *ret_n = 0;
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         ret->magic = 0; /* nothing came: no harm */
         return true;
     }
-    for (struct cmsghdr *c = got < 0 ? NULL : CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        *ret_n = MIN((c->cmsg_len - CMSG_LEN(0)) / sizeof(int), (size_t)RECEIVED_MAX);
-        memcpy(fds, CMSG_DATA(c), *ret_n * sizeof(int));
-    }
-    good = got == (ssize_t)sizeof *ret && !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && ret->magic == FDS_MAGIC &&
+    *ret_more = msg.msg_flags & MSG_CTRUNC;
+    return got == (ssize_t)sizeof *ret && !(msg.msg_flags & MSG_TRUNC) && ret->magic == FDS_MAGIC &&
            !ret->name[FDS_NAME_BYTES - 1] && !ret->prefix[FDS_NAME_BYTES - 1];
-    if (!good) {
-        close_all(fds, *ret_n);
-        *ret_n = 0;
-    }
-    return good;
-}
-
-/* A file that a client gives. Takes fd. */
-static void handle_give(struct fds *f, const struct fds_peer *p, int take_fd, struct fds_answer *ret)
-{
-    char why[160];
-    uint64_t number = memory_keep_file(f->d->memory, p->client, take_fd, why);
-
-    *ret = (struct fds_answer){ .magic = FDS_MAGIC, .id = number };
-    if (!number)
-        fds_answer_refuse(ret, PTOOLS_ERR_BAD_FILE, "%s", why);
 }
 
 /* The token says for whom. false: the peer is closed. */
@@ -263,66 +344,155 @@ static bool authenticate(struct fds_peer *p, const struct fds_request *r)
     return true;
 }
 
+/* The file that the client gives has been looked at. */
+static void on_given(void *userdata, int take_fd, const char *why)
+{
+    struct fds_answer answer = { .magic = FDS_MAGIC };
+    struct fds_peer *p = userdata;
+    char problem[160];
+
+    if (take_fd >= 0) {
+        answer.id = memory_keep_file(p->fds->d->memory, p->client, take_fd, problem);
+        why = problem;
+    }
+    if (!answer.id)
+        fds_answer_refuse(&answer, PTOOLS_ERR_BAD_FILE, "%s", why);
+    p->given = given_free(p->given);
+    if (!answer_client(p, &answer, -1) || wait_for(p, EPOLLIN, false) < 0)
+        peer_free(p);
+}
+
+/* Those of this user that have not ended. */
+static unsigned lookers_of(struct fds *f, uint32_t uid)
+{
+    struct looker *l, *next;
+    unsigned n = 0;
+
+    for (l = LIST_FIRST(&f->lookers); l; l = next) {
+        siginfo_t end = { 0 };
+
+        next = LIST_NEXT(l, link);
+        if (waitid(P_PID, (id_t)l->pid, &end, WEXITED | WNOHANG | WNOWAIT) == 0 && end.si_pid == 0) {
+            n += l->uid == uid;
+            continue;
+        }
+        LIST_REMOVE(l, link);
+        free(l);
+    }
+    return n;
+}
+
+/* The front packet of p gives a file. false: it cannot be looked at, *ret says why. */
+static bool give(struct fds_peer *p, struct fds_answer *ret)
+{
+    unsigned n = lookers_of(p->fds, p->uid);
+    struct looker *l;
+    int r;
+
+    if (n >= LOOKERS_MAX) {
+        fds_answer_refuse(ret, PTOOLS_ERR_LIMIT,
+                          "%u files of this user are still being looked at or closed: their file system does not "
+                          "answer", n);
+        return false;
+    }
+    l = malloc(sizeof *l);
+    r = l ? given_look(p->fds->d, p->fd, p->pid, on_given, p, &p->given) : -ENOMEM;
+    if (r < 0) {
+        free(l);
+        fds_answer_refuse(ret, PTOOLS_ERR_LIMIT, "the daemon cannot look at the file: %s", strerror(-r));
+        return false;
+    }
+    *l = (struct looker){ .pid = given_pid(p->given), .uid = p->uid };
+    LIST_INSERT_HEAD(&p->fds->lookers, l, link);
+    return true;
+}
+
 /* false: the peer is to be closed. */
-static bool handle(struct fds_peer *p, const struct fds_request *r, int *fds, size_t n)
+static bool handle(struct fds_peer *p, const struct fds_request *r, bool more)
 {
     struct fds *f = p->fds;
     struct fds_answer answer;
     int fd = -1;
 
     if (!p->process && !authenticate(p, r)) {
-        close_all(fds, n);
         fds_answer_refuse(&answer, PTOOLS_ERR_DENIED, "the token is not that of a connection of this user");
-        answer_send(p->fd, &answer, -1);
+        answer_client(p, &answer, -1);
         return false;
     }
-    if (n != (r->kind == FDS_GIVE && !p->process ? 1u : 0u)) {
-        close_all(fds, n);
-        fds_answer_refuse(&answer, PTOOLS_ERR_BAD_REQUEST, "%zu descriptors came with a request of kind %u", n,
-                          r->kind);
+    if (more || (r->kind == FDS_GIVE && !p->process)) { /* one that is as it should be is with give() */
+        fds_answer_refuse(&answer, PTOOLS_ERR_BAD_REQUEST, "a request of kind %u takes %s", r->kind,
+                          more ? "no descriptor" : "one descriptor");
     } else if (r->kind == FDS_ARRAY || r->kind == FDS_SHARED) {
         core_array_take(f->d->core, !p->process, p->process ? p->process : p->client, r, &answer);
         fd = array_open(f, &answer, r->flags & FDS_READ_ONLY);
     } else if (r->kind == FDS_LANE && !p->process) {
         core_stask_lane(f->d->core, p->client, r, &answer);
         fd = lane_open(f, p->client, &answer);
-    } else if (r->kind == FDS_GIVE && !p->process) {
-        handle_give(f, p, fds[0], &answer);
     } else if (r->kind == FDS_MAKE && p->process) {
-        core_array_for_value(f->d->core, daemon_now(f->d), p->process, lane_client(f, r->task), r->task, r->bytes,
+        uint32_t client = lanes_client(f->lanes, (uint32_t)(r->task >> 32), p->process);
+
+        core_array_for_value(f->d->core, daemon_now(f->d), p->process, client, r->task, r->bytes,
                              &f->d->actions);
         daemon_deliver(f->d);
         return true;
     } else {
         fds_answer_refuse(&answer, PTOOLS_ERR_BAD_REQUEST, "there is no request of kind %u", r->kind);
     }
-    return answer_send(p->fd, &answer, fd);
+    if (!p->process)
+        return answer_client(p, &answer, fd);
+    answer_process(p, &answer, fd);
+    return true;
+}
+
+/* What comes from a client. false: it is to be closed. */
+static bool client_asks(struct fds_peer *p)
+{
+    struct fds_request request;
+    struct fds_answer answer;
+    bool more;
+
+    if (!receive(p->fd, MSG_PEEK, &request, &more))
+        return false;
+    if (request.magic == 0)
+        return true;
+    if (!more || request.kind != FDS_GIVE || !authenticate(p, &request))
+        return receive(p->fd, 0, &request, &more) && handle(p, &request, more);
+    if (give(p, &answer))
+        return wait_for(p, 0, false) >= 0;
+    return receive(p->fd, 0, &request, &more) && answer_client(p, &answer, -1);
 }
 
 static int on_peer(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
     struct fds_peer *p = userdata;
     struct fds_request request;
-    int fds[RECEIVED_MAX];
-    size_t n;
+    bool more;
 
     (void)s;
-    (void)revents;
-    if (!receive(fd, &request, fds, &n)) {
-        if (p->process) /* its end is told by its pidfd */
-            p->source = sd_event_source_disable_unref(p->source);
-        else
+    if (!p->process) {
+        if (p->given || !client_asks(p)) /* one whose file is looked at is not waited for: it has gone */
             peer_free(p);
         return 0;
     }
-    if (request.magic == FDS_MAGIC && !handle(p, &request, fds, n) && !p->process)
+    if (revents & EPOLLOUT)
+        answers_go_on(p);
+    if (!(revents & ~(uint32_t)EPOLLOUT))
+        return 0;
+    if (!receive(fd, 0, &request, &more)) { /* its end, which its pidfd tells; or it has no more to ask of us */
+        if (recv(fd, &request, sizeof request, MSG_DONTWAIT | MSG_PEEK) != 0)
+            log_error("worker-broke-protocol", LOG_U64("worker", p->process),
+                      LOG_STR("msg", "what it sent for descriptors is no request"));
         peer_free(p);
+        return 0;
+    }
+    if (request.magic == FDS_MAGIC)
+        handle(p, &request, more);
     return 0;
 }
 
 /* -- coming in ------------------------------------------------------------------------------------------------- */
 
-static int peer_new(struct fds *f, int take_fd, uint32_t process, uint32_t uid, enum phase phase)
+static int peer_new(struct fds *f, int take_fd, uint32_t process, const struct ucred *who, enum phase phase)
 {
     struct fds_peer *p = calloc(1, sizeof *p);
     int r;
@@ -334,7 +504,11 @@ static int peer_new(struct fds *f, int take_fd, uint32_t process, uint32_t uid, 
     p->fds = f;
     p->fd = take_fd;
     p->process = process;
-    p->uid = uid;
+    if (who) {
+        p->uid = who->uid;
+        p->pid = who->pid;
+    }
+    TAILQ_INIT(&p->waiting);
     if (process) {
         HASH_ADD(hh, f->by_process, process, sizeof p->process, p);
     } else {
@@ -352,7 +526,7 @@ static int peer_new(struct fds *f, int take_fd, uint32_t process, uint32_t uid, 
 
 int fds_add_process(struct fds *f, uint32_t process, int take_fd)
 {
-    return peer_new(f, take_fd, process, 0, PHASE_WORKER_DATA);
+    return peer_new(f, take_fd, process, NULL, PHASE_WORKER_DATA);
 }
 
 void fds_process_gone(struct fds *f, uint32_t process)
@@ -363,6 +537,7 @@ void fds_process_gone(struct fds *f, uint32_t process)
         return;
     HASH_FIND(hh, f->by_process, &process, sizeof process, p);
     peer_free(p);
+    lanes_process_gone(f->lanes, process);
 }
 
 void fds_client_gone(struct fds *f, uint32_t client)
@@ -375,7 +550,7 @@ void fds_client_gone(struct fds *f, uint32_t client)
             peer_free(p);
     }
     if (f)
-        lanes_end(f, client);
+        lanes_client_gone(f->lanes, client);
 }
 
 static void evict_stranger(struct fds *f)
@@ -422,7 +597,7 @@ static int on_listen(sd_event_source *s, int fd, uint32_t revents, void *userdat
     }
     if (f->strangers >= STRANGERS_MAX)
         evict_stranger(f);
-    peer_new(f, peer, 0, cred.uid, PHASE_CLIENT);
+    peer_new(f, peer, 0, &cred, PHASE_CLIENT);
     return 0;
 }
 
@@ -446,6 +621,10 @@ int fds_new(struct daemon *d, int take_listen_fd, struct fds **ret)
     f->d = d;
     f->listen_fd = take_listen_fd;
     TAILQ_INIT(&f->peers);
+    LIST_INIT(&f->lookers);
+    f->lanes = lanes_new();
+    if (!f->lanes)
+        return -ENOMEM;
     r = sd_event_add_io(d->event, &f->listen_source, f->listen_fd, EPOLLIN, on_listen, f);
     if (r >= 0)
         r = sd_event_source_set_priority(f->listen_source, PHASE_CLIENT);
@@ -466,6 +645,7 @@ void fds_stop_listening(struct fds *f)
 struct fds *fds_free(struct fds *f)
 {
     struct fds_peer *p, *next;
+    struct looker *l;
 
     if (!f)
         return NULL;
@@ -474,7 +654,11 @@ struct fds *fds_free(struct fds *f)
         peer_free(p);
     HASH_ITER(hh, f->by_process, p, next)
         peer_free(p);
-    lanes_end(f, 0);
+    while ((l = LIST_FIRST(&f->lookers))) {
+        LIST_REMOVE(l, link);
+        free(l);
+    }
+    f->lanes = lanes_free(f->lanes);
     free(f);
     return NULL;
 }

@@ -5,8 +5,12 @@
  *
  * A memfd is sized and wholly reserved (fallocate) before anybody gets it, then sealed: it neither shrinks nor
  * grows, so whoever maps it never meets SIGBUS. Reserving takes half a millisecond a MiB, so a large one is made in
- * pieces, one a turn of the loop, behind everything else that is to be done. Freeing a large one takes as long:
- * its last descriptor is sent to the template, which has the time to close it.
+ * pieces, one a turn of the loop, behind everything else that is to be done; but when none came to its turn for
+ * LATE_US, the next one queues with the clients. Freeing a large one takes as long: its last descriptor is sent to the
+ * template, which has the time to close it.
+ *
+ * Of a file, nothing is asked that its file system would have to answer (given.c has let through only those that the
+ * kernel serves by itself): sizes are what is known without, and blocks what they were when it was given.
  *
  * Before anything is reserved, what the machine and the control group have left is looked at: a memfd has no limit
  * of its own, and the kernel would rather kill somebody than refuse.
@@ -16,12 +20,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/memfd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,7 +38,11 @@
 
 enum {
     PIECE_BYTES = 2 << 20,       /* a huge page; about a millisecond */
-    LOOK_BYTES = 1 << 20,        /* below it the headroom is not looked at */
+    LOOK_BYTES = 1 << 20,        /* so much may be made between two looks at the headroom */
+    LATE_US = 5000,
+    FDS_SPARE = 64,              /* of the daemon itself: loop, links, log */
+    FDS_OF_CLIENT = 2,           /* two doors */
+    FDS_OF_PROCESS = 3,          /* link, pidfd, its socket for descriptors */
     SLOW_DROP_BYTES = 8 << 20,
     FILES_MAX = 16               /* given and not used, of one client */
 };
@@ -44,6 +54,7 @@ struct segment {
     uint64_t bytes, offset;      /* wanted */
     uint64_t mapped_bytes;       /* bytes, in whole pages */
     uint64_t reserved;
+    uint64_t blocks_bytes;       /* of a file, when it was given */
     bool making;
     TAILQ_ENTRY(segment) link;   /* in memory->making */
     UT_hash_handle hh;
@@ -61,7 +72,11 @@ struct memory {
     struct segment *by_array;
     TAILQ_HEAD(, segment) making;
     uint64_t unreserved;         /* bytes that those still need */
+    uint64_t unlooked;           /* bytes made since the headroom was looked at */
     sd_event_source *work;
+    uint64_t worked_us;          /* when it was last dispatched, or switched on */
+    bool late;                   /* it has the clients' priority */
+    int fds_max;                 /* descriptors from this number on are for others than arrays */
     LIST_HEAD(, given_file) files;
     uint64_t last_file;
 };
@@ -72,6 +87,12 @@ static struct segment *segment_of(struct memory *m, uint64_t array)
 
     HASH_FIND(hh, m->by_array, &array, sizeof array, s);
     return s;
+}
+
+/* What is known of an open file; nobody is asked. */
+static int look_at(int fd, struct statx *ret)
+{
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE | STATX_BLOCKS, ret);
 }
 
 static uint64_t round_up(uint64_t bytes, uint64_t unit)
@@ -134,12 +155,10 @@ static int memfd_new(struct segment *s, bool huge)
     s->huge = huge;
     s->mapped_bytes = round_up(s->bytes, huge ? PIECE_BYTES : (uint64_t)sysconf(_SC_PAGESIZE));
     /* Other users get it from nobody but us, and cannot open it anew for more than they were given. */
-    if (fchmod(fd, 0600) < 0 || (huge && posix_fallocate(fd, 0, (off_t)s->mapped_bytes) != 0)) {
+    if (fchmod(fd, 0600) < 0) {
         close(fd);
         return -ENOSPC;
     }
-    if (huge)
-        s->reserved = s->mapped_bytes;
     return fd;
 }
 
@@ -155,7 +174,22 @@ static void segment_done(struct memory *m, struct segment *s)
         tell(m, s, PTOOLS_OK, "", false);
 }
 
-/* Reserves the next piece. true: the segment is finished, one way or the other. */
+static void make_memfd(struct memory *m, struct segment *s, bool huge);
+
+/* There are not enough huge pages: from the beginning, with others. */
+static void segment_without_huge(struct memory *m, struct segment *s)
+{
+    if (s->making) {
+        TAILQ_REMOVE(&m->making, s, link);
+        m->unreserved -= s->mapped_bytes - s->reserved;
+    }
+    s->making = false;
+    s->reserved = 0;
+    close(s->fd);
+    make_memfd(m, s, false);
+}
+
+/* Reserves the next piece. true: the segment is finished, one way or the other, or begun anew. */
 static bool segment_work(struct memory *m, struct segment *s)
 {
     uint64_t piece = MIN(s->mapped_bytes - s->reserved, (uint64_t)PIECE_BYTES);
@@ -163,6 +197,10 @@ static bool segment_work(struct memory *m, struct segment *s)
 
     if (r == EINTR)
         return false;
+    if (r != 0 && s->huge) {
+        segment_without_huge(m, s);
+        return true;
+    }
     if (r != 0) {
         fail(m, s, PTOOLS_ERR_NO_SPACE, "reserving %" PRIu64 " bytes ended after %" PRIu64 ": %s", s->mapped_bytes,
              s->reserved, strerror(r));
@@ -179,7 +217,22 @@ static bool segment_work(struct memory *m, struct segment *s)
 
 static void work_on(struct memory *m)
 {
-    if (sd_event_source_set_enabled(m->work, TAILQ_EMPTY(&m->making) ? SD_EVENT_OFF : SD_EVENT_ON) < 0)
+    int r = 0;
+
+    m->worked_us = daemon_now(m->d);
+    if (m->late)
+        r = sd_event_source_set_priority(m->work, PHASE_SPARE);
+    m->late = false;
+    if (r < 0 || sd_event_source_set_enabled(m->work, TAILQ_EMPTY(&m->making) ? SD_EVENT_OFF : SD_EVENT_ON) < 0)
+        daemon_fail(m->d, "reserving memory", -ENOMEM);
+}
+
+void memory_turn(struct memory *m)
+{
+    if (TAILQ_EMPTY(&m->making) || m->late || daemon_now(m->d) - m->worked_us < LATE_US)
+        return;
+    m->late = true;
+    if (sd_event_source_set_priority(m->work, PHASE_CLIENT) < 0)
         daemon_fail(m->d, "reserving memory", -ENOMEM);
 }
 
@@ -202,14 +255,28 @@ static bool has_room(struct memory *m, struct segment *s)
 {
     struct headroom room;
 
-    if (s->mapped_bytes < LOOK_BYTES)
+    if (s->mapped_bytes < LOOK_BYTES - m->unlooked) {
+        m->unlooked += s->mapped_bytes;
         return true;
+    }
+    m->unlooked = 0;
     headroom_now(&room);
     room.free_bytes -= MIN(room.free_bytes, m->unreserved);
     if (s->mapped_bytes <= room.free_bytes)
         return true;
     fail(m, s, PTOOLS_ERR_NO_SPACE, "%" PRIu64 " bytes asked for, %" PRIu64 " free, the limit is %" PRIu64 ": %s",
          s->mapped_bytes, room.free_bytes, room.limit_bytes, room.what);
+    return false;
+}
+
+/* Descriptors are given out from the lowest: one of this number says how many there are at least. */
+static bool has_descriptor(struct memory *m, struct segment *s)
+{
+    if (s->fd < m->fds_max)
+        return true;
+    fail(m, s, PTOOLS_ERR_LIMIT,
+         "over the limit of descriptors: %d are in use, one for each array; from %d on they are kept for clients and "
+         "workers (RLIMIT_NOFILE)", s->fd, m->fds_max);
     return false;
 }
 
@@ -226,6 +293,8 @@ static void make_memfd(struct memory *m, struct segment *s, bool huge)
         fail(m, s, PTOOLS_ERR_LIMIT, "the daemon cannot make the memory of the array: %s", strerror(-s->fd));
         return;
     }
+    if (!has_descriptor(m, s))
+        return;
     if (s->mapped_bytes - s->reserved <= PIECE_BYTES) {
         while (!segment_work(m, s))
             ;
@@ -234,7 +303,8 @@ static void make_memfd(struct memory *m, struct segment *s, bool huge)
     s->making = true;
     m->unreserved += s->mapped_bytes - s->reserved;
     TAILQ_INSERT_TAIL(&m->making, s, link);
-    work_on(m);
+    if (TAILQ_FIRST(&m->making) == s) /* else it is on, and its clock runs */
+        work_on(m);
 }
 
 static struct given_file *file_of(struct memory *m, uint32_t client, uint64_t number)
@@ -251,7 +321,7 @@ static void make_file(struct memory *m, struct segment *s, const struct action *
 {
     struct given_file *f = file_of(m, a->client, a->file);
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    struct stat st;
+    struct statx st;
     int mode;
 
     if (!f) {
@@ -263,17 +333,21 @@ static void make_file(struct memory *m, struct segment *s, const struct action *
     free(f);
     s->mapped_bytes = s->bytes;
     s->reserved = s->bytes;
+    if (!has_descriptor(m, s))
+        return;
     mode = fcntl(s->fd, F_GETFL);
-    if (fstat(s->fd, &st) < 0 || mode < 0)
+    if (look_at(s->fd, &st) < 0 || mode < 0)
         fail(m, s, PTOOLS_ERR_BAD_FILE, "the file cannot be looked at: %s", strerror(errno));
     else if (s->offset % page != 0)
         fail(m, s, PTOOLS_ERR_BAD_FILE, "offset %" PRIu64 " is no multiple of the page size, %" PRIu64, s->offset,
              page);
-    else if ((uint64_t)st.st_size < s->offset || (uint64_t)st.st_size - s->offset < s->bytes)
-        fail(m, s, PTOOLS_ERR_BAD_FILE, "the file has %lld bytes; %" PRIu64 " from %" PRIu64 " on are needed",
-             (long long)st.st_size, s->bytes, s->offset);
-    else
+    else if (st.stx_size < s->offset || st.stx_size - s->offset < s->bytes)
+        fail(m, s, PTOOLS_ERR_BAD_FILE, "the file has %" PRIu64 " bytes; %" PRIu64 " from %" PRIu64 " on are needed",
+             (uint64_t)st.stx_size, s->bytes, s->offset);
+    else {
+        s->blocks_bytes = st.stx_blocks * 512;
         tell(m, s, PTOOLS_OK, "", (mode & O_ACCMODE) == O_RDONLY);
+    }
 }
 
 void memory_make(struct memory *m, const struct action *a)
@@ -318,11 +392,11 @@ int memory_open(struct memory *m, uint64_t array, bool read_only)
 bool memory_is_whole(struct memory *m, uint64_t array, uint64_t *ret_bytes)
 {
     struct segment *s = segment_of(m, array);
-    struct stat st;
+    struct statx st;
 
     if (!s || !s->file)
         return true;
-    *ret_bytes = fstat(s->fd, &st) < 0 ? 0 : (uint64_t)st.st_size;
+    *ret_bytes = look_at(s->fd, &st) < 0 ? 0 : st.stx_size;
     return *ret_bytes >= s->offset && *ret_bytes - s->offset >= s->bytes;
 }
 
@@ -331,6 +405,8 @@ uint64_t memory_resident_bytes(struct memory *m, uint64_t array)
     struct segment *s = segment_of(m, array);
     struct stat st;
 
+    if (s && s->file)
+        return s->blocks_bytes;
     if (!s || fstat(s->fd, &st) < 0)
         return 0;
     return (uint64_t)st.st_blocks * 512;
@@ -342,7 +418,7 @@ uint64_t memory_keep_file(struct memory *m, uint32_t client, int take_fd, char w
 {
     struct given_file *f = calloc(1, sizeof *f), *other;
     unsigned n = 0;
-    struct stat st;
+    struct statx st;
 
     LIST_FOREACH(other, &m->files, link)
         n += other->client == client;
@@ -350,7 +426,7 @@ uint64_t memory_keep_file(struct memory *m, uint32_t client, int take_fd, char w
         snprintf(why, 160, "the daemon is out of memory");
     else if (n >= FILES_MAX)
         snprintf(why, 160, "%u files were given and not used: more are not kept", n);
-    else if (fstat(take_fd, &st) < 0 || !S_ISREG(st.st_mode))
+    else if (look_at(take_fd, &st) < 0 || !S_ISREG(st.stx_mode))
         snprintf(why, 160, "the descriptor is not of a regular file");
     else if (fcntl(take_fd, F_GETFL) & O_PATH || (fcntl(take_fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
         snprintf(why, 160, "the file must be open for reading, or for reading and writing");
@@ -382,6 +458,17 @@ void memory_client_gone(struct memory *m, uint32_t client)
 
 /* -- life ------------------------------------------------------------------------------------------------------- */
 
+/* The number from which on descriptors are kept for connections and processes, half of them at most. */
+static int descriptors_for_arrays(const struct config *c)
+{
+    uint64_t reserve = FDS_SPARE + FDS_OF_CLIENT * c->clients_max + FDS_OF_PROCESS * c->workers_max;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX)
+        return INT_MAX;
+    return (int)(limit.rlim_cur - MIN(reserve, (uint64_t)limit.rlim_cur / 2));
+}
+
 int memory_new(struct daemon *d, struct memory **ret)
 {
     AUTO(memory) m = calloc(1, sizeof *m);
@@ -392,6 +479,7 @@ int memory_new(struct daemon *d, struct memory **ret)
     m->d = d;
     TAILQ_INIT(&m->making);
     LIST_INIT(&m->files);
+    m->fds_max = descriptors_for_arrays(d->config);
     r = sd_event_add_defer(d->event, &m->work, on_work, m);
     if (r >= 0)
         r = sd_event_source_set_priority(m->work, PHASE_SPARE);

@@ -18,11 +18,12 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto/limits.h"
 
-enum { BACKLOG = 1024 };
+enum { BACKLOG = 1024, LOCK_TRIES = 200, LOCK_PAUSE_NS = 10000000 };
 #define LOG_NAME "ptoolsd.log"
 
 static int fail(char why[PLACE_WHY_BYTES], const char *what, const char *path, int error)
@@ -51,8 +52,10 @@ static int open_dir(struct place *p, char why[PLACE_WHY_BYTES])
     return 0;
 }
 
-/* A daemon that was killed while it started a program: that child holds the lock until it becomes the program, in a
- * moment. */
+/* Whoever wrote that it has the lock is gone, though somebody has it: a child of a daemon that was killed while it
+ * started a program, until it becomes the program; or another daemon, that has not written its number yet. Both
+ * take a moment, so the lock is tried again for a while (there is nothing to wait for but the time: no loop yet,
+ * and to block in flock() could be for as long as that other daemon lives). */
 static bool is_dead(const char *pid)
 {
     long n = strtol(pid, NULL, 10);
@@ -62,6 +65,8 @@ static bool is_dead(const char *pid)
 
 static int lock(struct place *p, char why[PLACE_WHY_BYTES])
 {
+    const struct timespec nap = { .tv_nsec = LOCK_PAUSE_NS };
+    unsigned tries = 0;
     char pid[24] = "";
     struct stat st;
     ssize_t n;
@@ -76,11 +81,11 @@ static int lock(struct place *p, char why[PLACE_WHY_BYTES])
             n = pread(p->lock_fd, pid, sizeof pid - 1, 0);
             pid[n > 0 ? n : 0] = '\0';
             pid[strcspn(pid, "\n")] = '\0';
-            if (error == EWOULDBLOCK && is_dead(pid) && flock(p->lock_fd, LOCK_EX) == 0) {
-                close(p->lock_fd); /* it is free now: from the beginning */
-                continue;
-            }
             close(p->lock_fd);
+            if (error == EWOULDBLOCK && is_dead(pid) && tries++ < LOCK_TRIES) {
+                nanosleep(&nap, NULL);
+                continue; /* from the beginning */
+            }
             p->lock_fd = -1; /* not ours: place_close() must leave everything alone */
             if (error != EWOULDBLOCK)
                 return fail(why, "cannot lock", p->dir, error);

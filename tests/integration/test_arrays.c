@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -839,6 +840,33 @@ START_TEST(a_forked_child_may_use_and_unmap_but_not_ask)
 }
 END_TEST
 
+START_TEST(descriptors_are_kept_for_others)
+{
+    char name[16] = "n0";
+    const ptools_shmcfg cfg = PTOOLS_SHMCFG(name, PTOOLS_INT32, 1);
+    struct rlimit low = { 200, 200 };
+    ptools_array *a[200];
+    ptools_err err;
+    ptools *other;
+    unsigned n = 0;
+
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+    up(1);
+    while ((err = ptools_shm_create(pt, &cfg, NULL, &a[n])) == PTOOLS_OK) {
+        ck_assert_uint_lt(++n, 200);
+        snprintf(name, sizeof name, "n%u", n);
+    }
+    ck_assert_err(err, PTOOLS_ERR_LIMIT);
+    ck_has(ptools_error_message(pt), "RLIMIT_NOFILE");
+    ck_assert_uint_gt(n, 50);
+    other = server_open(&server);
+    ptools_close(other);
+    while (n > 0)
+        ptools_array_free(a[--n]);
+    down();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("arrays");
@@ -868,5 +896,6 @@ int main(void)
     tcase_add_test(tc, a_death_with_large_arguments_leaves_nothing);
     tcase_add_test(tc, two_clients_with_the_same_names);
     tcase_add_test(tc, a_forked_child_may_use_and_unmap_but_not_ask);
+    tcase_add_test(tc, descriptors_are_kept_for_others);
     return suite_run(suite);
 }

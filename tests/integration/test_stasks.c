@@ -629,6 +629,73 @@ START_TEST(wrong_calls_are_told)
 }
 END_TEST
 
+/* Lanes that nobody takes fill the socket to the process: its own question is answered nevertheless. */
+START_TEST(a_question_is_answered_behind_many_lanes)
+{
+    const ptools_shmcfg gate_cfg = PTOOLS_SHMCFG("gate", PTOOLS_INT32, 2), cfg = PTOOLS_SHMCFG("late", PTOOLS_INT32, 1);
+    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
+    PTOOLS_AUTO(ptools_future) f = NULL;
+    ptools_array *gate, *late;
+    ptools_stasks *h;
+    ptools_value v;
+    int64_t n = 0;
+
+    up(1);
+    h = start(1);
+    ck_assert_ptools(ptools_shm_create(pt, &gate_cfg, NULL, &gate));
+    ck_assert_ptools(ptools_shm_create(pt, &cfg, NULL, &late));
+    *(int32_t *)ptools_array_data(late) = 77;
+    ptools_pack_str(args, "gate");
+    ptools_pack_str(args, "late");
+    ck_assert_ptools(ptools_stask_call(h, 0, "a.peek_after", args, &f));
+    for (uint64_t until = now_ms() + WAIT_MS; !((volatile int32_t *)ptools_array_data(gate))[0];)
+        ck_assert_uint_lt(now_ms(), until);
+    while (ptools_stasks_pid(h, 0) != 0)
+        n++;
+    ck_assert_err(ptools_last_failure(pt)->code, PTOOLS_ERR_LIMIT);
+    ck_assert_int_gt(n, 10);
+    ((volatile int32_t *)ptools_array_data(gate))[1] = 1;
+    ck_assert_ptools(ptools_future_fetch(f, WAIT_MS, &v));
+    ck_assert_ptools(ptools_get_i64(v, &n));
+    ck_assert_int_eq(n, 77);
+    ptools_array_free(gate);
+    ptools_array_free(late);
+    ptools_stasks_free(h);
+    down();
+}
+END_TEST
+
+/* Calls go past the daemon: what it has acknowledged must be true there by then. */
+START_TEST(an_array_whose_unlink_was_answered_is_not_found)
+{
+    const ptools_shmcfg cfg = PTOOLS_SHMCFG("brief", PTOOLS_INT32, 4);
+    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
+    const char *names[] = { "brief" };
+    ptools_stasks *h;
+
+    up(1);
+    h = start(1);
+    ptools_pack_str(args, "");
+    ptools_pack_str(args, "brief");
+    for (int i = 0; i < 500; i++) {
+        ptools_future *before = NULL, *after = NULL;
+        ptools_array *a;
+
+        ck_assert_ptools(ptools_shm_create(pt, &cfg, NULL, &a));
+        ck_assert_ptools(ptools_stask_call(h, 0, "a.peek", args, &before));
+        ck_assert_ptools(ptools_future_fetch(before, WAIT_MS, NULL));
+        ck_assert_ptools(ptools_unlink_shm_names(pt, names, 1, NULL));
+        ck_assert_ptools(ptools_stask_call(h, 0, "a.peek", args, &after));
+        ck_assert_err(ptools_future_fetch(after, WAIT_MS, NULL), PTOOLS_ERR_NO_ARRAY);
+        ptools_future_free(before);
+        ptools_future_free(after);
+        ptools_array_free(a);
+    }
+    ptools_stasks_free(h);
+    down();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("stasks");
@@ -653,5 +720,7 @@ int main(void)
     tcase_add_test(tc, large_arguments_and_values_on_lanes);
     tcase_add_test(tc, they_end_with_their_client);
     tcase_add_test(tc, wrong_calls_are_told);
+    tcase_add_test(tc, a_question_is_answered_behind_many_lanes);
+    tcase_add_test(tc, an_array_whose_unlink_was_answered_is_not_found);
     return suite_run(suite);
 }

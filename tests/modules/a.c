@@ -151,6 +151,28 @@ static ptools_err poke(ptools_task *task)
     return err;
 }
 
+/* peek_after GATE NAME -> as peek NAME, asked for once GATE, an int32 array, is [1, not 0]; the 1 is set here */
+static ptools_err peek_after(ptools_task *task)
+{
+    const char *gate, *name;
+    ptools_array *a;
+    ptools_err err = ptools_task_arg_str(task, 0, &gate);
+
+    if (err == PTOOLS_OK)
+        err = ptools_task_arg_str(task, 1, &name);
+    if (err == PTOOLS_OK)
+        err = ptools_task_array(task, "", gate, PTOOLS_INT32, 0, NULL, &a);
+    if (err != PTOOLS_OK)
+        return err;
+    ((volatile int32_t *)ptools_array_data(a))[0] = 1;
+    while (!((volatile int32_t *)ptools_array_data(a))[1])
+        usleep(1000);
+    err = ptools_task_array(task, "", name, PTOOLS_INT32, 0, NULL, &a);
+    if (err == PTOOLS_OK)
+        ptools_pack_i64(ptools_task_result(task), *(int32_t *)ptools_array_data(a));
+    return err;
+}
+
 static double sum_of(const ptools_view *v, const char *at, uint32_t dim)
 {
     double sum = 0;
@@ -304,6 +326,7 @@ static const ptools_function functions[] = {
     { "forget", forget, "forget", 0 },
     { "stamp", stamp, "stamp ARRAY", 0 },
     { "peek", peek, "peek PREFIX NAME -> its first element", 0 },
+    { "peek_after", peek_after, "peek_after GATE NAME -> its first element", 0 },
     { "poke", poke, "poke PREFIX NAME V", 0 },
     { "sum", sum, "sum VIEW -> SUM", 0 },
     { "scale", scale, "scale VIEW F", 0 },

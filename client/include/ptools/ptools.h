@@ -287,7 +287,9 @@ typedef struct ptools_shm_options {
     uint32_t flags;        /* PTOOLS_SHM_...; unknown bits are refused                              */
     const char *prefix;    /* PTools: shmpfx. Like a name, but it may begin with a digit; NULL or "": none */
     int64_t keep_ms;       /* with PTOOLS_SHM_KEEP: it ends after so long; 0: not by time           */
-    const char *file;      /* the elements lie in this file, and stay there; NULL: in memory        */
+    const char *file;      /* the elements lie in this file, and stay there; NULL: in memory. On a file system that the
+                              machine serves by itself (ext4, xfs, btrfs, tmpfs, ...): one of FUSE, NFS, CIFS or 9p,
+                              which could keep the daemon waiting, is refused with PTOOLS_ERR_BAD_FILE */
     const char *file_mode; /* as Julia's SharedArray: "r" an existing file, read only; "r+" (also for NULL) an existing
                               one; "w+" created or emptied; "a+" created if there is none. The last two make it
                               large enough                                                          */
@@ -298,7 +300,8 @@ typedef struct ptools_shm_options {
 #define PTOOLS_SHM_OPTIONS_INIT { sizeof(ptools_shm_options), 0, NULL, 0, NULL, NULL, 0, NULL, 0 }
 
 /* Creates an array and maps it here. Zeroed (but for a file's), and all its memory is reserved before this returns:
- * touching it never fails later. Workers map it when a function of theirs first asks for it. options may be NULL.
+ * touching it never fails later (as long as nobody who may write to it makes holes: fallocate(2)). Workers map it when
+ * a function of theirs first asks for it. options may be NULL.
  * PTOOLS_ERR_INVALID (a wrong name, type, dimension; more bytes than can be), _EXISTS, _LIMIT (a quota; asked, free
  * and limit are told), _NO_SPACE (the machine lacks the memory), _BAD_FILE. Blocks until the memory is there. */
 ptools_err ptools_shm_create(ptools *pt, const ptools_shmcfg *cfg, const ptools_shm_options *options,
