@@ -12,7 +12,7 @@
  * in door_flush() and door_close(), never under the feet of a handler: a doomed one takes no more
  * messages and is gone at the end of the turn.
  *
- * Longer than a file should be: door and client are one machine, of which each half would need the insides of the other.
+ * Longer than a file should be: door and client are one machine; each half would need the insides of the other.
  */
 #include "daemon/ptoolsd/door.h"
 
