@@ -77,12 +77,6 @@ static void hold_free(struct hold *h)
     free(h);
 }
 
-void holds_drop(struct hold **list)
-{
-    while (*list)
-        hold_free(*list);
-}
-
 /* -- the end ------------------------------------------------------------------------------------------------ */
 
 /* Out of everything. Nobody is told. */
@@ -103,13 +97,32 @@ static void array_free(struct core *core, struct array *a)
     free(a);
 }
 
-static void tell_holders(struct array *a, struct actions *out)
+void hold_drop(struct core *core, struct hold *h)
+{
+    struct array *a = h->array;
+
+    hold_free(h);
+    if (a->dropped && !a->holds)
+        array_free(core, a);
+}
+
+void holds_drop(struct core *core, struct hold **list)
+{
+    while (*list)
+        hold_drop(core, *list);
+}
+
+/* Processes unmap it; clients have to be waited for. */
+static void tell_processes(struct array *a, struct actions *out)
 {
     struct hold *h, *next;
 
     DL_FOREACH_SAFE2(a->holds, h, next, array_next) {
-        struct action *act = h->kind == HOLDER_CLIENT ? NULL : action_add(out, ACT_ARRAY_FORGET);
+        struct action *act;
 
+        if (h->kind == HOLDER_CLIENT)
+            continue;
+        act = action_add(out, ACT_ARRAY_FORGET);
         if (act) {
             act->worker = h->id;
             act->array = a->id;
@@ -122,11 +135,13 @@ static void array_drop(struct core *core, struct array *a, struct actions *out)
 {
     struct action *act;
 
-    tell_holders(a, out); /* a task may have asked for it after its end */
+    tell_processes(a, out); /* a task may have asked for it after its end */
     act = action_add(out, ACT_ARRAY_DROP);
     if (act)
         act->array = a->id;
-    array_free(core, a);
+    a->dropped = true;
+    if (!a->holds)
+        array_free(core, a);
 }
 
 void array_use(struct array *a)
@@ -170,7 +185,7 @@ void array_end(struct core *core, struct array *a, const char *why, struct actio
                     a->key.prefix, a->key.prefix[0] ? "/" : "", a->key.name, a->user->uid, why);
     array_is_taken(core, a);
     a->state = ARRAY_ENDED;
-    tell_holders(a, out);
+    tell_processes(a, out);
     tell_asked_process(a, out);
     heap_remove(&core->leases, &a->lease);
     if (a->in_names)
@@ -194,7 +209,7 @@ void array_adopt(struct array *a, struct stasks *s)
 
 void arrays_of_client_end(struct core *core, struct client *c, struct actions *out)
 {
-    holds_drop(&c->holds);
+    holds_drop(core, &c->holds);
     while (c->arrays)
         array_end(core, c->arrays, "its owner left", out);
 }

@@ -2,15 +2,15 @@
 /*
  * array -- shared arrays: who owns one, what it is, who maps it, and when it ends.
  *
- *     MAKING --made--> READY --end--> ENDED, and gone once no task needs its bytes
+ *     MAKING --made--> READY --end--> ENDED, and gone once no task needs its bytes and no client has it mapped
  *
  * An array has one owner: the client that created it, or the server tasks that it was created for, or nobody
  * (kept: then its name, its lease and the daemon's life decide). It ends with its owner. ENDED ones have no
- * name; only the task whose arguments or value lie in one still finds it. Its memory is the program's (memory.c);
- * the core charges it to the user from the moment it is asked for until ACT_ARRAY_DROP.
+ * name; only the task whose arguments or value lie in one still finds it. Its memory is the program's (memory.c),
+ * until ACT_ARRAY_DROP. The core charges it to the user from the moment it is asked for until nobody has it any more.
  *
- * A hold says that a client or a process was handed the array and maps it. It keeps nothing alive: the kernel
- * does that. It is there to be shown, and to tell processes to unmap what has ended.
+ * A hold says that a client or a process was handed the array and maps it. It keeps no memory alive, the kernel does
+ * that: it is there to be shown, to tell processes to unmap what has ended, and to charge for what clients still map.
  */
 #ifndef CORE_ARRAY_H
 #define CORE_ARRAY_H
@@ -60,6 +60,7 @@ struct array {
     uint64_t for_call;      /* and of this call */
     bool untaken;           /* it was delivered as a value, and its client has not come for it yet */
     uint32_t uses;          /* tasks whose args, room or made it is */
+    bool dropped;           /* ENDED, and its memory is no more the program's: clients have it mapped */
     struct hold *holds;     /* by array_next */
     struct array *owner_prev, *owner_next; /* in client.arrays */
     UT_hash_handle hh, hh_name;
@@ -95,8 +96,10 @@ void arrays_deinit(struct core *core);
 
 /* 0 or -ENOMEM. */
 int hold_add(struct array *a, enum core_holder kind, uint32_t id, struct hold **list);
+/* The holder gives it back, once for all times that it was handed out. The array may be gone afterwards. */
+void hold_drop(struct core *core, struct hold *h);
 /* The holder is gone. */
-void holds_drop(struct hold **list);
+void holds_drop(struct core *core, struct hold **list);
 /* Hands it to whoever asked: fills in *ret. */
 void array_describe(const struct array *a, struct fds_answer *ret);
 

@@ -132,6 +132,16 @@ static bool shape_allowed(const struct asked *a, struct layout *ret)
     return true;
 }
 
+static bool client_holds(const struct array *a)
+{
+    const struct hold *h;
+
+    DL_FOREACH2(a->holds, h, array_next)
+        if (h->kind == HOLDER_CLIENT)
+            return true;
+    return false;
+}
+
 static void create(const struct asked *a)
 {
     const struct msg_array *m = a->m;
@@ -139,6 +149,7 @@ static void create(const struct asked *a)
     struct array *old = NULL, *made = NULL;
     struct layout layout;
     char text[256];
+    bool freed;
 
     if (!shape_allowed(a, &layout))
         return;
@@ -156,7 +167,8 @@ static void create(const struct asked *a)
                                                   : "");
         return;
     }
-    if (over_limit(a->core, a->client->user, m->file ? 0 : layout.bytes, old ? old->charged : 0, old != NULL, text)) {
+    freed = old && !client_holds(old);
+    if (over_limit(a->core, a->client->user, m->file ? 0 : layout.bytes, freed ? old->charged : 0, freed, text)) {
         (void)REFUSE(a, PTOOLS_ERR_LIMIT, "%s", text);
         return;
     }
@@ -329,11 +341,8 @@ static void close_it(const struct asked *a)
     DL_FOREACH2(a->client->holds, h, holder_next) {
         if (h->array->id != a->m->array)
             continue;
-        if (--h->count == 0) {
-            DL_DELETE2(h->array->holds, h, array_prev, array_next);
-            DL_DELETE2(a->client->holds, h, holder_prev, holder_next);
-            free(h);
-        }
+        if (--h->count == 0)
+            hold_drop(a->core, h);
         break;
     }
     answer_reply(a->out, a->client->id, a->request, &reply, NULL); /* one that has ended is closed */

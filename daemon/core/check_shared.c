@@ -137,7 +137,10 @@ static const char *check_array(const struct core *core, const struct array *a)
     HOLDS(!a->replaces || a->state != ARRAY_READY, "an array is there, and has yet to replace another");
     HOLDS(a->in_names == (name.n && a->state != ARRAY_ENDED && !a->replaces), "an array has a name, or none, against its state");
     HOLDS(!a->in_names || array_named(core, a->key.uid, prefix, name) == a, "an array is not found by its name");
-    HOLDS(a->state != ARRAY_ENDED || (a->uses && !a->owner && !a->stasks), "an array that has ended stays for nobody");
+    HOLDS(a->state != ARRAY_ENDED || (!a->owner && !a->stasks), "an array that has ended belongs to somebody");
+    HOLDS(a->state != ARRAY_ENDED || (a->dropped ? a->holds && !a->uses : a->uses),
+          "an array that has ended stays for nobody");
+    HOLDS(!a->dropped || a->state == ARRAY_ENDED, "an array has no memory and has not ended");
     HOLDS(!a->asked_client || !a->asked_process, "two wait for one array");
     HOLDS((a->state == ARRAY_MAKING) == (a->asked_client || a->asked_process),
           "somebody waits for an array that is there, or nobody for one that is not");
@@ -148,7 +151,7 @@ static const char *check_array(const struct core *core, const struct array *a)
     HOLDS(a->state == ARRAY_READY ? heap_holds(&a->lease) == (a->keep && a->keep_ms) : !heap_holds(&a->lease),
           "an array has a time, or none, against what was asked for");
     HOLDS(a->n_share <= SHARE_MAX, "an array is shared with too many");
-    HOLDS(!a->for_process || process, "an array is for a process that is gone");
+    HOLDS(!a->for_process || process || a->state != ARRAY_MAKING, "an array is made for a process that is gone");
     HOLDS(!process || process->handle->user == a->user, "an array is for a process of another user");
     HOLDS(!a->untaken || (a->state == ARRAY_READY && a->owner && !a->for_task), "a value waits for nobody");
     return check_uses(core, a);

@@ -68,7 +68,7 @@ int core_client_add(struct core *core, uint32_t uid, uint32_t *ret_client)
 
 void client_free(struct core *core, struct client *c)
 {
-    holds_drop(&c->holds);
+    holds_drop(core, &c->holds);
     HASH_DELETE(hh, core->clients, c);
     c->user->n_clients--;
     user_release(core, c->user);

@@ -260,7 +260,7 @@ void core_worker_gone(struct core *core, uint64_t now_us, uint32_t worker, const
         return;
     crashed = end_tasks(core, now_us, w, &d, out);
     worker_forget_slots(w);
-    holds_drop(&w->holds);
+    holds_drop(core, &w->holds);
     w->pid = 0;
     replace(core, now_us, w, was, crashed, &d, out);
 }

@@ -123,7 +123,7 @@ static void stask_forget_process(struct core *core, struct stask *t)
     HASH_DELETE(hh, core->processes, t);
     heap_remove(&core->stask_timers, &t->timer);
     heap_remove(&core->fate_timers, &t->fate_timer);
-    holds_drop(&t->holds);
+    holds_drop(core, &t->holds);
     t->state = STASK_DEAD;
     t->pid = 0;
 }

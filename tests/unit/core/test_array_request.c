@@ -398,6 +398,36 @@ START_TEST(requests_of_nobody_and_of_another_kind)
 }
 END_TEST
 
+/* What a client still has mapped is still charged, whoever unlinked it. */
+START_TEST(charged_until_nobody_has_it)
+{
+    const struct msg_array unlink = by_name("", "a");
+    struct msg_array close = { 0 };
+    uint64_t array;
+    uint32_t other;
+
+    setup(1);
+    array = close.array = rig_array_of(&r, "a", 4096);
+    other = rig_client(&r, 1000);
+    ck_assert_int_eq(rig_take(&r, true, r.client, 0, array, NULL), PTOOLS_OK);
+    ck_assert_int_eq(rig_take(&r, true, r.client, 0, array, NULL), PTOOLS_OK);
+    ck_assert_int_eq(rig_take(&r, true, other, 0, array, NULL), PTOOLS_OK);
+    ck_assert_int_eq(rig_take(&r, false, 1, 0, array, NULL), PTOOLS_ERR_NO_ARRAY); /* a process has no say */
+    rig_array_request(&r, other, MSG_ARRAY_UNLINK, &unlink);
+    ck_assert_uint_eq(rig_count_array(&r, ACT_ARRAY_DROP, array), 1);
+    ck_assert_int_eq(rig_take(&r, true, other, 0, array, NULL), PTOOLS_ERR_NO_ARRAY);
+    rig_array_request(&r, r.client, MSG_ARRAY_CLOSE, &close);
+    ck_assert_uint_ge(r.core->shm_bytes, 4096);
+    rig_array_request(&r, r.client, MSG_ARRAY_CLOSE, &close);
+    ck_assert_uint_ge(r.core->shm_bytes, 4096);
+    core_client_gone(r.core, r.now, other, &r.out);
+    rig_check(&r);
+    ck_assert_uint_eq(r.core->shm_bytes, 0);
+    ck_assert_ptr_null(r.core->arrays);
+    rig_end(&r);
+}
+END_TEST
+
 /* -- unlink ---------------------------------------------------------------------------------------------------- */
 
 START_TEST(unlink_by_name_and_by_number)
@@ -592,6 +622,7 @@ int main(void)
     tcase_add_test(create_case, wishes_that_do_not_go_together);
     tcase_add_test(create_case, a_name_is_taken_once);
     tcase_add_test(create_case, a_name_that_is_taken_meanwhile);
+    tcase_add_test(create_case, charged_until_nobody_has_it);
     tcase_add_test(create_case, replacing_what_another_connection_made);
     tcase_add_test(create_case, arrays_of_server_tasks_are_not_replaced);
     tcase_add_test(create_case, names_of_others_are_no_matter);

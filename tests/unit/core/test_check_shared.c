@@ -70,13 +70,12 @@ START_TEST(it_sees_arrays)
     SEES(the.making->asked_client = 0, the.making->asked_client = client->id, "nobody for one that is not");
     SEES(the.named->asked_client = 1, the.named->asked_client = 0, "that is there");
     SEES(the.making->asked_process = 1, the.making->asked_process = 0, "two wait");
-    SEES(the.args->state = ARRAY_ENDED, the.args->state = ARRAY_READY, "stays for nobody");
+    SEES(the.args->state = ARRAY_ENDED, the.args->state = ARRAY_READY, "belongs to somebody");
     SEES(the.named->file = true, the.named->file = false, "file is charged");
     SEES(the.named->charged--, the.named->charged++, "charged wrongly");
     SEES(the.named->keep_ms = 5; the.named->keep = true, the.named->keep_ms = 0; the.named->keep = false, "owner");
     SEES(the.kept->keep_ms = 0, the.kept->keep_ms = 100, "has a time");
     SEES(the.named->n_share = SHARE_MAX + 1, the.named->n_share = 0, "too many");
-    SEES(the.named->for_process = STASK_PROCESS_BIT | 5, the.named->for_process = 0, "process that is gone");
     SEES(the.args->uses++, the.args->uses--, "uses of an array");
     SEES(the.task->args = NULL, the.task->args = the.args, "uses of an array");
     SEES(the.value->for_task = 1, the.value->for_task = the.task->id, "does not know it");
