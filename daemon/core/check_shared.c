@@ -135,7 +135,8 @@ static const char *check_array(const struct core *core, const struct array *a)
     HOLDS(array_find(core, a->id) == a && a->id <= core->last_array, "an array is not found by its number");
     HOLDS(a->key.uid == a->user->uid, "an array has the name of another user");
     HOLDS(!a->replaces || a->state != ARRAY_READY, "an array is there, and has yet to replace another");
-    HOLDS(a->in_names == (name.n && a->state != ARRAY_ENDED && !a->replaces), "an array has a name, or none, against its state");
+    HOLDS(a->in_names == (name.n && a->state != ARRAY_ENDED && !a->replaces),
+          "an array has a name, or none, against its state");
     HOLDS(!a->in_names || array_named(core, a->key.uid, prefix, name) == a, "an array is not found by its name");
     HOLDS(a->state != ARRAY_ENDED || (!a->owner && !a->stasks), "an array that has ended belongs to somebody");
     HOLDS(a->state != ARRAY_ENDED || (a->dropped ? a->holds && !a->uses : a->uses),

@@ -5,9 +5,9 @@
  *     STARTING --ready--> MAPPING --mapped all--> UP --stop--> STOPPING --gone--> DEAD
  *     each but DEAD --gone--> DEAD --restart--> STARTING
  *
- * The calls themselves do not pass here: they go from caller to process by a lane. The core knows who lives,
- * whose they are, and what became of a call that a death cut off (its fate, stasks_fate.c). A process that could not be made at
- * all is asked for again, a few times; one that died while it came up ends the start, and the handle with it.
+ * The calls themselves do not pass here: they go from caller to process by a lane. The core knows who lives, whose
+ * they are, and what became of a call that a death cut off (its fate, stasks_fate.c). A process that could not be made
+ * at all is asked for again, a few times; one that died while it came up ends the start, and the handle with it.
  *
  * A handle belongs to the client that started it and ends with it; one with a name is nobody's, and stays until
  * it is stopped or the daemon ends. Its arrays end when its last process is gone.

@@ -326,8 +326,8 @@ ptools_err ptools_shm_map_id(ptools *pt, uint64_t id, uint32_t flags, ptools_arr
 ptools_array *ptools_array_free(ptools_array *array);
 
 /* Ends arrays by configuration or by bare name: no new mapping, the name is free, the memory as soon as nobody maps
- * it, and so long it counts against the user's limits. Workers unmap it before their next task. PTOOLS_ERR_NO_ARRAY: some were not there (those that were are
- * unlinked all the same). One round trip each. */
+ * it, and so long it counts against the user's limits. Workers unmap it before their next task.
+ * PTOOLS_ERR_NO_ARRAY: some were not there (those that were are unlinked all the same). One round trip each. */
 ptools_err ptools_unlink_shm(ptools *pt, const ptools_shmcfg *cfgs, size_t n, const char *prefix);
 ptools_err ptools_unlink_shm_names(ptools *pt, const char *const *names, size_t n, const char *prefix);
 

@@ -191,7 +191,8 @@ START_TEST(of_those_that_may_have_run)
         core_stask_gone(r.core, r.now, process, &facts, &calls, &r.out);
         rig_check(&r);
         fate(stasks, 0, process, CALL(LANE_1, 2)); /* answered, and not read */
-        ck_has(rig_failure(&r, r.request, PTOOLS_ERR_WORKER_DIED), "this call may have run before, and its answer is lost");
+        ck_has(rig_failure(&r, r.request, PTOOLS_ERR_WORKER_DIED),
+               "this call may have run before, and its answer is lost");
         ck_assert(rig_answer(&r, r.request)->answer.failure.maybe_executed);
         ck_assert_int_eq(rig_answer(&r, r.request)->answer.failure.signal, 9);
         fate(stasks, 0, process, CALL(LANE_2, 2));
