@@ -162,12 +162,12 @@ ptools_err array_create(struct ptools *pt, const struct msg_array *m, uint64_t *
     return PTOOLS_OK;
 }
 
-static void unlink_quietly(struct ptools *pt, uint64_t id)
+void array_unlink(struct ptools *pt, uint64_t id)
 {
     struct msg_request request = { .kind = MSG_ARRAY_UNLINK, .array = { .array = id } };
 
-    if (connection_alive(pt))
-        request_send(pt, &request, NULL, 0, CLOCK_FOREVER, NULL);
+    if (handle_is_ours(pt))
+        request_tell(pt, &request);
 }
 
 /* Created and mapped, or nothing of it is left. */
@@ -194,15 +194,8 @@ static ptools_err create(struct ptools *pt, const ptools_shmcfg *cfg, const ptoo
         err = shm_file_settle(pt, &file, options, layout.bytes, err);
     if (err == PTOOLS_OK)
         err = array_map(pt, &request, options->flags, ret);
-    if (err != PTOOLS_OK && request.id) {
-        struct failure kept;
-
-        failure_init(&kept);
-        failure_copy(&kept, &pt->last);
-        unlink_quietly(pt, request.id);
-        fail_with(pt, &kept);
-        failure_deinit(&kept);
-    }
+    if (err != PTOOLS_OK && request.id)
+        array_unlink(pt, request.id);
     return err;
 }
 
@@ -250,7 +243,7 @@ ptools_err ptools_pmap_shm_create(ptools *pt, const ptools_shmcfg *cfgs, size_t 
     failure_init(&kept);
     failure_copy(&kept, &pt->last);
     while (done-- > 0) {
-        unlink_quietly(pt, ret_arrays[done]->id);
+        array_unlink(pt, ret_arrays[done]->id);
         ret_arrays[done] = ptools_array_free(ret_arrays[done]);
     }
     fail_with(pt, &kept);

@@ -86,8 +86,9 @@ ptools_future *ptools_future_free(ptools_future *f)
         future_destroy(f);
         return NULL;
     }
-    if (f->lane) { /* its answer is still to come, in its place in the row */
-        lane_abandon(f);
+    if (f->lane || (!f->done && (f->args || f->room))) { /* in its place in the row, or its memory is in use */
+        f->abandoned = true;
+        f->fn = NULL;
         return NULL;
     }
     large_release(f);

@@ -77,7 +77,8 @@ struct ptools_future {
     struct scratch *args, *room, *value; /* large.c: memory that the call uses; of the value, once it is done */
     struct lane *lane;                   /* on whose list it is: a call of a server task that is not done */
     uint64_t call;                       /* the number of that call; 0: it is none of a server task */
-    bool abandoned;                      /* freed by its user while it was on a lane */
+    bool abandoned;                      /* freed by its user in flight: it goes when its answer has come */
+    bool undo;                           /* ... and what that brings is ended */
     TAILQ_ENTRY(ptools_future) lane_link;
     TAILQ_ENTRY(ptools_future) ready_link;
     bool ready; /* in pt->ready: done, and fn was not called yet */
@@ -224,6 +225,8 @@ ptools_err array_map(struct ptools *pt, struct fds_request *request, uint32_t fl
 void arrays_orphan(struct ptools *pt);
 /* Creates one; its number. */
 ptools_err array_create(struct ptools *pt, const struct msg_array *m, uint64_t *ret_id);
+/* Ends one without waiting for an answer; without a connection it has ended with that. pt's last failure stays. */
+void array_unlink(struct ptools *pt, uint64_t id);
 
 /* -- shm_options.c ------------------------------------------------------------------------------------ */
 
@@ -277,8 +280,6 @@ void lane_end(struct lane *lane);
 ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *payload, size_t n,
                      struct ptools_future **ret_future);
 void lane_flush(struct lane *lane);
-/* Its user frees it: it stays until its answer has come. */
-void lane_abandon(struct ptools_future *f);
 /* Asks the daemon to stop it. */
 void lane_cancel(struct ptools_future *f);
 /* Takes in what has come. True if anything did. */
@@ -333,6 +334,9 @@ bool connection_pump(struct ptools *pt, uint64_t until_us);
  * left. */
 ptools_err request_send(struct ptools *pt, struct msg_request *request, const uint8_t *payload, size_t n,
                         uint64_t until_us, struct ptools_future **ret_future);
+/* Sends one whose answer will be dropped, past all limits of what may wait, and never waits itself: for what is said on
+ * the way out of something else. False: it cannot be sent. pt's last failure stays. */
+bool request_tell(struct ptools *pt, struct msg_request *request);
 /* The same for a future that was in flight elsewhere. If it cannot be sent, it ends with that. */
 void request_send_for(struct ptools *pt, struct msg_request *request, struct ptools_future *f);
 /* Sends, on a new connection if need be, and waits for the answer, at most until until_us. On PTOOLS_OK *ret_future

@@ -196,12 +196,6 @@ ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *pay
     return PTOOLS_OK;
 }
 
-void lane_abandon(struct ptools_future *f)
-{
-    f->abandoned = true;
-    f->fn = NULL;
-}
-
 void lane_cancel(struct ptools_future *f)
 {
     struct lane *lane = f->lane;

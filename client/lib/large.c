@@ -34,14 +34,6 @@ const uint8_t *scratch_data(const struct scratch *s, size_t *ret_n)
     return s->array->data;
 }
 
-static void unlink_array(struct ptools *pt, uint64_t id)
-{
-    struct msg_request request = { .kind = MSG_ARRAY_UNLINK, .array = { .array = id } };
-
-    if (handle_is_ours(pt) && connection_alive(pt))
-        request_send(pt, &request, NULL, 0, CLOCK_FOREVER, NULL);
-}
-
 static void unlist(struct scratch *s)
 {
     struct scratch **at = &s->pt->scratches;
@@ -59,7 +51,7 @@ static void scratch_free(struct scratch *s)
     if (pt) {
         unlist(s);
         if (s->array->generation == pt->generation)
-            unlink_array(pt, s->array->id);
+            array_unlink(pt, s->array->id);
     }
     ptools_array_free(s->array);
     free(s);
@@ -176,12 +168,12 @@ static struct scratch *scratch_new(struct ptools *pt, uint64_t n)
     if (array_create(pt, &m, &request.id) != PTOOLS_OK)
         return NULL;
     if (array_map(pt, &request, PTOOLS_SHM_POPULATE, &array) != PTOOLS_OK) {
-        unlink_array(pt, request.id);
+        array_unlink(pt, request.id);
         return NULL;
     }
     s = scratch_add(pt, array);
     if (!s) {
-        unlink_array(pt, request.id);
+        array_unlink(pt, request.id);
         ptools_array_free(array);
     }
     return s;
@@ -235,6 +227,9 @@ ptools_err large_take_value(struct ptools_future *f, uint64_t id, uint64_t bytes
     if (f->room && f->room->array->id == id) {
         f->value = f->room;
         f->room = NULL;
+    } else if (f->abandoned) {
+        array_unlink(pt, id); /* nobody will look at it */
+        return PTOOLS_OK;
     } else {
         err = array_map(pt, &request, PTOOLS_SHM_POPULATE, &array);
         if (err != PTOOLS_OK)

@@ -224,16 +224,6 @@ static ptools_err create_arrays(struct ptools *pt, const ptools_shmcfg *cfgs, si
     return err;
 }
 
-/* Nothing of it is left; pt's last failure stays. */
-static void undo_arrays(struct ptools *pt, const uint64_t *ids, size_t n)
-{
-    for (size_t i = 0; i < n && connection_alive(pt); i++) {
-        struct msg_request request = { .kind = MSG_ARRAY_UNLINK, .array = { .array = ids[i] } };
-
-        request_send(pt, &request, NULL, 0, CLOCK_FOREVER, NULL);
-    }
-}
-
 ptools_err ptools_start_stasks(ptools *pt, const ptools_shmcfg *cfgs, size_t n_cfgs, const char *prefix,
                                const ptools_stasks_options *given, ptools_stasks **ret_stasks)
 {
@@ -275,7 +265,8 @@ ptools_err ptools_start_stasks(ptools *pt, const ptools_shmcfg *cfgs, size_t n_c
         err = request_wait(pt, &request, clock_until_us(options.timeout_ms), &f);
     }
     if (err != PTOOLS_OK) {
-        undo_arrays(pt, ids, done);
+        while (done > 0)
+            array_unlink(pt, ids[--done]);
         return err;
     }
     reply = f->reply;

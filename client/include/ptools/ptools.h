@@ -351,7 +351,9 @@ typedef struct ptools_stasks_options {
 /* Starts them, creates the n_cfgs arrays (cfgs may be NULL if it is 0), maps these here and in each of them, where
  * ptools_task_array() finds them by their names. Returns when all are up. options may be NULL. prefix as in
  * ptools_shm_options; it is also that of ptools_task_array(task, NULL, ...) there. PTOOLS_ERR_EXISTS, _LIMIT,
- * _NO_SPACE, _INVALID, _TIMEOUT, _WORKER_DIED (one died while it came up): then nothing of it is left. */
+ * _NO_SPACE, _INVALID, _TIMEOUT, _WORKER_DIED (one died while it came up): then nothing of it is left. After _TIMEOUT
+ * what comes up late is stopped when the daemon tells of it, in any later wait or dispatch; if pt is closed before,
+ * those without a name end with it, but those with a name stay: ptools_attach_stasks() finds them, to stop them. */
 ptools_err ptools_start_stasks(ptools *pt, const ptools_shmcfg *cfgs, size_t n_cfgs, const char *prefix,
                                const ptools_stasks_options *options, ptools_stasks **ret_stasks);
 /* Those that were started under a name, with their arrays. PTOOLS_ERR_NO_STASKS. */

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What nobody waits for any more leaves nothing behind: large values of calls that were freed in flight, server tasks
+ * that come up after the wait for them was over. And event loops rest when nothing happens, whoever has died.
+ */
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/integration/server.h"
+#include "tests/support/suite.h"
+
+enum { WAIT_MS = 20000, BYTES = 4 << 20, CALLS = 20 };
+
+static struct server server;
+static ptools *pt;
+
+static void up(unsigned workers)
+{
+    server_start(&server, workers, NULL);
+    pt = server_open(&server);
+}
+
+static void down(void)
+{
+    pt = ptools_close(pt);
+    server_clean(&server, 0);
+    server_stop(&server);
+}
+
+static uint32_t count_of(const char *what)
+{
+    PTOOLS_AUTO(ptools_future) f = NULL;
+    ptools_value list;
+    uint32_t n = 0;
+
+    ck_assert_ptools(ptools_inspect(pt, what, &f, &list));
+    ck_assert_ptools(ptools_get_count(list, &n));
+    return n;
+}
+
+static void falls_to(const char *what, uint32_t n)
+{
+    const uint64_t until = now_ms() + WAIT_MS;
+
+    while (count_of(what) > n)
+        ck_assert_msg(now_ms() < until, "%u %s are left", count_of(what), what);
+}
+
+static void forget_calls(bool with_large_arguments)
+{
+    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
+    uint8_t *data = calloc(1, BYTES);
+
+    if (with_large_arguments)
+        ptools_pack_bytes(args, data, BYTES);
+    else
+        ptools_pack_i64(args, BYTES);
+    for (int i = 0; i < CALLS; i++) {
+        ptools_future *f = NULL;
+
+        ck_assert_ptools(ptools_remotecall(pt, NULL, with_large_arguments ? "a.echo" : "a.bytes", args, NULL, &f));
+        ptools_future_free(f);
+    }
+    free(data);
+}
+
+START_TEST(large_values_of_forgotten_calls)
+{
+    PTOOLS_AUTO(ptools_pack) size = ptools_pack_new();
+
+    up(1);
+    forget_calls(false);
+    ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.id", NULL, NULL, WAIT_MS, NULL, NULL)); /* behind them */
+    falls_to("arrays", 0);
+    ptools_pack_i64(size, BYTES); /* from now on there is room for values */
+    ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "a.bytes", size, NULL, WAIT_MS, NULL, NULL));
+    forget_calls(false);
+    forget_calls(true);
+    ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.id", NULL, NULL, WAIT_MS, NULL, NULL));
+    falls_to("arrays", 9); /* a few are kept for the next */
+    down();
+}
+END_TEST
+
+START_TEST(a_start_that_comes_too_late)
+{
+    const ptools_shmcfg cfg = PTOOLS_SHMCFG("late", PTOOLS_INT32, 10);
+    ptools_stasks_options options = PTOOLS_STASKS_OPTIONS_INIT;
+    ptools_stasks *h = NULL;
+
+    up(1);
+    options.count = 40;
+    options.timeout_ms = 1;
+    for (int named = 0; named < 2; named++) {
+        options.name = named ? "late" : NULL;
+        ck_assert_err(ptools_start_stasks(pt, &cfg, 1, NULL, &options, &h), PTOOLS_ERR_TIMEOUT);
+        falls_to("stasks", 0);
+        falls_to("arrays", 0);
+    }
+    down();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("forgotten");
+    TCase *tc = suite_case(suite, "forgotten");
+
+    tcase_add_test(tc, large_values_of_forgotten_calls);
+    tcase_add_test(tc, a_start_that_comes_too_late);
+    return suite_run(suite);
+}
