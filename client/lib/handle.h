@@ -208,8 +208,9 @@ char *private_dir_new(struct problem *ret_problem);
 /* -- fds.c ------------------------------------------------------------------------------------------- */
 
 /* One question at the door of descriptors; give_fd: sent along, -1: none. PTOOLS_OK: *ret, and what came, if it is
- * wanted, in *ret_fd. Connects if need be. */
-ptools_err fds_ask(struct ptools *pt, struct fds_request *request, int give_fd, struct fds_answer *ret, int *ret_fd);
+ * wanted, in *ret_fd. Connects if need be. Waits at most until until_us, or for the connect timeout. */
+ptools_err fds_ask(struct ptools *pt, struct fds_request *request, int give_fd, uint64_t until_us,
+                   struct fds_answer *ret, int *ret_fd);
 /* PTOOLS_OK, or that there is no such door: not a daemon of this machine. */
 ptools_err fds_check(struct ptools *pt);
 /* What hello told of it. */
@@ -220,11 +221,12 @@ void fds_forget(struct ptools *pt);
 /* -- arrays.c ---------------------------------------------------------------------------------------- */
 
 /* Asks for a descriptor and maps it; *ret is in the handle's list. */
-ptools_err array_map(struct ptools *pt, struct fds_request *request, uint32_t flags, struct ptools_array **ret);
+ptools_err array_map(struct ptools *pt, struct fds_request *request, uint32_t flags, uint64_t until_us,
+                     struct ptools_array **ret);
 /* The handle is closed. */
 void arrays_orphan(struct ptools *pt);
-/* Creates one; its number. */
-ptools_err array_create(struct ptools *pt, const struct msg_array *m, uint64_t *ret_id);
+/* Creates one; its number. One that is there after until_us is ended again, if the daemon tells of it. */
+ptools_err array_create(struct ptools *pt, const struct msg_array *m, uint64_t until_us, uint64_t *ret_id);
 /* Ends one without waiting for an answer; without a connection it has ended with that. pt's last failure stays. */
 void array_unlink(struct ptools *pt, uint64_t id);
 
@@ -250,9 +252,10 @@ ptools_err shm_file_settle(struct ptools *pt, struct shm_file *file, const ptool
 /* -- large.c ------------------------------------------------------------------------------------------ */
 
 /* For a call with n bytes of arguments: memory for them, if they are large and there is some (*ret_args), and for its
- * value (*ret_room); NULL: none. The arguments are copied. */
-void large_prepare(struct ptools *pt, const uint8_t *payload, size_t n, struct scratch **ret_args,
-                   struct scratch **ret_room);
+ * value (*ret_room); NULL: none. The arguments are copied. PTOOLS_ERR_TIMEOUT: the daemon did not answer until until_us,
+ * or for as long as a round trip and so much memory may take; PTOOLS_ERR_LOST: the connection is another one now. */
+ptools_err large_prepare(struct ptools *pt, const uint8_t *payload, size_t n, uint64_t until_us,
+                         struct scratch **ret_args, struct scratch **ret_room);
 uint64_t scratch_id(const struct scratch *s); /* 0 for NULL */
 /* It was not used after all; NULL is welcome. */
 void scratch_give_back(struct scratch *s);
@@ -276,8 +279,8 @@ void scratch_forget(struct ptools *pt);
 ptools_err lane_open(struct lane *lane);
 /* It ends, with what is in flight on it: the daemon is asked what became of that. */
 void lane_end(struct lane *lane);
-/* Starts a call; *ret_future is in flight, or done with the reason why not. flush: send it now. */
-ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *payload, size_t n,
+/* Starts a call; *ret_future is in flight, or done with the reason why not. until_us: for memory of large arguments. */
+ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *payload, size_t n, uint64_t until_us,
                      struct ptools_future **ret_future);
 void lane_flush(struct lane *lane);
 /* Asks the daemon to stop it. */

@@ -23,7 +23,7 @@ ptools_err lane_open(struct lane *lane)
     struct fds_answer answer;
     ptools_err err;
 
-    err = fds_ask(pt, &request, -1, &answer, &lane->fd);
+    err = fds_ask(pt, &request, -1, CLOCK_FOREVER, &answer, &lane->fd);
     if (err != PTOOLS_OK) {
         lane->fd = -1;
         return err;
@@ -162,7 +162,7 @@ static int send_call(struct lane *lane, const struct ptools_future *f, const cha
     return send_or_queue(lane, iov, ELEMENTS(iov));
 }
 
-ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *payload, size_t n,
+ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *payload, size_t n, uint64_t until_us,
                      struct ptools_future **ret_future)
 {
     struct ptools *pt = lane->stasks->pt;
@@ -171,8 +171,10 @@ ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *pay
     ptools_err err = PTOOLS_OK;
 
     if (lane->fd >= 0)
-        large_prepare(pt, payload, n, &args, &room);
-    if (!args && n > pt->message_max)
+        err = large_prepare(pt, payload, n, until_us, &args, &room);
+    if (err == PTOOLS_ERR_LOST)
+        return stasks_check(lane->stasks); /* they were those of the connection before */
+    if (err == PTOOLS_OK && !args && n > pt->message_max)
         err = fail(pt, PTOOLS_ERR_TOO_LARGE, "the arguments have %zu bytes, server tasks take at most %llu", n,
                    (unsigned long long)pt->message_max);
     if (err == PTOOLS_OK)

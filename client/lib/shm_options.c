@@ -165,7 +165,7 @@ ptools_err shm_file_open(struct ptools *pt, const ptools_shm_options *options, u
     if (err == PTOOLS_OK)
         err = make_long_enough(pt, options, bytes, ret->fd);
     if (err == PTOOLS_OK)
-        err = fds_ask(pt, &request, ret->fd, &answer, NULL);
+        err = fds_ask(pt, &request, ret->fd, CLOCK_FOREVER, &answer, NULL);
     if (err == PTOOLS_OK)
         ret->number = answer.id;
     else

@@ -49,7 +49,7 @@ ptools_err ptools_stask_call(ptools_stasks *s, uint32_t i, const char *function,
     err = check_function(s->pt, function);
     if (err == PTOOLS_OK)
         err = check_pack(s->pt, pack_finish_arguments(args, &payload, &n));
-    return err == PTOOLS_OK ? lane_call(&s->lanes[i], function, payload, n, ret_future) : err;
+    return err == PTOOLS_OK ? lane_call(&s->lanes[i], function, payload, n, CLOCK_FOREVER, ret_future) : err;
 }
 
 /* -- lists ---------------------------------------------------------------------------------------------- */
@@ -199,7 +199,7 @@ ptools_err ptools_outcomes_wait(ptools_outcomes *o, int64_t timeout_ms)
 }
 
 static ptools_err start(struct ptools_stasks *s, const char *function, struct items *items, size_t n_lists,
-                        struct ptools_outcomes **ret)
+                        uint64_t until_us, struct ptools_outcomes **ret)
 {
     struct ptools_outcomes *o = outcomes_new(s->n);
     struct bytes args;
@@ -213,7 +213,7 @@ static ptools_err start(struct ptools_stasks *s, const char *function, struct it
             err = r == -ENOMEM ? fail_no_memory(s->pt)
                                : fail_static(s->pt, PTOOLS_ERR_TOO_LARGE, "the arguments of one call are over 2 GiB");
         else
-            err = lane_call(&s->lanes[i], function, args.data, args.n, &o->futures[i]);
+            err = lane_call(&s->lanes[i], function, args.data, args.n, until_us, &o->futures[i]);
     }
     bytes_deinit(&args);
     if (err == PTOOLS_OK)
@@ -223,8 +223,8 @@ static ptools_err start(struct ptools_stasks *s, const char *function, struct it
     return err;
 }
 
-ptools_err ptools_pmap_stasks_start(ptools_stasks *s, const char *function, const ptools_pack *const *lists,
-                                    size_t n_lists, ptools_outcomes **ret_outcomes)
+static ptools_err check_and_start(struct ptools_stasks *s, const char *function, const ptools_pack *const *lists,
+                                  size_t n_lists, uint64_t until_us, struct ptools_outcomes **ret_outcomes)
 {
     AUTO_MEM struct items *items = NULL;
     ptools_err err = stasks_check(s);
@@ -240,12 +240,19 @@ ptools_err ptools_pmap_stasks_start(ptools_stasks *s, const char *function, cons
     if (!items)
         return fail_no_memory(s->pt);
     err = open_lists(s, lists, n_lists, items);
-    return err == PTOOLS_OK ? start(s, function, items, n_lists, ret_outcomes) : err;
+    return err == PTOOLS_OK ? start(s, function, items, n_lists, until_us, ret_outcomes) : err;
+}
+
+ptools_err ptools_pmap_stasks_start(ptools_stasks *s, const char *function, const ptools_pack *const *lists,
+                                    size_t n_lists, ptools_outcomes **ret_outcomes)
+{
+    return check_and_start(s, function, lists, n_lists, CLOCK_FOREVER, ret_outcomes);
 }
 
 ptools_err ptools_pmap_stasks(ptools_stasks *s, const char *function, const ptools_pack *const *lists, size_t n_lists,
                               int64_t timeout_ms, ptools_outcomes **ret_outcomes)
 {
+    const uint64_t until_us = clock_until_us(timeout_ms);
     ptools_err err;
 
     if (ret_outcomes)
@@ -254,7 +261,7 @@ ptools_err ptools_pmap_stasks(ptools_stasks *s, const char *function, const ptoo
     if (err == PTOOLS_OK)
         err = check_timeout(s->pt, timeout_ms);
     if (err == PTOOLS_OK)
-        err = ptools_pmap_stasks_start(s, function, lists, n_lists, ret_outcomes);
+        err = check_and_start(s, function, lists, n_lists, until_us, ret_outcomes);
     return err == PTOOLS_OK ? ptools_outcomes_wait(*ret_outcomes, timeout_ms) : err;
 }
 

@@ -140,7 +140,7 @@ static ptools_err map_arrays(struct ptools_stasks *s, uint32_t n, uint32_t flags
 {
     for (uint32_t i = 0; i < n; i++) {
         struct fds_request request = { .kind = FDS_SHARED, .id = s->id, .index = i };
-        ptools_err err = array_map(s->pt, &request, flags, &s->arrays[i]);
+        ptools_err err = array_map(s->pt, &request, flags, CLOCK_FOREVER, &s->arrays[i]);
 
         if (err != PTOOLS_OK)
             return err;
@@ -218,7 +218,7 @@ static ptools_err create_arrays(struct ptools *pt, const ptools_shmcfg *cfgs, si
     }
     for (size_t i = 0; err == PTOOLS_OK && i < n; i++) {
         (void)shm_describe(pt, &cfgs[i], options, &m);
-        err = array_create(pt, &m, &ids[i]);
+        err = array_create(pt, &m, CLOCK_FOREVER, &ids[i]);
         *ret_done += err == PTOOLS_OK;
     }
     return err;
@@ -332,7 +332,7 @@ int32_t ptools_stasks_pid(ptools_stasks *s, uint32_t i)
         return 0;
     request.id = s->id; /* a lane more, closed at once: who answers is alive */
     request.index = i;
-    if (fds_ask(s->pt, &request, -1, &answer, &fd) != PTOOLS_OK)
+    if (fds_ask(s->pt, &request, -1, CLOCK_FOREVER, &answer, &fd) != PTOOLS_OK)
         return 0;
     close(fd);
     return answer.pid;

@@ -104,6 +104,30 @@ START_TEST(a_start_that_comes_too_late)
 }
 END_TEST
 
+/* The daemon does not answer: a call with large arguments ends in time all the same. */
+START_TEST(large_arguments_and_a_daemon_that_is_silent)
+{
+    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
+    uint8_t *data = calloc(1, BYTES);
+    ptools_future *f = NULL;
+    uint64_t begin;
+
+    up(1);
+    ptools_pack_bytes(args, data, BYTES);
+    ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
+    begin = now_ms();
+    ck_assert_err(ptools_remotecall_fetch(pt, NULL, "a.echo", args, NULL, 300, NULL, NULL), PTOOLS_ERR_TIMEOUT);
+    ck_assert_err(ptools_remotecall_wait(pt, NULL, "a.echo", args, NULL, 300, &f), PTOOLS_ERR_TIMEOUT);
+    ck_assert_ptr_null(f);
+    ck_assert_uint_lt(now_ms() - begin, 4000);
+    ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
+    falls_to("arrays", 0); /* those that came late */
+    ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "a.echo", args, NULL, WAIT_MS, NULL, NULL));
+    free(data);
+    down();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("forgotten");
@@ -111,5 +135,6 @@ int main(void)
 
     tcase_add_test(tc, large_values_of_forgotten_calls);
     tcase_add_test(tc, a_start_that_comes_too_late);
+    tcase_add_test(tc, large_arguments_and_a_daemon_that_is_silent);
     return suite_run(suite);
 }

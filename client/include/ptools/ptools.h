@@ -125,7 +125,8 @@ typedef struct ptools_call_options {
  * refusal, comes through the future. Large arguments take the time that the daemon takes to read
  * them; when it reads nothing for 100 ms the rest leaves with the next wait or dispatch. While more
  * than 16 MiB wait to leave it blocks, and gives up with PTOOLS_ERR_TIMEOUT, nothing started, when
- * the daemon reads nothing for the connect timeout. */
+ * the daemon reads nothing for the connect timeout. So it does when memory for arguments above
+ * large_bytes is not there within that, and 4 s more for each GiB of them. */
 ptools_err ptools_remotecall(ptools *pt, ptools_workerset *set, const char *function, const ptools_pack *args,
                              const ptools_call_options *options, ptools_future **ret_future);
 
@@ -139,7 +140,7 @@ ptools_err ptools_remotecall_fetch(ptools *pt, ptools_workerset *set, const char
 
 /* Starts and waits until the task is done, well or not; the value stays fetchable. PTOOLS_OK: it
  * is done; *ret_future tells how. PTOOLS_ERR_TIMEOUT: *ret_future IS set (the one exception to
- * the rule on ret_ parameters) and the task goes on. */
+ * the rule on ret_ parameters) and the task goes on; NULL: the call could not be sent in time. */
 ptools_err ptools_remotecall_wait(ptools *pt, ptools_workerset *set, const char *function, const ptools_pack *args,
                                   const ptools_call_options *options, int64_t timeout_ms,
                                   ptools_future **ret_future);
