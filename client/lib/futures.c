@@ -270,11 +270,10 @@ ptools_err ptools_future_cancel(ptools_future *f)
     err = handle_check(f->pt);
     if (err != PTOOLS_OK || f->done)
         return err;
-    if (f->lane || f->call) {
-        if (f->lane)
-            lane_cancel(f);
-        return PTOOLS_OK; /* if not, its server task has died, and it ends with that */
-    }
+    if (f->lane)
+        return lane_cancel(f);
+    if (f->call)
+        return PTOOLS_OK; /* its server task has died, and it ends with that */
     request.cancel.request = f->id;
     err = request_send(f->pt, &request, NULL, 0, CLOCK_FOREVER, NULL);
     return err == PTOOLS_ERR_LOST ? PTOOLS_OK : err; /* then f is done */

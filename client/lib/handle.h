@@ -104,6 +104,7 @@ struct lane {
     struct chain out;
     struct link_frame head;          /* of the frame whose body is still coming */
     bool have_head;
+    bool given_up;                   /* large values are not wanted any more */
     TAILQ_HEAD(lane_futures, ptools_future) futures; /* in flight, in order */
 };
 
@@ -113,7 +114,8 @@ struct ptools_stasks {
     uint64_t id;                      /* on the connection of ... */
     uint64_t generation;              /* ... this number */
     bool named;
-    bool stopped;
+    bool stopped;                     /* asked to stop: no calls any more */
+    bool gone;                        /* ... and all have ended */
     uint32_t n;
     struct lane *lanes;
     uint32_t n_arrays;
@@ -194,6 +196,8 @@ ptools_err connection_open(struct ptools *pt, const ptools_options *options);
 /* PTOOLS_OK: there is a connection that works, as far as one knows. Else connects, waiting until until_us
  * or for the connect timeout. */
 ptools_err connection_ensure(struct ptools *pt, uint64_t until_us);
+/* There is none from now on. */
+void connection_free(struct ptools *pt);
 /* The end of a wait that is bounded by the connect timeout, and by until_us. */
 uint64_t round_trip_until_us(const struct ptools *pt, uint64_t until_us);
 
@@ -279,12 +283,15 @@ void scratch_forget(struct ptools *pt);
 ptools_err lane_open(struct lane *lane);
 /* It ends, with what is in flight on it: the daemon is asked what became of that. */
 void lane_end(struct lane *lane);
+/* The same without a question: what has come is taken in, but for large values, which are ended; what is still in flight
+ * fails so. */
+void lane_give_up(struct lane *lane, ptools_err code, const char *text);
 /* Starts a call; *ret_future is in flight, or done with the reason why not. until_us: for memory of large arguments. */
 ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *payload, size_t n, uint64_t until_us,
                      struct ptools_future **ret_future);
 void lane_flush(struct lane *lane);
-/* Asks the daemon to stop it. */
-void lane_cancel(struct ptools_future *f);
+/* Asks the daemon to stop it; what it answers nobody hears. */
+ptools_err lane_cancel(struct ptools_future *f);
 /* Takes in what has come. True if anything did. */
 bool lane_receive(struct lane *lane);
 static inline bool lane_is_awaited(const struct lane *lane)
@@ -296,6 +303,8 @@ static inline bool lane_is_awaited(const struct lane *lane)
 
 /* The handle pt goes: its server tasks have no way any more. */
 void stasks_orphan(struct ptools_stasks *s);
+/* The connection is about to be another one: all lanes end. */
+void stasks_disconnect(struct ptools *pt);
 /* PTOOLS_OK, or why they cannot be called. */
 ptools_err stasks_check(struct ptools_stasks *s);
 
@@ -317,6 +326,10 @@ bool lanes_busy(const struct ptools *pt);
 int multiplex_fd(struct ptools *pt);
 short multiplex_events(struct ptools *pt, bool wake);
 void multiplex_close(struct ptools *pt);
+/* The transport is about to be freed. */
+void multiplex_leave(struct ptools *pt);
+/* What makes the user's loop wake, and nobody waits for: lanes that ended while they had nothing to do. True if so. */
+bool multiplex_look(struct ptools *pt);
 
 /* -- request.c -------------------------------------------------------------------------------------- */
 

@@ -128,6 +128,161 @@ START_TEST(large_arguments_and_a_daemon_that_is_silent)
 }
 END_TEST
 
+static ptools_stasks *start(uint32_t n)
+{
+    ptools_stasks_options options = PTOOLS_STASKS_OPTIONS_INIT;
+    ptools_stasks *h = NULL;
+
+    options.count = n;
+    ck_assert_ptools(ptools_start_stasks(pt, NULL, 0, NULL, &options, &h));
+    return h;
+}
+
+/* One turn of a loop: whether anything was there within ms. */
+static bool turn(int ms)
+{
+    struct pollfd p = { .fd = ptools_fd(pt), .events = ptools_events(pt) };
+
+    ck_assert_int_ge(p.fd, 0);
+    if (poll(&p, 1, ms) == 0)
+        return false;
+    while (ptools_dispatch(pt, 0) == PTOOLS_OK)
+        ;
+    return true;
+}
+
+static void comes_to_rest(void)
+{
+    for (int i = 0; turn(100); i++)
+        ck_assert_int_lt(i, 100);
+}
+
+START_TEST(an_event_loop_rests_whoever_has_died)
+{
+    PTOOLS_AUTO(ptools_future) f = NULL;
+    ptools_stasks *h;
+
+    up(1);
+    h = start(2);
+    comes_to_rest();
+    ck_assert_int_eq(kill(ptools_stasks_pid(h, 0), SIGKILL), 0);
+    comes_to_rest();
+    ck_assert_ptools(ptools_stask_call(h, 0, "a.nop", NULL, &f));
+    ck_assert_err(ptools_future_fetch(f, WAIT_MS, NULL), PTOOLS_ERR_STATE_LOST);
+    ck_assert_ptools(ptools_stop_stasks(h, WAIT_MS));
+    comes_to_rest();
+    ptools_stasks_free(h);
+    down();
+}
+END_TEST
+
+START_TEST(an_event_loop_wakes_on_the_next_connection)
+{
+    char dir[sizeof server.dir];
+    ptools_future *f = NULL;
+    ptools_stasks *h;
+
+    up(1);
+    h = start(1);
+    comes_to_rest();
+    ck_assert_ptools(ptools_stask_call(h, 0, "a.spin", NULL, &f));
+    strcpy(dir, server.dir);
+    ck_assert_int_eq(kill(server.pid, SIGKILL), 0);
+    ck_assert_err(ptools_future_fetch(f, WAIT_MS, NULL), PTOOLS_ERR_LOST);
+    ptools_future_free(f);
+    {
+        struct pollfd p = { .fd = server.pidfd, .events = POLLIN };
+
+        ck_assert_int_eq(poll(&p, 1, WAIT_MS), 1);
+        close(server.pidfd);
+    }
+    server_start_in(&server, dir, 1, NULL);
+    ck_assert_ptools(ptools_remotecall(pt, NULL, "t.id", NULL, NULL, &f));
+    while (!ptools_future_done(f))
+        ck_assert(turn(WAIT_MS));
+    ptools_future_free(f);
+    comes_to_rest();
+    ptools_stasks_free(h);
+    down();
+}
+END_TEST
+
+START_TEST(to_ask_for_a_process_often_costs_it_nothing)
+{
+    PTOOLS_AUTO(ptools_future) spin = NULL;
+    ptools_stasks *h;
+    int32_t pid;
+
+    up(1);
+    h = start(1);
+    pid = ptools_stasks_pid(h, 0);
+    ck_assert_int_gt(pid, 0);
+    ck_assert_ptools(ptools_stask_call(h, 0, "a.spin", NULL, &spin));
+    for (int i = 0; i < 3000; i++)
+        ck_assert_int_eq(ptools_stasks_pid(h, 0), pid);
+    ck_assert_ptools(ptools_restart_stasks(h, NULL, NULL)); /* it lives: it is left alone */
+    ck_assert(!ptools_future_done(spin));
+    ck_assert_ptools(ptools_future_cancel(spin));
+    ck_assert_err(ptools_future_fetch(spin, WAIT_MS, NULL), PTOOLS_ERR_CANCELLED);
+    ptools_stasks_free(h);
+    down();
+}
+END_TEST
+
+START_TEST(to_ask_for_the_end_and_to_wait_for_it_later)
+{
+    PTOOLS_AUTO(ptools_future) spin = NULL;
+    ptools_stasks *h;
+    int32_t pid;
+
+    up(1);
+    h = start(1);
+    pid = ptools_stasks_pid(h, 0);
+    ck_assert_ptools(ptools_stask_call(h, 0, "a.hang", NULL, &spin));
+    ck_assert_err(ptools_future_wait(spin, 100), PTOOLS_ERR_TIMEOUT);
+    ck_assert_ptools(ptools_stop_stasks(h, 0));
+    ck_assert_int_eq(kill(pid, 0), 0); /* it still runs */
+    ck_assert_ptools(ptools_stop_stasks(h, 100));
+    ck_assert_int_eq(kill(pid, 0), -1);
+    ck_assert_ptools(ptools_stop_stasks(h, PTOOLS_FOREVER));
+    ptools_stasks_free(h);
+    down();
+}
+END_TEST
+
+/* The handle of server tasks goes with large values that had come, and nobody has taken. */
+START_TEST(large_values_of_lanes_that_are_closed)
+{
+    ptools_stasks_options options = PTOOLS_STASKS_OPTIONS_INIT;
+    PTOOLS_AUTO(ptools_pack) size = ptools_pack_new();
+    PTOOLS_AUTO(ptools_future) last = NULL;
+    ptools_stasks *h = NULL, *second = NULL;
+
+    up(1);
+    options.count = 1;
+    options.name = "crew";
+    ptools_pack_i64(size, BYTES);
+    ck_assert_ptools(ptools_start_stasks(pt, NULL, 0, NULL, &options, &h));
+    ck_assert_ptools(ptools_attach_stasks(pt, "crew", &second));
+    for (int i = 0; i < 5; i++) {
+        ptools_future *f = NULL;
+
+        ck_assert_ptools(ptools_stask_call(h, 0, "a.bytes", size, &f));
+        ptools_future_free(f);
+    }
+    for (int i = 0; i < 6; i++) { /* lanes are served in turn: the others have been */
+        last = ptools_future_free(last);
+        ck_assert_ptools(ptools_stask_call(second, 0, "a.nop", NULL, &last));
+        ck_assert_ptools(ptools_future_fetch(last, WAIT_MS, NULL));
+    }
+    ptools_stasks_free(h);
+    falls_to("arrays", 0);
+    ck_assert_ptools(ptools_stop_stasks(second, WAIT_MS));
+    ptools_stasks_free(second);
+    down();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("forgotten");
@@ -136,5 +291,10 @@ int main(void)
     tcase_add_test(tc, large_values_of_forgotten_calls);
     tcase_add_test(tc, a_start_that_comes_too_late);
     tcase_add_test(tc, large_arguments_and_a_daemon_that_is_silent);
+    tcase_add_test(tc, an_event_loop_rests_whoever_has_died);
+    tcase_add_test(tc, an_event_loop_wakes_on_the_next_connection);
+    tcase_add_test(tc, to_ask_for_a_process_often_costs_it_nothing);
+    tcase_add_test(tc, to_ask_for_the_end_and_to_wait_for_it_later);
+    tcase_add_test(tc, large_values_of_lanes_that_are_closed);
     return suite_run(suite);
 }
