@@ -11,6 +11,31 @@
 #include <stdio.h>
 #include <string.h>
 
+static struct ptools_future *future_alloc(void)
+{
+    struct ptools_future *f = calloc(1, sizeof *f);
+
+    if (!f)
+        return NULL;
+    failure_init(&f->failure);
+    payload_init(&f->payload);
+    bytes_init(&f->copy, ANSWER_BYTES_MAX);
+    return f;
+}
+
+bool futures_reserve(struct ptools *pt, uint32_t n)
+{
+    while (pt->n_pool < n) {
+        struct ptools_future *f = future_alloc();
+
+        if (!f)
+            return false;
+        LIST_INSERT_HEAD(&pt->pool, f, link);
+        pt->n_pool++;
+    }
+    return true;
+}
+
 struct ptools_future *future_new(struct ptools *pt)
 {
     struct ptools_future *f = LIST_FIRST(&pt->pool);
@@ -19,15 +44,23 @@ struct ptools_future *future_new(struct ptools *pt)
         LIST_REMOVE(f, link);
         pt->n_pool--;
     } else {
-        f = calloc(1, sizeof *f);
+        f = future_alloc();
         if (!f)
             return NULL;
-        failure_init(&f->failure);
-        payload_init(&f->payload);
-        bytes_init(&f->copy, ANSWER_BYTES_MAX);
     }
     f->pt = pt;
     LIST_INSERT_HEAD(&pt->futures, f, link);
+    return f;
+}
+
+struct ptools_future *future_new_failed(struct ptools *pt)
+{
+    struct ptools_future *f = future_new(pt);
+
+    if (f) {
+        f->done = f->failed = true;
+        failure_copy(&f->failure, &pt->last);
+    }
     return f;
 }
 

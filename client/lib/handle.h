@@ -246,6 +246,7 @@ ptools_err shm_check_names(struct ptools *pt, const char *name, const char *pref
 struct shm_file {
     int fd; /* -1: none */
     bool made;
+    uint64_t before, grown; /* how long it was, and is now; 0, 0: it was long enough */
     uint64_t number;
 };
 ptools_err shm_file_open(struct ptools *pt, const ptools_shm_options *options, uint64_t bytes, struct shm_file *ret);
@@ -372,6 +373,10 @@ ptools_err future_await(struct ptools_future *f, uint64_t until_us);
 
 /* From the pool, or new; NULL: no memory. Belongs to pt->futures. */
 struct ptools_future *future_new(struct ptools *pt);
+/* So many can be had from future_new() without memory. False: they cannot. */
+bool futures_reserve(struct ptools *pt, uint32_t n);
+/* One that is done, and failed as pt did last. NULL: no memory. */
+struct ptools_future *future_new_failed(struct ptools *pt);
 /* They end it: it leaves the table, and its callback is due. */
 void future_succeed(struct ptools_future *f, const struct msg_reply *reply);
 void future_fail(struct ptools_future *f, const struct msg_failure *told);

@@ -283,6 +283,75 @@ START_TEST(large_values_of_lanes_that_are_closed)
 }
 END_TEST
 
+/* A list with an element that is too large is found out before the first call leaves. */
+START_TEST(one_element_too_large_begins_nothing)
+{
+    PTOOLS_AUTO(ptools_pack) list = ptools_pack_new();
+    PTOOLS_AUTO(ptools_pack) zeros = ptools_pack_new();
+    const char *const args[] = { "-o", "limits.message_max=1M", "-o", "limits.client_output_max=1M", NULL };
+    ptools_options options = PTOOLS_OPTIONS_INIT;
+    const ptools_pack *lists[] = { list };
+    uint8_t *data = calloc(1, BYTES);
+    ptools_outcomes *o = NULL;
+    const char *why = "";
+    ptools_stasks *h;
+
+    server_start(&server, 1, args);
+    options.address = server.dir;
+    options.large_bytes = UINT64_MAX;
+    ck_assert_msg(ptools_open(&options, &pt, &why) == PTOOLS_OK, "%s", why);
+    h = start(2);
+    ptools_pack_i64(list, 1);
+    ptools_pack_bytes(list, data, BYTES);
+    ck_assert_err(ptools_pmap_stasks(h, "a.add", lists, 1, WAIT_MS, &o), PTOOLS_ERR_TOO_LARGE);
+    ck_assert_ptr_null(o);
+    ptools_pack_i64(zeros, 0);
+    ptools_pack_i64(zeros, 0);
+    lists[0] = zeros;
+    ck_assert_ptools(ptools_pmap_stasks(h, "a.add", lists, 1, WAIT_MS, &o));
+    for (uint32_t i = 0; i < 2; i++) {
+        ptools_value v;
+        int64_t sum;
+
+        ck_assert_ptools(ptools_future_fetch(ptools_outcomes_future(o, i), 0, &v));
+        ck_assert_ptools(ptools_get_i64(v, &sum));
+        ck_assert_int_eq(sum, 0);
+    }
+    ptools_outcomes_free(o);
+    ptools_stasks_free(h);
+    free(data);
+    down();
+}
+END_TEST
+
+/* It is too large only for the quota, and that shows when it is to be sent: the outcome of that one alone. */
+START_TEST(one_that_cannot_be_sent_is_an_outcome)
+{
+    const char *const args[] = { "-o", "limits.message_max=1M", "-o", "limits.client_output_max=1M",
+                                 "-o", "limits.user_shm_max=2M", NULL };
+    PTOOLS_AUTO(ptools_pack) list = ptools_pack_new();
+    const ptools_pack *lists[] = { list };
+    uint8_t *data = calloc(1, BYTES);
+    ptools_outcomes *o = NULL;
+    ptools_stasks *h;
+
+    server_start(&server, 1, args);
+    pt = server_open(&server);
+    h = start(3);
+    ptools_pack_i64(list, 1);
+    ptools_pack_bytes(list, data, BYTES);
+    ptools_pack_i64(list, 3);
+    ck_assert_err(ptools_pmap_stasks(h, "a.add", lists, 1, WAIT_MS, &o), PTOOLS_ERR_TOO_LARGE);
+    ck_assert_ptr_nonnull(o);
+    for (uint32_t i = 0; i < 3; i++)
+        ck_assert_int_eq(ptools_future_failure(ptools_outcomes_future(o, i)) != NULL, i == 1);
+    ptools_outcomes_free(o);
+    ptools_stasks_free(h);
+    free(data);
+    down();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("forgotten");
@@ -296,5 +365,7 @@ int main(void)
     tcase_add_test(tc, to_ask_for_a_process_often_costs_it_nothing);
     tcase_add_test(tc, to_ask_for_the_end_and_to_wait_for_it_later);
     tcase_add_test(tc, large_values_of_lanes_that_are_closed);
+    tcase_add_test(tc, one_element_too_large_begins_nothing);
+    tcase_add_test(tc, one_that_cannot_be_sent_is_an_outcome);
     return suite_run(suite);
 }

@@ -382,7 +382,8 @@ int32_t ptools_stasks_pid(ptools_stasks *stasks, uint32_t i);
  * later. */
 ptools_err ptools_pmap_stasks(ptools_stasks *stasks, const char *function, const ptools_pack *const *lists,
                               size_t n_lists, int64_t timeout_ms, ptools_outcomes **ret_outcomes);
-/* The same without waiting: PTOOLS_OK means that it has begun. */
+/* The same without waiting: PTOOLS_OK means that it has begun, if not in all: a call that cannot be sent is an outcome
+ * that has failed. */
 ptools_err ptools_pmap_stasks_start(ptools_stasks *stasks, const char *function, const ptools_pack *const *lists,
                                     size_t n_lists, ptools_outcomes **ret_outcomes);
 /* Waits; then as ptools_pmap_stasks(). */
