@@ -257,8 +257,9 @@ ptools_err shm_file_settle(struct ptools *pt, struct shm_file *file, const ptool
 /* -- large.c ------------------------------------------------------------------------------------------ */
 
 /* For a call with n bytes of arguments: memory for them, if they are large and there is some (*ret_args), and for its
- * value (*ret_room); NULL: none. The arguments are copied. PTOOLS_ERR_TIMEOUT: the daemon did not answer until until_us,
- * or for as long as a round trip and so much memory may take; PTOOLS_ERR_LOST: the connection is another one now. */
+ * value (*ret_room); NULL: none. The arguments are copied. PTOOLS_ERR_TIMEOUT: the daemon did not answer until
+ * until_us, or for as long as a round trip and so much memory may take; PTOOLS_ERR_LOST: the connection is another
+ * one now. */
 ptools_err large_prepare(struct ptools *pt, const uint8_t *payload, size_t n, uint64_t until_us,
                          struct scratch **ret_args, struct scratch **ret_room);
 uint64_t scratch_id(const struct scratch *s); /* 0 for NULL */
@@ -284,8 +285,8 @@ void scratch_forget(struct ptools *pt);
 ptools_err lane_open(struct lane *lane);
 /* It ends, with what is in flight on it: the daemon is asked what became of that. */
 void lane_end(struct lane *lane);
-/* The same without a question: what has come is taken in, but for large values, which are ended; what is still in flight
- * fails so. */
+/* The same without a question: what has come is taken in, but for large values, which are ended; what is still in
+ * flight fails so. */
 void lane_give_up(struct lane *lane, ptools_err code, const char *text);
 /* Starts a call; *ret_future is in flight, or done with the reason why not. until_us: for memory of large arguments. */
 ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *payload, size_t n, uint64_t until_us,

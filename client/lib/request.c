@@ -4,7 +4,8 @@
  *
  * A request leaves the process when it is sent, unless calls are gathered (cork, callbacks): see
  * push(). Answers come in any order and find their future by its id; one that nobody waits for is
- * dropped, and what it brought is ended: an array, server tasks. An answer without an id is about the connection as a whole, and ends it.
+ * dropped, and what it brought is ended: an array, server tasks. An answer without an id is about the
+ * connection as a whole, and ends it.
  *
  * A request on a connection that turns out to be dead is told apart from one whose fate is unknown:
  * nothing of it had left, so that its sender may try once more on a new connection. Nothing else is
