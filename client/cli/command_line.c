@@ -175,6 +175,7 @@ size_t command_line_words(const struct command_line *line)
 
 int command_line_wrong(const struct command_line *line, const char *format, ...)
 {
+    char *text = NULL;
     va_list args;
 
     fputs("ptools", stderr);
@@ -182,8 +183,12 @@ int command_line_wrong(const struct command_line *line, const char *format, ...)
         fprintf(stderr, " %s", line->verb->name);
     fputs(": ", stderr);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    if (vasprintf(&text, format, args) < 0)
+        text = NULL;
     va_end(args);
+    if (text) /* with words of the command line in it, whatever they are */
+        words_print(stderr, text, strlen(text));
+    free(text);
     putc('\n', stderr);
     help_usage(line->verb, stderr);
     return EXIT_USAGE;

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/cli/json.h"
@@ -125,10 +126,21 @@ static void key_u64(struct json_writer *w, const char *key, uint64_t v)
     json_put_u64(w, v);
 }
 
+/* A string, always: what is no UTF-8 in it is written out as for people. */
 static void key_string(struct json_writer *w, const char *key, const char *v)
 {
+    char *clean = NULL;
+    size_t n = 0;
+    FILE *out = words_utf8(v, strlen(v)) ? NULL : open_memstream(&clean, &n);
+
+    if (out) {
+        words_print(out, v, strlen(v));
+        if (fclose(out) != 0 && clean)
+            *clean = '\0';
+    }
     json_key(w, key);
-    json_put_string(w, v);
+    json_put_string(w, clean ? clean : v);
+    free(clean);
 }
 
 /* All fields, always: a script needs no test for their presence. */

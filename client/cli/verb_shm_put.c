@@ -21,6 +21,9 @@
 #include "client/cli/session.h"
 #include "client/cli/verb_shm.h"
 
+/* Of a text: so much for each element that the array has, and for one that is still to be made so much in all. */
+enum { CSV_ELEMENT_BYTES = 256 };
+#define CSV_BYTES_MAX (UINT64_C(4) << 30)
 enum { WHY_BYTES = 480, MESSAGE_BYTES = WHY_BYTES + 210 };
 
 struct load {
@@ -144,6 +147,32 @@ static int read_raw(struct load *l)
     return EXIT_VALUE;
 }
 
+/* How long a text may be, so that an endless one is not read until memory is over. */
+static uint64_t csv_bytes_max(const struct load *l)
+{
+    uint64_t n = l->array ? ptools_array_count(l->array) : 0;
+
+    if (!l->array)
+        return CSV_BYTES_MAX;
+    return n < (SIZE_MAX / 4) / CSV_ELEMENT_BYTES ? (n + 256) * CSV_ELEMENT_BYTES : SIZE_MAX / 2;
+}
+
+static int report_endless(const struct load *l, uint64_t most)
+{
+    char why[WHY_BYTES], name[SHM_NAME_TEXT_BYTES], text[SHAPE_TEXT_BYTES];
+    struct shape shape;
+
+    if (!l->array) {
+        snprintf(why, sizeof why, "it has more than %" PRIu64 " bytes, more CSV is not read: write a .npy or raw file",
+                 most);
+        return report_input(l, PTOOLS_ERR_TOO_LARGE, why);
+    }
+    shape_of(l->array, &shape);
+    snprintf(why, sizeof why, "it has more than %" PRIu64 " bytes, too many for CSV of the array %s, which is %s", most,
+             shm_name_text(l->wish, name), shape_text(&shape, text));
+    return report_input(l, PTOOLS_ERR_MISMATCH, why);
+}
+
 /* The text as staged elements, row by row, and its shape: that of the array if the numbers of rows and columns are its
  * dimensions. One column, or one row, is also an array of one dimension. */
 static int read_csv(struct load *l)
@@ -155,7 +184,9 @@ static int read_csv(struct load *l)
     int r;
 
     l->shape.type = l->array ? ptools_array_type(l->array) : l->wish->shape.type ? l->wish->shape.type : PTOOLS_FLOAT64;
-    r = input_read_all(&l->in, SIZE_MAX / 2, &text, &n);
+    r = input_read_all(&l->in, csv_bytes_max(l), &text, &n);
+    if (r == -EFBIG)
+        return report_endless(l, csv_bytes_max(l));
     if (r < 0)
         return report_read(l, r);
     r = csv_read(l->shape.type, text, n, &csv, why);

@@ -195,14 +195,28 @@ const char *words_time(uint64_t us, char text[WORDS_BYTES])
     return text;
 }
 
+/* How many bytes from text on are one character that may be shown; 0: this byte is not of one. */
+static size_t shown(const char *text, size_t bytes)
+{
+    unsigned char c = (unsigned char)*text;
+
+    if (c < 0x80)
+        return (c >= ' ' && c != 0x7f) || c == '\t';
+    if (c == 0xc2 && bytes > 1 && (unsigned char)text[1] < 0xa0)
+        return 0; /* control characters, too */
+    for (size_t n = 2; n <= 4 && n <= bytes; n++)
+        if (words_utf8(text, n))
+            return n;
+    return 0;
+}
+
 void words_print(FILE *out, const char *text, size_t bytes)
 {
-    for (size_t i = 0; i < bytes; i++) {
-        unsigned char c = (unsigned char)text[i];
-
-        if ((c < ' ' && c != '\t') || c == 0x7f)
-            fprintf(out, "\\x%02x", c);
+    for (size_t i = 0, n; i < bytes; i += n ? n : 1) {
+        n = shown(text + i, bytes - i);
+        if (n)
+            fwrite(text + i, 1, n, out);
         else
-            putc(c, out);
+            fprintf(out, "\\x%02x", (unsigned char)text[i]);
     }
 }

@@ -41,7 +41,7 @@ enum { WORDS_BYTES = 32 };
 const char *words_size(uint64_t bytes, char text[WORDS_BYTES]); /* "12.5M", "960K", "17B" */
 const char *words_time(uint64_t us, char text[WORDS_BYTES]);    /* "17 us", "2.3 ms", "4.1 s", "3m 20s" */
 
-/* For people: control characters, which could command a terminal, are written as \xNN. */
+/* For people: control characters, which could command a terminal, and what is no UTF-8 are written as \xNN. */
 void words_print(FILE *out, const char *text, size_t bytes);
 
 #endif

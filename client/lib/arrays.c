@@ -60,7 +60,8 @@ static ptools_err map_fd(struct ptools *pt, const struct fds_answer *answer, int
     return PTOOLS_OK;
 }
 
-ptools_err array_map(struct ptools *pt, struct fds_request *request, uint32_t flags, struct ptools_array **ret)
+ptools_err array_map(struct ptools *pt, struct fds_request *request, uint32_t flags, uint64_t until_us,
+                     struct ptools_array **ret)
 {
     struct ptools_array *a = calloc(1, sizeof *a);
     struct fds_answer answer;
@@ -70,7 +71,7 @@ ptools_err array_map(struct ptools *pt, struct fds_request *request, uint32_t fl
     if (!a)
         return fail_no_memory(pt);
     request->flags = flags & PTOOLS_SHM_READ_ONLY ? FDS_READ_ONLY : 0;
-    err = fds_ask(pt, request, -1, &answer, &fd);
+    err = fds_ask(pt, request, -1, until_us, &answer, &fd);
     if (err == PTOOLS_OK) {
         if (flags & PTOOLS_SHM_READ_ONLY)
             answer.flags |= FDS_IS_READ_ONLY; /* also of a file that is open for writing */
@@ -107,7 +108,7 @@ ptools_err ptools_shm_map(ptools *pt, const char *prefix, const char *name, uint
         return err;
     strcpy(request.name, name);
     strcpy(request.prefix, prefix);
-    return array_map(pt, &request, flags, ret_array);
+    return array_map(pt, &request, flags, CLOCK_FOREVER, ret_array);
 }
 
 ptools_err ptools_shm_map_id(ptools *pt, uint64_t id, uint32_t flags, ptools_array **ret_array)
@@ -123,7 +124,7 @@ ptools_err ptools_shm_map_id(ptools *pt, uint64_t id, uint32_t flags, ptools_arr
         return fail(pt, PTOOLS_ERR_INVALID, "flags is 0x%x: only PTOOLS_SHM_READ_ONLY and _POPULATE are for mapping",
                     flags);
     err = fds_check(pt);
-    return err == PTOOLS_OK ? array_map(pt, &request, flags, ret_array) : err;
+    return err == PTOOLS_OK ? array_map(pt, &request, flags, CLOCK_FOREVER, ret_array) : err;
 }
 
 ptools_array *ptools_array_free(ptools_array *a)
@@ -149,11 +150,11 @@ ptools_array *ptools_array_free(ptools_array *a)
 
 /* -- creating ---------------------------------------------------------------------------------------- */
 
-ptools_err array_create(struct ptools *pt, const struct msg_array *m, uint64_t *ret_id)
+ptools_err array_create(struct ptools *pt, const struct msg_array *m, uint64_t until_us, uint64_t *ret_id)
 {
     struct msg_request request = { .kind = MSG_ARRAY_CREATE, .array = *m };
     struct ptools_future *f;
-    ptools_err err = request_wait(pt, &request, CLOCK_FOREVER, &f); /* a large one takes its time */
+    ptools_err err = request_wait(pt, &request, until_us, &f);
 
     if (err != PTOOLS_OK)
         return err;
@@ -162,12 +163,12 @@ ptools_err array_create(struct ptools *pt, const struct msg_array *m, uint64_t *
     return PTOOLS_OK;
 }
 
-static void unlink_quietly(struct ptools *pt, uint64_t id)
+void array_unlink(struct ptools *pt, uint64_t id)
 {
     struct msg_request request = { .kind = MSG_ARRAY_UNLINK, .array = { .array = id } };
 
-    if (connection_alive(pt))
-        request_send(pt, &request, NULL, 0, CLOCK_FOREVER, NULL);
+    if (handle_is_ours(pt))
+        request_tell(pt, &request);
 }
 
 /* Created and mapped, or nothing of it is left. */
@@ -189,20 +190,13 @@ static ptools_err create(struct ptools *pt, const ptools_shmcfg *cfg, const ptoo
         err = shm_file_open(pt, options, layout.bytes, &file);
     m.file = file.number;
     if (err == PTOOLS_OK)
-        err = array_create(pt, &m, &request.id);
+        err = array_create(pt, &m, CLOCK_FOREVER, &request.id); /* a large one takes its time */
     if (options->file)
         err = shm_file_settle(pt, &file, options, layout.bytes, err);
     if (err == PTOOLS_OK)
-        err = array_map(pt, &request, options->flags, ret);
-    if (err != PTOOLS_OK && request.id) {
-        struct failure kept;
-
-        failure_init(&kept);
-        failure_copy(&kept, &pt->last);
-        unlink_quietly(pt, request.id);
-        fail_with(pt, &kept);
-        failure_deinit(&kept);
-    }
+        err = array_map(pt, &request, options->flags, CLOCK_FOREVER, ret);
+    if (err != PTOOLS_OK && request.id)
+        array_unlink(pt, request.id);
     return err;
 }
 
@@ -250,7 +244,7 @@ ptools_err ptools_pmap_shm_create(ptools *pt, const ptools_shmcfg *cfgs, size_t 
     failure_init(&kept);
     failure_copy(&kept, &pt->last);
     while (done-- > 0) {
-        unlink_quietly(pt, ret_arrays[done]->id);
+        array_unlink(pt, ret_arrays[done]->id);
         ret_arrays[done] = ptools_array_free(ret_arrays[done]);
     }
     fail_with(pt, &kept);

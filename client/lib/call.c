@@ -37,10 +37,12 @@ static ptools_err send_call(struct ptools *pt, struct msg_request *request, cons
 {
     struct msg_call *call = &request->call;
     struct scratch *args = NULL, *room = NULL;
-    ptools_err err;
+    ptools_err err = PTOOLS_OK;
 
     if (!call->detached)
-        large_prepare(pt, payload, n, &args, &room);
+        err = large_prepare(pt, payload, n, until_us, &args, &room);
+    if (err != PTOOLS_OK)
+        return err;
     call->args = scratch_id(args);
     call->args_bytes = args ? n : 0;
     call->room = scratch_id(room);
@@ -159,6 +161,8 @@ ptools_err ptools_remotecall_wait(ptools *pt, ptools_workerset *set, const char 
         return fail_static(pt, PTOOLS_ERR_INVALID, "ret_future is NULL");
     until_us = clock_until_us(timeout_ms);
     err = start(pt, set, function, args, options, false, until_us, ret_future);
+    if (err == PTOOLS_ERR_TIMEOUT)
+        *ret_future = NULL; /* it was not even sent */
     if (err != PTOOLS_OK)
         return err;
     if (future_await(*ret_future, until_us) == PTOOLS_OK)

@@ -131,12 +131,13 @@ static void drop_door(struct ptools *pt)
     pt->door_fd = -1;
 }
 
-ptools_err fds_ask(struct ptools *pt, struct fds_request *request, int give_fd, struct fds_answer *ret, int *ret_fd)
+ptools_err fds_ask(struct ptools *pt, struct fds_request *request, int give_fd, uint64_t until_us,
+                   struct fds_answer *ret, int *ret_fd)
 {
-    uint64_t until_us = round_trip_until_us(pt, CLOCK_FOREVER);
     int fd = -1, r = -1;
     ptools_err err;
 
+    until_us = round_trip_until_us(pt, until_us);
     request->magic = FDS_MAGIC;
     memcpy(request->token, pt->token, sizeof request->token);
     for (int attempt = 0; attempt < 2 && r < 0; attempt++) {

@@ -11,6 +11,31 @@
 #include <stdio.h>
 #include <string.h>
 
+static struct ptools_future *future_alloc(void)
+{
+    struct ptools_future *f = calloc(1, sizeof *f);
+
+    if (!f)
+        return NULL;
+    failure_init(&f->failure);
+    payload_init(&f->payload);
+    bytes_init(&f->copy, ANSWER_BYTES_MAX);
+    return f;
+}
+
+bool futures_reserve(struct ptools *pt, uint32_t n)
+{
+    while (pt->n_pool < n) {
+        struct ptools_future *f = future_alloc();
+
+        if (!f)
+            return false;
+        LIST_INSERT_HEAD(&pt->pool, f, link);
+        pt->n_pool++;
+    }
+    return true;
+}
+
 struct ptools_future *future_new(struct ptools *pt)
 {
     struct ptools_future *f = LIST_FIRST(&pt->pool);
@@ -19,15 +44,23 @@ struct ptools_future *future_new(struct ptools *pt)
         LIST_REMOVE(f, link);
         pt->n_pool--;
     } else {
-        f = calloc(1, sizeof *f);
+        f = future_alloc();
         if (!f)
             return NULL;
-        failure_init(&f->failure);
-        payload_init(&f->payload);
-        bytes_init(&f->copy, ANSWER_BYTES_MAX);
     }
     f->pt = pt;
     LIST_INSERT_HEAD(&pt->futures, f, link);
+    return f;
+}
+
+struct ptools_future *future_new_failed(struct ptools *pt)
+{
+    struct ptools_future *f = future_new(pt);
+
+    if (f) {
+        f->done = f->failed = true;
+        failure_copy(&f->failure, &pt->last);
+    }
     return f;
 }
 
@@ -86,8 +119,9 @@ ptools_future *ptools_future_free(ptools_future *f)
         future_destroy(f);
         return NULL;
     }
-    if (f->lane) { /* its answer is still to come, in its place in the row */
-        lane_abandon(f);
+    if (f->lane || (!f->done && (f->args || f->room))) { /* in its place in the row, or its memory is in use */
+        f->abandoned = true;
+        f->fn = NULL;
         return NULL;
     }
     large_release(f);
@@ -269,11 +303,10 @@ ptools_err ptools_future_cancel(ptools_future *f)
     err = handle_check(f->pt);
     if (err != PTOOLS_OK || f->done)
         return err;
-    if (f->lane || f->call) {
-        if (f->lane)
-            lane_cancel(f);
-        return PTOOLS_OK; /* if not, its server task has died, and it ends with that */
-    }
+    if (f->lane)
+        return lane_cancel(f);
+    if (f->call)
+        return PTOOLS_OK; /* its server task has died, and it ends with that */
     request.cancel.request = f->id;
     err = request_send(f->pt, &request, NULL, 0, CLOCK_FOREVER, NULL);
     return err == PTOOLS_ERR_LOST ? PTOOLS_OK : err; /* then f is done */

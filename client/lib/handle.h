@@ -77,7 +77,8 @@ struct ptools_future {
     struct scratch *args, *room, *value; /* large.c: memory that the call uses; of the value, once it is done */
     struct lane *lane;                   /* on whose list it is: a call of a server task that is not done */
     uint64_t call;                       /* the number of that call; 0: it is none of a server task */
-    bool abandoned;                      /* freed by its user while it was on a lane */
+    bool abandoned;                      /* freed by its user in flight: it goes when its answer has come */
+    bool undo;                           /* ... and what that brings is ended */
     TAILQ_ENTRY(ptools_future) lane_link;
     TAILQ_ENTRY(ptools_future) ready_link;
     bool ready; /* in pt->ready: done, and fn was not called yet */
@@ -103,6 +104,7 @@ struct lane {
     struct chain out;
     struct link_frame head;          /* of the frame whose body is still coming */
     bool have_head;
+    bool given_up;                   /* large values are not wanted any more */
     TAILQ_HEAD(lane_futures, ptools_future) futures; /* in flight, in order */
 };
 
@@ -112,7 +114,8 @@ struct ptools_stasks {
     uint64_t id;                      /* on the connection of ... */
     uint64_t generation;              /* ... this number */
     bool named;
-    bool stopped;
+    bool stopped;                     /* asked to stop: no calls any more */
+    bool gone;                        /* ... and all have ended */
     uint32_t n;
     struct lane *lanes;
     uint32_t n_arrays;
@@ -193,6 +196,8 @@ ptools_err connection_open(struct ptools *pt, const ptools_options *options);
 /* PTOOLS_OK: there is a connection that works, as far as one knows. Else connects, waiting until until_us
  * or for the connect timeout. */
 ptools_err connection_ensure(struct ptools *pt, uint64_t until_us);
+/* There is none from now on. */
+void connection_free(struct ptools *pt);
 /* The end of a wait that is bounded by the connect timeout, and by until_us. */
 uint64_t round_trip_until_us(const struct ptools *pt, uint64_t until_us);
 
@@ -207,8 +212,9 @@ char *private_dir_new(struct problem *ret_problem);
 /* -- fds.c ------------------------------------------------------------------------------------------- */
 
 /* One question at the door of descriptors; give_fd: sent along, -1: none. PTOOLS_OK: *ret, and what came, if it is
- * wanted, in *ret_fd. Connects if need be. */
-ptools_err fds_ask(struct ptools *pt, struct fds_request *request, int give_fd, struct fds_answer *ret, int *ret_fd);
+ * wanted, in *ret_fd. Connects if need be. Waits at most until until_us, or for the connect timeout. */
+ptools_err fds_ask(struct ptools *pt, struct fds_request *request, int give_fd, uint64_t until_us,
+                   struct fds_answer *ret, int *ret_fd);
 /* PTOOLS_OK, or that there is no such door: not a daemon of this machine. */
 ptools_err fds_check(struct ptools *pt);
 /* What hello told of it. */
@@ -219,11 +225,14 @@ void fds_forget(struct ptools *pt);
 /* -- arrays.c ---------------------------------------------------------------------------------------- */
 
 /* Asks for a descriptor and maps it; *ret is in the handle's list. */
-ptools_err array_map(struct ptools *pt, struct fds_request *request, uint32_t flags, struct ptools_array **ret);
+ptools_err array_map(struct ptools *pt, struct fds_request *request, uint32_t flags, uint64_t until_us,
+                     struct ptools_array **ret);
 /* The handle is closed. */
 void arrays_orphan(struct ptools *pt);
-/* Creates one; its number. */
-ptools_err array_create(struct ptools *pt, const struct msg_array *m, uint64_t *ret_id);
+/* Creates one; its number. One that is there after until_us is ended again, if the daemon tells of it. */
+ptools_err array_create(struct ptools *pt, const struct msg_array *m, uint64_t until_us, uint64_t *ret_id);
+/* Ends one without waiting for an answer; without a connection it has ended with that. pt's last failure stays. */
+void array_unlink(struct ptools *pt, uint64_t id);
 
 /* -- shm_options.c ------------------------------------------------------------------------------------ */
 
@@ -237,6 +246,7 @@ ptools_err shm_check_names(struct ptools *pt, const char *name, const char *pref
 struct shm_file {
     int fd; /* -1: none */
     bool made;
+    uint64_t before, grown; /* how long it was, and is now; 0, 0: it was long enough */
     uint64_t number;
 };
 ptools_err shm_file_open(struct ptools *pt, const ptools_shm_options *options, uint64_t bytes, struct shm_file *ret);
@@ -247,9 +257,11 @@ ptools_err shm_file_settle(struct ptools *pt, struct shm_file *file, const ptool
 /* -- large.c ------------------------------------------------------------------------------------------ */
 
 /* For a call with n bytes of arguments: memory for them, if they are large and there is some (*ret_args), and for its
- * value (*ret_room); NULL: none. The arguments are copied. */
-void large_prepare(struct ptools *pt, const uint8_t *payload, size_t n, struct scratch **ret_args,
-                   struct scratch **ret_room);
+ * value (*ret_room); NULL: none. The arguments are copied. PTOOLS_ERR_TIMEOUT: the daemon did not answer until
+ * until_us, or for as long as a round trip and so much memory may take; PTOOLS_ERR_LOST: the connection is another
+ * one now. */
+ptools_err large_prepare(struct ptools *pt, const uint8_t *payload, size_t n, uint64_t until_us,
+                         struct scratch **ret_args, struct scratch **ret_room);
 uint64_t scratch_id(const struct scratch *s); /* 0 for NULL */
 /* It was not used after all; NULL is welcome. */
 void scratch_give_back(struct scratch *s);
@@ -273,14 +285,15 @@ void scratch_forget(struct ptools *pt);
 ptools_err lane_open(struct lane *lane);
 /* It ends, with what is in flight on it: the daemon is asked what became of that. */
 void lane_end(struct lane *lane);
-/* Starts a call; *ret_future is in flight, or done with the reason why not. flush: send it now. */
-ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *payload, size_t n,
+/* The same without a question: what has come is taken in, but for large values, which are ended; what is still in
+ * flight fails so. */
+void lane_give_up(struct lane *lane, ptools_err code, const char *text);
+/* Starts a call; *ret_future is in flight, or done with the reason why not. until_us: for memory of large arguments. */
+ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *payload, size_t n, uint64_t until_us,
                      struct ptools_future **ret_future);
 void lane_flush(struct lane *lane);
-/* Its user frees it: it stays until its answer has come. */
-void lane_abandon(struct ptools_future *f);
-/* Asks the daemon to stop it. */
-void lane_cancel(struct ptools_future *f);
+/* Asks the daemon to stop it; what it answers nobody hears. */
+ptools_err lane_cancel(struct ptools_future *f);
 /* Takes in what has come. True if anything did. */
 bool lane_receive(struct lane *lane);
 static inline bool lane_is_awaited(const struct lane *lane)
@@ -292,6 +305,8 @@ static inline bool lane_is_awaited(const struct lane *lane)
 
 /* The handle pt goes: its server tasks have no way any more. */
 void stasks_orphan(struct ptools_stasks *s);
+/* The connection is about to be another one: all lanes end. */
+void stasks_disconnect(struct ptools *pt);
 /* PTOOLS_OK, or why they cannot be called. */
 ptools_err stasks_check(struct ptools_stasks *s);
 
@@ -313,6 +328,10 @@ bool lanes_busy(const struct ptools *pt);
 int multiplex_fd(struct ptools *pt);
 short multiplex_events(struct ptools *pt, bool wake);
 void multiplex_close(struct ptools *pt);
+/* The transport is about to be freed. */
+void multiplex_leave(struct ptools *pt);
+/* What makes the user's loop wake, and nobody waits for: lanes that ended while they had nothing to do. True if so. */
+bool multiplex_look(struct ptools *pt);
 
 /* -- request.c -------------------------------------------------------------------------------------- */
 
@@ -333,6 +352,9 @@ bool connection_pump(struct ptools *pt, uint64_t until_us);
  * left. */
 ptools_err request_send(struct ptools *pt, struct msg_request *request, const uint8_t *payload, size_t n,
                         uint64_t until_us, struct ptools_future **ret_future);
+/* Sends one whose answer will be dropped, past all limits of what may wait, and never waits itself: for what is said on
+ * the way out of something else. False: it cannot be sent. pt's last failure stays. */
+bool request_tell(struct ptools *pt, struct msg_request *request);
 /* The same for a future that was in flight elsewhere. If it cannot be sent, it ends with that. */
 void request_send_for(struct ptools *pt, struct msg_request *request, struct ptools_future *f);
 /* Sends, on a new connection if need be, and waits for the answer, at most until until_us. On PTOOLS_OK *ret_future
@@ -352,6 +374,10 @@ ptools_err future_await(struct ptools_future *f, uint64_t until_us);
 
 /* From the pool, or new; NULL: no memory. Belongs to pt->futures. */
 struct ptools_future *future_new(struct ptools *pt);
+/* So many can be had from future_new() without memory. False: they cannot. */
+bool futures_reserve(struct ptools *pt, uint32_t n);
+/* One that is done, and failed as pt did last. NULL: no memory. */
+struct ptools_future *future_new_failed(struct ptools *pt);
 /* They end it: it leaves the table, and its callback is due. */
 void future_succeed(struct ptools_future *f, const struct msg_reply *reply);
 void future_fail(struct ptools_future *f, const struct msg_failure *told);

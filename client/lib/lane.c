@@ -16,6 +16,22 @@
 
 enum { IOV_MAX_SEND = 16 };
 
+static void close_lane(struct lane *lane)
+{
+    struct ptools *pt = lane->stasks->pt;
+
+    if (lane->fd < 0)
+        return;
+    if (pt->epoll_fd >= 0 && handle_is_ours(pt)) /* a forked child that has it too keeps it in there otherwise */
+        epoll_ctl(pt->epoll_fd, EPOLL_CTL_DEL, lane->fd, NULL);
+    close(lane->fd);
+    lane->fd = -1;
+    intake_deinit(&lane->in);
+    chain_deinit(&lane->out);
+    intake_init(&lane->in);
+    chain_init(&lane->out);
+}
+
 ptools_err lane_open(struct lane *lane)
 {
     struct ptools *pt = lane->stasks->pt;
@@ -23,7 +39,7 @@ ptools_err lane_open(struct lane *lane)
     struct fds_answer answer;
     ptools_err err;
 
-    err = fds_ask(pt, &request, -1, &answer, &lane->fd);
+    err = fds_ask(pt, &request, -1, CLOCK_FOREVER, &answer, &lane->fd);
     if (err != PTOOLS_OK) {
         lane->fd = -1;
         return err;
@@ -33,10 +49,13 @@ ptools_err lane_open(struct lane *lane)
     lane->last_call = answer.bytes << 32;
     lane->have_head = false;
     if (pt->epoll_fd >= 0) {
-        struct epoll_event event = { .events = EPOLLIN };
+        struct epoll_event event = { .events = EPOLLIN, .data.ptr = lane };
 
-        if (epoll_ctl(pt->epoll_fd, EPOLL_CTL_ADD, lane->fd, &event) < 0)
-            return fail(pt, PTOOLS_ERR_SYSTEM, "epoll_ctl: %s", strerror(errno));
+        if (epoll_ctl(pt->epoll_fd, EPOLL_CTL_ADD, lane->fd, &event) < 0) {
+            err = fail(pt, PTOOLS_ERR_SYSTEM, "epoll_ctl: %s", strerror(errno));
+            close_lane(lane);
+            return err;
+        }
     }
     return PTOOLS_OK;
 }
@@ -52,6 +71,23 @@ static void ask_fate(struct lane *lane, struct ptools_future *f)
     request_send_for(lane->stasks->pt, &request, f);
 }
 
+void lane_give_up(struct lane *lane, ptools_err code, const char *text)
+{
+    struct ptools *pt = lane->stasks->pt;
+    struct ptools_future *f;
+
+    lane->given_up = true;
+    while (handle_is_ours(pt) && lane_receive(lane))
+        ;
+    lane->given_up = false;
+    while ((f = TAILQ_FIRST(&lane->futures))) {
+        large_release(f); /* the task may be at it still */
+        future_fail(f, &(struct msg_failure){ .code = code, .message = { text, strlen(text) },
+                                              .maybe_executed = true });
+    }
+    close_lane(lane);
+}
+
 void lane_end(struct lane *lane)
 {
     struct ptools *pt = lane->stasks->pt;
@@ -59,13 +95,8 @@ void lane_end(struct lane *lane)
 
     if (lane->fd < 0)
         return;
-    close(lane->fd);
-    lane->fd = -1;
-    intake_deinit(&lane->in);
-    chain_deinit(&lane->out);
-    intake_init(&lane->in);
-    chain_init(&lane->out);
-    while ((f = TAILQ_FIRST(&lane->futures))) {
+    close_lane(lane);
+    while (!lane->given_up && (f = TAILQ_FIRST(&lane->futures))) {
         TAILQ_REMOVE(&lane->futures, f, lane_link);
         pt->lane_calls--;
         f->lane = NULL;
@@ -162,7 +193,7 @@ static int send_call(struct lane *lane, const struct ptools_future *f, const cha
     return send_or_queue(lane, iov, ELEMENTS(iov));
 }
 
-ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *payload, size_t n,
+ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *payload, size_t n, uint64_t until_us,
                      struct ptools_future **ret_future)
 {
     struct ptools *pt = lane->stasks->pt;
@@ -171,8 +202,10 @@ ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *pay
     ptools_err err = PTOOLS_OK;
 
     if (lane->fd >= 0)
-        large_prepare(pt, payload, n, &args, &room);
-    if (!args && n > pt->message_max)
+        err = large_prepare(pt, payload, n, until_us, &args, &room);
+    if (err == PTOOLS_ERR_LOST)
+        return stasks_check(lane->stasks); /* they were those of the connection before */
+    if (err == PTOOLS_OK && !args && n > pt->message_max)
         err = fail(pt, PTOOLS_ERR_TOO_LARGE, "the arguments have %zu bytes, server tasks take at most %llu", n,
                    (unsigned long long)pt->message_max);
     if (err == PTOOLS_OK)
@@ -196,13 +229,7 @@ ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *pay
     return PTOOLS_OK;
 }
 
-void lane_abandon(struct ptools_future *f)
-{
-    f->abandoned = true;
-    f->fn = NULL;
-}
-
-void lane_cancel(struct ptools_future *f)
+ptools_err lane_cancel(struct ptools_future *f)
 {
     struct lane *lane = f->lane;
     struct msg_request request = {
@@ -210,8 +237,11 @@ void lane_cancel(struct ptools_future *f)
         .stasks = { .stasks = lane->stasks->id, .index = lane->index, .process = lane->process, .call = f->call },
     };
 
-    if (connection_alive(f->pt))
-        request_send(f->pt, &request, NULL, 0, CLOCK_FOREVER, NULL);
+    ptools_err err = connection_alive(f->pt) ? request_send(f->pt, &request, NULL, 0, CLOCK_FOREVER, NULL)
+                                             : PTOOLS_ERR_LOST;
+
+    return err == PTOOLS_ERR_LOST ? fail(f->pt, err, "the connection to %s is gone: nobody can stop the call",
+                                         f->pt->address) : err;
 }
 
 /* -- in -------------------------------------------------------------------------------------------- */
@@ -220,8 +250,17 @@ static void succeed(struct ptools_future *f, const struct link_frame *head, stru
 {
     const struct msg_reply reply = { .task = f->call, .attempt = 1, .run_us = head->a };
     static const char text[] = "the call succeeded, but there is no memory for its value";
+    static const char late[] = "the way to the server task was closed before the large value was taken";
     struct link_reference where;
 
+    if (head->type == LINK_DONE_ARRAY && f->lane->given_up) {
+        memcpy(&where, body->data, sizeof where);
+        if (where.array != scratch_id(f->room))
+            array_unlink(f->pt, where.array);
+        future_fail(f, &(struct msg_failure){ .code = PTOOLS_ERR_CLOSED, .message = { late, sizeof late - 1 },
+                                              .maybe_executed = true });
+        return;
+    }
     if (head->type == LINK_DONE_ARRAY) {
         memcpy(&where, body->data, sizeof where);
         if (large_take_value(f, where.array, where.bytes) != PTOOLS_OK) {

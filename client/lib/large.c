@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+enum { MS_PER_GIB = 4000 }; /* to reserve memory takes time: so much more than a round trip, at most */
 enum { ROUND_PART = 8, ROUND_MIN = 1 << 20 }; /* sizes are rounded up by up to an eighth, so that similar ones fit */
 #define SCRATCH_IDLE_BYTES_MAX (UINT64_C(512) << 20)
 
@@ -34,14 +35,6 @@ const uint8_t *scratch_data(const struct scratch *s, size_t *ret_n)
     return s->array->data;
 }
 
-static void unlink_array(struct ptools *pt, uint64_t id)
-{
-    struct msg_request request = { .kind = MSG_ARRAY_UNLINK, .array = { .array = id } };
-
-    if (handle_is_ours(pt) && connection_alive(pt))
-        request_send(pt, &request, NULL, 0, CLOCK_FOREVER, NULL);
-}
-
 static void unlist(struct scratch *s)
 {
     struct scratch **at = &s->pt->scratches;
@@ -59,7 +52,7 @@ static void scratch_free(struct scratch *s)
     if (pt) {
         unlist(s);
         if (s->array->generation == pt->generation)
-            unlink_array(pt, s->array->id);
+            array_unlink(pt, s->array->id);
     }
     ptools_array_free(s->array);
     free(s);
@@ -165,54 +158,69 @@ static struct scratch *find_idle(struct ptools *pt, uint64_t n)
     return best;
 }
 
-static struct scratch *scratch_new(struct ptools *pt, uint64_t n)
+static ptools_err scratch_new(struct ptools *pt, uint64_t n, uint64_t until_us, struct scratch **ret)
 {
     uint64_t step = MAX(n / ROUND_PART, (uint64_t)ROUND_MIN / ROUND_PART);
     struct msg_array m = { .type = PTOOLS_UINT8, .ndims = 1, .dims = { (n + step - 1) / step * step } };
     struct fds_request request = { .kind = FDS_ARRAY, .owner = FDS_OWN };
     struct ptools_array *array;
-    struct scratch *s;
+    ptools_err err = array_create(pt, &m, until_us, &request.id);
 
-    if (array_create(pt, &m, &request.id) != PTOOLS_OK)
-        return NULL;
-    if (array_map(pt, &request, PTOOLS_SHM_POPULATE, &array) != PTOOLS_OK) {
-        unlink_array(pt, request.id);
-        return NULL;
+    if (err != PTOOLS_OK)
+        return err;
+    err = array_map(pt, &request, PTOOLS_SHM_POPULATE, until_us, &array);
+    if (err != PTOOLS_OK) {
+        array_unlink(pt, request.id);
+        return err;
     }
-    s = scratch_add(pt, array);
-    if (!s) {
-        unlink_array(pt, request.id);
-        ptools_array_free(array);
-    }
-    return s;
+    *ret = scratch_add(pt, array);
+    if (*ret)
+        return PTOOLS_OK;
+    array_unlink(pt, request.id);
+    ptools_array_free(array);
+    return PTOOLS_ERR_NO_MEMORY;
 }
 
-/* If there is none, that is no failure of the call: it goes another way. */
-static struct scratch *scratch_try(struct ptools *pt, uint64_t n)
+/* If there is none, that is no failure of the call: it goes another way. PTOOLS_ERR_TIMEOUT: there is no other. */
+static ptools_err scratch_try(struct ptools *pt, uint64_t n, uint64_t until_us, struct scratch **ret)
 {
+    const uint64_t round_trip_us = round_trip_until_us(pt, CLOCK_FOREVER);
     struct failure last;
-    struct scratch *s;
+    ptools_err err;
 
+    if (round_trip_us != CLOCK_FOREVER)
+        until_us = MIN(until_us, round_trip_us + (n >> 20) * MS_PER_GIB / 1024 * 1000);
     failure_init(&last);
     failure_copy(&last, &pt->last);
-    s = scratch_new(pt, n);
-    if (!s)
+    err = scratch_new(pt, n, until_us, ret);
+    if (err != PTOOLS_OK && err != PTOOLS_ERR_TIMEOUT) {
         failure_copy(&pt->last, &last);
+        *ret = NULL;
+        err = PTOOLS_OK;
+    }
     failure_deinit(&last);
-    return s;
+    return err;
 }
 
-void large_prepare(struct ptools *pt, const uint8_t *payload, size_t n, struct scratch **ret_args,
-                   struct scratch **ret_room)
+ptools_err large_prepare(struct ptools *pt, const uint8_t *payload, size_t n, uint64_t until_us,
+                         struct scratch **ret_args, struct scratch **ret_room)
 {
+    const uint64_t generation = pt->generation;
     struct scratch *args = NULL, *room = NULL;
+    ptools_err err = PTOOLS_OK;
 
     if (n > pt->large) {
         args = find_idle(pt, n);
         if (args)
             args->busy = true;
         else
-            args = scratch_try(pt, n);
+            err = scratch_try(pt, n, until_us, &args);
+        if (err != PTOOLS_OK)
+            return err;
+        if (pt->generation != generation) {
+            scratch_give_back(args);
+            return PTOOLS_ERR_LOST;
+        }
         if (args)
             memcpy(args->array->data, payload, n);
     }
@@ -223,6 +231,7 @@ void large_prepare(struct ptools *pt, const uint8_t *payload, size_t n, struct s
     }
     *ret_args = args;
     *ret_room = room;
+    return PTOOLS_OK;
 }
 
 ptools_err large_take_value(struct ptools_future *f, uint64_t id, uint64_t bytes)
@@ -235,8 +244,11 @@ ptools_err large_take_value(struct ptools_future *f, uint64_t id, uint64_t bytes
     if (f->room && f->room->array->id == id) {
         f->value = f->room;
         f->room = NULL;
+    } else if (f->abandoned) {
+        array_unlink(pt, id); /* nobody will look at it */
+        return PTOOLS_OK;
     } else {
-        err = array_map(pt, &request, PTOOLS_SHM_POPULATE, &array);
+        err = array_map(pt, &request, PTOOLS_SHM_POPULATE, CLOCK_FOREVER, &array);
         if (err != PTOOLS_OK)
             return err;
         f->value = scratch_add(pt, array);

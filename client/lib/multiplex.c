@@ -123,9 +123,9 @@ bool handle_pump_lane(struct ptools *pt, const struct lane *lane, uint64_t until
 
 /* -- for a loop of the user's ---------------------------------------------------------------------------- */
 
-static bool epoll_add(struct ptools *pt, int fd, uint32_t events)
+static bool epoll_add(struct ptools *pt, int fd, uint32_t events, struct lane *lane)
 {
-    struct epoll_event event = { .events = events };
+    struct epoll_event event = { .events = events, .data.ptr = lane };
 
     return epoll_ctl(pt->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 || errno == EEXIST;
 }
@@ -140,6 +140,29 @@ void multiplex_close(struct ptools *pt)
     pt->waking = false;
 }
 
+/* The next transport may have a descriptor of the same number: this one is forgotten while it is open. */
+void multiplex_leave(struct ptools *pt)
+{
+    if (pt->epoll_fd >= 0 && pt->epoll_transport_fd >= 0)
+        epoll_ctl(pt->epoll_fd, EPOLL_CTL_DEL, pt->epoll_transport_fd, NULL);
+    pt->epoll_transport_fd = -1;
+}
+
+bool multiplex_look(struct ptools *pt)
+{
+    struct epoll_event events[POLL_FEW];
+    bool happened = false;
+    int n = pt->epoll_fd < 0 ? 0 : epoll_wait(pt->epoll_fd, events, POLL_FEW, 0);
+
+    for (int i = 0; i < n; i++) {
+        struct lane *lane = events[i].data.ptr;
+
+        if (lane && !lane_is_awaited(lane))
+            happened = lane_receive(lane) || happened;
+    }
+    return happened;
+}
+
 static bool multiplex_open(struct ptools *pt)
 {
     struct ptools_stasks *s;
@@ -147,11 +170,11 @@ static bool multiplex_open(struct ptools *pt)
 
     pt->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     pt->wake_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-    good = pt->epoll_fd >= 0 && pt->wake_fd >= 0 && epoll_add(pt, pt->wake_fd, 0);
+    good = pt->epoll_fd >= 0 && pt->wake_fd >= 0 && epoll_add(pt, pt->wake_fd, 0, NULL);
     LIST_FOREACH(s, &pt->stasks, link)
         for (uint32_t i = 0; good && i < s->n; i++)
             if (s->lanes[i].fd >= 0)
-                good = epoll_add(pt, s->lanes[i].fd, EPOLLIN);
+                good = epoll_add(pt, s->lanes[i].fd, EPOLLIN, &s->lanes[i]);
     if (!good)
         multiplex_close(pt);
     return good;
@@ -163,7 +186,7 @@ int multiplex_fd(struct ptools *pt)
 
     if (pt->epoll_fd < 0 && !multiplex_open(pt))
         return -1;
-    if (fd != pt->epoll_transport_fd && epoll_add(pt, fd, EPOLLIN)) /* one that was closed has left by itself */
+    if (fd != pt->epoll_transport_fd && epoll_add(pt, fd, EPOLLIN, NULL))
         pt->epoll_transport_fd = fd;
     return pt->epoll_fd;
 }

@@ -87,13 +87,20 @@ static ptools_err make_transport(const char *address, uint64_t until_us, struct 
     return transport_unix_new(path, until_us, ret, ret_problem);
 }
 
+void connection_free(struct ptools *pt)
+{
+    multiplex_leave(pt);
+    pt->transport = transport_free(pt->transport, false);
+}
+
 /* Connects to pt->address. On failure there is no connection. */
 static ptools_err connect_once(struct ptools *pt, uint64_t until_us)
 {
     struct problem problem;
     ptools_err err;
 
-    pt->transport = transport_free(pt->transport, false);
+    stasks_disconnect(pt);
+    connection_free(pt);
     fds_forget(pt);
     scratch_forget(pt);
     err = make_transport(pt->address, until_us, &pt->transport, &problem);
@@ -111,7 +118,7 @@ static ptools_err connect_once(struct ptools *pt, uint64_t until_us)
     else
         err = say_hello(pt, until_us);
     if (err != PTOOLS_OK)
-        pt->transport = transport_free(pt->transport, false);
+        connection_free(pt);
     return err;
 }
 

@@ -4,7 +4,8 @@
  *
  * A request leaves the process when it is sent, unless calls are gathered (cork, callbacks): see
  * push(). Answers come in any order and find their future by its id; one that nobody waits for is
- * dropped. An answer without an id is about the connection as a whole, and ends it.
+ * dropped, and what it brought is ended: an array, server tasks. An answer without an id is about the
+ * connection as a whole, and ends it.
  *
  * A request on a connection that turns out to be dead is told apart from one whose fate is unknown:
  * nothing of it had left, so that its sender may try once more on a new connection. Nothing else is
@@ -35,6 +36,21 @@ static bool keep_value(struct ptools_future *f, struct span *value)
     return bytes_append(&f->copy, value->data, value->n) == 0;
 }
 
+/* Nobody wants what it brings: arrays end, and, of a start that nobody waits for any more, the server tasks. */
+static void undo(struct ptools *pt, const struct msg_answer *answer, bool started)
+{
+    struct msg_request stop = { .kind = MSG_STASKS_STOP, .stasks = { .stasks = answer->reply.stasks } };
+
+    if (answer->failed)
+        return;
+    if (answer->reply.value)
+        array_unlink(pt, answer->reply.value);
+    if (answer->reply.array)
+        array_unlink(pt, answer->reply.array);
+    if (started && answer->reply.stasks)
+        request_tell(pt, &stop);
+}
+
 static void take_answer(struct ptools *pt, struct zmtp_message *m)
 {
     struct transport *t = pt->transport;
@@ -58,10 +74,14 @@ static void take_answer(struct ptools *pt, struct zmtp_message *m)
         return;
     }
     HASH_FIND(hh, pt->in_flight, &answer.id, sizeof answer.id, f);
-    if (!f)
+    if (!f) {
+        undo(pt, &answer, false);
         return;
+    }
     if (!answer.failed && answer.reply.token.data)
         fds_learn(pt, &answer.reply);
+    if (f->undo)
+        undo(pt, &answer, true);
     if (answer.failed) {
         future_fail(f, &answer.failure);
     } else if (answer.reply.value && large_take_value(f, answer.reply.value, answer.reply.value_bytes) != PTOOLS_OK) {
@@ -223,26 +243,37 @@ ptools_err future_await(struct ptools_future *f, uint64_t until_us)
     return f->done ? PTOOLS_OK : PTOOLS_ERR_TIMEOUT;
 }
 
+bool request_tell(struct ptools *pt, struct msg_request *request)
+{
+    struct span frame;
+
+    if (!connection_alive(pt))
+        return false;
+    if (request->id == 0)
+        request->id = ++pt->last_id;
+    bytes_reset(&pt->envelope);
+    msg_request_encode(request, &pt->envelope);
+    frame = (struct span){ pt->envelope.data, pt->envelope.n, NULL };
+    if (pt->envelope.err || pt->transport->ops->send(pt->transport, &frame, 1) < 0)
+        return false;
+    if (pt->corks == 0)
+        pt->transport->ops->flush(pt->transport);
+    return true;
+}
+
 void request_send_for(struct ptools *pt, struct msg_request *request, struct ptools_future *f)
 {
     static const char lost[] = "the connection to the daemon has ended: what became of the call is unknown";
     const struct msg_failure unknown = { .code = PTOOLS_ERR_LOST, .message = { lost, sizeof lost - 1 },
                                          .maybe_executed = true };
-    struct span frame;
 
     request->id = f->id = ++pt->last_id;
     f->end = UINT64_MAX;
     HASH_ADD(hh, pt->in_flight, id, sizeof f->id, f);
-    bytes_reset(&pt->envelope);
-    msg_request_encode(request, &pt->envelope);
-    frame = (struct span){ pt->envelope.data, pt->envelope.n, NULL };
-    if (!f->hh.tbl || pt->envelope.err || !connection_alive(pt) ||
-        pt->transport->ops->send(pt->transport, &frame, 1) < 0) {
+    if (f->hh.tbl && request_tell(pt, request))
+        f->end = pt->transport->queued;
+    else
         future_fail(f, &unknown);
-        return;
-    }
-    f->end = pt->transport->queued;
-    pt->transport->ops->flush(pt->transport);
 }
 
 static ptools_err round_trip(struct ptools *pt, struct msg_request *request, struct ptools_workerset *set,
@@ -271,6 +302,10 @@ static ptools_err round_trip(struct ptools *pt, struct msg_request *request, str
                    msg_kind_name(request->kind));
     else if (f->failed)
         err = fail_with(pt, &f->failure);
+    if (!f->done && request->kind == MSG_STASKS_START) { /* what it starts after all is stopped when that is told */
+        f->abandoned = f->undo = true;
+        return err;
+    }
     if (err != PTOOLS_OK || !ret_future)
         ptools_future_free(f);
     else

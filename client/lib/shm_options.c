@@ -110,7 +110,7 @@ static ptools_err bad_file(struct ptools *pt, const ptools_shm_options *options,
 static ptools_err open_as(struct ptools *pt, const ptools_shm_options *options, struct shm_file *ret)
 {
     bool may_make = mode_is(options, "w+") || mode_is(options, "a+");
-    int how = O_CLOEXEC | (mode_is(options, "r") ? O_RDONLY : O_RDWR);
+    int how = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (mode_is(options, "r") ? O_RDONLY : O_RDWR);
 
     ret->fd = open(options->file, how);
     if (ret->fd < 0 && errno == ENOENT && may_make) {
@@ -120,10 +120,12 @@ static ptools_err open_as(struct ptools *pt, const ptools_shm_options *options, 
     return ret->fd < 0 ? bad_file(pt, options, "cannot be opened", errno) : PTOOLS_OK;
 }
 
-static ptools_err make_long_enough(struct ptools *pt, const ptools_shm_options *options, uint64_t bytes, int fd)
+static ptools_err make_long_enough(struct ptools *pt, const ptools_shm_options *options, uint64_t bytes,
+                                   struct shm_file *file)
 {
     bool may_grow = mode_is(options, "w+") || mode_is(options, "a+");
     uint64_t needed;
+    const int fd = file->fd;
     struct stat st;
     int r;
 
@@ -131,6 +133,8 @@ static ptools_err make_long_enough(struct ptools *pt, const ptools_shm_options *
         return bad_file(pt, options, "cannot be looked at", errno);
     if (!S_ISREG(st.st_mode))
         return fail(pt, PTOOLS_ERR_BAD_FILE, "%.200s is not a regular file", options->file);
+    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0) /* that was for opening what is none */
+        return bad_file(pt, options, "cannot be set to block", errno);
     if (__builtin_add_overflow(options->file_offset, bytes, &needed) || needed > INT64_MAX)
         return fail_static(pt, PTOOLS_ERR_INVALID, "offset and size of the array are more than a file can have");
     if (!may_grow && (uint64_t)st.st_size < needed)
@@ -138,6 +142,10 @@ static ptools_err make_long_enough(struct ptools *pt, const ptools_shm_options *
                     options->file, (long long)st.st_size, bytes, options->file_offset);
     if (!may_grow)
         return PTOOLS_OK;
+    if ((uint64_t)st.st_size < needed) {
+        file->before = (uint64_t)st.st_size;
+        file->grown = needed;
+    }
     r = posix_fallocate(fd, (off_t)options->file_offset, (off_t)bytes);
     if (r == ENOSPC || r == EDQUOT || r == EFBIG)
         return fail(pt, PTOOLS_ERR_NO_SPACE, "%.200s cannot have %" PRIu64 " bytes from %" PRIu64 " on: %s",
@@ -145,10 +153,16 @@ static ptools_err make_long_enough(struct ptools *pt, const ptools_shm_options *
     return r != 0 ? bad_file(pt, options, "cannot be made long enough", r) : PTOOLS_OK;
 }
 
+/* As it was: but for the file of somebody else who has made it longer meanwhile. */
 static void give_up(struct shm_file *file, const ptools_shm_options *options)
 {
+    struct stat st;
+
     if (file->made)
         unlink(options->file);
+    else if (file->grown && fstat(file->fd, &st) == 0 && (uint64_t)st.st_size > file->before &&
+             (uint64_t)st.st_size <= file->grown && ftruncate(file->fd, (off_t)file->before) < 0)
+        (void)0; /* then it stays long: the failure that led here is the one to tell */
     if (file->fd >= 0)
         close(file->fd);
     *file = (struct shm_file){ .fd = -1 };
@@ -163,9 +177,9 @@ ptools_err shm_file_open(struct ptools *pt, const ptools_shm_options *options, u
     *ret = (struct shm_file){ .fd = -1 };
     err = open_as(pt, options, ret);
     if (err == PTOOLS_OK)
-        err = make_long_enough(pt, options, bytes, ret->fd);
+        err = make_long_enough(pt, options, bytes, ret);
     if (err == PTOOLS_OK)
-        err = fds_ask(pt, &request, ret->fd, &answer, NULL);
+        err = fds_ask(pt, &request, ret->fd, CLOCK_FOREVER, &answer, NULL);
     if (err == PTOOLS_OK)
         ret->number = answer.id;
     else

@@ -49,7 +49,7 @@ ptools_err ptools_stask_call(ptools_stasks *s, uint32_t i, const char *function,
     err = check_function(s->pt, function);
     if (err == PTOOLS_OK)
         err = check_pack(s->pt, pack_finish_arguments(args, &payload, &n));
-    return err == PTOOLS_OK ? lane_call(&s->lanes[i], function, payload, n, ret_future) : err;
+    return err == PTOOLS_OK ? lane_call(&s->lanes[i], function, payload, n, CLOCK_FOREVER, ret_future) : err;
 }
 
 /* -- lists ---------------------------------------------------------------------------------------------- */
@@ -60,16 +60,26 @@ struct items {
     size_t left;
 };
 
-/* The next item's bytes; the list was found well-formed and long enough. */
-static void items_next(struct items *items, struct bytes *out)
+enum { LIST_HEAD_BYTES_MAX = 5 }; /* of a list in msgpack */
+
+/* Passes over the next item: its bytes. The list was found well-formed and long enough. */
+static size_t items_skip(struct items *items)
 {
     static const struct scan_limits limits = { SCAN_DEPTH_MAX, UINT64_MAX };
     size_t bytes = 0;
 
-    if (scan_prefix(items->at, items->left, &limits, &bytes, NULL) == SCAN_OK)
-        bytes_append(out, items->at, bytes);
+    if (scan_prefix(items->at, items->left, &limits, &bytes, NULL) != SCAN_OK)
+        return 0;
     items->at += bytes;
     items->left -= bytes;
+    return bytes;
+}
+
+static void items_next(struct items *items, struct bytes *out)
+{
+    const uint8_t *at = items->at;
+
+    bytes_append(out, at, items_skip(items));
 }
 
 /* Each list has as many items as there are tasks. */
@@ -91,8 +101,8 @@ static ptools_err open_lists(struct ptools_stasks *s, const ptools_pack *const *
     return PTOOLS_OK;
 }
 
-/* [list1[i], list2[i], ...] */
-static int one_of_each(struct items *items, size_t n, struct bytes *out)
+/* [list1[i], list2[i], ...]; an error sticks in out. */
+static void one_of_each(struct items *items, size_t n, struct bytes *out)
 {
     msgpack_packer pk;
 
@@ -101,7 +111,6 @@ static int one_of_each(struct items *items, size_t n, struct bytes *out)
     msgpack_pack_array(&pk, n);
     for (size_t k = 0; k < n; k++)
         items_next(&items[k], out);
-    return out->err;
 }
 
 /* -- outcomes ------------------------------------------------------------------------------------------- */
@@ -198,33 +207,82 @@ ptools_err ptools_outcomes_wait(ptools_outcomes *o, int64_t timeout_ms)
     return overall(o);
 }
 
-static ptools_err start(struct ptools_stasks *s, const char *function, struct items *items, size_t n_lists,
-                        struct ptools_outcomes **ret)
+/* No call's arguments are more than can be sent at all; so much is found out before the first leaves. */
+static ptools_err check_sizes(struct ptools_stasks *s, const struct items *lists, size_t n)
 {
-    struct ptools_outcomes *o = outcomes_new(s->n);
+    struct ptools *pt = s->pt;
+    const uint64_t most = pt->large == UINT64_MAX ? pt->message_max : ANSWER_BYTES_MAX;
+    AUTO_MEM struct items *items = malloc((n + 1) * sizeof *items);
+
+    if (!items)
+        return fail_no_memory(pt);
+    memcpy(items, lists, n * sizeof *items);
+    for (uint32_t i = 0; i < s->n; i++) {
+        uint64_t bytes = LIST_HEAD_BYTES_MAX;
+
+        for (size_t k = 0; k < n; k++)
+            bytes += items_skip(&items[k]);
+        if (bytes > most)
+            return fail(pt, PTOOLS_ERR_TOO_LARGE,
+                        "the arguments of server task %" PRIu32 " have %" PRIu64 " bytes, at most %" PRIu64
+                        " can be sent", i, bytes, most);
+    }
+    return PTOOLS_OK;
+}
+
+/* One call, or a future that has failed already. False: no memory even for that. */
+static bool begin(struct lane *lane, const char *function, const struct bytes *args, uint64_t until_us,
+                  struct ptools_future **ret)
+{
+    struct ptools *pt = lane->stasks->pt;
+    ptools_err err;
+
+    if (args->err < 0)
+        err = args->err == -ENOMEM ? fail_no_memory(pt)
+                                   : fail_static(pt, PTOOLS_ERR_TOO_LARGE, "the arguments of one call are over 2 GiB");
+    else
+        err = lane_call(lane, function, args->data, args->n, until_us, ret);
+    if (err == PTOOLS_OK)
+        return true;
+    *ret = future_new_failed(pt);
+    return *ret != NULL;
+}
+
+/* Fails only while nothing was begun: what fails later is an outcome. */
+static ptools_err start(struct ptools_stasks *s, const char *function, struct items *items, size_t n_lists,
+                        uint64_t until_us, struct ptools_outcomes **ret)
+{
+    struct ptools_outcomes *o;
     struct bytes args;
-    ptools_err err = o ? PTOOLS_OK : fail_no_memory(s->pt);
+    ptools_err err = check_sizes(s, items, n_lists);
 
+    if (err != PTOOLS_OK)
+        return err;
+    o = outcomes_new(s->n);
+    if (!o || !futures_reserve(s->pt, s->n)) {
+        ptools_outcomes_free(o);
+        return fail_no_memory(s->pt);
+    }
     bytes_init(&args, ANSWER_BYTES_MAX);
-    for (uint32_t i = 0; err == PTOOLS_OK && i < s->n; i++) {
-        int r = one_of_each(items, n_lists, &args);
-
-        if (r < 0)
-            err = r == -ENOMEM ? fail_no_memory(s->pt)
-                               : fail_static(s->pt, PTOOLS_ERR_TOO_LARGE, "the arguments of one call are over 2 GiB");
-        else
-            err = lane_call(&s->lanes[i], function, args.data, args.n, &o->futures[i]);
+    for (uint32_t i = 0; i < o->n; i++) {
+        one_of_each(items, n_lists, &args);
+        if (!begin(&s->lanes[i], function, &args, until_us, &o->futures[i]))
+            o->n = i;
     }
     bytes_deinit(&args);
-    if (err == PTOOLS_OK)
-        *ret = o;
-    else
-        ptools_outcomes_free(o); /* no memory, or arguments too large, for a later one: what has begun is forgotten */
+    for (uint32_t i = 0; i < o->n; i++) {
+        if (o->futures[i]->call != 0) { /* it has begun */
+            *ret = o;
+            return PTOOLS_OK;
+        }
+    }
+    err = o->n > 0 ? fail_with(s->pt, &o->futures[0]->failure) : fail_no_memory(s->pt);
+    ptools_outcomes_free(o);
     return err;
 }
 
-ptools_err ptools_pmap_stasks_start(ptools_stasks *s, const char *function, const ptools_pack *const *lists,
-                                    size_t n_lists, ptools_outcomes **ret_outcomes)
+static ptools_err check_and_start(struct ptools_stasks *s, const char *function, const ptools_pack *const *lists,
+                                  size_t n_lists, uint64_t until_us, struct ptools_outcomes **ret_outcomes)
 {
     AUTO_MEM struct items *items = NULL;
     ptools_err err = stasks_check(s);
@@ -240,12 +298,19 @@ ptools_err ptools_pmap_stasks_start(ptools_stasks *s, const char *function, cons
     if (!items)
         return fail_no_memory(s->pt);
     err = open_lists(s, lists, n_lists, items);
-    return err == PTOOLS_OK ? start(s, function, items, n_lists, ret_outcomes) : err;
+    return err == PTOOLS_OK ? start(s, function, items, n_lists, until_us, ret_outcomes) : err;
+}
+
+ptools_err ptools_pmap_stasks_start(ptools_stasks *s, const char *function, const ptools_pack *const *lists,
+                                    size_t n_lists, ptools_outcomes **ret_outcomes)
+{
+    return check_and_start(s, function, lists, n_lists, CLOCK_FOREVER, ret_outcomes);
 }
 
 ptools_err ptools_pmap_stasks(ptools_stasks *s, const char *function, const ptools_pack *const *lists, size_t n_lists,
                               int64_t timeout_ms, ptools_outcomes **ret_outcomes)
 {
+    const uint64_t until_us = clock_until_us(timeout_ms);
     ptools_err err;
 
     if (ret_outcomes)
@@ -254,7 +319,7 @@ ptools_err ptools_pmap_stasks(ptools_stasks *s, const char *function, const ptoo
     if (err == PTOOLS_OK)
         err = check_timeout(s->pt, timeout_ms);
     if (err == PTOOLS_OK)
-        err = ptools_pmap_stasks_start(s, function, lists, n_lists, ret_outcomes);
+        err = check_and_start(s, function, lists, n_lists, until_us, ret_outcomes);
     return err == PTOOLS_OK ? ptools_outcomes_wait(*ret_outcomes, timeout_ms) : err;
 }
 

@@ -13,7 +13,7 @@
 
 enum { START_TIMEOUT_MS = 30000 };
 
-ptools_err stasks_check(struct ptools_stasks *s)
+static ptools_err check_connection(struct ptools_stasks *s)
 {
     ptools_err err;
 
@@ -24,8 +24,6 @@ ptools_err stasks_check(struct ptools_stasks *s)
     err = handle_check(s->pt);
     if (err != PTOOLS_OK)
         return err;
-    if (s->stopped)
-        return fail_static(s->pt, PTOOLS_ERR_NO_STASKS, "these server tasks were stopped");
     if (s->generation != s->pt->generation)
         return fail_static(s->pt, PTOOLS_ERR_NO_STASKS,
                            "the connection on which these server tasks were got is gone: attach to them by name, or "
@@ -33,31 +31,31 @@ ptools_err stasks_check(struct ptools_stasks *s)
     return PTOOLS_OK;
 }
 
-/* Its lanes end without a question. */
-static void close_lanes(struct ptools_stasks *s)
+ptools_err stasks_check(struct ptools_stasks *s)
 {
-    static const char text[] = "the handle of the server tasks was freed before the answer came";
-    struct ptools_future *f;
+    if (s && s->pt && s->stopped && handle_check(s->pt) == PTOOLS_OK)
+        return fail_static(s->pt, PTOOLS_ERR_NO_STASKS, "these server tasks were stopped");
+    return check_connection(s);
+}
 
-    for (uint32_t i = 0; i < s->n; i++) {
-        struct lane *lane = &s->lanes[i];
+static void close_lanes(struct ptools_stasks *s, ptools_err code, const char *text)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        lane_give_up(&s->lanes[i], code, text);
+}
 
-        while ((f = TAILQ_FIRST(&lane->futures)))
-            future_fail(f, &(struct msg_failure){ .code = PTOOLS_ERR_CLOSED, .message = { text, sizeof text - 1 },
-                                                  .maybe_executed = true });
-        if (lane->fd >= 0)
-            close(lane->fd);
-        lane->fd = -1;
-        intake_deinit(&lane->in);
-        chain_deinit(&lane->out);
-        intake_init(&lane->in);
-        chain_init(&lane->out);
-    }
+void stasks_disconnect(struct ptools *pt)
+{
+    struct ptools_stasks *s;
+
+    LIST_FOREACH(s, &pt->stasks, link)
+        close_lanes(s, PTOOLS_ERR_LOST,
+                    "the connection on which the server tasks were got was lost before the answer came");
 }
 
 void stasks_orphan(struct ptools_stasks *s)
 {
-    close_lanes(s);
+    close_lanes(s, PTOOLS_ERR_CLOSED, "the handle of the server tasks was freed before the answer came");
     LIST_REMOVE(s, link);
     s->pt = NULL;
 }
@@ -140,7 +138,7 @@ static ptools_err map_arrays(struct ptools_stasks *s, uint32_t n, uint32_t flags
 {
     for (uint32_t i = 0; i < n; i++) {
         struct fds_request request = { .kind = FDS_SHARED, .id = s->id, .index = i };
-        ptools_err err = array_map(s->pt, &request, flags, &s->arrays[i]);
+        ptools_err err = array_map(s->pt, &request, flags, CLOCK_FOREVER, &s->arrays[i]);
 
         if (err != PTOOLS_OK)
             return err;
@@ -218,20 +216,10 @@ static ptools_err create_arrays(struct ptools *pt, const ptools_shmcfg *cfgs, si
     }
     for (size_t i = 0; err == PTOOLS_OK && i < n; i++) {
         (void)shm_describe(pt, &cfgs[i], options, &m);
-        err = array_create(pt, &m, &ids[i]);
+        err = array_create(pt, &m, CLOCK_FOREVER, &ids[i]);
         *ret_done += err == PTOOLS_OK;
     }
     return err;
-}
-
-/* Nothing of it is left; pt's last failure stays. */
-static void undo_arrays(struct ptools *pt, const uint64_t *ids, size_t n)
-{
-    for (size_t i = 0; i < n && connection_alive(pt); i++) {
-        struct msg_request request = { .kind = MSG_ARRAY_UNLINK, .array = { .array = ids[i] } };
-
-        request_send(pt, &request, NULL, 0, CLOCK_FOREVER, NULL);
-    }
 }
 
 ptools_err ptools_start_stasks(ptools *pt, const ptools_shmcfg *cfgs, size_t n_cfgs, const char *prefix,
@@ -275,7 +263,8 @@ ptools_err ptools_start_stasks(ptools *pt, const ptools_shmcfg *cfgs, size_t n_c
         err = request_wait(pt, &request, clock_until_us(options.timeout_ms), &f);
     }
     if (err != PTOOLS_OK) {
-        undo_arrays(pt, ids, done);
+        while (done > 0)
+            array_unlink(pt, ids[--done]);
         return err;
     }
     reply = f->reply;
@@ -333,30 +322,37 @@ ptools_array *ptools_stasks_array(ptools_stasks *s, const char *name)
 
 int32_t ptools_stasks_pid(ptools_stasks *s, uint32_t i)
 {
-    struct fds_request request = { .kind = FDS_LANE };
-    struct fds_answer answer;
-    int fd;
+    struct lane *lane;
 
     if (stasks_check(s) != PTOOLS_OK || i >= s->n)
         return 0;
-    request.id = s->id; /* a lane more, closed at once: who answers is alive */
-    request.index = i;
-    if (fds_ask(s->pt, &request, -1, &answer, &fd) != PTOOLS_OK)
-        return 0;
-    close(fd);
-    return answer.pid;
+    lane = &s->lanes[i];
+    while (lane_receive(lane)) /* its end, if it has come to that, behind what it has answered */
+        ;
+    return lane->fd >= 0 || lane_open(lane) == PTOOLS_OK ? lane->pid : 0;
 }
 
 /* -- again, and no more ------------------------------------------------------------------------------------- */
+
+/* All are gone: what they have answered is there, and then the end of each lane. */
+static void settle_lanes(struct ptools_stasks *s)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        while (lane_receive(&s->lanes[i]))
+            ;
+        if (!lane_is_awaited(&s->lanes[i]))
+            lane_end(&s->lanes[i]);
+    }
+}
 
 ptools_err ptools_stop_stasks(ptools_stasks *s, int64_t timeout_ms)
 {
     struct msg_request request = { .kind = MSG_STASKS_STOP };
     ptools_err err;
 
-    if (s && s->pt && s->stopped)
+    if (s && s->pt && s->gone)
         return PTOOLS_OK;
-    err = stasks_check(s);
+    err = check_connection(s);
     if (err == PTOOLS_OK)
         err = check_timeout(s->pt, timeout_ms);
     if (err != PTOOLS_OK)
@@ -371,7 +367,34 @@ ptools_err ptools_stop_stasks(ptools_stasks *s, int64_t timeout_ms)
     err = request_wait(s->pt, &request, CLOCK_FOREVER, NULL);
     if (err == PTOOLS_ERR_NO_STASKS) /* somebody else stopped them */
         err = PTOOLS_OK;
-    s->stopped = err == PTOOLS_OK;
+    if (err == PTOOLS_OK) {
+        s->stopped = s->gone = true;
+        settle_lanes(s);
+    }
+    return err;
+}
+
+/* A lane to the dead is found out here. One that cannot be told to be that is left alone, with what is in flight. */
+static ptools_err renew_lane(struct lane *lane, bool *ret_anew)
+{
+    struct fds_request request = { .kind = FDS_LANE, .id = lane->stasks->id, .index = lane->index };
+    const uint32_t was = lane->process;
+    struct fds_answer answer;
+    ptools_err err;
+    int fd;
+
+    while (lane_receive(lane))
+        ;
+    if (lane->fd >= 0) { /* a child of its process may hold its other end: the door knows */
+        err = fds_ask(lane->stasks->pt, &request, -1, CLOCK_FOREVER, &answer, &fd);
+        if (err == PTOOLS_OK)
+            close(fd);
+        if (err == PTOOLS_OK ? answer.process == was : err != PTOOLS_ERR_STATE_LOST)
+            return err;
+        lane_end(lane);
+    }
+    err = lane_open(lane);
+    *ret_anew = err == PTOOLS_OK && lane->process != was;
     return err;
 }
 
@@ -394,16 +417,7 @@ ptools_err ptools_restart_stasks(ptools_stasks *s, const char *init, const ptool
     err = request_wait(pt, &request, until_us, NULL);
     if (err != PTOOLS_OK)
         return err;
-    for (uint32_t i = 0; err == PTOOLS_OK && i < s->n; i++) { /* a lane to the dead is found out here */
-        struct lane *lane = &s->lanes[i];
-        uint32_t was = lane->process;
-        int32_t pid = ptools_stasks_pid(s, i);
-
-        if (lane->fd >= 0 && pid == lane->pid)
-            continue;
-        lane_end(lane);
-        err = lane_open(lane);
-        anew[i] = err == PTOOLS_OK && lane->process != was;
-    }
+    for (uint32_t i = 0; err == PTOOLS_OK && i < s->n; i++)
+        err = renew_lane(&s->lanes[i], &anew[i]);
     return err == PTOOLS_OK && init ? stasks_call_each(s, init, args, anew) : err;
 }

@@ -155,6 +155,7 @@ ptools_err ptools_dispatch(ptools *pt, int64_t timeout_ms)
         return err;
     if (connection_alive(pt) || lanes_busy(pt))
         happened = handle_pump(pt, pt->n_ready > 0 ? 0 : clock_until_us(timeout_ms));
+    happened = multiplex_look(pt) || happened;
     if (pt->n_ready > 0) {
         pt->dispatching++;
         happened = call_back(pt) > 0 || happened;
@@ -176,6 +177,6 @@ ptools_err ptools_dispatch(ptools *pt, int64_t timeout_ms)
     if (!pt->transport)
         return fail(pt, PTOOLS_ERR_LOST, "there is no connection to %s; the next call makes one", pt->address);
     fail(pt, PTOOLS_ERR_LOST, "the connection to %s ended: %s", pt->address, pt->transport->end.text);
-    pt->transport = transport_free(pt->transport, false);
+    connection_free(pt);
     return PTOOLS_ERR_LOST;
 }

@@ -212,6 +212,11 @@ check "nor does what is too long"
 printf '1,2,3\n4,5,six\n' >"$work/bad.csv"
 run 2 shm put t "$work/bad.csv" && complained 'line 2, column 3: "six"' && sum_is t 54
 check "nor does a table with a mistake, which is told with its place"
+printf '1,2,\377\033x\n4,5,6\n' >"$work/bad.csv"
+run 2 shm put t "$work/bad.csv" && complained 'line 1, column 3: "\\xff\\x1bx"' && sum_is t 54
+check "a field that is no text is shown as what it is"
+run 125 shm put t /dev/zero --csv && complained 'too many for CSV of the array "t"' && sum_is t 54
+check "CSV without an end is not read until memory is over"
 printf '1,2\n3,4\n' >"$work/small.csv"
 run 125 shm put t "$work/small.csv" && complained 'MISMATCH' && complained '2 lines of 2 numbers' && sum_is t 54
 check "nor does one of another shape"

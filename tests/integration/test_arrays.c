@@ -628,7 +628,16 @@ START_TEST(arrays_in_files)
         ck_assert_int_eq(ints(a)[i], 0);
     ptools_array_free(a);
     options.flags = 0;
+    options.file_offset = 4096 * 100;
+    ck_assert_int_eq(stat(path, &st), 0);
+    v = st.st_size;
     refused(&cfg, &options, PTOOLS_ERR_EXISTS, "already");
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(st.st_size, v); /* it is as long as it was */
+    snprintf(path + strlen(path), 8, ".fifo");
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    options.file_mode = "r";
+    refused(&cfg, &options, PTOOLS_ERR_BAD_FILE, "is not a regular file"); /* and nobody waits for a writer */
     options.file = dir;
     options.file_mode = "r";
     options.file_offset = 0;

@@ -98,7 +98,8 @@ short ptools_events(ptools *pt);
  * here and nowhere else. Calls that a callback starts leave together when the callbacks have run.
  * Waits up to timeout_ms for something to happen. PTOOLS_OK: something did; PTOOLS_ERR_AGAIN: nothing;
  * PTOOLS_ERR_LOST: there is no connection, and nothing is in flight: no need to dispatch before the
- * next call; PTOOLS_ERR_CLOSED: a callback has closed pt. */
+ * next call; PTOOLS_ERR_CLOSED: a callback has closed pt. When a value above large_bytes has come the
+ * daemon is asked for its memory: a short round trip, also with 0. */
 ptools_err ptools_dispatch(ptools *pt, int64_t timeout_ms);
 
 /* A call leaves the process when it is started, which costs a system call each. Between cork and
@@ -125,7 +126,8 @@ typedef struct ptools_call_options {
  * refusal, comes through the future. Large arguments take the time that the daemon takes to read
  * them; when it reads nothing for 100 ms the rest leaves with the next wait or dispatch. While more
  * than 16 MiB wait to leave it blocks, and gives up with PTOOLS_ERR_TIMEOUT, nothing started, when
- * the daemon reads nothing for the connect timeout. */
+ * the daemon reads nothing for the connect timeout. So it does when memory for arguments above
+ * large_bytes is not there within that, and 4 s more for each GiB of them. */
 ptools_err ptools_remotecall(ptools *pt, ptools_workerset *set, const char *function, const ptools_pack *args,
                              const ptools_call_options *options, ptools_future **ret_future);
 
@@ -139,7 +141,7 @@ ptools_err ptools_remotecall_fetch(ptools *pt, ptools_workerset *set, const char
 
 /* Starts and waits until the task is done, well or not; the value stays fetchable. PTOOLS_OK: it
  * is done; *ret_future tells how. PTOOLS_ERR_TIMEOUT: *ret_future IS set (the one exception to
- * the rule on ret_ parameters) and the task goes on. */
+ * the rule on ret_ parameters) and the task goes on; NULL: the call could not be sent in time. */
 ptools_err ptools_remotecall_wait(ptools *pt, ptools_workerset *set, const char *function, const ptools_pack *args,
                                   const ptools_call_options *options, int64_t timeout_ms,
                                   ptools_future **ret_future);
@@ -168,7 +170,9 @@ ptools_err ptools_wait_any(ptools *pt, ptools_future *const *futures, size_t n, 
 ptools_err ptools_wait_all(ptools *pt, ptools_future *const *futures, size_t n, int64_t timeout_ms);
 
 /* Asks the daemon to stop the task or to take it from the queue. Does not wait: the future ends
- * with PTOOLS_ERR_CANCELLED, or with what it had come to before. PTOOLS_OK also when done. */
+ * with PTOOLS_ERR_CANCELLED, or with what it had come to before. PTOOLS_OK also when done. The failure of sending that
+ * otherwise; for a call of a server task a daemon for whose task too many are cancelled already (thousands, while it is
+ * busy) refuses, and that cannot be told here: the call goes on. */
 ptools_err ptools_future_cancel(ptools_future *f);
 
 /* fn(f, arg) is called once, from ptools_dispatch(), when f is done (also if it is already). It
@@ -336,7 +340,8 @@ ptools_err ptools_unlink_shm_names(ptools *pt, const char *const *names, size_t 
  * Long-running processes of their own, forked from the template of the workers, each with its own state: what a
  * function keeps with ptools_task_set(), static variables, and shared arrays. A call goes from this process to
  * that of the server task and back by a socket of their own, not through the daemon, which watches over their life.
- * Calls of one task are served in the order in which they come, whoever they come from. */
+ * Calls of one task on one handle are served in the order in which they were made; those of several handles in turn,
+ * one call each. */
 
 typedef struct ptools_stasks ptools_stasks;     /* a handle of n server tasks                       */
 typedef struct ptools_outcomes ptools_outcomes; /* what came of one call of all of them             */
@@ -355,7 +360,9 @@ typedef struct ptools_stasks_options {
 /* Starts them, creates the n_cfgs arrays (cfgs may be NULL if it is 0), maps these here and in each of them, where
  * ptools_task_array() finds them by their names. Returns when all are up. options may be NULL. prefix as in
  * ptools_shm_options; it is also that of ptools_task_array(task, NULL, ...) there. PTOOLS_ERR_EXISTS, _LIMIT,
- * _NO_SPACE, _INVALID, _TIMEOUT, _WORKER_DIED (one died while it came up): then nothing of it is left. */
+ * _NO_SPACE, _INVALID, _TIMEOUT, _WORKER_DIED (one died while it came up): then nothing of it is left. After _TIMEOUT
+ * what comes up late is stopped when the daemon tells of it, in any later wait or dispatch; if pt is closed before,
+ * those without a name end with it, but those with a name stay: ptools_attach_stasks() finds them, to stop them. */
 ptools_err ptools_start_stasks(ptools *pt, const ptools_shmcfg *cfgs, size_t n_cfgs, const char *prefix,
                                const ptools_stasks_options *options, ptools_stasks **ret_stasks);
 /* Those that were started under a name, with their arrays. PTOOLS_ERR_NO_STASKS. */
@@ -364,7 +371,9 @@ ptools_err ptools_attach_stasks(ptools *pt, const char *name, ptools_stasks **re
 uint32_t ptools_count_stasks(ptools_stasks *stasks);
 /* The array of that name that they were started with, mapped here; borrowed. NULL: there is none. */
 ptools_array *ptools_stasks_array(ptools_stasks *stasks, const char *name);
-/* The process id of task i now; 0: it is dead, or there is no task i. One round trip. */
+/* The process id of task i now; 0: it is dead, there is no task i, or that cannot be found out (ptools_last_failure()
+ * tells). A round trip only if there is no way to the task: the one that it makes is kept, so that after a restart by
+ * somebody else calls go to the new process. */
 int32_t ptools_stasks_pid(ptools_stasks *stasks, uint32_t i);
 
 /* Task i runs function(list1[i], list2[i], ...), all side by side. A list is a pack, its items what was appended to
@@ -377,7 +386,8 @@ int32_t ptools_stasks_pid(ptools_stasks *stasks, uint32_t i);
  * later. */
 ptools_err ptools_pmap_stasks(ptools_stasks *stasks, const char *function, const ptools_pack *const *lists,
                               size_t n_lists, int64_t timeout_ms, ptools_outcomes **ret_outcomes);
-/* The same without waiting: PTOOLS_OK means that it has begun. */
+/* The same without waiting: PTOOLS_OK means that it has begun, if not in all: a call that cannot be sent is an outcome
+ * that has failed. */
 ptools_err ptools_pmap_stasks_start(ptools_stasks *stasks, const char *function, const ptools_pack *const *lists,
                                     size_t n_lists, ptools_outcomes **ret_outcomes);
 /* Waits; then as ptools_pmap_stasks(). */
@@ -400,8 +410,8 @@ ptools_err ptools_stask_call(ptools_stasks *stasks, uint32_t i, const char *func
 ptools_err ptools_restart_stasks(ptools_stasks *stasks, const char *init, const ptools_pack *args);
 
 /* Ends them: each finishes the call that it runs, frees its state, and its arrays are unlinked. Waits so long for that,
- * then kills those that are still busy, and returns when all are gone. 0: only asks, and kills nobody. PTOOLS_OK also
- * if they were stopped before; calls are PTOOLS_ERR_NO_STASKS from now on. */
+ * then kills those that are still busy, and returns when all are gone. 0: only asks, and kills nobody; to wait, call it
+ * again. PTOOLS_OK also if they were stopped before; calls are PTOOLS_ERR_NO_STASKS from now on. */
 ptools_err ptools_stop_stasks(ptools_stasks *stasks, int64_t timeout_ms);
 /* Releases the handle and unmaps its arrays here. Server tasks without a name are stopped, as by 0. */
 ptools_stasks *ptools_stasks_free(ptools_stasks *stasks);
