@@ -375,7 +375,7 @@ ptools_err ptools_stop_stasks(ptools_stasks *s, int64_t timeout_ms)
 }
 
 /* A lane to the dead is found out here. One that cannot be told to be that is left alone, with what is in flight. */
-static ptools_err renew_lane(struct lane *lane, bool *ret_anew)
+static ptools_err renew_lane(struct lane *lane)
 {
     struct fds_request request = { .kind = FDS_LANE, .id = lane->stasks->id, .index = lane->index };
     const uint32_t was = lane->process;
@@ -393,16 +393,15 @@ static ptools_err renew_lane(struct lane *lane, bool *ret_anew)
             return err;
         lane_end(lane);
     }
-    err = lane_open(lane);
-    *ret_anew = err == PTOOLS_OK && lane->process != was;
-    return err;
+    return lane_open(lane);
 }
 
 ptools_err ptools_restart_stasks(ptools_stasks *s, const char *init, const ptools_pack *args)
 {
     struct msg_request request = { .kind = MSG_STASKS_RESTART };
     AUTO_MEM bool *anew = NULL;
-    uint64_t until_us;
+    struct ptools_future *f;
+    uint32_t first;
     struct ptools *pt;
     ptools_err err = stasks_check(s);
 
@@ -413,11 +412,14 @@ ptools_err ptools_restart_stasks(ptools_stasks *s, const char *init, const ptool
     if (!anew)
         return fail_no_memory(pt);
     request.stasks.stasks = s->id;
-    until_us = clock_until_us(START_TIMEOUT_MS);
-    err = request_wait(pt, &request, until_us, NULL);
+    err = request_wait(pt, &request, clock_until_us(START_TIMEOUT_MS), &f);
     if (err != PTOOLS_OK)
         return err;
-    for (uint32_t i = 0; err == PTOOLS_OK && i < s->n; i++)
-        err = renew_lane(&s->lanes[i], &anew[i]);
+    first = f->reply.process;
+    ptools_future_free(f);
+    for (uint32_t i = 0; err == PTOOLS_OK && i < s->n; i++) {
+        err = renew_lane(&s->lanes[i]);
+        anew[i] = err == PTOOLS_OK && s->lanes[i].process >= first; /* else by somebody else, for whom it is at work */
+    }
     return err == PTOOLS_OK && init ? stasks_call_each(s, init, args, anew) : err;
 }
