@@ -99,7 +99,7 @@ static inline bool page_maybe_started(const struct page *p, unsigned slot, uint6
     return word != page_word(task, SLOT_GIVEN) && word != page_word(task, SLOT_REVOKED);
 }
 
-/* Server task: its next call begins. */
+/* Server task: its next call begins; 0: it is cancelled. */
 static inline void page_begin_call(struct page *p, uint64_t call)
 {
     atomic_store_explicit(&p->slot[atomic_load(&p->calls) % PAGE_SLOTS], call, memory_order_release);

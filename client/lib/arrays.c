@@ -77,6 +77,8 @@ ptools_err array_map(struct ptools *pt, struct fds_request *request, uint32_t fl
             answer.flags |= FDS_IS_READ_ONLY; /* also of a file that is open for writing */
         err = map_fd(pt, &answer, fd, flags & PTOOLS_SHM_POPULATE || answer.flags & FDS_POPULATE, a);
         close(fd);
+        if (err != PTOOLS_OK) /* the daemon takes it for mapped */
+            request_tell(pt, &(struct msg_request){ .kind = MSG_ARRAY_CLOSE, .array = { .array = answer.id } });
     }
     if (err != PTOOLS_OK) {
         free(a);
@@ -191,10 +193,10 @@ static ptools_err create(struct ptools *pt, const ptools_shmcfg *cfg, const ptoo
     m.file = file.number;
     if (err == PTOOLS_OK)
         err = array_create(pt, &m, CLOCK_FOREVER, &request.id); /* a large one takes its time */
-    if (options->file)
-        err = shm_file_settle(pt, &file, options, layout.bytes, err);
     if (err == PTOOLS_OK)
         err = array_map(pt, &request, options->flags, CLOCK_FOREVER, ret);
+    if (options->file)
+        err = shm_file_settle(pt, &file, options, layout.bytes, err);
     if (err != PTOOLS_OK && request.id)
         array_unlink(pt, request.id);
     return err;

@@ -60,13 +60,18 @@ ptools_err lane_open(struct lane *lane)
     return PTOOLS_OK;
 }
 
+static struct msg_request fate_request(const struct lane *lane, uint64_t call)
+{
+    return (struct msg_request){
+        .kind = MSG_STASKS_FATE,
+        .stasks = { .stasks = lane->stasks->id, .index = lane->index, .process = lane->process, .call = call },
+    };
+}
+
 /* The daemon is asked what became of it. f is on no list. */
 static void ask_fate(struct lane *lane, struct ptools_future *f)
 {
-    struct msg_request request = {
-        .kind = MSG_STASKS_FATE,
-        .stasks = { .stasks = lane->stasks->id, .index = lane->index, .process = lane->process, .call = f->call },
-    };
+    struct msg_request request = fate_request(lane, f->call);
 
     request_send_for(lane->stasks->pt, &request, f);
 }
@@ -81,6 +86,10 @@ void lane_give_up(struct lane *lane, ptools_err code, const char *text)
         ;
     lane->given_up = false;
     while ((f = TAILQ_FIRST(&lane->futures))) {
+        struct msg_request request = fate_request(lane, f->call);
+
+        if (handle_is_ours(pt)) /* so that nothing is kept for a value that nobody comes for */
+            request_tell(pt, &request);
         large_release(f); /* the task may be at it still */
         future_fail(f, &(struct msg_failure){ .code = code, .message = { text, strlen(text) },
                                               .maybe_executed = true });

@@ -249,12 +249,16 @@ ptools_err large_take_value(struct ptools_future *f, uint64_t id, uint64_t bytes
         return PTOOLS_OK;
     } else {
         err = array_map(pt, &request, PTOOLS_SHM_POPULATE, CLOCK_FOREVER, &array);
-        if (err != PTOOLS_OK)
+        if (err == PTOOLS_OK) {
+            f->value = scratch_add(pt, array);
+            if (!f->value) {
+                ptools_array_free(array);
+                err = fail_no_memory(pt);
+            }
+        }
+        if (err != PTOOLS_OK) {
+            array_unlink(pt, id);
             return err;
-        f->value = scratch_add(pt, array);
-        if (!f->value) {
-            ptools_array_free(array);
-            return fail_no_memory(pt);
         }
     }
     if (bytes > f->value->array->layout.bytes)

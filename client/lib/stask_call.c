@@ -183,14 +183,10 @@ static ptools_err await_next(struct ptools_future *f, uint64_t until_us, bool fi
 
 /* From the last to the first: the last was asked last, and when it has answered most others have, too. So the caller
  * sleeps once, not once for each. */
-ptools_err ptools_outcomes_wait(ptools_outcomes *o, int64_t timeout_ms)
+static ptools_err wait_until(struct ptools_outcomes *o, int64_t timeout_ms, uint64_t until_us)
 {
-    uint64_t until_us;
     bool first = true;
 
-    if (!o)
-        return PTOOLS_ERR_INVALID;
-    until_us = clock_until_us(timeout_ms);
     for (uint32_t i = o->n; i-- > 0;) {
         struct ptools_future *f = o->futures[i];
         ptools_err err = f->pt && !f->done ? handle_check(f->pt) : PTOOLS_OK;
@@ -205,6 +201,11 @@ ptools_err ptools_outcomes_wait(ptools_outcomes *o, int64_t timeout_ms)
         first = false;
     }
     return overall(o);
+}
+
+ptools_err ptools_outcomes_wait(ptools_outcomes *o, int64_t timeout_ms)
+{
+    return o ? wait_until(o, timeout_ms, clock_until_us(timeout_ms)) : PTOOLS_ERR_INVALID;
 }
 
 /* No call's arguments are more than can be sent at all; so much is found out before the first leaves. */
@@ -320,7 +321,7 @@ ptools_err ptools_pmap_stasks(ptools_stasks *s, const char *function, const ptoo
         err = check_timeout(s->pt, timeout_ms);
     if (err == PTOOLS_OK)
         err = check_and_start(s, function, lists, n_lists, until_us, ret_outcomes);
-    return err == PTOOLS_OK ? ptools_outcomes_wait(*ret_outcomes, timeout_ms) : err;
+    return err == PTOOLS_OK ? wait_until(*ret_outcomes, timeout_ms, until_us) : err;
 }
 
 ptools_err stasks_call_each(struct ptools_stasks *s, const char *function, const ptools_pack *args, const bool *which)

@@ -322,14 +322,23 @@ ptools_array *ptools_stasks_array(ptools_stasks *s, const char *name)
 
 int32_t ptools_stasks_pid(ptools_stasks *s, uint32_t i)
 {
+    struct fds_request request = { .kind = FDS_LANE, .index = i };
+    struct fds_answer answer;
     struct lane *lane;
+    int fd;
 
     if (stasks_check(s) != PTOOLS_OK || i >= s->n)
         return 0;
     lane = &s->lanes[i];
     while (lane_receive(lane)) /* its end, if it has come to that, behind what it has answered */
         ;
-    return lane->fd >= 0 || lane_open(lane) == PTOOLS_OK ? lane->pid : 0;
+    if (lane->fd >= 0)
+        return lane->pid;
+    request.id = s->id;
+    if (fds_ask(s->pt, &request, -1, CLOCK_FOREVER, &answer, &fd) != PTOOLS_OK)
+        return 0;
+    close(fd);
+    return answer.process == lane->process ? answer.pid : 0; /* another has taken its place, with a state of its own */
 }
 
 /* -- again, and no more ------------------------------------------------------------------------------------- */
@@ -340,8 +349,7 @@ static void settle_lanes(struct ptools_stasks *s)
     for (uint32_t i = 0; i < s->n; i++) {
         while (lane_receive(&s->lanes[i]))
             ;
-        if (!lane_is_awaited(&s->lanes[i]))
-            lane_end(&s->lanes[i]);
+        lane_end(&s->lanes[i]); /* also of one whose other end is held by a child of its process */
     }
 }
 

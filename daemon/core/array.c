@@ -106,6 +106,20 @@ void hold_drop(struct core *core, struct hold *h)
         array_free(core, a);
 }
 
+void core_array_untake(struct core *core, uint32_t client, uint64_t array)
+{
+    struct client *c = client_find(core, client);
+    struct hold *h;
+
+    DL_FOREACH2(c ? c->holds : NULL, h, holder_next) {
+        if (h->array->id != array)
+            continue;
+        if (--h->count == 0)
+            hold_drop(core, h);
+        return;
+    }
+}
+
 void holds_drop(struct core *core, struct hold **list)
 {
     while (*list)
@@ -226,11 +240,12 @@ void arrays_of_process_end(struct core *core, uint32_t process, struct actions *
     }
 }
 
-void array_of_call_end(struct core *core, uint32_t process, uint64_t call, struct actions *out)
+void array_of_call_end(struct core *core, uint32_t client, uint32_t process, uint64_t call, struct actions *out)
 {
+    const struct client *c = client_find(core, client);
     struct array *a, *next;
 
-    HASH_ITER(hh, core->arrays, a, next)
+    DL_FOREACH_SAFE2(c ? c->arrays : NULL, a, next, owner_next)
         if (a->for_process == process && a->for_call == call)
             array_end(core, a, "the call that it was made for has no answer", out);
 }

@@ -88,8 +88,8 @@ void arrays_map_everywhere(struct core *core, uint32_t worker, struct actions *o
 /* A server task's process is gone: so is what was just being made for it. A value that is there may have been
  * answered: its caller comes for it, or asks for the fate of the call. */
 void arrays_of_process_end(struct core *core, uint32_t process, struct actions *out);
-/* This call of the process has no answer: nobody will come for its value. */
-void array_of_call_end(struct core *core, uint32_t process, uint64_t call, struct actions *out);
+/* This call of the process has no answer for its client: nobody will come for its value. */
+void array_of_call_end(struct core *core, uint32_t client, uint32_t process, uint64_t call, struct actions *out);
 /* What the leases say. */
 void arrays_due(struct core *core, uint64_t now_us, struct actions *out);
 void arrays_deinit(struct core *core);

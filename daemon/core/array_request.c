@@ -336,15 +336,8 @@ static void unlink_it(const struct asked *a)
 static void close_it(const struct asked *a)
 {
     const struct msg_reply reply = { 0 };
-    struct hold *h;
 
-    DL_FOREACH2(a->client->holds, h, holder_next) {
-        if (h->array->id != a->m->array)
-            continue;
-        if (--h->count == 0)
-            hold_drop(a->core, h);
-        break;
-    }
+    core_array_untake(a->core, a->client->id, a->m->array);
     answer_reply(a->out, a->client->id, a->request, &reply, NULL); /* one that has ended is closed */
 }
 

@@ -222,6 +222,8 @@ void core_array_made(struct core *core, uint64_t now_us, uint64_t array, ptools_
  * and will map it: *ret says what it is, or code and text. From a process: on behalf of the task that it runs. */
 void core_array_take(struct core *core, bool is_client, uint32_t who, const struct fds_request *request,
                      struct fds_answer *ret);
+/* It could not be handed to the client after all, or the client has unmapped it. */
+void core_array_untake(struct core *core, uint32_t client, uint64_t array);
 /* A worker asks for room for a large value of its task, or a server task's process for one of a call of this client:
  * ACT_ARRAY_GIVE follows, now or later. */
 void core_array_for_value(struct core *core, uint64_t now_us, uint32_t worker, uint32_t client, uint64_t task,

@@ -438,11 +438,12 @@ void core_stask_gone(struct core *core, uint64_t now_us, uint32_t process, const
     stopping = t->state == STASK_STOPPING;
     stask_forget_process(core, t);
     arrays_of_process_end(core, process, out);
+    describe_death(t, facts, pid);
     if (again) {
+        fate_of_death(core, t, process, facts, calls, out); /* somebody may ask for that of any number */
         spawn(core, t, out);
         return;
     }
-    describe_death(t, facts, pid);
     if (!stopping)
         action_note(out, NOTE_STASK_DIED, process, calls->running, "%s", t->why);
     fate_of_death(core, t, process, facts, calls, out);

@@ -93,6 +93,9 @@ void stask_waiters_free(struct stask_waiter **list);
 /* Tells it of call w->call that this process was given, now or later. */
 void fate_ask(struct core *core, uint64_t now_us, struct stask *t, uint32_t process, const struct stask_waiter *w,
               struct actions *out);
+/* Of the processes of a handle that there is not any more: the call may have run. */
+void fate_of_none(struct core *core, uint32_t process, const struct stask_waiter *w, const char *why,
+                  struct actions *out);
 /* A process is gone: all who asked are told. The texts of facts are borrowed until out is carried out. */
 void fate_of_death(struct core *core, struct stask *t, uint32_t process, const struct msg_failure *facts,
                    const struct core_calls *calls, struct actions *out);

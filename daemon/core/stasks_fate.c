@@ -94,7 +94,7 @@ void fate_of_death(struct core *core, struct stask *t, uint32_t process, const s
 
     keep(t, process, facts, calls);
     LL_FOREACH(t->fates, w) { /* not with its own copies: the handle may go before this is carried out */
-        array_of_call_end(core, process, w->call, out);
+        array_of_call_end(core, w->client, process, w->call, out);
         tell(t, facts, w, out);
     }
     stask_waiters_free(&t->fates);
@@ -111,11 +111,20 @@ static void tell_of_older(const struct stask *t, const struct stask_waiter *w, s
     answer_failure(out, w->client, w->request, &f, text);
 }
 
+void fate_of_none(struct core *core, uint32_t process, const struct stask_waiter *w, const char *why,
+                  struct actions *out)
+{
+    const struct msg_failure f = { .code = PTOOLS_ERR_NO_STASKS, .maybe_executed = true };
+
+    array_of_call_end(core, w->client, process, w->call, out);
+    answer_failure(out, w->client, w->request, &f, why);
+}
+
 void fate_ask(struct core *core, uint64_t now_us, struct stask *t, uint32_t process, const struct stask_waiter *w,
               struct actions *out)
 {
     if (t->process != process || t->state == STASK_DEAD) {
-        array_of_call_end(core, process, w->call, out);
+        array_of_call_end(core, w->client, process, w->call, out);
         if (process == t->fate_process)
             tell(t, &t->fate, w, out);
         else
@@ -142,7 +151,7 @@ void fates_due(struct core *core, uint64_t now_us, struct actions *out)
         snprintf(text, sizeof text, "server task %" PRIu32 " (pid %" PRId32 ") has closed the lane of this call, and "
                  "lives on: the call may have run", t->index, t->pid);
         LL_FOREACH(t->fates, w) {
-            array_of_call_end(core, t->process, w->call, out);
+            array_of_call_end(core, w->client, t->process, w->call, out);
             answer_failure(out, w->client, w->request, &f, text);
         }
         stask_waiters_free(&t->fates);

@@ -174,12 +174,16 @@ static struct stask *task_of(const struct asked *a, const struct stasks *s)
 
 static void fate(const struct asked *a)
 {
-    struct stasks *s = known(a);
-    struct stask *t = s ? task_of(a, s) : NULL;
+    const struct stask_waiter w = { a->client->id, a->request, a->m->call, NULL };
+    struct stasks *s = stasks_find(a->core, a->m->stasks);
+    struct stask *t = s && s->user == a->client->user ? task_of(a, s) : NULL;
+    char why[80];
 
+    snprintf(why, sizeof why, "no server tasks %" PRIu64 ": they were stopped, or never were", a->m->stasks);
     if (t)
-        fate_ask(a->core, a->now_us, t, a->m->process,
-                 &(struct stask_waiter){ a->client->id, a->request, a->m->call, NULL }, a->out);
+        fate_ask(a->core, a->now_us, t, a->m->process, &w, a->out);
+    else if (!s || s->user != a->client->user)
+        fate_of_none(a->core, a->m->process, &w, why, a->out);
 }
 
 static void cancel(const struct asked *a)

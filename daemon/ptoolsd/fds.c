@@ -153,12 +153,14 @@ static void refuse_passage(struct fds_answer *answer, int error)
                       strerror(-error));
 }
 
-/* To a client. fd is closed in any case. false: it is to be closed. */
-static bool answer_client(struct fds_peer *p, const struct fds_answer *answer, int take_fd)
+/* To a client. fd is closed in any case; taken: the array that it is of, or 0. false: the peer is to be closed. */
+static bool answer_client(struct fds_peer *p, const struct fds_answer *answer, int take_fd, uint64_t taken)
 {
     struct fds_answer refusal;
     int r = answer_try(p->fd, answer, take_fd);
 
+    if (taken && (take_fd < 0 || r < 0))
+        core_array_untake(p->fds->d->core, p->client, taken);
     if (take_fd >= 0)
         close(take_fd);
     if (!no_passage(r))
@@ -351,6 +353,10 @@ static void on_given(void *userdata, int take_fd, const char *why)
     struct fds_peer *p = userdata;
     char problem[160];
 
+    if (!why) { /* nothing was told, and nobody knows whether the request is still there: the client asks anew */
+        peer_free(p);
+        return;
+    }
     if (take_fd >= 0) {
         answer.id = memory_keep_file(p->fds->d->memory, p->client, take_fd, problem);
         why = problem;
@@ -358,7 +364,7 @@ static void on_given(void *userdata, int take_fd, const char *why)
     if (!answer.id)
         fds_answer_refuse(&answer, PTOOLS_ERR_BAD_FILE, "%s", why);
     p->given = given_free(p->given);
-    if (!answer_client(p, &answer, -1) || wait_for(p, EPOLLIN, false) < 0)
+    if (!answer_client(p, &answer, -1, 0) || wait_for(p, EPOLLIN, false) < 0)
         peer_free(p);
 }
 
@@ -412,11 +418,12 @@ static bool handle(struct fds_peer *p, const struct fds_request *r, bool more)
 {
     struct fds *f = p->fds;
     struct fds_answer answer;
+    uint64_t taken = 0;
     int fd = -1;
 
     if (!p->process && !authenticate(p, r)) {
         fds_answer_refuse(&answer, PTOOLS_ERR_DENIED, "the token is not that of a connection of this user");
-        answer_client(p, &answer, -1);
+        answer_client(p, &answer, -1, 0);
         return false;
     }
     if (more || (r->kind == FDS_GIVE && !p->process)) { /* one that is as it should be is with give() */
@@ -424,6 +431,7 @@ static bool handle(struct fds_peer *p, const struct fds_request *r, bool more)
                           more ? "no descriptor" : "one descriptor");
     } else if (r->kind == FDS_ARRAY || r->kind == FDS_SHARED) {
         core_array_take(f->d->core, !p->process, p->process ? p->process : p->client, r, &answer);
+        taken = answer.code == PTOOLS_OK ? answer.id : 0;
         fd = array_open(f, &answer, r->flags & FDS_READ_ONLY);
     } else if (r->kind == FDS_LANE && !p->process) {
         core_stask_lane(f->d->core, p->client, r, &answer);
@@ -439,7 +447,7 @@ static bool handle(struct fds_peer *p, const struct fds_request *r, bool more)
         fds_answer_refuse(&answer, PTOOLS_ERR_BAD_REQUEST, "there is no request of kind %u", r->kind);
     }
     if (!p->process)
-        return answer_client(p, &answer, fd);
+        return answer_client(p, &answer, fd, taken);
     answer_process(p, &answer, fd);
     return true;
 }
@@ -459,7 +467,7 @@ static bool client_asks(struct fds_peer *p)
         return receive(p->fd, 0, &request, &more) && handle(p, &request, more);
     if (give(p, &answer))
         return wait_for(p, 0, false) >= 0;
-    return receive(p->fd, 0, &request, &more) && answer_client(p, &answer, -1);
+    return receive(p->fd, 0, &request, &more) && answer_client(p, &answer, -1, 0);
 }
 
 static int on_peer(sd_event_source *s, int fd, uint32_t revents, void *userdata)

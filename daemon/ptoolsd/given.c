@@ -116,7 +116,7 @@ static int on_told(sd_event_source *s, int source_fd, uint32_t revents, void *us
     (void)s;
     (void)revents;
     why[sizeof why - 1] = '\0';
-    g->done(g->userdata, fd, fd < 0 && !*why ? "the file could not be looked at" : why);
+    g->done(g->userdata, fd, fd < 0 && !*why ? NULL : why);
     return 0;
 }
 

@@ -12,7 +12,7 @@
 
 struct given;
 
-/* fd -1: why tells. Takes fd; the given is over, and may be freed. */
+/* fd -1: why tells; NULL: it came to its end before it could tell. Takes fd; the given is over, and may be freed. */
 typedef void given_done(void *userdata, int take_fd, const char *why);
 
 /* socket has a packet with descriptors at its front, and is not received from until done() was called. pid: the

@@ -192,6 +192,7 @@ static void handle_run(struct lane *lane, struct link_frame *frame, const struct
     frame->a = self.uid; /* whatever the caller wrote there */
     frame->attempt = 1;
     if (take_cancelled(frame->task)) {
+        page_begin_call(self.page, 0); /* each has its place, or what stands there would seem to be of the last ones */
         execute_refuse(frame, body, PTOOLS_ERR_CANCELLED, "cancelled before it was begun", &done);
     } else {
         page_begin_call(self.page, frame->task);

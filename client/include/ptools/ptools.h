@@ -372,8 +372,8 @@ uint32_t ptools_count_stasks(ptools_stasks *stasks);
 /* The array of that name that they were started with, mapped here; borrowed. NULL: there is none. */
 ptools_array *ptools_stasks_array(ptools_stasks *stasks, const char *name);
 /* The process id of task i now; 0: it is dead, there is no task i, or that cannot be found out (ptools_last_failure()
- * tells). A round trip only if there is no way to the task: the one that it makes is kept, so that after a restart by
- * somebody else calls go to the new process. */
+ * tells). It is dead for you too when somebody else has restarted it, until you do. A round trip only if the way to
+ * the task has ended. */
 int32_t ptools_stasks_pid(ptools_stasks *stasks, uint32_t i);
 
 /* Task i runs function(list1[i], list2[i], ...), all side by side. A list is a pack, its items what was appended to
