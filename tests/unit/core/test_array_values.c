@@ -434,6 +434,36 @@ START_TEST(room_for_a_value_of_a_server_task)
 }
 END_TEST
 
+/* It may have been answered before the death: so it stays until its caller, and nobody else, asks for the fate. */
+START_TEST(a_value_that_outlives_its_server_task)
+{
+    struct msg_stasks named = { .count = 1, .name = TEXT("s") }, m = { .call = 5 };
+    uint32_t others[2];
+    uint64_t array;
+
+    setup(1);
+    m.stasks = rig_stasks(&r, r.client, &named);
+    m.process = rig_process(&r, m.stasks, 0);
+    others[0] = rig_client(&r, 1000);
+    others[1] = rig_client(&r, 1001);
+    rig_wants_room(&r, m.process, r.client, m.call, 50);
+    array = rig_asked(&r);
+    rig_made(&r, array);
+    rig_stask_dies(&r, m.process, 11, 6);
+    ck_assert_int_eq(rig_the_array(&r, array)->state, ARRAY_READY);
+    for (size_t i = 0; i < ELEMENTS(others); i++) {
+        rig_stasks_request(&r, others[i], MSG_STASKS_FATE, &m);
+        ck_assert_int_eq(rig_the_array(&r, array)->state, ARRAY_READY);
+    }
+    ck_assert(rig_answer(&r, r.request)->answer.failure.maybe_executed); /* of a handle not theirs they learn nothing */
+    rig_failure(&r, r.request, PTOOLS_ERR_NO_STASKS);
+    rig_stasks_request(&r, r.client, MSG_STASKS_FATE, &m);
+    ck_assert_uint_eq(rig_count_array(&r, ACT_ARRAY_DROP, array), 1);
+    ck_assert_ptr_null(r.core->arrays);
+    rig_end(&r);
+}
+END_TEST
+
 /* Server tasks with a name outlive any caller: they must not be left waiting for one that went. */
 START_TEST(the_caller_of_a_server_task_leaves_while_room_is_made)
 {
@@ -476,6 +506,7 @@ int main(void)
     tcase_add_test(calls, room_that_there_is_not);
     tcase_add_test(calls, room_that_cannot_be_made);
     tcase_add_test(calls, room_for_a_value_of_a_server_task);
+    tcase_add_test(calls, a_value_that_outlives_its_server_task);
     tcase_add_test(calls, the_caller_of_a_server_task_leaves_while_room_is_made);
     return suite_run(suite);
 }
