@@ -175,6 +175,8 @@ void future_succeed(struct ptools_future *f, const struct msg_reply *reply)
 
 void future_fail(struct ptools_future *f, const struct msg_failure *told)
 {
+    if (f->call != 0 && told->code == PTOOLS_ERR_LOST)
+        large_release(f); /* its server task lives, and may be at them still */
     f->failed = true;
     failure_set(&f->failure, told);
     finish(f);

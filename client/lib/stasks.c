@@ -24,7 +24,7 @@ static ptools_err check_connection(struct ptools_stasks *s)
     err = handle_check(s->pt);
     if (err != PTOOLS_OK)
         return err;
-    if (s->generation != s->pt->generation)
+    if (s->generation != s->pt->generation || !connection_alive(s->pt)) /* numbers are of one connection */
         return fail_static(s->pt, PTOOLS_ERR_NO_STASKS,
                            "the connection on which these server tasks were got is gone: attach to them by name, or "
                            "start new ones");
