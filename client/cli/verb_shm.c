@@ -44,7 +44,7 @@ static const struct option_row options[] = {
     { OPTION_KEEP, '\0', "keep", NULL, "create: it stays until it is removed or the daemon ends" },
     { OPTION_FOR, '\0', "for", "TIME", "create, put: ... or this time has passed (implies --keep)" },
     { OPTION_ORDER, '\0', "order", "row|column", "create, put: which way the elements lie (default: row)" },
-    { OPTION_REPLACE, '\0', "replace", NULL, "create, put: an array of that name ends first" },
+    { OPTION_REPLACE, '\0', "replace", NULL, "create, put: take the place of an array of that name" },
     { OPTION_SHARE, '\0', "share", "UID", "create, put: another user who may map it; may be given several times" },
     { OPTION_HUGE, '\0', "huge", NULL, "create, put: in huge pages, if there are enough of them" },
     { OPTION_POPULATE, '\0', "populate", NULL, "create, put: whoever maps it maps all its pages at once" },
