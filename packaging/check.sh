@@ -1,6 +1,7 @@
 #!/bin/bash
 # check.sh [MODE...] -- builds and runs the tests, each mode in a build directory of its own, and closes with
-# one line: N passed, M failed. Counted are the single tests of each program, not the programs.
+# one line: N passed, M failed. Before it stands what failed. Counted are the single tests of each program, not
+# the programs.
 #
 #   --plain          all tests (the default)
 #   --asan           all tests under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -14,6 +15,7 @@ tree=$(cd "$(dirname "$0")/.." && pwd -P)
 umask 022
 unset PTOOLS_DIR PTOOLS_ADDRESS PTOOLS_MODULE_PATH PTOOLS_DAEMON
 passed=0 failed=0 skipped=0
+failures=()
 
 usage() {
         sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
@@ -25,6 +27,7 @@ count() { # PASSED FAILED SKIPPED
 
 fail() { # one failure that no test could report
         echo "== $1" >&2
+        failures+=("$1")
         count 0 1 0
 }
 
@@ -51,12 +54,14 @@ configure() {
 
 # run MODE ARGUMENT...: `meson test` in dir, counted.
 run() {
-        local mode=$1 p f s
+        local mode=$1 p f s lines
         shift
         rm -f "$dir"/meson-logs/testlog*.json
         meson test -C "$dir" --no-rebuild --print-errorlogs "$@"
-        if read -r p f s < <("$tree/packaging/count.py" "$dir"/meson-logs/testlog*.json); then
+        mapfile -t lines < <("$tree/packaging/count.py" "$dir"/meson-logs/testlog*.json)
+        if read -r p f s <<< "${lines[0]:-}" && [ -n "$s" ]; then
                 count "$p" "$f" "$s"
+                failures+=("${lines[@]:1}")
                 echo "== $mode: $p passed, $f failed, $s skipped"
         else
                 fail "$mode: the tests did not run"
@@ -144,6 +149,7 @@ for mode in "${modes[@]:-plain}"; do
         mode "$mode" || fail "$mode: there was no build to test"
 done
 
+[ "$failed" = 0 ] || printf 'failed: %s\n' "${failures[@]}"
 line="$passed passed, $failed failed"
 [ "$skipped" = 0 ] || line="$line, $skipped skipped"
 echo "$line"

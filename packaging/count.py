@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""count.py TESTLOG.json... -- prints "passed failed skipped" of `meson test` runs.
+"""count.py TESTLOG.json... -- prints "passed failed skipped" of `meson test` runs, and a line for each failure.
 
 A program that speaks TAP counts with each of its tests; if none of them failed, but it ended badly or said
 less than it had announced, that is one failure. Any other program counts as one test.
@@ -8,39 +8,45 @@ import json
 import re
 import sys
 
-LINE = re.compile(r"^(not )?ok\b[^#\n]*(#\s*(SKIP|TODO))?", re.IGNORECASE | re.MULTILINE)
+LINE = re.compile(r"^(not )?ok\b([^#\n]*)(#\s*(?:SKIP|TODO)\b)?[^\n]*", re.IGNORECASE | re.MULTILINE)
 PLAN = re.compile(r"^1\.\.\d+", re.MULTILINE)
 
 
 def count(test):
-    """(passed, failed, skipped) of one line of the log."""
+    """(passed, failures, skipped) of one line of the log; failures are texts."""
     output = test.get("stdout", "")
+    name = test["name"].rsplit(" / ", 1)[-1]
     ended_well = test["result"] in ("OK", "EXPECTEDFAIL")
-    passed = failed = skipped = 0
+    failures = []
+    passed = skipped = 0
 
     if test["result"] == "SKIP" and not LINE.search(output):
-        return 0, 0, 1
+        return 0, [], 1
     if not PLAN.search(output):
-        return (1, 0, 0) if ended_well else (0, 1, 0)
-    for bad, _, directive in LINE.findall(output):
+        return (1, [], 0) if ended_well else (0, [f"{name}: {test['result']}"], 0)
+    for line in LINE.finditer(output):
+        bad, _, directive = line.groups()
         if directive:
             skipped += 1
         elif bad:
-            failed += 1
+            failures.append(f"{name}: {line.group()}")
         else:
             passed += 1
-    if not ended_well and test["result"] != "SKIP" and not failed:
-        failed = 1
-    return passed, failed, skipped
+    if not ended_well and test["result"] != "SKIP" and not failures:
+        failures.append(f"{name}: {test['result']} after {passed} good tests")
+    return passed, failures, skipped
 
 
 def main():
-    sums = [0, 0, 0]
+    passed, failures, skipped = 0, [], 0
     for path in sys.argv[1:]:
         with open(path, encoding="utf-8") as log:
             for line in log:
-                sums = [a + b for a, b in zip(sums, count(json.loads(line)))]
-    print(*sums)
+                p, f, s = count(json.loads(line))
+                passed, failures, skipped = passed + p, failures + f, skipped + s
+    print(passed, len(failures), skipped)
+    for failure in failures:
+        print(failure)
 
 
 main()

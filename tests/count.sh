@@ -8,7 +8,7 @@ n=0
 is() { # WHAT EXPECTED; on standard input the log
         local got
         cat > "$log"
-        got=$("$root/packaging/count.py" "$log")
+        got=$("$root/packaging/count.py" "$log" | paste -s -d'|')
         n=$((n + 1))
         if [ "$got" = "$2" ]; then
                 echo "ok $n - $1"
@@ -19,16 +19,16 @@ is() { # WHAT EXPECTED; on standard input the log
 }
 
 root=$1
-is 'each test of a program counts' '2 1 1' << 'END'
+is 'each test of a program counts' '2 1 1|a: not ok 2 - y # not a directive' << 'END'
 {"name": "a", "result": "FAIL", "stdout": "1..4\nok 1 - x: Passed\nnot ok 2 - y # not a directive\nok 3\nok 4 - z # SKIP no root\n"}
 END
-is 'a program that ends badly after good tests is a failure' '2 1 0' << 'END'
+is 'a program that ends badly after good tests is a failure' '2 1 0|a: ERROR after 2 good tests' << 'END'
 {"name": "a", "result": "ERROR", "stdout": "1..3\nok 1\nok 2\n"}
 END
-is 'so is one that was too slow' '1 1 0' << 'END'
+is 'so is one that was too slow' '1 1 0|a: TIMEOUT after 1 good tests' << 'END'
 {"name": "a", "result": "TIMEOUT", "stdout": "1..9\nok 1\n"}
 END
-is 'without TAP a program is a test' '1 2 1' << 'END'
+is 'without TAP a program is a test' '1 2 1|b: FAIL|d: TIMEOUT' << 'END'
 {"name": "a", "result": "OK", "stdout": "ok, whatever\n"}
 {"name": "b", "result": "FAIL"}
 {"name": "c", "result": "SKIP", "stdout": ""}
