@@ -52,6 +52,7 @@ static const struct {
     [PTOOLS_ERR_DEADLINE] = { "DEADLINE", "the deadline passed" },
     [PTOOLS_ERR_CANCELLED] = { "CANCELLED", "the task was cancelled" },
     [PTOOLS_ERR_STATE_LOST] = { "STATE_LOST", "the server task has died and its state is lost" },
+    [PTOOLS_ERR_NOT_RUN] = { "NOT_RUN", "not begun: all were stopped before its turn" },
     [PTOOLS_ERR_INTERNAL] = { "INTERNAL", "a bug in ptools: please report it with the daemon's log" },
 };
 

@@ -40,6 +40,7 @@ int failure_exit_status(ptools_err code)
     case PTOOLS_ERR_DEADLINE:
         return EXIT_TIME;
     case PTOOLS_ERR_CANCELLED:
+    case PTOOLS_ERR_NOT_RUN:
         return EXIT_CANCELLED;
     default:
         return EXIT_PTOOLS;

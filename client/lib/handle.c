@@ -51,8 +51,8 @@ ptools_err fail_with(struct ptools *pt, const struct failure *failure)
     return failure->facts.code;
 }
 
-ptools_err options_read(struct ptools *pt, const char *what, const void *given, size_t first_bytes, void *ret,
-                        size_t bytes)
+ptools_err options_copy(const char *what, const void *given, size_t first_bytes, void *ret, size_t bytes, char *why,
+                        size_t why_bytes)
 {
     const unsigned char *from = given;
     uint32_t given_bytes;
@@ -60,15 +60,28 @@ ptools_err options_read(struct ptools *pt, const char *what, const void *given, 
     if (!given)
         return PTOOLS_OK;
     memcpy(&given_bytes, given, sizeof given_bytes);
-    if (given_bytes < first_bytes)
-        return fail(pt, PTOOLS_ERR_INVALID, "%s: struct_size is %u, at least %zu is expected: use the ..._INIT of the "
-                    "struct", what, given_bytes, first_bytes);
-    for (size_t i = bytes; i < given_bytes; i++)
-        if (from[i] != 0)
-            return fail(pt, PTOOLS_ERR_INVALID, "%s: a field that this library (%s) does not know is set", what,
-                        PTOOLS_VERSION);
+    if (given_bytes < first_bytes) {
+        snprintf(why, why_bytes, "%s: struct_size is %u, at least %zu is expected: use the ..._INIT of the struct", what,
+                 given_bytes, first_bytes);
+        return PTOOLS_ERR_INVALID;
+    }
+    for (size_t i = bytes; i < given_bytes; i++) {
+        if (from[i] == 0)
+            continue;
+        snprintf(why, why_bytes, "%s: a field that this library (%s) does not know is set", what, PTOOLS_VERSION);
+        return PTOOLS_ERR_INVALID;
+    }
     memcpy(ret, given, MIN(bytes, (size_t)given_bytes));
     return PTOOLS_OK;
+}
+
+ptools_err options_read(struct ptools *pt, const char *what, const void *given, size_t first_bytes, void *ret,
+                        size_t bytes)
+{
+    char why[160];
+    ptools_err err = options_copy(what, given, first_bytes, ret, bytes, why, sizeof why);
+
+    return err == PTOOLS_OK ? err : fail(pt, err, "%s", why);
 }
 
 bool handle_is_ours(const struct ptools *pt)

@@ -367,6 +367,9 @@ ptools_err request_wait(struct ptools *pt, struct msg_request *request, uint64_t
  * of an older library, down to first_bytes, is welcome; fields that this one does not know must be 0. */
 ptools_err options_read(struct ptools *pt, const char *what, const void *given, size_t first_bytes, void *ret,
                         size_t bytes);
+/* The same without a handle: what is wrong is written to why. */
+ptools_err options_copy(const char *what, const void *given, size_t first_bytes, void *ret, size_t bytes, char *why,
+                        size_t why_bytes);
 /* Waits for one. PTOOLS_OK: done. PTOOLS_ERR_TIMEOUT. */
 ptools_err future_await(struct ptools_future *f, uint64_t until_us);
 

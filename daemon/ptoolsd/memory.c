@@ -31,10 +31,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/ptoolsd/headroom.h"
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/supervisor.h"
 #include "daemon/ptoolsd/table.h"
+#include "proto/headroom.h"
 
 enum {
     PIECE_BYTES = 2 << 20,       /* a huge page; about a millisecond */

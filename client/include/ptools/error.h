@@ -63,6 +63,7 @@ typedef enum ptools_err {
     PTOOLS_ERR_DEADLINE = 64,      /* the deadline passed; the task was stopped or never begun    */
     PTOOLS_ERR_CANCELLED = 65,     /* cancelled on request, or because its client left            */
     PTOOLS_ERR_STATE_LOST = 66,    /* the server task died before this call; its state is gone    */
+    PTOOLS_ERR_NOT_RUN = 67,       /* not begun, for all were stopped before its turn             */
 
     PTOOLS_ERR_INTERNAL = 90, /* a bug in ptools: please report it with the daemon's log          */
 

@@ -28,6 +28,7 @@
 
 #include <ptools/array.h>
 #include <ptools/error.h>
+#include <ptools/pfork.h>
 #include <ptools/value.h>
 
 #ifdef __cplusplus
@@ -428,6 +429,7 @@ PTOOLS_AUTO_DEFINE(ptools_workerset, ptools_workerset_free)
 PTOOLS_AUTO_DEFINE(ptools_array, ptools_array_free)
 PTOOLS_AUTO_DEFINE(ptools_stasks, ptools_stasks_free)
 PTOOLS_AUTO_DEFINE(ptools_outcomes, ptools_outcomes_free)
+PTOOLS_AUTO_DEFINE(ptools_children, ptools_children_free)
 #pragma GCC visibility pop
 #endif
 

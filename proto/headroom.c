@@ -4,8 +4,11 @@
  * our own group up to the root: each of them may have a limit.
  *
  * Some memory is left for others: what is free here is what may be reserved without hurting them.
+ *
+ * This file reads files of the system, which nothing else in this room does: daemon and library must measure by
+ * the same rule before they reserve the memory of arrays, and neither can see the other.
  */
-#include "daemon/ptoolsd/headroom.h"
+#include "proto/headroom.h"
 
 #include <inttypes.h>
 #include <stdbool.h>

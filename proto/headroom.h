@@ -2,8 +2,8 @@
 /*
  * headroom -- how much memory this process may still take: of the machine, and of its control groups.
  */
-#ifndef PTOOLSD_HEADROOM_H
-#define PTOOLSD_HEADROOM_H
+#ifndef PROTO_HEADROOM_H
+#define PROTO_HEADROOM_H
 
 #include <stdint.h>
 
