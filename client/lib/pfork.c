@@ -293,7 +293,7 @@ static int reap(struct run *r, const struct slot *s)
     return status;
 }
 
-/* Its pidfd says that it is dead. */
+/* It is dead: its pidfd says so, or there is none. */
 static void child_ended(struct run *r, struct slot *s)
 {
     char timeout[80];
@@ -399,7 +399,8 @@ static void be_born(const struct run *r, int index, const int *write_fds, const 
     pfork_child_run(&birth);
 }
 
-/* The child lives: from now on its death is awaited. If it cannot be, it dies now. */
+/* From now on the death of the child is awaited. If that cannot be done, it dies now. It may have ended, and somebody
+ * else have reaped it: then there is no pidfd of it. */
 static bool watch_child(struct run *r, struct slot *s, pid_t pid)
 {
     int *fds = fds_of(r, s);
@@ -407,6 +408,8 @@ static bool watch_child(struct run *r, struct slot *s, pid_t pid)
 
     s->outcome->told.pid = pid;
     fds[FD_PID] = move_up(pidfd_open(pid, 0));
+    if (fds[FD_PID] < 0 && errno == ESRCH)
+        return true;
     if (fds[FD_PID] >= 0 && watch(r, s, FD_PID) && watch(r, s, PIPE_RESULT) &&
         (fds[PIPE_OUTPUT] < 0 || watch(r, s, PIPE_OUTPUT)) && (fds[PIPE_ERRORS] < 0 || watch(r, s, PIPE_ERRORS)))
         return true;
@@ -467,6 +470,8 @@ static bool begin_next(struct run *r)
     if (forked == FORKED) {
         r->at.begun++;
         TAILQ_INSERT_TAIL(&r->running, s, link);
+        if (fds_of(r, s)[FD_PID] < 0)
+            child_ended(r, s);
         return true;
     }
     s->outcome = NULL;
