@@ -144,10 +144,11 @@ void outcome_end(struct ptools_children *c, struct outcome *o, int status, const
         o->told.exit_status = WEXITSTATUS(status);
     for (int k = 0; k < 2; k++) {
         const struct bytes *b = o->captured[k];
+        const bool lost = b && b->err; /* no memory: so is what had been kept */
 
-        *(k ? &o->told.errors_dropped : &o->told.output_dropped) = o->dropped[k];
-        if (!b || b->err)
-            continue; /* no memory: all of it counts as dropped */
+        *(k ? &o->told.errors_dropped : &o->told.output_dropped) = o->dropped[k] + (lost ? b->n : 0);
+        if (!b || lost)
+            continue;
         *(k ? &o->told.errors : &o->told.output) = (const char *)b->data;
         *(k ? &o->told.errors_bytes : &o->told.output_bytes) = b->n - 1; /* without the NUL */
     }
