@@ -123,6 +123,8 @@ static size_t arguments(const char **argv, const char *dir, char *program, size_
     argv[n++] = program;
     argv[n++] = "--module-path";
     argv[n++] = need("PTOOLS_TEST_MODULES");
+    argv[n++] = "-o";
+    argv[n++] = "limits.handshake_ms=30000"; /* a test may come late, if it is not about that */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     argv[n++] = "-o";
     argv[n++] = "workers.memory_max=0"; /* a sanitizer reserves terabytes of address space */
