@@ -125,7 +125,7 @@ static size_t processes(struct server *server, unsigned workers, pid_t *ret)
     ptools_worker_info *infos = NULL;
     size_t n = 0;
 
-    server_whole(server, pt, workers, WAIT_MS);
+    server_whole(pt, workers);
     ck_assert_ptools(ptools_workers(pt, &infos, &n));
     ck_assert_uint_le(n, WORKERS_MAX);
     ret[0] = server->pid;

@@ -425,7 +425,7 @@ static void shipper_run(const struct load *load, enum way way, phase_client clie
 
     server_start(&shipper.server, 1, NULL);
     pt = open_at(&shipper.server, 0);
-    server_whole(&shipper.server, pt, 1, WAIT_MS);
+    server_whole(pt, 1);
     ptools_close(pt);
     phase_run(load, &shipper.server.pid, 1, client, &shipper, ret);
     server_clean(&shipper.server, 0);

@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ARGS_MAX = 48, START_MS = 60000, STOP_MS = 60000 };
+enum { ARGS_MAX = 48, START_MS = 60000, STOP_MS = 60000, WAIT_MS = 20000 };
 
 extern char **environ;
 
@@ -123,6 +123,8 @@ static size_t arguments(const char **argv, const char *dir, char *program, size_
     argv[n++] = program;
     argv[n++] = "--module-path";
     argv[n++] = need("PTOOLS_TEST_MODULES");
+    argv[n++] = "-o";
+    argv[n++] = "limits.handshake_ms=30000"; /* a test may come late, if it is not about that */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     argv[n++] = "-o";
     argv[n++] = "workers.memory_max=0"; /* a sanitizer reserves terabytes of address space */
@@ -301,13 +303,57 @@ static bool is_whole(ptools *pt, unsigned workers)
     return n == workers && idle == n;
 }
 
-void server_whole(struct server *s, ptools *pt, unsigned workers, int within_ms)
+void server_whole(ptools *pt, unsigned workers)
 {
-    uint64_t until = now_ms() + (uint64_t)within_ms;
+    uint64_t until = now_ms() + WAIT_MS;
 
-    (void)s;
     while (!is_whole(pt, workers))
-        ck_assert_msg(now_ms() < until, "the pool is not whole after %d ms", within_ms);
+        ck_assert_msg(now_ms() < until, "the pool does not become whole");
+}
+
+void server_knows_t(ptools *pt, unsigned workers)
+{
+    ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.nop", NULL, NULL, WAIT_MS, NULL, NULL));
+    server_whole(pt, workers);
+}
+
+void server_at_phase(ptools *pt, uint32_t id, const char *phase)
+{
+    uint64_t until = now_ms() + WAIT_MS;
+    bool there = false;
+
+    while (!there) {
+        ptools_worker_info *infos = NULL;
+        size_t n = 0;
+
+        ck_assert_ptools(ptools_workers(pt, &infos, &n));
+        ck_assert(id >= 1 && id <= n);
+        there = strcmp(infos[id - 1].phase, phase) == 0;
+        free(infos);
+        ck_assert_msg(now_ms() < until, "worker %u does not come to phase %s", id, phase);
+    }
+}
+
+void server_stask_at_phase(ptools *pt, uint32_t i, const char *phase)
+{
+    uint64_t until = now_ms() + WAIT_MS;
+    bool there = false;
+
+    while (!there) {
+        PTOOLS_AUTO(ptools_future) f = NULL;
+        ptools_value v;
+        const char *s;
+        size_t n;
+
+        ck_assert_ptools(ptools_inspect(pt, "stasks", &f, &v));
+        ck_assert_ptools(ptools_get_item(v, 0, &v));
+        ck_assert_ptools(ptools_get_field(v, "tasks", &v));
+        ck_assert_ptools(ptools_get_item(v, i, &v));
+        ck_assert_ptools(ptools_get_field(v, "phase", &v));
+        ck_assert_ptools(ptools_get_str(v, &s, &n));
+        there = n == strlen(phase) && memcmp(s, phase, n) == 0;
+        ck_assert_msg(now_ms() < until, "server task %u does not come to phase %s", i, phase);
+    }
 }
 
 /* Children of pid that are zombies. */
@@ -336,7 +382,7 @@ static unsigned count_zombies(pid_t pid)
 
 void server_clean(struct server *s, unsigned clients)
 {
-    uint64_t until = now_ms() + 2000;
+    uint64_t until = now_ms() + WAIT_MS;
     unsigned fds, zombies;
 
     do {

@@ -43,9 +43,16 @@ void server_socket(const struct server *s, char *ret, size_t bytes);
 /* A plain connection to its socket, for bad peers. */
 int server_connect_raw(const struct server *s);
 
-/* Waits until all workers are idle and as many as that; fails after within_ms. */
-void server_whole(struct server *s, ptools *pt, unsigned workers, int within_ms);
-/* No zombie among its children, no descriptor more than when it was ready (clients: connections open now). */
+/* Waits until all workers are idle and as many as that. */
+void server_whole(ptools *pt, unsigned workers);
+/* Waits until worker id says that it is at a phase of its own, which only a function that runs can have set. */
+void server_at_phase(ptools *pt, uint32_t id, const char *phase);
+/* The same of server task i of those that pt's user started first. */
+void server_stask_at_phase(ptools *pt, uint32_t i, const char *phase);
+/* Waits until the daemon knows t and has no call left: the next calls of t are given to idle workers at once. */
+void server_knows_t(ptools *pt, unsigned workers);
+/* Waits until there is no zombie among its children and no descriptor more than when it was ready (clients:
+ * connections open now). */
 void server_clean(struct server *s, unsigned clients);
 
 uint64_t now_ms(void);

@@ -16,6 +16,8 @@
 #include "tests/integration/server.h"
 #include "tests/support/suite.h"
 
+enum { WAIT_MS = 20000 };
+
 static struct server server;
 static ptools *pt;
 
@@ -28,7 +30,7 @@ static void up(const char *const *args)
 /* The daemon still serves, and forgot the bad peers. */
 static void down(void)
 {
-    ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.nop", NULL, NULL, 10000, NULL, NULL));
+    ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.nop", NULL, NULL, WAIT_MS, NULL, NULL));
     server_clean(&server, 1);
     pt = ptools_close(pt);
     server_stop(&server);
@@ -49,10 +51,10 @@ static void put(int fd, const void *data, size_t n)
     }
 }
 
-/* Reads until the daemon closes; fails after within_ms. Returns how many bytes came; the last ones are in ret. */
-static size_t until_closed(int fd, int within_ms, char *ret, size_t bytes)
+/* Reads until the daemon closes. Returns how many bytes came; the last ones are in ret. */
+static size_t until_closed(int fd, char *ret, size_t bytes)
 {
-    uint64_t until = now_ms() + (uint64_t)within_ms;
+    uint64_t until = now_ms() + WAIT_MS;
     size_t n = 0;
 
     for (;;) {
@@ -61,7 +63,7 @@ static size_t until_closed(int fd, int within_ms, char *ret, size_t bytes)
         char buffer[4096];
         ssize_t got;
 
-        ck_assert_msg(now < until && poll(&p, 1, (int)(until - now)) == 1, "not closed after %d ms", within_ms);
+        ck_assert_msg(now < until && poll(&p, 1, (int)(until - now)) == 1, "it is not closed");
         got = recv(fd, buffer, sizeof buffer, 0);
         if (got <= 0)
             break;
@@ -117,7 +119,7 @@ START_TEST(garbage_instead_of_zmtp)
         int fd = server_connect_raw(&server);
 
         put(fd, garbage[i], i == 1 ? 1 : strlen(garbage[i]));
-        until_closed(fd, 1900, in, sizeof in);
+        until_closed(fd, in, sizeof in);
         close(fd);
     }
     down();
@@ -136,18 +138,18 @@ START_TEST(old_zmtp_and_other_mechanisms)
     bad[10] = 1; /* ZMTP 2 */
     fd = server_connect_raw(&server);
     put(fd, bad, 64);
-    until_closed(fd, 1900, in, sizeof in);
+    until_closed(fd, in, sizeof in);
     close(fd);
     memcpy(bad, greeting, 64);
     memcpy(bad + 12, "CURVE", 5);
     fd = server_connect_raw(&server);
     put(fd, bad, 64);
-    until_closed(fd, 1900, in, sizeof in);
+    until_closed(fd, in, sizeof in);
     close(fd);
     fd = server_connect_raw(&server); /* a PUB is told why */
     put(fd, greeting, 64);
     put(fd, "\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03PUB", 27);
-    n = until_closed(fd, 1900, in, sizeof in);
+    n = until_closed(fd, in, sizeof in);
     ck_assert(says(in, n, "ERROR"));
     close(fd);
     down();
@@ -159,13 +161,13 @@ START_TEST(half_a_greeting_for_ever)
     int fds[200];
     char in[512];
 
-    up(NULL);
+    up((const char *const[]){ "-o", "limits.handshake_ms=1000", NULL });
     for (size_t i = 0; i < 200; i++) {
         fds[i] = server_connect_raw(&server);
         put(fds[i], greeting, i % 64);
     }
     for (size_t i = 0; i < 200; i++) {
-        until_closed(fds[i], 3000, in, sizeof in);
+        until_closed(fds[i], in, sizeof in);
         close(fds[i]);
     }
     down();
@@ -180,7 +182,7 @@ START_TEST(half_a_message_for_ever)
     up((const char *const[]){ "-o", "limits.stall_ms=300", NULL });
     fd = connect_open();
     put(fd, "\0\x40half", 6);
-    until_closed(fd, 3000, in, sizeof in);
+    until_closed(fd, in, sizeof in);
     close(fd);
     down();
 }
@@ -229,7 +231,7 @@ START_TEST(endless_multipart)
     fd = connect_open();
     for (int i = 0; i < 1000; i++)
         put_frame(fd, 1, "x", i % 2);
-    until_closed(fd, 3000, in, sizeof in);
+    until_closed(fd, in, sizeof in);
     close(fd);
     down();
 }
@@ -243,7 +245,7 @@ START_TEST(a_frame_that_claims_an_exabyte)
     up(NULL);
     fd = connect_open();
     put(fd, "\x02\x0f\xff\xff\xff\xff\xff\xff\xff", 9);
-    until_closed(fd, 3000, in, sizeof in);
+    until_closed(fd, in, sizeof in);
     close(fd);
     down();
 }
@@ -278,7 +280,7 @@ START_TEST(malformed_envelopes_are_answered_three_times)
                 put_frame(fd, 0, bad[i].body, bad[i].n);
             else
                 put_frame(fd, 0, deep, sizeof deep);
-        n = until_closed(fd, 3000, in, sizeof in);
+        n = until_closed(fd, in, sizeof in);
         ck_assert_msg(says(in, n, "error") && (says(in, n, "BAD_REQUEST") || says(in, n, "VERSION")),
                       "envelope %zu got no answer", i);
         close(fd);
@@ -325,7 +327,7 @@ START_TEST(five_thousand_connects)
     int *fds = calloc(5000, sizeof *fds);
     ptools *late;
 
-    up((const char *const[]){ "-o", "limits.clients_max=256", NULL });
+    up((const char *const[]){ "-o", "limits.clients_max=256", "-o", "limits.handshake_ms=1000", NULL });
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max >= 6000) {
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
@@ -333,10 +335,10 @@ START_TEST(five_thousand_connects)
     for (int i = 0; i < 5000; i++) {
         fds[i] = server_connect_raw(&server);
         if (i % 500 == 0) /* whoever is in is served all the time */
-            ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.nop", NULL, NULL, 5000, NULL, NULL));
+            ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.nop", NULL, NULL, WAIT_MS, NULL, NULL));
     }
     late = server_open(&server); /* and an honest newcomer gets in */
-    ck_assert_ptools(ptools_remotecall_fetch(late, NULL, "t.nop", NULL, NULL, 5000, NULL, NULL));
+    ck_assert_ptools(ptools_remotecall_fetch(late, NULL, "t.nop", NULL, NULL, WAIT_MS, NULL, NULL));
     ptools_close(late);
     for (int i = 0; i < 5000; i++)
         close(fds[i]);
@@ -355,7 +357,7 @@ START_TEST(too_many_connections_of_one_user)
 
     up((const char *const[]){ "-o", "limits.user_clients_max=4", NULL });
     options.address = server.dir;
-    options.connect_timeout_ms = 300;
+    options.connect_timeout_ms = WAIT_MS;
     for (int i = 0; i < 8; i++) {
         err = ptools_open(&options, &more[i], &message);
         in += err == PTOOLS_OK;
@@ -386,7 +388,7 @@ START_TEST(a_client_that_does_not_read)
         put_frame(fd, 0, "\x91\xce\x00\x10\x00\x00", 6);
     }
     ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.nop", NULL, NULL, 20000, NULL, NULL));
-    until_closed(fd, 20000, in, sizeof in);
+    until_closed(fd, in, sizeof in);
     close(fd);
     down();
 }
@@ -402,22 +404,25 @@ START_TEST(a_client_that_was_paused_is_not_cut_off)
     enum { CALLS = 20, BYTES = 1 << 20 };
     PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
     static char in[1 << 16];
-    unsigned char own[sizeof call];
+    unsigned char out[CALLS * (sizeof call + 10) + sizeof inspect], *at = out;
     size_t got_bytes = 0;
     bool answered = false;
     int fd;
 
-    up((const char *const[]){ "-o", "limits.stall_ms=1500", NULL });
+    up((const char *const[]){ "-o", "limits.stall_ms=2500", NULL });
+    server_knows_t(pt, 1); /* the answers come at once, and it stops reading, while it is owed half a message */
     fd = connect_open();
-    for (unsigned i = 1; i <= CALLS; i++) {
-        memcpy(own, call, sizeof call);
-        own[7] = (unsigned char)i;
-        put_frame(fd, 1, own, sizeof own);
-        put_frame(fd, 0, "\x91\xce\x00\x10\x00\x00", 6);
+    for (unsigned char i = 1; i <= CALLS; i++) {
+        at = mempcpy(at, (const unsigned char[]){ 1, sizeof call }, 2);
+        at = mempcpy(at, call, sizeof call);
+        at[7 - (int)sizeof call] = i;
+        at = mempcpy(at, "\0\x06\x91\xce\x00\x10\x00\x00", 8);
     }
-    put(fd, (const unsigned char[]){ 0, sizeof inspect }, 2);
-    put(fd, inspect, 5); /* the rest comes when it has read its answers, which it takes its time with */
-    ptools_pack_i64(args, 2500);
+    at = mempcpy(at, (const unsigned char[]){ 0, sizeof inspect }, 2);
+    at = mempcpy(at, inspect, 5); /* the rest comes when it has read its answers, which it takes its time with */
+    put(fd, out, (size_t)(at - out)); /* at once: with the first answer all of it has come, and is before the sleep */
+    ck_assert_int_eq(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, WAIT_MS), 1);
+    ptools_pack_i64(args, 3500);
     ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.sleep_ms", args, NULL, 20000, NULL, NULL));
     while (got_bytes < (size_t)CALLS * BYTES) {
         ssize_t got = recv(fd, in, sizeof in, 0);
@@ -451,7 +456,7 @@ START_TEST(many_half_messages_are_charged_to_their_user)
         put(fds[i], "\x02\0\0\0\0\0\x38\0\0", 9); /* a frame of 3.5 MiB */
         put(fds[i], half, HALF);
     }
-    ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.nop", NULL, NULL, 10000, NULL, NULL));
+    ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.nop", NULL, NULL, WAIT_MS, NULL, NULL));
     for (int i = 0; i < PEERS; i++) {
         closed += recv(fds[i], in, sizeof in, MSG_DONTWAIT) == 0 || errno == ECONNRESET;
         close(fds[i]);
@@ -464,17 +469,17 @@ END_TEST
 
 START_TEST(limits_are_told_with_their_numbers)
 {
-    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
     ptools_future *f[6];
 
     up((const char *const[]){ "-o", "limits.user_tasks_max=5", NULL });
-    ptools_pack_i64(args, 200);
     for (int i = 0; i < 6; i++)
-        ck_assert_ptools(ptools_remotecall(pt, NULL, "t.sleep_ms", args, NULL, &f[i]));
+        ck_assert_ptools(ptools_remotecall(pt, NULL, "t.spin_polite", NULL, NULL, &f[i]));
     ck_assert_err(ptools_future_fetch(f[5], 10000, NULL), PTOOLS_ERR_LIMIT);
     ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "5"));
-    for (int i = 0; i < 5; i++)
-        ck_assert_ptools(ptools_future_fetch(f[i], 10000, NULL));
+    for (int i = 4; i >= 0; i--) {
+        ck_assert_ptools(ptools_future_cancel(f[i]));
+        ck_assert_err(ptools_future_fetch(f[i], WAIT_MS, NULL), PTOOLS_ERR_CANCELLED);
+    }
     for (int i = 0; i < 6; i++)
         ptools_future_free(f[i]);
     down();

@@ -147,18 +147,36 @@ START_TEST(wait_leaves_the_value_fetchable)
 }
 END_TEST
 
+/* Lets the call that waits on fifo i go on, and waits until it is done. */
+static void release(const char *dir, int i, ptools_future *f)
+{
+    char path[96];
+    int fd;
+
+    snprintf(path, sizeof path, "%s/%d", dir, i);
+    fd = open(path, O_WRONLY | O_CLOEXEC); /* returns when the task has opened its end */
+    ck_assert_int_ge(fd, 0);
+    ck_assert_ptools(ptools_future_fetch(f, 10000, NULL));
+    close(fd);
+}
+
 START_TEST(wait_times_out_and_the_task_goes_on)
 {
     PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
     PTOOLS_AUTO(ptools_future) f = NULL;
+    char dir[64], path[96];
 
     up(1);
-    ptools_pack_i64(args, 300);
-    ck_assert_err(ptools_remotecall_wait(pt, NULL, "t.sleep_ms", args, NULL, 20, &f), PTOOLS_ERR_TIMEOUT);
+    temp_dir(dir, sizeof dir);
+    snprintf(path, sizeof path, "%s/0", dir);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    ptools_pack_str(args, path);
+    ck_assert_err(ptools_remotecall_wait(pt, NULL, "t.fifo", args, NULL, 20, &f), PTOOLS_ERR_TIMEOUT);
     ck_assert_ptr_nonnull(f);
     ck_assert(!ptools_future_done(f));
     ck_assert_err(ptools_future_wait(f, 0), PTOOLS_ERR_TIMEOUT);
-    ck_assert_ptools(ptools_future_fetch(f, 10000, NULL));
+    release(dir, 0, f);
+    temp_remove(dir);
     down();
 }
 END_TEST
@@ -226,19 +244,6 @@ START_TEST(round_robin_does_not_look_who_is_busy)
     down();
 }
 END_TEST
-
-/* Lets the call that waits on fifo i go on, and waits until it is done. */
-static void release(const char *dir, int i, ptools_future *f)
-{
-    char path[96];
-    int fd;
-
-    snprintf(path, sizeof path, "%s/%d", dir, i);
-    fd = open(path, O_WRONLY | O_CLOEXEC); /* returns when the task has opened its end */
-    ck_assert_int_ge(fd, 0);
-    ck_assert_ptools(ptools_future_fetch(f, 10000, NULL));
-    close(fd);
-}
 
 /* The original's test: workers 5 to 8, eight calls at once that end in the order in which they were made. The first
  * four go to 5, 6, 7, 8, the others to them again in the order in which they become free. */
@@ -334,12 +339,12 @@ START_TEST(workers_are_listed_added_and_removed)
     free(infos);
     ck_assert_ptools(ptools_workers_add(pt, 2, &first));
     ck_assert_uint_eq(first, 3);
-    server_whole(&server, pt, 4, 5000);
+    server_whole(pt, 4);
     ck_assert_ptools(ptools_workers_remove(pt, 3));
-    server_whole(&server, pt, 3, 5000);
+    server_whole(pt, 3);
     ck_assert_err(ptools_workers_remove(pt, 3), PTOOLS_ERR_NO_WORKER);
     ck_assert_ptools(ptools_workers_remove(pt, 4));
-    server_whole(&server, pt, 2, 5000);
+    server_whole(pt, 2);
     ck_assert_err(ptools_workers_add(pt, 0, NULL), PTOOLS_ERR_INVALID);
     ck_assert_err(ptools_workers_add(pt, 1025, NULL), PTOOLS_ERR_INVALID);
     ck_assert_err(ptools_workers_add(pt, 1024, NULL), PTOOLS_ERR_LIMIT);
@@ -395,24 +400,6 @@ START_TEST(last_words_of_a_function_that_failed)
 }
 END_TEST
 
-/* Until worker id says that it is at a phase of its own, which only a function that runs can have set. */
-static void await_phase(uint32_t id, const char *phase)
-{
-    uint64_t until = now_ms() + 10000;
-    bool there = false;
-
-    while (!there) {
-        ptools_worker_info *infos = NULL;
-        size_t n = 0;
-
-        ck_assert_ptools(ptools_workers(pt, &infos, &n));
-        ck_assert(id >= 1 && id <= n);
-        there = strcmp(infos[id - 1].phase, phase) == 0;
-        free(infos);
-        ck_assert_msg(now_ms() < until, "worker %u does not come to phase %s", id, phase);
-    }
-}
-
 START_TEST(cancel_waiting_and_running)
 {
     PTOOLS_AUTO(ptools_future) running = NULL;
@@ -424,25 +411,23 @@ START_TEST(cancel_waiting_and_running)
     ck_assert_ptools(ptools_future_cancel(waiting));
     ck_assert_err(ptools_future_fetch(waiting, 10000, NULL), PTOOLS_ERR_CANCELLED);
     ck_assert(!ptools_future_failure(waiting)->maybe_executed);
-    await_phase(1, "spinning politely");
+    server_at_phase(pt, 1, "spinning politely");
     ck_assert_ptools(ptools_future_cancel(running));
     ck_assert_err(ptools_future_fetch(running, 10000, NULL), PTOOLS_ERR_CANCELLED);
     ck_assert(ptools_future_failure(running)->maybe_executed);
     ck_assert_ptools(ptools_future_cancel(running)); /* done: nothing to do */
-    server_whole(&server, pt, 1, 2000);
+    server_whole(pt, 1);
     down();
 }
 END_TEST
 
 START_TEST(wait_any_gives_the_lowest_that_is_done)
 {
-    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
     ptools_future *f[3] = { NULL };
     size_t index = 9;
 
     up(2);
-    ptools_pack_i64(args, 2000);
-    ck_assert_ptools(ptools_remotecall(pt, NULL, "t.sleep_ms", args, NULL, &f[0]));
+    ck_assert_ptools(ptools_remotecall(pt, NULL, "t.spin_polite", NULL, NULL, &f[0]));
     ck_assert_ptools(ptools_remotecall(pt, NULL, "t.nop", NULL, NULL, &f[2]));
     ck_assert_ptools(ptools_wait_any(pt, f, 3, 10000, &index));
     ck_assert_uint_eq(index, 2);

@@ -16,6 +16,8 @@
 #include "tests/integration/server.h"
 #include "tests/support/suite.h"
 
+enum { WAIT_MS = 20000 };
+
 static struct server server;
 static ptools *pt;
 
@@ -131,7 +133,7 @@ static void ends_cleanly(void)
 {
     siginfo_t end = { 0 };
 
-    ck_assert_int_eq(poll(&(struct pollfd){ .fd = server.pidfd, .events = POLLIN }, 1, 10000), 1);
+    ck_assert_int_eq(poll(&(struct pollfd){ .fd = server.pidfd, .events = POLLIN }, 1, WAIT_MS), 1);
     ck_assert_int_eq(waitid(P_PID, (id_t)server.pid, &end, WEXITED), 0);
     ck_assert_int_eq(end.si_code, CLD_EXITED);
     ck_assert_int_eq(end.si_status, 0);
@@ -145,16 +147,18 @@ START_TEST(term_waits_for_what_runs)
 {
     PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
     PTOOLS_AUTO(ptools_future) f = NULL;
+    PTOOLS_AUTO(ptools_future) status = NULL;
     char dir[64], path[96];
     int fd;
 
     up(NULL);
+    server_knows_t(pt, 2);
     temp_dir(dir, sizeof dir);
     snprintf(path, sizeof path, "%s/fifo", dir);
     ck_assert_int_eq(mkfifo(path, 0600), 0);
     ptools_pack_str(args, path);
     ck_assert_ptools(ptools_remotecall(pt, NULL, "t.fifo", args, NULL, &f));
-    ck_assert_err(ptools_future_wait(f, 50), PTOOLS_ERR_TIMEOUT);
+    ck_assert_ptools(ptools_inspect(pt, "status", &status, NULL)); /* the call before it has a worker */
     ck_assert_int_eq(kill(server.pid, SIGTERM), 0);
     for (;;) { /* until the signal has arrived */
         ptools_err err = ptools_remotecall_fetch(pt, NULL, "t.nop", NULL, NULL, 5000, NULL, NULL);
@@ -197,11 +201,13 @@ END_TEST
 
 START_TEST(a_second_term_hurries)
 {
+    ptools_call_options options = PTOOLS_CALL_OPTIONS_INIT;
     PTOOLS_AUTO(ptools_future) f = NULL;
 
     up(NULL);
-    ck_assert_ptools(ptools_remotecall(pt, NULL, "t.spin", NULL, NULL, &f));
-    ck_assert_err(ptools_future_wait(f, 50), PTOOLS_ERR_TIMEOUT);
+    options.worker = 1;
+    ck_assert_ptools(ptools_remotecall(pt, NULL, "t.spin", NULL, &options, &f));
+    server_at_phase(pt, 1, "spinning"); /* one that waits is not waited for */
     kill(server.pid, SIGTERM);
     while (ptools_remotecall_fetch(pt, NULL, "t.nop", NULL, NULL, 5000, NULL, NULL) == PTOOLS_OK)
         ;
@@ -215,6 +221,7 @@ START_TEST(kill_9_leaves_no_worker_and_the_next_one_serves)
 {
     PTOOLS_AUTO(ptools_future) f = NULL;
     PTOOLS_AUTO(ptools_workerset) set = NULL;
+    ptools_call_options options = PTOOLS_CALL_OPTIONS_INIT;
     ptools_worker_info *infos = NULL;
     char dir[64];
     uint64_t until;
@@ -222,15 +229,16 @@ START_TEST(kill_9_leaves_no_worker_and_the_next_one_serves)
 
     up(NULL);
     ck_assert_ptools(ptools_workerset_create(pt, NULL, (const uint32_t[]){ 1 }, 1, PTOOLS_WS_FF, &set));
-    ck_assert_ptools(ptools_remotecall(pt, NULL, "t.spin", NULL, NULL, &f));
-    ck_assert_err(ptools_future_wait(f, 50), PTOOLS_ERR_TIMEOUT);
+    options.worker = 1;
+    ck_assert_ptools(ptools_remotecall(pt, NULL, "t.spin", NULL, &options, &f));
+    server_at_phase(pt, 1, "spinning");
     ck_assert_ptools(ptools_workers(pt, &infos, &n));
     kill(server.pid, SIGKILL);
     waitpid(server.pid, NULL, 0);
     close(server.pidfd);
-    ck_assert_err(ptools_future_fetch(f, 5000, NULL), PTOOLS_ERR_LOST);
+    ck_assert_err(ptools_future_fetch(f, WAIT_MS, NULL), PTOOLS_ERR_LOST);
     ck_assert(ptools_future_failure(f)->maybe_executed);
-    until = now_ms() + 1000;
+    until = now_ms() + WAIT_MS;
     for (size_t i = 0; i < n; i++)
         while (!is_gone(infos[i].pid))
             ck_assert_msg(now_ms() < until, "worker %u outlives the daemon", infos[i].id);
@@ -321,7 +329,7 @@ START_TEST(a_private_daemon_ends_with_its_last_client)
     ptools_close(own);
     ck_assert_ptools(ptools_remotecall_fetch(second, NULL, "t.nop", NULL, NULL, 10000, NULL, NULL));
     ptools_close(second);
-    until = now_ms() + 5000;
+    until = now_ms() + WAIT_MS;
     while (!is_gone((pid_t)pid) || stat(inside, &st) == 0)
         ck_assert_msg(now_ms() < until, "the private daemon, pid %d, does not end", (int)pid);
     temp_remove(dir);

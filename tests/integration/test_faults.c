@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Functions that misbehave, each in its way: the call gets its typed error with the facts, the pool is
- * whole within a second, the other calls that run meanwhile get their values, and nothing is left behind.
+ * Functions that misbehave, each in its way: the call gets its typed error with the facts, the pool becomes
+ * whole again, the other calls that run meanwhile get their values, and nothing is left behind.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include "tests/integration/server.h"
 #include "tests/support/suite.h"
 
-enum { WORKERS = 2, BYSTANDERS = 20, WHOLE_MS = 1000 };
+enum { WORKERS = 2, BYSTANDERS = 20, WAIT_MS = 20000 };
 
 /* Sanitizers take signals and memory for themselves: what depends on the kernel's own way is not asserted then. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -59,7 +59,7 @@ static ptools_err misbehave(const char *function, const ptools_pack *args, int64
         ptools_future_free(others[i]);
     }
     ptools_future_free(f);
-    server_whole(&server, pt, WORKERS, WHOLE_MS);
+    server_whole(pt, WORKERS);
     server_clean(&server, 1);
     return err;
 }
@@ -161,15 +161,20 @@ END_TEST
 START_TEST(endless_loop_past_its_deadline)
 {
     const ptools_failure *failure;
-    uint64_t began = now_ms();
+    int64_t deadline_ms = 100;
+    uint64_t began;
 
     up(NULL);
-    ck_assert_err(misbehave("t.spin", NULL, 200), PTOOLS_ERR_DEADLINE);
-    failure = ptools_last_failure(pt);
+    do { /* on a machine that is busy it may not have begun by then: again, with more time */
+        began = now_ms();
+        deadline_ms *= 2;
+        ck_assert_err(misbehave("t.spin", NULL, deadline_ms), PTOOLS_ERR_DEADLINE);
+        failure = ptools_last_failure(pt);
+    } while (!failure->maybe_executed && deadline_ms < WAIT_MS / 2);
     ck_assert(failure->maybe_executed);
     if (!SANITIZED)
         ck_assert_msg(strstr(failure->backtrace, "spin"), "no frame of the function in: %s", failure->backtrace);
-    ck_assert(now_ms() - began >= 200);
+    ck_assert(now_ms() - began >= (uint64_t)deadline_ms);
     ck_assert_err(misbehave("t.spin_polite", NULL, 100), PTOOLS_ERR_DEADLINE);
     down();
 }
@@ -187,18 +192,17 @@ END_TEST
 START_TEST(deadline_in_the_queue)
 {
     ptools_call_options options = PTOOLS_CALL_OPTIONS_INIT;
-    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
     ptools_future *busy[WORKERS];
 
     up(NULL);
-    ptools_pack_i64(args, 1000);
     for (int i = 0; i < WORKERS; i++)
-        ck_assert_ptools(ptools_remotecall(pt, NULL, "t.sleep_ms", args, NULL, &busy[i]));
+        ck_assert_ptools(ptools_remotecall(pt, NULL, "t.spin_polite", NULL, NULL, &busy[i]));
     options.deadline_ms = 50;
     ck_assert_err(ptools_remotecall_fetch(pt, NULL, "t.nop", NULL, &options, 10000, NULL, NULL), PTOOLS_ERR_DEADLINE);
     ck_assert(!ptools_last_failure(pt)->maybe_executed);
     for (int i = 0; i < WORKERS; i++) {
-        ck_assert_ptools(ptools_future_fetch(busy[i], 10000, NULL));
+        ck_assert_ptools(ptools_future_cancel(busy[i]));
+        ck_assert_err(ptools_future_fetch(busy[i], WAIT_MS, NULL), PTOOLS_ERR_CANCELLED);
         ptools_future_free(busy[i]);
     }
     down();
@@ -280,13 +284,13 @@ START_TEST(leaves_children_behind)
 
         ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, functions[i], NULL, NULL, 10000, &f, &v));
         ck_assert_ptools(ptools_get_i64(v, &child));
-        until = now_ms() + 2000;
+        until = now_ms() + WAIT_MS;
         while (kill((pid_t)child, 0) == 0) /* its worker ends and reaps it once the answer is sent */
             ck_assert(now_ms() < until);
         options.worker = ptools_future_worker(f); /* which lives on */
         ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.nop", NULL, &options, 10000, NULL, NULL));
     }
-    server_whole(&server, pt, WORKERS, 2000);
+    server_whole(pt, WORKERS);
     down();
 }
 END_TEST
@@ -317,7 +321,7 @@ START_TEST(broken_modules_are_told_from_missing_ones)
             ck_assert(!ptools_last_failure(pt)->maybe_executed);
         }
     ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.nop", NULL, NULL, 10000, NULL, NULL));
-    server_whole(&server, pt, WORKERS, WHOLE_MS);
+    server_whole(pt, WORKERS);
     down();
 }
 END_TEST
@@ -348,7 +352,7 @@ START_TEST(a_deadline_during_start_does_not_break_the_module)
         ck_assert_err(ptools_future_fetch(waiting, 20000, NULL), PTOOLS_ERR_CANCELLED);
         waiting = ptools_future_free(waiting);
     }
-    server_whole(&server, pt, WORKERS, 2000);
+    server_whole(pt, WORKERS);
     down();
 }
 END_TEST
@@ -390,7 +394,7 @@ static uint64_t recycled(void)
 /* Calls until so many were replaced; a process may take a while to give back what it had. */
 static void await_recycled(uint64_t times)
 {
-    uint64_t until = now_ms() + 5000;
+    uint64_t until = now_ms() + WAIT_MS;
 
     while (recycled() < times) {
         ck_assert_msg(now_ms() < until, "not %llu recycled in time", (unsigned long long)times);
@@ -402,7 +406,7 @@ START_TEST(recycled_after_so_many_tasks)
 {
     up((const char *const[]){ "-o", "workers.recycle_tasks=10", NULL });
     await_recycled(5);
-    server_whole(&server, pt, WORKERS, WHOLE_MS);
+    server_whole(pt, WORKERS);
     down();
 }
 END_TEST
@@ -415,7 +419,7 @@ START_TEST(recycled_when_descriptors_leak)
     ptools_pack_i64(args, 200);
     ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.fds", args, NULL, 10000, NULL, NULL));
     await_recycled(1);
-    server_whole(&server, pt, WORKERS, WHOLE_MS);
+    server_whole(pt, WORKERS);
     down();
 }
 END_TEST
@@ -428,7 +432,7 @@ START_TEST(recycled_when_memory_grows)
     ptools_pack_i64(args, 300 << 20);
     ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.leak", args, NULL, 20000, NULL, NULL));
     await_recycled(1);
-    server_whole(&server, pt, WORKERS, WHOLE_MS);
+    server_whole(pt, WORKERS);
     down();
 }
 END_TEST

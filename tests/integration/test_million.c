@@ -115,7 +115,7 @@ START_TEST(each_answered_exactly_once)
     fprintf(stderr, "# %llu calls, %u kills: %llu values, %llu died\n", (unsigned long long)calls, kills,
             (unsigned long long)ok, (unsigned long long)died);
     set = ptools_workerset_free(set);
-    server_whole(&server, pt, 1, 2000);
+    server_whole(pt, 1);
     server_clean(&server, 1);
     ptools_close(pt);
     server_stop(&server);

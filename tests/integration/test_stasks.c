@@ -122,6 +122,7 @@ START_TEST(the_example_of_the_original)
     const ptools_pack *lists[] = { list };
     ptools_stasks *h = NULL;
     const int32_t *at;
+    int wrong = 0;
 
     up(4);
     ck_assert_ptools(ptools_start_stasks(pt, cfgs, 2, "run1", NULL, &h));
@@ -132,7 +133,8 @@ START_TEST(the_example_of_the_original)
     ck_assert_ptools(ptools_pmap_stasks(h, "a.stamp", lists, 1, WAIT_MS, &o));
     at = ptools_array_data(ptools_stasks_array(h, "svar1"));
     for (int i = 0; i < 65536; i++)
-        ck_assert_int_eq(at[i], i % 4 + 1);
+        wrong += at[i] != i % 4 + 1;
+    ck_assert_int_eq(wrong, 0);
     ck_assert_ptools(ptools_stop_stasks(h, WAIT_MS));
     ck_assert_ptools(ptools_stop_stasks(h, WAIT_MS));
     ck_assert_int_eq(at[0], 1); /* what is mapped stays usable */
@@ -334,7 +336,8 @@ START_TEST(a_call_can_be_cancelled)
     h = start(2);
     ck_assert_ptools(ptools_stask_call(h, 0, "a.spin", NULL, &spin));
     ck_assert_ptools(ptools_stask_call(h, 1, "a.hang", NULL, &hang));
-    ck_assert_err(ptools_future_wait(hang, 100), PTOOLS_ERR_TIMEOUT);
+    server_stask_at_phase(pt, 0, "spinning");
+    server_stask_at_phase(pt, 1, "hanging");
     ck_assert_ptools(ptools_future_cancel(spin));
     ck_assert_ptools(ptools_future_cancel(hang));
     ck_assert_err(ptools_future_fetch(spin, WAIT_MS, NULL), PTOOLS_ERR_CANCELLED);
@@ -344,31 +347,40 @@ START_TEST(a_call_can_be_cancelled)
 }
 END_TEST
 
+/* false: the others were not done within the time. */
+static bool others_are_done(uint32_t busy, int64_t within_ms)
+{
+    PTOOLS_AUTO(ptools_pack) list = ptools_pack_new();
+    PTOOLS_AUTO(ptools_outcomes) o = NULL;
+    PTOOLS_AUTO(ptools_future) spin = NULL;
+    const ptools_pack *lists[] = { list };
+    ptools_stasks *h;
+    bool done = true;
+
+    up(1);
+    h = start(3);
+    for (int i = 0; i < 3; i++)
+        ptools_pack_i64(list, i);
+    ck_assert_ptools(ptools_stask_call(h, busy, "a.spin", NULL, &spin));
+    ck_assert_err(ptools_pmap_stasks(h, "a.add", lists, 1, within_ms, &o), PTOOLS_ERR_TIMEOUT);
+    ck_assert(!ptools_future_done(ptools_outcomes_future(o, busy)));
+    for (uint32_t i = 0; i < 3; i++)
+        done &= i == busy || ptools_future_done(ptools_outcomes_future(o, i));
+    ck_assert_ptools(ptools_future_cancel(spin));
+    ck_assert_ptools(ptools_outcomes_wait(o, WAIT_MS)); /* the missing one comes later */
+    ck_assert_int_eq(value_of(o, busy), busy);
+    o = ptools_outcomes_free(o);
+    spin = ptools_future_free(spin);
+    ptools_stasks_free(h);
+    down();
+    return done;
+}
+
 START_TEST(whoever_is_done_when_the_time_is_over_has_answered)
 {
-    for (uint32_t busy = 0; busy < 3; busy++) {
-        PTOOLS_AUTO(ptools_pack) list = ptools_pack_new();
-        PTOOLS_AUTO(ptools_outcomes) o = NULL;
-        PTOOLS_AUTO(ptools_future) spin = NULL;
-        const ptools_pack *lists[] = { list };
-        ptools_stasks *h;
-
-        up(1);
-        h = start(3);
-        for (int i = 0; i < 3; i++)
-            ptools_pack_i64(list, i);
-        ck_assert_ptools(ptools_stask_call(h, busy, "a.spin", NULL, &spin));
-        ck_assert_err(ptools_pmap_stasks(h, "a.add", lists, 1, 200, &o), PTOOLS_ERR_TIMEOUT);
-        for (uint32_t i = 0; i < 3; i++)
-            ck_assert_int_eq(ptools_future_done(ptools_outcomes_future(o, i)), i != busy);
-        ck_assert_ptools(ptools_future_cancel(spin));
-        ck_assert_ptools(ptools_outcomes_wait(o, WAIT_MS)); /* the missing one comes later */
-        ck_assert_int_eq(value_of(o, busy), busy);
-        o = ptools_outcomes_free(o);
-        spin = ptools_future_free(spin);
-        ptools_stasks_free(h);
-        down();
-    }
+    for (uint32_t busy = 0; busy < 3; busy++)
+        for (int64_t ms = 200; !others_are_done(busy, ms); ms *= 2) /* a machine that is busy gets more time */
+            ck_assert_int_lt(ms, WAIT_MS);
 }
 END_TEST
 

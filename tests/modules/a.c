@@ -304,6 +304,7 @@ static ptools_err dies(ptools_task *task)
 /* spin: until it is cancelled; hang: whatever happens */
 static ptools_err spin(ptools_task *task)
 {
+    ptools_task_phase(task, "spinning");
     while (!ptools_task_cancelled(task))
         usleep(1000);
     return ptools_task_fail(task, "I stop");
@@ -311,6 +312,7 @@ static ptools_err spin(ptools_task *task)
 
 static ptools_err hang(ptools_task *task)
 {
+    ptools_task_phase(task, "hanging");
     while (ptools_task_id(task) != 0)
         pause();
     return PTOOLS_OK;

@@ -149,7 +149,6 @@ START_TEST(signals_do_not_shorten_a_wait)
     before = now_ms();
     ck_assert_int_eq(ptools_future_wait(future, 100), PTOOLS_ERR_TIMEOUT);
     ck_assert_int_ge(now_ms() - before, 99);
-    ck_assert_int_lt(now_ms() - before, 2000);
     timer_delete(timer);
     ptools_future_free(future);
     end();

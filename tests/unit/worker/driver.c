@@ -488,3 +488,16 @@ void page_await(const _Atomic uint32_t *word, uint32_t value)
         ck_assert_msg(now.tv_sec - begin.tv_sec < DRIVER_MS / 1000, "the page never said %u", value);
     }
 }
+
+void page_await_phase(const struct page *page, const char *phase)
+{
+    struct timespec begin, now;
+    struct page_words words;
+
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (page_read_words(page, &words); strcmp(words.phase, phase) != 0; page_read_words(page, &words)) {
+        sched_yield();
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        ck_assert_msg(now.tv_sec - begin.tv_sec < DRIVER_MS / 1000, "the page never said \"%s\"", phase);
+    }
+}

@@ -102,5 +102,7 @@ ptools_pack *args_str(const char *s);
 
 /* Waits until a word of the page says so. */
 void page_await(const _Atomic uint32_t *word, uint32_t value);
+/* Waits until the function that runs has named that phase: it has begun for certain. */
+void page_await_phase(const struct page *page, const char *phase);
 
 #endif

@@ -831,7 +831,7 @@ START_TEST(a_request_to_stop_tells_where_the_function_is)
     answer_deinit(&a);
 
     peer_give(&w, 10, "t.spin", NULL); /* deaf: killed later, but the backtrace is there */
-    page_await(&w.page->process_phase, PAGE_RUNNING);
+    page_await_phase(w.page, "spinning");
     atomic_store(&w.page->cancel, 10);
     ck_assert_int_eq(kill(w.pid, SIGTERM), 0);
     page_await(&w.page->fault_signal, SIGTERM);
