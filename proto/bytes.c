@@ -8,16 +8,22 @@
 #include <errno.h>
 #include <string.h>
 
-enum { BYTES_FIRST = 256 };
+enum { BYTES_FIRST = 256, FEW_BYTES = 9 /* a number of msgpack */ };
 
 void bytes_init(struct bytes *b, size_t max_bytes)
 {
     *b = (struct bytes){ .max_bytes = max_bytes };
 }
 
+void bytes_init_lent(struct bytes *b, size_t max_bytes, void *room, size_t room_bytes)
+{
+    *b = (struct bytes){ .max_bytes = max_bytes, .data = room, .cap = room_bytes, .lent = true };
+}
+
 void bytes_deinit(struct bytes *b)
 {
-    free(b->data);
+    if (!b->lent)
+        free(b->data);
     *b = (struct bytes){ .max_bytes = b->max_bytes };
 }
 
@@ -36,12 +42,24 @@ static int bytes_grow(struct bytes *b, size_t need)
     while (cap < need)
         cap = cap > b->max_bytes / 2 ? b->max_bytes : cap * 2;
     cap = MIN(cap, b->max_bytes);
-    data = realloc(b->data, cap);
+    data = realloc(b->lent ? NULL : b->data, cap);
     if (!data)
         return -ENOMEM;
+    if (b->lent)
+        memcpy(data, b->data, b->n);
+    b->lent = false;
     b->data = data;
     b->cap = cap;
     return 0;
+}
+
+/* A few bytes at a time is the usual way of a codec: for these, calling memcpy costs more than copying. */
+static void copy_few(uint8_t *to, const uint8_t *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        to[i] = from[i];
+        __asm__("" ::: "memory"); /* or the compiler makes it a memcpy again */
+    }
 }
 
 int bytes_append(struct bytes *b, const void *data, size_t n)
@@ -52,7 +70,9 @@ int bytes_append(struct bytes *b, const void *data, size_t n)
         return b->err = -EMSGSIZE;
     if (n > b->cap - b->n && bytes_grow(b, b->n + n) < 0)
         return b->err = -ENOMEM;
-    if (data && n > 0)
+    if (data && n <= FEW_BYTES)
+        copy_few(b->data + b->n, data, n);
+    else if (data)
         memcpy(b->data + b->n, data, n);
     b->n += n;
     return 0;

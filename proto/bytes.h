@@ -3,7 +3,8 @@
  * bytes -- memory for messages: a growing buffer with a limit, and a shared block.
  *
  * struct bytes grows by doubling up to the maximum given at birth. Its errors stick: after the
- * first failed append it changes no more, and err tells why, so that a codec needs one check.
+ * first failed append it changes no more, and err tells why, so that a codec needs one check. Its first memory may be
+ * lent, for whoever must not allocate as long as little is appended.
  *
  * struct blob is a block of a fixed size that several may hold (refs): a payload on its way from
  * one socket to another is one blob, never copied.
@@ -11,6 +12,7 @@
 #ifndef PROTO_BYTES_H
 #define PROTO_BYTES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,9 +24,11 @@ struct bytes {
     size_t cap;
     size_t max_bytes;
     int err; /* 0, -ENOMEM or -EMSGSIZE: sticky */
+    bool lent; /* data is not ours */
 };
 
 void bytes_init(struct bytes *b, size_t max_bytes);
+void bytes_init_lent(struct bytes *b, size_t max_bytes, void *room, size_t room_bytes);
 void bytes_deinit(struct bytes *b);
 void bytes_reset(struct bytes *b); /* empty, no error, memory kept */
 /* 0, or the error that stuck; b->n is unchanged on failure. data NULL: room is made, left unset. */

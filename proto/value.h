@@ -14,6 +14,21 @@
 #include "proto/limits.h"
 #include "proto/scan.h"
 
+enum { PACK_SPARE_BYTES = 5, PACK_OPEN_MAX = (int)PAYLOAD_DEPTH_MAX - 1 /* the list of arguments is a level itself */ };
+
+/* The first PACK_SPARE_BYTES of the buffer are kept free, so that the header of the list of arguments (the longest has
+ * that many bytes) can be put right before the first item when the pack is used. */
+struct ptools_pack {
+    struct bytes bytes;
+    msgpack_packer out; /* into bytes */
+    ptools_err refused; /* a wrong append stuck: PTOOLS_ERR_INVALID or PTOOLS_ERR_TOO_LARGE */
+    uint64_t items;     /* on the top level */
+    unsigned n_open;
+    uint64_t open[PACK_OPEN_MAX]; /* appends that each open list or map still waits for; never 0 */
+};
+/* An empty one in memory of the caller's, its first bytes too: not for ptools_pack_free(). */
+void pack_init_lent(struct ptools_pack *pack, void *room, size_t room_bytes);
+
 /* For msgpack_packer_init(&packer, bytes, bytes_write): failures stick in the bytes. */
 static inline int bytes_write(void *bytes, const char *data, size_t n)
 {

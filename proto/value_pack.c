@@ -3,29 +3,15 @@
  * value_pack -- building values: a ptools_pack is msgpack bytes, and a stack of the lists and maps
  * that are still open.
  *
- * The first SPARE_BYTES of the buffer are kept free, so that the header of the list of arguments can
- * be put right before the first item when the pack is used: nothing is moved, and more may be
- * appended afterwards. The first failure sticks; from then on nothing is appended.
+ * Nothing is moved when a pack is used, and more may be appended afterwards. The first failure sticks; from then on
+ * nothing is appended.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "proto/value.h"
 
-enum {
-    SPARE_BYTES = 5,                      /* the longest header of a list */
-    OPEN_MAX = (int)PAYLOAD_DEPTH_MAX - 1 /* the list of arguments is a level itself */
-};
 #define PACK_BYTES_MAX ((size_t)2 << 30)
-
-struct ptools_pack {
-    struct bytes bytes;
-    msgpack_packer out; /* into bytes */
-    ptools_err refused; /* a wrong append stuck: PTOOLS_ERR_INVALID or PTOOLS_ERR_TOO_LARGE */
-    uint64_t items;     /* on the top level */
-    unsigned n_open;
-    uint64_t open[OPEN_MAX]; /* appends that each open list or map still waits for; never 0 */
-};
 
 ptools_pack *ptools_pack_new(void)
 {
@@ -33,10 +19,17 @@ ptools_pack *ptools_pack_new(void)
 
     if (!pack)
         return NULL;
-    bytes_init(&pack->bytes, PACK_BYTES_MAX + SPARE_BYTES);
+    bytes_init(&pack->bytes, PACK_BYTES_MAX + PACK_SPARE_BYTES);
     msgpack_packer_init(&pack->out, &pack->bytes, bytes_write);
     ptools_pack_reset(pack);
     return pack;
+}
+
+void pack_init_lent(struct ptools_pack *pack, void *room, size_t room_bytes)
+{
+    bytes_init_lent(&pack->bytes, PACK_BYTES_MAX + PACK_SPARE_BYTES, room, room_bytes);
+    msgpack_packer_init(&pack->out, &pack->bytes, bytes_write);
+    ptools_pack_reset(pack);
 }
 
 ptools_pack *ptools_pack_free(ptools_pack *pack)
@@ -50,7 +43,7 @@ ptools_pack *ptools_pack_free(ptools_pack *pack)
 void ptools_pack_reset(ptools_pack *pack)
 {
     bytes_reset(&pack->bytes);
-    bytes_append(&pack->bytes, "\0\0\0\0", SPARE_BYTES);
+    bytes_append(&pack->bytes, NULL, PACK_SPARE_BYTES);
     pack->refused = PTOOLS_OK;
     pack->items = 0;
     pack->n_open = 0;
@@ -178,7 +171,7 @@ static void open_level(ptools_pack *pack, uint64_t appends)
 /* Also an empty list is a level to whoever parses it. */
 static bool begin_level(ptools_pack *pack)
 {
-    if (pack->n_open == OPEN_MAX && !pack->bytes.err && !pack->refused)
+    if (pack->n_open == PACK_OPEN_MAX && !pack->bytes.err && !pack->refused)
         pack->refused = PTOOLS_ERR_INVALID;
     return begin(pack);
 }
@@ -201,7 +194,7 @@ void ptools_pack_map(ptools_pack *pack, uint32_t pairs)
 
 void ptools_pack_raw(ptools_pack *pack, const void *msgpack, size_t bytes)
 {
-    struct scan_limits limits = { OPEN_MAX - pack->n_open, UINT64_MAX };
+    struct scan_limits limits = { PACK_OPEN_MAX - pack->n_open, UINT64_MAX };
 
     check_bytes(pack, msgpack, bytes);
     if (pack->refused || pack->bytes.err)
@@ -225,7 +218,7 @@ static ptools_err complete(const ptools_pack *pack)
 /* Puts the header of a list of all items right before them. PTOOLS_ERR_TOO_LARGE: it cannot hold so many. */
 static ptools_err finish_list(const ptools_pack *pack, const uint8_t **ret_data, size_t *ret_n)
 {
-    uint8_t *first = pack->bytes.data + SPARE_BYTES;
+    uint8_t *first = pack->bytes.data + PACK_SPARE_BYTES;
     uint64_t n = pack->items;
     unsigned header = n < 16 ? 1 : n <= UINT16_MAX ? 3 : 5;
 
@@ -235,7 +228,7 @@ static ptools_err finish_list(const ptools_pack *pack, const uint8_t **ret_data,
         first[-(int)i] = (uint8_t)(n >> (8 * (i - 1)));
     first[-(int)header] = header == 1 ? (uint8_t)(0x90 | n) : header == 3 ? 0xdc : 0xdd;
     *ret_data = first - header;
-    *ret_n = pack->bytes.n - SPARE_BYTES + header;
+    *ret_n = pack->bytes.n - PACK_SPARE_BYTES + header;
     return PTOOLS_OK;
 }
 
@@ -259,8 +252,8 @@ ptools_err pack_finish_items(const ptools_pack *pack, const uint8_t **ret_data, 
 
     if (err != PTOOLS_OK)
         return err;
-    *ret_data = pack->bytes.data + SPARE_BYTES;
-    *ret_n = pack->bytes.n - SPARE_BYTES;
+    *ret_data = pack->bytes.data + PACK_SPARE_BYTES;
+    *ret_n = pack->bytes.n - PACK_SPARE_BYTES;
     *ret_items = pack->items;
     return PTOOLS_OK;
 }
@@ -274,7 +267,7 @@ ptools_err pack_finish_value(const ptools_pack *pack, const uint8_t **ret_data, 
         return err;
     if (pack->items > 1)
         return finish_list(pack, ret_data, ret_n);
-    *ret_data = pack->items == 0 ? nothing : pack->bytes.data + SPARE_BYTES;
-    *ret_n = pack->items == 0 ? sizeof nothing : pack->bytes.n - SPARE_BYTES;
+    *ret_data = pack->items == 0 ? nothing : pack->bytes.data + PACK_SPARE_BYTES;
+    *ret_n = pack->items == 0 ? sizeof nothing : pack->bytes.n - PACK_SPARE_BYTES;
     return PTOOLS_OK;
 }

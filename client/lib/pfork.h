@@ -3,14 +3,15 @@
  * pfork -- the inside of <ptools/pfork.h>.
  *
  *     pfork_options.c    what was asked for, checked
- *     pfork.c            the caller: forks, reads, waits, stops, reaps
+ *     pfork.c            the caller: forks, waits, stops, reaps
+ *     pfork_read.c       its descriptors, and what it reads from them
  *     pfork_child.c      the child: from fork to _exit
  *     pfork_outcomes.c   what came of each child, in words
  *     pfork_shm.c        the same with arrays
  *
- * A page that is touched for the first time after a fork is copied, and that is dearer than ten system calls. So what
- * the caller writes to while children come and go is one mapping that is shared, and hence never copied
- * (struct ptools_children with all that is behind it); a child leaves that mapping at once, and reads nothing there.
+ * A page that is written to for the first time after a fork is copied, and that is dearer than ten system calls. So what
+ * the caller writes to while children come and go is one mapping (struct ptools_children with all that is behind it) that
+ * children do not get at all; and a child allocates nothing before it must.
  */
 #ifndef CLIENT_LIB_PFORK_H
 #define CLIENT_LIB_PFORK_H
@@ -78,33 +79,91 @@ static inline bool outcome_has_frame(const struct outcome *o)
 
 /* A mapping with room for n outcomes and so many bytes behind them, zeroed. NULL: no memory. */
 struct ptools_children *children_new(int n, size_t behind_bytes);
+/* Whether processes that are forked from now on get it. */
+void children_share(struct ptools_children *c, bool yes);
 /* Works out code, value and message of a child that has ended. status: of wait4(); -1: unknown. why: if it was stopped,
  * because of this. */
-void outcome_end(struct ptools_children *c, struct outcome *o, int status, const char *why);
+void outcome_end(struct outcome *o, int status, const char *why);
+/* ... which leaves its value unread: this makes told.value. It may turn out that there is no memory for it. */
+void outcome_read_value(struct ptools_children *c, struct outcome *o);
 /* The same of one that never was. */
 void outcome_end_unborn(struct outcome *o, ptools_err code, const char *format, ...)
     __attribute__((__format__(__printf__, 3, 4)));
 /* The code of the first that failed, and the thread's text about all. */
 ptools_err children_verdict(const struct ptools_children *c);
 
-/* -- pfork_child.c -------------------------------------------------------------------------------------------- */
+/* -- pfork_read.c ---------------------------------------------------------------------------------------------- */
 
-enum { PIPE_RESULT, PIPE_OUTPUT, PIPE_ERRORS, PIPES };
+enum {
+    PIPE_RESULT,
+    PIPE_OUTPUT,
+    PIPE_ERRORS,
+    PIPES,
+    FD_PID = PIPES,
+    FDS,                 /* of a child: its pipes, its pidfd */
+    STOP_EVENT = 0,      /* the number of the event of options.stop_fd */
+    FIRST_EVENT,         /* ... of the first descriptor of the first slot; the others follow */
+    TURN_BYTES = 1 << 20 /* so much of one stream is read before others get their turn */
+};
+
+struct slot {
+    struct outcome *outcome; /* NULL: free */
+    uint64_t begun_us;
+    TAILQ_ENTRY(slot) link;
+    int fds[FDS];            /* -1: none */
+    bool watched[FDS];       /* it is in the epoll */
+};
+
+struct run {
+    const struct pfork_job *job;
+    struct ptools_children *children;
+    struct slot *slots;
+    uint8_t *scratch;
+    TAILQ_HEAD(slots, slot) running, idle; /* running: in the order in which they were begun */
+    int epoll;
+    pid_t self;
+    uint64_t until_us;             /* of all */
+    uint64_t looked_us, look_us;   /* when it was last looked what has happened, and how long that took */
+    ptools_pfork_progress at;
+    ptools_err stopped;            /* PTOOLS_OK, _DEADLINE, _CANCELLED: no more are begun */
+    char why[160];                 /* ... because of this */
+    bool single_threaded;
+};
+enum { SCRATCH_BYTES = 65536 };
+
+/* A descriptor that is none of the three that a program has to itself, even if it has closed them. */
+int fd_move_up(int fd);
+void fd_close(int *fd);
+/* The pipes that a child needs; its ends: write_fds. False: errno tells. */
+bool slot_open(struct run *r, struct slot *s, int *write_fds);
+/* Puts into the epoll what is not there yet. False: not all of it can be. */
+bool slot_watch(struct run *r, struct slot *s);
+void slot_close(struct run *r, struct slot *s);
+/* Reads what there is, at most so many bytes of each stream. */
+void slot_read(struct run *r, struct slot *s, uint64_t bytes_at_most);
+void slot_read_one(struct run *r, struct slot *s, int which, uint64_t bytes_at_most);
 
 struct fd_run {
     int first, last;
 };
+enum { FEW_RUNS = 16 };
+/* What is the caller's alone. Descriptors that were opened one after the other mostly lie side by side: few runs. */
+struct foreign {
+    struct fd_run few[FEW_RUNS], *runs;
+    size_t n;
+};
+bool foreign_list(const struct run *r, struct foreign *ret);
+void foreign_free(struct foreign *f);
+
+/* -- pfork_child.c -------------------------------------------------------------------------------------------- */
 
 /* All that a child needs to know, in memory of its own: the caller goes on changing what is shared. */
 struct pfork_birth {
     struct pfork_job job;
     int index;
-    ptools_pack *pack;           /* empty, of the caller: nothing is allocated before the function wants it */
     bool single_threaded;        /* the caller was */
     pid_t parent;
     int write_fds[PIPES];        /* -1: none */
-    void *mapping;               /* of the caller, to be left */
-    size_t mapping_bytes;
     const struct fd_run *foreign; /* descriptors that are the caller's alone */
     size_t n_foreign;
 };

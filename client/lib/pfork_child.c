@@ -15,7 +15,6 @@
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
@@ -23,12 +22,12 @@
 
 #include "client/lib/pfork.h"
 
-enum { PIPE_USUAL_BYTES = 65536, PIPE_LARGE_BYTES = 1 << 20 };
+enum { PIPE_USUAL_BYTES = 65536, PIPE_LARGE_BYTES = 1 << 20, PACK_ROOM_BYTES = 256 };
 
 struct ptools_child {
     int index, n;
     uint64_t seed;
-    ptools_pack *pack;
+    struct ptools_pack *pack;
     char *message;     /* of ptools_child_fail(); NULL: it was not called, or no memory */
 };
 
@@ -143,7 +142,6 @@ static void leave_caller(const struct pfork_birth *b)
     setpgid(0, 0);
     for (size_t i = 0; i < b->n_foreign; i++)
         close_range((unsigned)b->foreign[i].first, (unsigned)b->foreign[i].last, 0);
-    munmap(b->mapping, b->mapping_bytes);
 }
 
 static void redirect(const struct pfork_birth *b, int pipe, ptools_pfork_output output, int to)
@@ -203,23 +201,24 @@ static void set_nice(const struct pfork_birth *b)
 
 static void seed(uint64_t with)
 {
-    unsigned short words[3] = { (unsigned short)with, (unsigned short)(with >> 16), (unsigned short)(with >> 32) };
-
     srandom((unsigned)(with ^ (with >> 32)));
-    seed48(words);
+    srand48((long)(with >> 16));
 }
 
 /* -- all of it -------------------------------------------------------------------------------------------------------- */
 
 void pfork_child_run(const struct pfork_birth *b)
 {
-    struct ptools_child child = { b->index, b->job.n, mix(b->job.how.seed, (uint64_t)b->index), b->pack, NULL };
+    struct ptools_pack pack; /* it and what little it may take lie on the stack, whose page has been copied already */
+    uint8_t room[PACK_ROOM_BYTES];
+    struct ptools_child child = { b->index, b->job.n, mix(b->job.how.seed, (uint64_t)b->index), &pack, NULL };
     const char *text;
     const uint8_t *data;
     size_t n;
     ptools_err err;
 
     leave_caller(b);
+    pack_init_lent(&pack, room, sizeof room);
     if (__fpending(stdout) > 0)
         __fpurge(stdout); /* of another thread, since the caller flushed: it is still there */
     redirect(b, PIPE_OUTPUT, b->job.how.output, STDOUT_FILENO);

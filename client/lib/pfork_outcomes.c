@@ -17,7 +17,7 @@
 struct ptools_children *children_new(int n, size_t behind_bytes)
 {
     size_t bytes = sizeof(struct ptools_children) + (size_t)n * sizeof(struct outcome) + behind_bytes;
-    struct ptools_children *c = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+    struct ptools_children *c = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
                                      0);
 
     if (c == MAP_FAILED)
@@ -29,6 +29,11 @@ struct ptools_children *children_new(int n, size_t behind_bytes)
             .index = i + 1, .message = "", .exit_status = -1, .output = "", .errors = ""
         };
     return c;
+}
+
+void children_share(struct ptools_children *c, bool yes)
+{
+    madvise(c, c->mapping_bytes, yes ? MADV_DOFORK : MADV_DONTFORK);
 }
 
 ptools_children *ptools_children_free(ptools_children *c)
@@ -77,38 +82,33 @@ static bool is_container(uint8_t first)
     return (first >= 0x80 && first <= 0x9f) || (first >= 0xdc && first <= 0xdf);
 }
 
-/* PTOOLS_OK; PTOOLS_ERR_NO_MEMORY; PTOOLS_ERR_INVALID: that is no value. */
-static ptools_err read_value(struct ptools_children *c, struct outcome *o)
+void outcome_read_value(struct ptools_children *c, struct outcome *o)
 {
-    static const struct scan_limits limits = { PAYLOAD_DEPTH_MAX, UINT64_MAX };
-    const size_t n = o->frame.bytes;
     size_t off = 0;
 
-    if (scan_value(o->payload, n, &limits) != SCAN_OK)
-        return PTOOLS_ERR_INVALID;
-    if (is_container(o->payload[0]) && !c->zone && !(c->zone = msgpack_zone_new(MSGPACK_ZONE_CHUNK_SIZE)))
-        return PTOOLS_ERR_NO_MEMORY;
-    if (msgpack_unpack((const char *)o->payload, n, &off, c->zone, &o->root) != MSGPACK_UNPACK_SUCCESS)
-        return PTOOLS_ERR_NO_MEMORY;
-    o->told.value.object = &o->root;
-    return PTOOLS_OK;
+    if (o->told.code != PTOOLS_OK || o->told.value.object)
+        return;
+    if (is_container(o->payload[0]) && !c->zone)
+        c->zone = msgpack_zone_new(MSGPACK_ZONE_CHUNK_SIZE);
+    if ((is_container(o->payload[0]) && !c->zone) ||
+        msgpack_unpack((const char *)o->payload, o->frame.bytes, &off, c->zone, &o->root) != MSGPACK_UNPACK_SUCCESS)
+        say(o, PTOOLS_ERR_NO_MEMORY, "there is no memory for the value of child %d (%" PRIu64 " bytes)", o->told.index,
+            o->frame.bytes);
+    else
+        o->told.value.object = &o->root;
 }
 
-static void end_with_frame(struct ptools_children *c, struct outcome *o)
+static void end_with_frame(struct outcome *o)
 {
-    const int i = o->told.index;
-    ptools_err err;
+    static const struct scan_limits limits = { PAYLOAD_DEPTH_MAX, UINT64_MAX };
 
     if (o->frame.code != PTOOLS_OK) {
         o->told.code = (ptools_err)o->frame.code;
         o->told.message = o->frame.bytes ? (const char *)o->payload : ptools_strerror(o->told.code);
-        return;
+    } else if (scan_value(o->payload, o->frame.bytes, &limits) != SCAN_OK) {
+        say(o, PTOOLS_ERR_FAILED, "child %d wrote something into the pipe of its result that is no value",
+            o->told.index);
     }
-    err = read_value(c, o);
-    if (err == PTOOLS_ERR_INVALID)
-        say(o, PTOOLS_ERR_FAILED, "child %d wrote something into the pipe of its result that is no value", i);
-    else if (err != PTOOLS_OK)
-        say(o, err, "there is no memory for the value of child %d (%" PRIu64 " bytes)", i, o->frame.bytes);
 }
 
 static void end_without_frame(struct outcome *o, int status, const char *why)
@@ -134,7 +134,7 @@ static void end_without_frame(struct outcome *o, int status, const char *why)
             WEXITSTATUS(status));
 }
 
-void outcome_end(struct ptools_children *c, struct outcome *o, int status, const char *why)
+void outcome_end(struct outcome *o, int status, const char *why)
 {
     const bool has_frame = outcome_has_frame(o);
 
@@ -143,8 +143,8 @@ void outcome_end(struct ptools_children *c, struct outcome *o, int status, const
     else if (status >= 0 && !has_frame)
         o->told.exit_status = WEXITSTATUS(status);
     for (int k = 0; k < 2; k++) {
-        const struct bytes *b = o->captured[k];
-        const bool lost = b && b->err; /* no memory: so is what had been kept */
+        struct bytes *b = o->captured[k];
+        const bool lost = b && bytes_append(b, "", 1) < 0; /* no memory: so is what had been kept */
 
         *(k ? &o->told.errors_dropped : &o->told.output_dropped) = o->dropped[k] + (lost ? b->n : 0);
         if (!b || lost)
@@ -153,7 +153,7 @@ void outcome_end(struct ptools_children *c, struct outcome *o, int status, const
         *(k ? &o->told.errors_bytes : &o->told.output_bytes) = b->n - 1; /* without the NUL */
     }
     if (has_frame)
-        end_with_frame(c, o);
+        end_with_frame(o);
     else
         end_without_frame(o, status, why);
 }
