@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pfork -- the caller's side: children are forked, what they send is read as it comes, and each that has ended is reaped.
+ * pfork -- the caller's side: children are forked, what they send is read as it comes, and each that has ended is
+ * reaped.
  *
  * As long as there is more to fork, it is looked every now and then what the children have sent, and which of them
  * have ended. Before it sleeps, each gets a pidfd, and all descriptors go into one epoll: most children of a quick
- * function never need that. Death is what the kernel tells of a process, never the end of a pipe, which a grandchild may
- * hold open; what a dead child had sent is still read. Nothing here waits for one child alone.
+ * function never need that. Death is what the kernel tells of a process, never the end of a pipe, which a grandchild
+ * may hold open; what a dead child had sent is still read. Nothing here waits for one child alone.
  *
  * A number of a process is used only after the kernel has said that it is still that of a child of ours. Nothing of a
  * child survives this: it is killed if it must be, with its process group, and reaped.
@@ -35,7 +36,8 @@ enum {
     BLIND_US = 50000 /* between two looks where not every death wakes us: descriptors had run out */
 };
 
-/* -- stopping ------------------------------------------------------------------------------------------------------- */
+/* -- stopping -------------------------------------------------------------------------------------------------------
+ */
 
 enum life { ALIVE, DEAD, GONE /* reaped by somebody else, or nobody may know */ };
 
@@ -62,7 +64,8 @@ static void stop_child(struct slot *s, ptools_err code)
 }
 
 /* No more are begun, and those that run are killed. The first reason is the one that counts. */
-__attribute__((__format__(__printf__, 3, 4))) static void stop_all(struct run *r, ptools_err code, const char *format, ...)
+__attribute__((__format__(__printf__, 3, 4))) static void stop_all(struct run *r, ptools_err code, const char *format,
+                                                                   ...)
 {
     struct slot *s;
     va_list args;
@@ -77,7 +80,8 @@ __attribute__((__format__(__printf__, 3, 4))) static void stop_all(struct run *r
         stop_child(s, code);
 }
 
-/* -- the end of a child ----------------------------------------------------------------------------------------------- */
+/* -- the end of a child -----------------------------------------------------------------------------------------------
+ */
 
 static void report(struct run *r, struct outcome *o)
 {
@@ -143,7 +147,8 @@ static bool end_if_dead(struct run *r, struct slot *s)
     return true;
 }
 
-/* -- the begin of a child ---------------------------------------------------------------------------------------------- */
+/* -- the begin of a child
+ * ---------------------------------------------------------------------------------------------- */
 
 static void be_born(const struct run *r, int index, const int *write_fds, const struct foreign *foreign)
 {
@@ -213,7 +218,8 @@ static bool begin_next(struct run *r)
     return true;
 }
 
-/* -- looking and sleeping ------------------------------------------------------------------------------------------------ */
+/* -- looking and sleeping
+ * ------------------------------------------------------------------------------------------------ */
 
 /* What has happened to those that no event tells of. blind: the end of a pipe is not waited for either. */
 static void look(struct run *r, bool blind)
@@ -344,7 +350,8 @@ static void run_all(struct run *r)
     }
 }
 
-/* -- one call -------------------------------------------------------------------------------------------------------------- */
+/* -- one call
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static bool stop_fd_watch(struct run *r)
 {

@@ -9,9 +9,9 @@
  *     pfork_outcomes.c   what came of each child, in words
  *     pfork_shm.c        the same with arrays
  *
- * A page that is written to for the first time after a fork is copied, and that is dearer than ten system calls. So what
- * the caller writes to while children come and go is one mapping (struct ptools_children with all that is behind it) that
- * children do not get at all; and a child allocates nothing before it must.
+ * A page that is written to for the first time after a fork is copied, and that is dearer than ten system calls. So
+ * what the caller writes to while children come and go is one mapping (struct ptools_children with all that is behind
+ * it) that children do not get at all; and a child allocates nothing before it must.
  */
 #ifndef CLIENT_LIB_PFORK_H
 #define CLIENT_LIB_PFORK_H
@@ -173,7 +173,8 @@ void pfork_flush(void);
 
 /* -- pfork.c --------------------------------------------------------------------------------------------------- */
 
-/* *ret: NULL, and nothing was begun; or what came of all. The code and the thread's text are those of ptools_pfork(). */
+/* *ret: NULL, and nothing was begun; or what came of all. The code and the thread's text are those of ptools_pfork().
+ */
 ptools_err pfork_run(const struct pfork_job *job, struct ptools_children **ret);
 
 #endif

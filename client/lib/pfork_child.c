@@ -72,9 +72,15 @@ static uint64_t mix(uint64_t seed, uint64_t i)
 
 /* -- the end ----------------------------------------------------------------------------------------------------- */
 
+/* What __fpending() tells, without mapping the page where that lives into each child. */
+static bool is_pending(const FILE *stream)
+{
+    return stream->_IO_write_ptr > stream->_IO_write_base;
+}
+
 static void flush(FILE *stream)
 {
-    if (__fpending(stream) > 0)
+    if (is_pending(stream))
         fflush(stream);
 }
 
@@ -133,7 +139,8 @@ __attribute__((__noreturn__, __format__(__printf__, 3, 4))) static void give_up(
     finish(b->write_fds[PIPE_RESULT], code, text, strlen(text));
 }
 
-/* -- becoming one --------------------------------------------------------------------------------------------------- */
+/* -- becoming one ---------------------------------------------------------------------------------------------------
+ */
 
 static void leave_caller(const struct pfork_birth *b)
 {
@@ -205,7 +212,8 @@ static void seed(uint64_t with)
     srand48((long)(with >> 16));
 }
 
-/* -- all of it -------------------------------------------------------------------------------------------------------- */
+/* -- all of it --------------------------------------------------------------------------------------------------------
+ */
 
 void pfork_child_run(const struct pfork_birth *b)
 {
@@ -219,7 +227,7 @@ void pfork_child_run(const struct pfork_birth *b)
 
     leave_caller(b);
     pack_init_lent(&pack, room, sizeof room);
-    if (__fpending(stdout) > 0)
+    if (is_pending(stdout))
         __fpurge(stdout); /* of another thread, since the caller flushed: it is still there */
     redirect(b, PIPE_OUTPUT, b->job.how.output, STDOUT_FILENO);
     redirect(b, PIPE_ERRORS, b->job.how.errors, STDERR_FILENO);

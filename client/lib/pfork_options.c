@@ -58,8 +58,8 @@ static ptools_err check_lists(const ptools_pfork_options *o)
         return pfork_fail(PTOOLS_ERR_INVALID, "options of pfork: PTOOLS_PFORK_SPREAD needs cpus");
     for (uint32_t i = 0; i < o->n_cpus; i++)
         if (o->cpus[i] >= CPU_SETSIZE)
-            return pfork_fail(PTOOLS_ERR_INVALID, "options of pfork: cpus[%u] is %u: 0 to %d are allowed", i, o->cpus[i],
-                              CPU_SETSIZE - 1);
+            return pfork_fail(PTOOLS_ERR_INVALID, "options of pfork: cpus[%u] is %u: 0 to %d are allowed", i,
+                              o->cpus[i], CPU_SETSIZE - 1);
     if (o->n_limits > 0 && !o->limits)
         return pfork_fail(PTOOLS_ERR_INVALID, "options of pfork: n_limits is %u, and limits is NULL", o->n_limits);
     for (uint32_t i = 0; i < o->n_limits; i++) {

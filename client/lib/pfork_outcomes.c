@@ -17,8 +17,8 @@
 struct ptools_children *children_new(int n, size_t behind_bytes)
 {
     size_t bytes = sizeof(struct ptools_children) + (size_t)n * sizeof(struct outcome) + behind_bytes;
-    struct ptools_children *c = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-                                     0);
+    struct ptools_children *c =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (c == MAP_FAILED)
         return NULL;
@@ -68,7 +68,8 @@ static void tell(struct outcome *o, ptools_err code, const char *format, va_list
     o->told.message = o->message ? o->message : ptools_strerror(code);
 }
 
-__attribute__((__format__(__printf__, 3, 4))) static void say(struct outcome *o, ptools_err code, const char *format, ...)
+__attribute__((__format__(__printf__, 3, 4))) static void say(struct outcome *o, ptools_err code, const char *format,
+                                                              ...)
 {
     va_list args;
 
@@ -124,7 +125,8 @@ static void end_without_frame(struct outcome *o, int status, const char *why)
         say(o, PTOOLS_ERR_FAILED, "child %d wrote something into the pipe of its result that is no value", i);
     else if (status < 0)
         say(o, PTOOLS_ERR_WORKER_DIED,
-            "child %d ended before its function returned; how is unknown, for something else in this process took its status",
+            "child %d ended before its function returned; how is unknown, for something else in this process took its "
+            "status",
             i);
     else if (WIFSIGNALED(status))
         say(o, PTOOLS_ERR_WORKER_DIED, "child %d was killed by signal %d (%s)%s", i, WTERMSIG(status),

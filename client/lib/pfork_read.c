@@ -122,7 +122,8 @@ void foreign_free(struct foreign *f)
         free(f->runs);
 }
 
-/* -- results --------------------------------------------------------------------------------------------------------- */
+/* -- results ---------------------------------------------------------------------------------------------------------
+ */
 
 static void trouble(struct run *r, struct slot *s, ptools_err err)
 {
@@ -192,7 +193,8 @@ static void read_result(struct run *r, struct slot *s, uint64_t bytes_at_most)
         ;
 }
 
-/* -- captured streams --------------------------------------------------------------------------------------------------- */
+/* -- captured streams
+ * --------------------------------------------------------------------------------------------------- */
 
 /* Keeps of it what the limit allows. */
 static void keep(struct run *r, struct outcome *o, int k, size_t n)

@@ -39,8 +39,10 @@ static ptools_err describe(const ptools_shmcfg *cfgs, size_t i, struct layout *r
     char why[LAYOUT_WHY_BYTES];
 
     if (cfg->name && !name_ok_set(cfg->name, strlen(cfg->name)))
-        return pfork_fail(PTOOLS_ERR_INVALID, "array %zu: \"%.80s\" is no name for an array: NULL, or 1 to %u of A-Z a-z "
-                          "0-9 _ . - , not beginning with a digit", i, cfg->name, NAME_BYTES_MAX);
+        return pfork_fail(PTOOLS_ERR_INVALID,
+                          "array %zu: \"%.80s\" is no name for an array: NULL, or 1 to %u of A-Z a-z "
+                          "0-9 _ . - , not beginning with a digit",
+                          i, cfg->name, NAME_BYTES_MAX);
     if (!layout_make(ret, (uint32_t)cfg->type, (uint32_t)cfg->order, cfg->ndims, cfg->dims, why))
         return pfork_fail(PTOOLS_ERR_INVALID, "array %zu%s%s: %s", i, cfg->name ? ", " : "", cfg->name ? cfg->name : "",
                           why);

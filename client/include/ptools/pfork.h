@@ -51,8 +51,8 @@ typedef struct ptools_children ptools_children; /* in the caller: what came of a
 
 /* -- in the child -------------------------------------------------------------------------------- */
 
-/* Returns PTOOLS_OK, or a failure: best ptools_child_fail(...). Any other code is reported as PTOOLS_ERR_FAILED with the
- * text of the code. It must return: not by longjmp() to what is below it on the stack, nor by an exception. */
+/* Returns PTOOLS_OK, or a failure: best ptools_child_fail(...). Any other code is reported as PTOOLS_ERR_FAILED with
+ * the text of the code. It must return: not by longjmp() to what is below it on the stack, nor by an exception. */
 typedef ptools_err (*ptools_pfork_fn)(int i, void *arg, ptools_child *child);
 
 /* Append the value to it. Nothing appended: nil. Several: a list of them. Borrowed. */
@@ -131,8 +131,8 @@ typedef struct ptools_pfork_options {
 
 /* Runs f(i, arg, child) for i = 1 to n, each in a child of its own, and waits for all. options may be NULL.
  *
- * PTOOLS_OK: every one succeeded; n = 0 is that. Otherwise, if *ret_children is set (it is NULL when nothing was begun),
- * at least one did not: the code is that of the first by index, and what came of each is there. Not begun was anything
+ * PTOOLS_OK: every one succeeded; n = 0 is that. Otherwise, if *ret_children is set (it is NULL when nothing was
+ * begun), at least one did not: the code is that of the first by index, and what came of each is there. Not begun was anything
  * with PTOOLS_ERR_INVALID (n < 0, an option), _NO_MEMORY, _SYSTEM.
  * ret_children may be NULL. *ret_message, if that is not NULL, is set, unless all is well, to a text that is valid
  * until the thread's next ptools_pfork(). What cannot be forked, for want of processes, memory or descriptors,
@@ -153,9 +153,9 @@ ptools_err ptools_pfork_shm(int n, const ptools_shmcfg *cfgs, size_t n_cfgs, pto
 
 struct ptools_child_outcome {
     int index;                /* from 1 on                                                           */
-    /* PTOOLS_OK; PTOOLS_ERR_FAILED: f did; _WORKER_DIED: it crashed, was killed, or exited without having returned from f;
-     * _DEADLINE: killed because its time was over; _CANCELLED: killed because all were stopped; _NOT_RUN: not begun, for
-     * one of these two reasons; _SYSTEM: it could not be forked or set up; _NO_MEMORY, _TOO_LARGE, _INVALID: its value
+    /* PTOOLS_OK; PTOOLS_ERR_FAILED: f did; _WORKER_DIED: it crashed, was killed, or exited without having returned from
+     * f; _DEADLINE: killed because its time was over; _CANCELLED: killed because all were stopped; _NOT_RUN: not begun,
+     * for one of these two reasons; _SYSTEM: it could not be forked or set up; _NO_MEMORY, _TOO_LARGE, _INVALID: its value
      * is not there, could not be sent, or is an incomplete pack                                     */
     ptools_err code;
     ptools_value value;       /* nil unless PTOOLS_OK                                                */

@@ -13,7 +13,8 @@
 ptools_err give_index(int i, void *arg, ptools_child *child);
 
 /* Runs it; the code must be `expected`. Returns what came of it. */
-ptools_children *pfork_as(ptools_err expected, int n, ptools_pfork_fn f, void *arg, const ptools_pfork_options *options);
+ptools_children *pfork_as(ptools_err expected, int n, ptools_pfork_fn f, void *arg,
+                          const ptools_pfork_options *options);
 /* Outcome i. */
 const ptools_child_outcome *outcome_of(const ptools_children *c, int i);
 /* Its code is that. */

@@ -85,7 +85,8 @@ static void fill_and_check(const ptools_shmcfg *cfg, int n, int *param)
     ck_assert_int_eq(ptools_array_check(a, cfg->type, cfg->ndims, cfg->dims), PTOOLS_OK);
     data = ptools_array_data(a);
     for (uint64_t k = 0; k < ptools_array_count(a); k++)
-        ck_assert_float_eq(data[k], (float)((int)(k / (ptools_array_count(a) / (uint64_t)n)) + 1) * (float)(param ? *param : 1));
+        ck_assert_float_eq(data[k],
+                           (float)((int)(k / (ptools_array_count(a) / (uint64_t)n)) + 1) * (float)(param ? *param : 1));
     for (int i = 1; i <= n; i++)
         ck_assert_int_eq(ptools_value_kind(outcome_of(c, i)->value), PTOOLS_NIL);
     ptools_children_free(c);

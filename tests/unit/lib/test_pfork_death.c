@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pfork_death -- children that crash, exit, fail, hang, multiply, or are stopped: each tells in its own slot, and the
- * others are intact.
+ * test_pfork_death -- children that crash, exit, fail, hang, multiply, or are stopped: each tells in its own slot, and
+ * the others are intact.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -150,8 +150,9 @@ START_TEST(verdict)
     const char *why = "";
 
     ck_assert_int_eq(ptools_pfork(N, die, how, NULL, NULL, &why), PTOOLS_ERR_WORKER_DIED);
-    ck_assert_str_eq(why, "1 of 9 children did not succeed; the first, child 5: child 5 exited with status 3 before its "
-                          "function returned");
+    ck_assert_str_eq(why,
+                     "1 of 9 children did not succeed; the first, child 5: child 5 exited with status 3 before its "
+                     "function returned");
 }
 END_TEST
 
@@ -341,7 +342,8 @@ END_TEST
 
 /* -- families ------------------------------------------------------------------------------------------------ */
 
-/* The child ends; what it has started would go on for ever, with all its pipes. arg: it goes to a session of its own. */
+/* The child ends; what it has started would go on for ever, with all its pipes. arg: it goes to a session of its own.
+ */
 static ptools_err leave_a_child(int i, void *arg, ptools_child *child)
 {
     int ready[2];

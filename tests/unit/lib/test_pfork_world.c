@@ -59,7 +59,8 @@ static void in_process(void (*fn)(void), char *text, size_t room)
     text[n] = '\0';
     close(ends[0]);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "it ended with status 0x%x and said \"%s\"", status, text);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "it ended with status 0x%x and said \"%s\"", status,
+                  text);
 }
 
 /* -- nothing is left -------------------------------------------------------------------------------------- */
