@@ -8,6 +8,7 @@
 #ifndef CLI_VERBS_H
 #define CLI_VERBS_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 struct command_line;
@@ -26,6 +27,7 @@ struct verb {
     const char *const *usage;         /* what may follow "ptools NAME", a line each; ends with NULL */
     const char *about;                /* a few lines for --help, each ended by '\n' */
     const struct option_row *options; /* NULL: none of its own */
+    bool words_end_options;           /* behind the first word all are words: it is a command, with options of its own */
     int (*run)(const struct command_line *line); /* returns the exit status; has reported what went wrong */
 };
 
