@@ -174,8 +174,9 @@ START_TEST(a_document)
     json_put_value(&w, (ptools_value){ NULL });
     json_close(&w, '}');
     fclose(w.out);
-    ck_assert_str_eq(text, "{\"schema\":1,\"list\":[-1,\"s\",false,2.0,55340232221128654845,\"a\\u0000b\",{\"$bytes\":\"/wA=\"},\"\"],"
-                             "\"value\":null}");
+    ck_assert_str_eq(text, "{\"schema\":1,\"list\":[-1,\"s\",false,2.0,55340232221128654845,"
+                           "\"a\\u0000b\",{\"$bytes\":\"/wA=\"},\"\"],"
+                           "\"value\":null}");
     free(text);
 }
 END_TEST
