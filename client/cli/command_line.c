@@ -5,6 +5,7 @@
  * --name VALUE, --name=VALUE, -x, and -- after which all are words. A word that begins with '-' and a
  * digit, and "-" alone, are words too: `ptools call math.square -3` needs no --. Options keep their place
  * among the words, for what they mean may depend on it. No getopt: it knows neither the place nor such words.
+ * Where the words are a command to be run, they end the options: what follows belongs to that command.
  */
 #include "client/cli/command_line.h"
 
@@ -127,6 +128,13 @@ static int take_verb(struct command_line *line, const char *name)
     return 1;
 }
 
+static void take_word(struct command_line *line, const char *word, bool *only_words)
+{
+    line->items[line->n++] = (struct item){ ITEM_WORD, word };
+    if (line->verb->words_end_options)
+        *only_words = true;
+}
+
 int command_line_parse(struct command_line *line, int argc, char *const argv[])
 {
     bool only_words = false;
@@ -144,7 +152,7 @@ int command_line_parse(struct command_line *line, int argc, char *const argv[])
         else if (!line->verb)
             r = take_verb(line, argv[i]);
         else
-            line->items[line->n++] = (struct item){ ITEM_WORD, argv[i] };
+            take_word(line, argv[i], &only_words);
     }
     return r;
 }

@@ -15,11 +15,13 @@
 
 const struct exit_status exit_statuses[] = {
     { EXIT_VALUE, "it went well; the value is on standard output" },
-    { EXIT_FAILED, "the function failed, refused its arguments, or its worker died" },
+    { EXIT_FAILED, "the function failed, refused its arguments, or its worker died; fork: so did a child" },
     { EXIT_USAGE, "the command line is wrong" },
-    { EXIT_TIME, "a time limit passed (--timeout, --deadline)" },
+    { EXIT_TIME, "a time limit passed (--timeout, --timeout-all, --deadline)" },
     { EXIT_PTOOLS,
       "ptools itself: no daemon, no such module, function, set, worker or array, over a limit, output lost" },
+    { EXIT_BAD_COMMAND, "fork: the command is there, but cannot be run" },
+    { EXIT_NO_COMMAND, "fork: there is no such command" },
     { EXIT_CANCELLED, "cancelled, by a signal or by somebody else" },
     { 0, NULL },
 };

@@ -15,6 +15,8 @@ enum {
     EXIT_USAGE = 2,
     EXIT_TIME = 124,
     EXIT_PTOOLS = 125,
+    EXIT_BAD_COMMAND = 126,
+    EXIT_NO_COMMAND = 127,
     EXIT_CANCELLED = 130
 };
 

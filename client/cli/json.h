@@ -37,6 +37,7 @@ void json_open(struct json_writer *w, char bracket);  /* '[' or '{' */
 void json_close(struct json_writer *w, char bracket); /* ']' or '}' */
 void json_key(struct json_writer *w, const char *key);
 void json_put_string(struct json_writer *w, const char *text);
+void json_put_text(struct json_writer *w, const char *text, size_t n); /* with its NULs */
 void json_put_bool(struct json_writer *w, bool yes);
 void json_put_i64(struct json_writer *w, int64_t v);
 void json_put_u64(struct json_writer *w, uint64_t v);

@@ -108,7 +108,7 @@ static void write_bytes(struct json_writer *w, const void *data, size_t n)
     json_close(w, '}');
 }
 
-static void write_text(struct json_writer *w, const char *s, size_t n)
+void json_put_text(struct json_writer *w, const char *s, size_t n)
 {
     if (!words_utf8(s, n)) {
         write_bytes(w, s, n);
@@ -120,7 +120,7 @@ static void write_text(struct json_writer *w, const char *s, size_t n)
 
 void json_put_string(struct json_writer *w, const char *text)
 {
-    write_text(w, text, strlen(text));
+    json_put_text(w, text, strlen(text));
 }
 
 static void write_key(struct json_writer *w, const char *key, size_t n)
@@ -236,7 +236,7 @@ void json_put_value(struct json_writer *w, ptools_value v)
         return;
     case PTOOLS_STR:
         if (ptools_get_str(v, &s, &n) == PTOOLS_OK)
-            write_text(w, s, n);
+            json_put_text(w, s, n);
         return;
     case PTOOLS_BYTES:
         if (ptools_get_bytes(v, &data, &n) == PTOOLS_OK)

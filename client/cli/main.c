@@ -26,6 +26,21 @@ static void fill_descriptors(void)
             _Exit(EXIT_PTOOLS);
 }
 
+static void nothing(int number)
+{
+    (void)number;
+}
+
+/* A reader that goes away is an error like others: see check_output(). SIGPIPE is not ignored for that, but handled,
+ * for a program that is started from here would inherit that it is ignored. */
+static void survive_readers(void)
+{
+    struct sigaction action = { .sa_handler = nothing, .sa_flags = SA_RESTART }, old;
+
+    if (sigaction(SIGPIPE, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+        sigaction(SIGPIPE, &action, NULL);
+}
+
 /* Output that got lost (a full disk, a reader that went away) must not look like success. */
 static int check_output(int status)
 {
@@ -60,7 +75,7 @@ int main(int argc, char *argv[])
     int status;
 
     fill_descriptors();
-    signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error like others: see check_output() */
+    survive_readers();
     switch (command_line_parse(&line, argc, argv)) {
     case 0:
         status = run(&line);

@@ -10,12 +10,10 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +22,7 @@
 #include "client/cli/arguments.h"
 #include "client/cli/failure.h"
 #include "client/cli/session.h"
+#include "client/cli/signals.h"
 #include "client/cli/verbs.h"
 #include "client/cli/words.h"
 
@@ -192,28 +191,11 @@ static uint64_t now_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-/* A descriptor for the signals that end a program, but for those that whoever started us chose to ignore. */
-static int signals_open(void)
-{
-    static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
-    struct sigaction action;
-    sigset_t set;
-
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (sigaction(ends[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-            sigaddset(&set, ends[i]);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 enum wake { WAKE_DONE, WAKE_SIGNAL, WAKE_TIME, WAKE_TROUBLE };
 
 /* Until the call has ended, a signal has come, or the time has. */
 static enum wake wait_for(ptools *pt, ptools_future *f, int signals, uint64_t until_us)
 {
-    struct signalfd_siginfo info;
-
     for (;;) {
         struct pollfd fds[2] = { { .fd = signals, .events = POLLIN } };
         uint64_t now, left;
@@ -223,7 +205,7 @@ static enum wake wait_for(ptools *pt, ptools_future *f, int signals, uint64_t un
             ;
         if (ptools_future_done(f))
             return WAKE_DONE;
-        if (read(signals, &info, sizeof info) == (ssize_t)sizeof info)
+        if (signals_take(signals))
             return WAKE_SIGNAL;
         now = now_us();
         if (now >= until_us)
@@ -290,13 +272,13 @@ static int give_up(const struct command_line *line, const struct wish *wish, pto
 static int wait_and_print(const struct command_line *line, const struct wish *wish, ptools *pt, ptools_future *f)
 {
     uint64_t until_us = wish->timeout_ms ? now_us() + (uint64_t)wish->timeout_ms * 1000 : NEVER;
-    int signals = signals_open(), status;
+    int signals = signals_open(NULL), status;
     ptools_value value;
     enum wake wake;
     ptools_err r;
 
     if (signals < 0)
-        return failure_report_code(line, PTOOLS_ERR_SYSTEM, strerror(errno));
+        return failure_report_code(line, PTOOLS_ERR_SYSTEM, strerror(-signals));
     wake = wait_for(pt, f, signals, until_us);
     if (wake == WAKE_SIGNAL || wake == WAKE_TIME) {
         status = give_up(line, wish, pt, f, signals, wake);

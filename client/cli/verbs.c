@@ -9,7 +9,8 @@
 #include "client/cli/words.h"
 
 const struct verb *const verbs[] = {
-    &verb_call, &verb_workers, &verb_sets, &verb_modules, &verb_shm, &verb_stasks, &verb_status, &verb_help, NULL,
+    &verb_call, &verb_workers, &verb_sets, &verb_modules, &verb_shm, &verb_stasks, &verb_status, &verb_fork,
+    &verb_help, NULL,
 };
 
 const struct option_row global_options[] = {

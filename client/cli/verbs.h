@@ -8,6 +8,7 @@
 #ifndef CLI_VERBS_H
 #define CLI_VERBS_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 struct command_line;
@@ -26,11 +27,12 @@ struct verb {
     const char *const *usage;         /* what may follow "ptools NAME", a line each; ends with NULL */
     const char *about;                /* a few lines for --help, each ended by '\n' */
     const struct option_row *options; /* NULL: none of its own */
+    bool words_end_options;           /* all behind the first word are words: it is a command */
     int (*run)(const struct command_line *line); /* returns the exit status; has reported what went wrong */
 };
 
 extern const struct verb verb_call, verb_workers, verb_sets, verb_modules, verb_shm, verb_stasks, verb_status;
-extern const struct verb verb_help;
+extern const struct verb verb_fork, verb_help;
 extern const struct verb *const verbs[]; /* ends with NULL */
 
 enum { OPTION_DIR = 1, OPTION_ADDRESS, OPTION_JSON, OPTION_HELP, OPTION_VERSION, OPTION_OF_VERB };

@@ -68,6 +68,25 @@ bool words_count(const char *text, uint64_t max, uint64_t *ret)
     return true;
 }
 
+bool words_bytes(const char *text, uint64_t *ret)
+{
+    static const char units[] = "KMGT";
+    size_t n = strspn(text, DIGITS);
+    const char *unit = text[n] ? strchr(units, text[n]) : NULL;
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    char digits[24];
+    uint64_t v;
+
+    if (n >= sizeof digits || (text[n] && (!unit || text[n + 1])))
+        return false;
+    memcpy(digits, text, n);
+    digits[n] = '\0';
+    if (!words_count(digits, INT64_MAX >> shift, &v))
+        return false;
+    *ret = v << shift;
+    return true;
+}
+
 bool words_prefix(const char *text)
 {
     size_t n = strspn(text, NAME_CHARS ".");

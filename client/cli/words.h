@@ -17,6 +17,9 @@ bool words_duration(const char *text, int64_t *ret_ms);
 bool words_number(const char *text, uint32_t *ret);
 /* Decimal digits alone, 0 to max. */
 bool words_count(const char *text, uint64_t max, uint64_t *ret);
+/* Bytes: decimal digits, and perhaps K, M, G or T behind them, which multiply by 1024 each; up to 2^63 - 1. */
+#define WORDS_SIZES "a size is a number of bytes, or one with K, M, G or T behind it: 4096, 64K, 2G"
+bool words_bytes(const char *text, uint64_t *ret);
 /* 1 to 64 of A-Z a-z 0-9 _ . - , not beginning with a digit: what an array and server tasks are called. A prefix may
  * begin with one, and be empty. */
 #define WORDS_NAMES "1 to 64 of A-Z a-z 0-9 _ . - , and not a digit first"

@@ -27,6 +27,7 @@ _ptools()
         --file | --set | --worker | --timeout | --deadline | --workers | --mode) ((i++)) ;;
         --prefix | --owner | --for | --order | --share | --file-mode | --offset | --type | --dims) ((i++)) ;;
         --lines | -n) ((i++)) ;;
+        --count | --at-once | -j | --timeout-all | --seed | --nice | --cpus | --limit | --output-limit) ((i++)) ;;
         -*) ;;
         *)
             if [[ -z $verb ]]; then
@@ -39,6 +40,12 @@ _ptools()
             ;;
         esac
     done
+
+    # Behind the command that fork runs, all is that command's.
+    if [[ $verb:$sub == fork:?* ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
+    fi
 
     case $prev in
     --dir)
@@ -56,10 +63,16 @@ _ptools()
     --file-mode) words='r r+ w+ a+' ;;
     --type) words=$types ;;
     --address | --timeout | --deadline | --workers) return ;;
+    --limit)
+        mapfile -t COMPREPLY < <(compgen -S = -W 'as core cpu data fsize memlock nofile nproc stack' -- "$cur")
+        compopt -o nospace 2>/dev/null
+        return
+        ;;
+    --count | --at-once | -j | --timeout-all | --seed | --nice | --cpus | --output-limit) return ;;
     --prefix | --owner | --for | --share | --offset | --dims | --lines | -n) return ;;
     *)
         case $verb:$sub in
-        :*) words="call workers sets modules shm stasks status help $global" ;;
+        :*) words="call workers sets modules shm stasks status fork help $global" ;;
         call:) words="$(_ptools_names modules | grep '[.]') $global
             --string --file --stdin --set --worker --timeout --deadline --raw --detach --no-private --workers" ;;
         call:*)
@@ -90,7 +103,12 @@ _ptools()
         shm:rm | shm:fill) words="$(_ptools_names shm) --prefix $global" ;;
         stasks:) words="ls stop $global" ;;
         stasks:stop) words="$(_ptools_names stasks | grep -v '[.][0-9]*$') --timeout $global" ;;
-        help:) words='call workers sets modules shm stasks status help' ;;
+        fork:)
+            mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+            words="--count --at-once --processors --timeout --timeout-all --fail-fast --seed --nice --cpus --spread
+                --limit --discard --inherit --tag --output-limit --progress --json --help --version"
+            ;;
+        help:) words='call workers sets modules shm stasks status fork help' ;;
         *) words=$global ;;
         esac
         ;;

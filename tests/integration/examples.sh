@@ -1,8 +1,9 @@
 #!/bin/sh
 # The example programs do what their heads say, with the private daemon that they start.
-# usage: examples.sh HELLO MANY EVENTLOOP STASKS HISTOGRAM HEAT  (PTOOLS_DAEMON and PTOOLS_TEST_MODULES as Meson sets them)
+# usage: examples.sh HELLO MANY EVENTLOOP STASKS HISTOGRAM HEAT MONTECARLO  (PTOOLS_DAEMON and PTOOLS_TEST_MODULES as
+# Meson sets them)
 set -u
-hello=$1 many=$2 eventloop=$3 stasks=$4 histogram=$5 heat=$6
+hello=$1 many=$2 eventloop=$3 stasks=$4 histogram=$5 heat=$6 montecarlo=$7
 work=$(mktemp -d /tmp/ptools-test-XXXXXX) || exit 99
 trap 'rm -rf "$work"' EXIT
 # What is private lies in the runtime directory; nobody serves it, so each program starts a daemon of its own.
@@ -42,4 +43,14 @@ is 0 $? "which does not depend on the number of tasks"
 "$heat" --size 40 --steps 61 "$work/more.png" >/dev/null 2>&1
 cmp -s "$work/1.png" "$work/more.png"
 is 1 $? "but on the steps"
+"$montecarlo" 3 100000 7 >"$work/out" 2>&1
+is "0 21 3 children with 100000" "$? $(wc -l <"$work/out") $(grep -o '3 children with 100000' "$work/out")" \
+    "montecarlo draws twenty columns"
+is 1 "$(awk 'END { print ($1 > 3.12 && $1 < 3.16) }' "$work/out")" "and tells what pi is about"
+"$montecarlo" 3 100000 7 2>&1 | cmp -s - "$work/out"
+is 0 $? "the same in each run"
+"$montecarlo" 3 100000 8 2>&1 | cmp -s - "$work/out"
+is 1 $? "but not with another seed"
+"$montecarlo" 0 >/dev/null 2>&1
+is 2 $? "montecarlo refuses no children"
 echo "1..$n"

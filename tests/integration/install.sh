@@ -67,7 +67,8 @@ DESTDIR=$root meson install -C "$build" --no-rebuild --quiet >"$work/out" 2>&1
 check 'meson install'
 
 for file in bin/ptools bin/ptoolsd ptools/ptools-worker \
-    include/ptools/array.h include/ptools/error.h include/ptools/module.h include/ptools/ptools.h include/ptools/value.h \
+    include/ptools/array.h include/ptools/error.h include/ptools/module.h include/ptools/pfork.h \
+    include/ptools/ptools.h include/ptools/value.h \
     pkgconfig/ptools.pc pkgconfig/ptools-module.pc ptools/modules/arrays.so ptools/modules/math.so ptools/modules/text.so \
     ptools/ptoolsd.conf man1/ptools.1 man3/ptools.3 man8/ptoolsd.8 \
     bash-completion/completions/ptools zsh/site-functions/_ptools; do
@@ -95,7 +96,7 @@ export LD_LIBRARY_PATH="$lib"
 mkdir "$work/mine"
 cd "$work/mine" || exit 99
 
-block 3 >mine.c
+block 4 >mine.c
 there include/ptools/module.h
 line=$(command_in "$found" NAME | sed 's/NAME/mine/g')
 [ -n "$line" ] && eval "$line" >"$work/out" 2>&1 && [ -f mine.so ]
@@ -112,6 +113,12 @@ block 2 >fill.c
 line=$(echo "$line" | sed 's/square/fill/g')
 [ -n "$line" ] && eval "$line" >"$work/out" 2>&1 && [ -x fill ]
 check 'so is the one that shares an array'
+block 3 >forked.c
+line=$(echo "$line" | sed 's/fill/forked/g')
+[ -n "$line" ] && eval "$line" >"$work/out" 2>&1 && [ -x forked ]
+check 'so is the one that forks'
+[ "$(./forked 2>"$work/out")" = 87 ]
+check 'which needs no daemon'
 
 export PTOOLS_DIR="$work/run"
 there ptools/ptools-worker

@@ -166,12 +166,17 @@ START_TEST(a_document)
     json_put_bool(&w, false);
     json_put_f64(&w, 2);
     json_put_number(&w, "55340232221128654845");
+    json_put_text(&w, "a\0b", 3);
+    json_put_text(&w, "\xff\0", 2);
+    json_put_text(&w, "", 0);
     json_close(&w, ']');
     json_key(&w, "value");
     json_put_value(&w, (ptools_value){ NULL });
     json_close(&w, '}');
     fclose(w.out);
-    ck_assert_str_eq(text, "{\"schema\":1,\"list\":[-1,\"s\",false,2.0,55340232221128654845],\"value\":null}");
+    ck_assert_str_eq(text, "{\"schema\":1,\"list\":[-1,\"s\",false,2.0,55340232221128654845,"
+                           "\"a\\u0000b\",{\"$bytes\":\"/wA=\"},\"\"],"
+                           "\"value\":null}");
     free(text);
 }
 END_TEST

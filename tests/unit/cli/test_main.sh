@@ -73,6 +73,13 @@ expect 2 "0, which only asks" "$ptools" stasks stop --timeout x a
 expect 2 "Their names are missing" "$ptools" stasks stop
 expect 2 "no name of server tasks" "$ptools" stasks stop a/b
 expect 2 "not for a terminal" script -qec "'$ptools' shm get a" /dev/null
+expect 0 "Usage: ptools fork -n N" "$ptools" fork --help
+expect 2 "no command is named" "$ptools" fork -n 2
+expect 2 "fork asks no daemon" "$ptools" --dir "$dir" fork -n 2 true
+expect 2 "the nearest is nofile" "$ptools" fork -n 2 --limit nofil=2 true
+expect 0 "--help" "$ptools" fork -n 1 echo --help
+expect 127 "No such file" "$ptools" fork -n 1 "$dir/none"
+expect 126 "Permission denied" "$ptools" fork -n 1 "$dir"
 expect 125 "cannot read $dir/none" "$ptools" shm put a "$dir/none"
 expect 125 "ptoolsd --dir $dir" "$ptools" --dir "$dir" shm
 expect 125 "ptoolsd --dir $dir" "$ptools" --dir "$dir" shm create --keep a int8 1

@@ -219,6 +219,28 @@ START_TEST(sizes_and_times)
 }
 END_TEST
 
+START_TEST(bytes)
+{
+    static const struct {
+        const char *text;
+        uint64_t v;
+    } good[] = { { "0", 0 }, { "4096", 4096 }, { "1K", 1024 }, { "64K", 65536 }, { "3M", 3u << 20 },
+                 { "2G", UINT64_C(2) << 30 }, { "5T", UINT64_C(5) << 40 }, { "9223372036854775807", INT64_MAX },
+                 { "8191T", UINT64_C(8191) << 40 }, { "8388607T", UINT64_C(8388607) << 40 } };
+    static const char *const bad[] = { "", "K", "1k", "1.5G", "-1", " 1", "1 ", "1KB", "1B", "0x10", "8388608T",
+                                       "9223372036854775808", "111111111111111111111111111111" };
+    uint64_t v = 7;
+
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        ck_assert_msg(words_bytes(good[i].text, &v), "%s", good[i].text);
+        ck_assert_uint_eq(v, good[i].v);
+    }
+    v = 7;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        ck_assert_msg(!words_bytes(bad[i], &v) && v == 7, "%s", bad[i]);
+}
+END_TEST
+
 START_TEST(printing)
 {
     char *text;
@@ -245,6 +267,7 @@ int main(void)
     tcase_add_test(tc, near_misses);
     tcase_add_test(tc, utf8);
     tcase_add_test(tc, sizes_and_times);
+    tcase_add_test(tc, bytes);
     tcase_add_test(tc, printing);
     return suite_run(suite);
 }
