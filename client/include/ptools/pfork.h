@@ -133,8 +133,8 @@ typedef struct ptools_pfork_options {
 /* Runs f(i, arg, child) for i = 1 to n, each in a child of its own, and waits for all. options may be NULL.
  *
  * PTOOLS_OK: every one succeeded; n = 0 is that. Otherwise, if *ret_children is set (it is NULL when nothing was
- * begun), at least one did not: the code is that of the first by index, and what came of each is there. Not begun was anything
- * with PTOOLS_ERR_INVALID (n < 0, an option), _NO_MEMORY, _SYSTEM.
+ * begun), at least one did not: the code is that of the first by index, and what came of each is there. Nothing was
+ * begun with PTOOLS_ERR_INVALID (n < 0, an option), _NO_MEMORY, _SYSTEM, if it is NULL.
  * ret_children may be NULL. *ret_message, if that is not NULL, is set, unless all is well, to a text that is valid
  * until the thread's next ptools_pfork(). What cannot be forked, for want of processes, memory or descriptors,
  * is tried again when another child of the call has ended; if none runs, its slot tells why. */
@@ -156,8 +156,8 @@ struct ptools_child_outcome {
     int index;                /* from 1 on                                                           */
     /* PTOOLS_OK; PTOOLS_ERR_FAILED: f did; _WORKER_DIED: it crashed, was killed, or exited without having returned from
      * f; _DEADLINE: killed because its time was over; _CANCELLED: killed because all were stopped; _NOT_RUN: not begun,
-     * for one of these two reasons; _SYSTEM: it could not be forked or set up; _NO_MEMORY, _TOO_LARGE, _INVALID: its value
-     * is not there, could not be sent, or is an incomplete pack                                     */
+     * for one of these two reasons; _SYSTEM: it could not be forked or set up; _NO_MEMORY, _TOO_LARGE, _INVALID: there
+     * was no memory for its value, that was too large, or its pack incomplete */
     ptools_err code;
     ptools_value value;       /* nil unless PTOOLS_OK                                                */
     const char *message;      /* one sentence; "" if PTOOLS_OK                                       */
