@@ -7,6 +7,7 @@ set -u
 command=$PTOOLS_TEST_COMMAND
 work=$(mktemp -d /tmp/ptools-test-XXXXXX) || exit 99
 cd "$work" || exit 99
+export PATH=/usr/local/bin:/usr/bin:/bin # without a directory that we may not look into
 unset PTOOLS_DIR PTOOLS_ADDRESS XDG_RUNTIME_DIR
 runner=
 n=0

@@ -99,8 +99,8 @@ typedef struct ptools_pfork_progress {
 } ptools_pfork_progress;
 
 /* Called in the caller for each child that has ended, or could not be forked, in the order of that. The outcome is
- * borrowed, complete, and stays where it is as long as those of ret_children. false: the others are stopped, and no more
- * are begun. */
+ * borrowed, complete, and stays where it is as long as those of ret_children. false: the others are stopped, and no
+ * more are begun. */
 typedef bool (*ptools_pfork_done_fn)(const ptools_child_outcome *outcome, const ptools_pfork_progress *progress,
                                      void *arg);
 
