@@ -104,9 +104,10 @@ mode() { # NAME
                 ;;
         valgrind)
                 build check || return
+                export PTOOLS_TEST_VALGRIND=1 CK_TIMEOUT_MULTIPLIER=10
                 run valgrind --timeout-multiplier 20 --suite unit \
                         --wrap 'valgrind -q --error-exitcode=9 --leak-check=full'
-                PTOOLS_TEST_VALGRIND=1 run valgrind --timeout-multiplier 20 calls-unix faults-unix bad_peers-unix daemon-unix arrays-unix stasks-unix
+                run valgrind --timeout-multiplier 20 calls-unix faults-unix bad_peers-unix daemon-unix arrays-unix stasks-unix
                 ;;
         fuzz)
                 CC=clang build fuzz -Dfuzzers=true || return

@@ -139,7 +139,7 @@ static bool end_if_dead(struct run *r, struct slot *s)
     slot_close(r, s);
     if (o->stopped != PTOOLS_OK)
         snprintf(timeout, sizeof timeout, "its time (%" PRId64 " ms) was over", r->job->how.timeout_ms);
-    outcome_end(o, status, o->stopped == r->stopped ? r->why : timeout);
+    outcome_end(r->children, o, status, o->stopped == r->stopped ? r->why : timeout);
     TAILQ_REMOVE(&r->running, s, link);
     TAILQ_INSERT_HEAD(&r->idle, s, link);
     s->outcome = NULL;
@@ -213,7 +213,8 @@ static bool begin_next(struct run *r)
     if (!TAILQ_EMPTY(&r->running))
         return false;
     r->at.begun++;
-    outcome_end_unborn(o, PTOOLS_ERR_SYSTEM, "child %d cannot be forked: %s: %s", o->told.index, what, strerror(error));
+    outcome_end_unborn(r->children, o, PTOOLS_ERR_SYSTEM, "child %d cannot be forked: %s: %s", o->told.index, what,
+                       strerror(error));
     report(r, o);
     return true;
 }
@@ -368,6 +369,7 @@ static ptools_err run_open(struct run *r)
     r->children = children_new(r->job->n, width * sizeof *r->slots + SCRATCH_BYTES);
     if (!r->children)
         return pfork_fail(PTOOLS_ERR_NO_MEMORY, "no memory for %d children", r->job->n);
+    r->keeper = r->children->keeper;
     r->slots = (struct slot *)&r->children->outcomes[r->job->n];
     r->scratch = (uint8_t *)&r->slots[width];
     for (uint32_t i = 0; i < width; i++) {
@@ -390,8 +392,8 @@ static void end_all(struct run *r)
     for (int i = 0; i < r->at.begun; i++)
         outcome_read_value(r->children, &r->children->outcomes[i]);
     for (int i = r->at.begun; i < r->job->n; i++)
-        outcome_end_unborn(&r->children->outcomes[i], PTOOLS_ERR_NOT_RUN, "child %d was not begun, because %s", i + 1,
-                           r->why);
+        outcome_end_unborn(r->children, &r->children->outcomes[i], PTOOLS_ERR_NOT_RUN,
+                           "child %d was not begun, because %s", i + 1, r->why);
 }
 
 ptools_err pfork_run(const struct pfork_job *job, struct ptools_children **ret)

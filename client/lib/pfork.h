@@ -55,9 +55,8 @@ struct outcome {
     ptools_child_outcome told;
     struct pfork_frame frame;
     uint64_t got;                /* bytes of frame and payload */
-    uint8_t *payload;            /* small, or of its own; NULL: not yet */
+    uint8_t *payload;            /* small, or kept; NULL: not yet */
     uint8_t small[SMALL_BYTES];
-    char *message;               /* owned; NULL: told.message is static, or in the payload */
     struct bytes *captured[2];   /* stdout, stderr; NULL: nothing came */
     uint64_t dropped[2];
     ptools_err trouble;          /* with its result: PTOOLS_OK: none */
@@ -65,10 +64,22 @@ struct outcome {
     msgpack_object root;         /* the value */
 };
 
+/* Memory that outcomes point to. It is listed where children still find it, so that what looks for leaks in them,
+ * and does not see the mapping of the outcomes, finds none. */
+struct kept {
+    struct kept *next;
+    struct bytes *bytes;         /* of a captured stream; NULL: something else */
+    max_align_t data[];
+};
+struct keeper {
+    struct kept *first;
+    msgpack_zone *zone;          /* of all values; NULL: not yet */
+};
+
 struct ptools_children {
     size_t mapping_bytes;
     int n;
-    msgpack_zone *zone;          /* of all values; NULL: not yet */
+    struct keeper *keeper;
     struct outcome outcomes[];
 };
 
@@ -79,16 +90,20 @@ static inline bool outcome_has_frame(const struct outcome *o)
 
 /* A mapping with room for n outcomes and so many bytes behind them, zeroed. NULL: no memory. */
 struct ptools_children *children_new(int n, size_t behind_bytes);
+/* So many bytes that end with it. NULL: no memory. */
+void *children_keep(struct ptools_children *c, size_t bytes);
+/* An empty buffer that ends with it. NULL: no memory. */
+struct bytes *children_keep_bytes(struct ptools_children *c, size_t max_bytes);
 /* Whether processes that are forked from now on get it. */
 void children_share(struct ptools_children *c, bool yes);
 /* Works out code, value and message of a child that has ended. status: of wait4(); -1: unknown. why: if it was stopped,
  * because of this. */
-void outcome_end(struct outcome *o, int status, const char *why);
+void outcome_end(struct ptools_children *c, struct outcome *o, int status, const char *why);
 /* ... which leaves its value unread: this makes told.value. It may turn out that there is no memory for it. */
 void outcome_read_value(struct ptools_children *c, struct outcome *o);
 /* The same of one that never was. */
-void outcome_end_unborn(struct outcome *o, ptools_err code, const char *format, ...)
-    __attribute__((__format__(__printf__, 3, 4)));
+void outcome_end_unborn(struct ptools_children *c, struct outcome *o, ptools_err code, const char *format, ...)
+    __attribute__((__format__(__printf__, 4, 5)));
 /* The code of the first that failed, and the thread's text about all. */
 ptools_err children_verdict(const struct ptools_children *c);
 
@@ -117,6 +132,7 @@ struct slot {
 struct run {
     const struct pfork_job *job;
     struct ptools_children *children;
+    struct keeper *keeper;         /* of children */
     struct slot *slots;
     uint8_t *scratch;
     TAILQ_HEAD(slots, slot) running, idle; /* running: in the order in which they were begun */

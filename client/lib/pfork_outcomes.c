@@ -14,6 +14,8 @@
 
 #include "client/lib/pfork.h"
 
+enum { MESSAGE_BYTES = 320 };
+
 struct ptools_children *children_new(int n, size_t behind_bytes)
 {
     size_t bytes = sizeof(struct ptools_children) + (size_t)n * sizeof(struct outcome) + behind_bytes;
@@ -22,6 +24,11 @@ struct ptools_children *children_new(int n, size_t behind_bytes)
 
     if (c == MAP_FAILED)
         return NULL;
+    c->keeper = calloc(1, sizeof *c->keeper);
+    if (!c->keeper) {
+        munmap(c, bytes);
+        return NULL;
+    }
     c->mapping_bytes = bytes;
     c->n = n;
     for (int i = 0; i < n; i++)
@@ -29,6 +36,36 @@ struct ptools_children *children_new(int n, size_t behind_bytes)
             .index = i + 1, .message = "", .exit_status = -1, .output = "", .errors = ""
         };
     return c;
+}
+
+static struct kept *keep(struct ptools_children *c, size_t bytes)
+{
+    struct kept *k = malloc(sizeof *k + bytes);
+
+    if (!k)
+        return NULL;
+    k->next = c->keeper->first;
+    k->bytes = NULL;
+    c->keeper->first = k;
+    return k;
+}
+
+void *children_keep(struct ptools_children *c, size_t bytes)
+{
+    struct kept *k = keep(c, bytes);
+
+    return k ? k->data : NULL;
+}
+
+struct bytes *children_keep_bytes(struct ptools_children *c, size_t max_bytes)
+{
+    struct kept *k = keep(c, sizeof *k->bytes);
+
+    if (!k)
+        return NULL;
+    k->bytes = (struct bytes *)k->data;
+    bytes_init(k->bytes, max_bytes);
+    return k->bytes;
 }
 
 void children_share(struct ptools_children *c, bool yes)
@@ -40,47 +77,39 @@ ptools_children *ptools_children_free(ptools_children *c)
 {
     if (!c)
         return NULL;
-    for (int i = 0; i < c->n; i++) {
-        struct outcome *o = &c->outcomes[i];
-
-        if (o->payload != o->small)
-            free(o->payload);
-        free(o->message);
-        for (int k = 0; k < 2; k++) {
-            if (o->captured[k])
-                bytes_deinit(o->captured[k]);
-            free(o->captured[k]);
-        }
+    for (struct kept *k = c->keeper->first, *next; k; k = next) {
+        next = k->next;
+        if (k->bytes)
+            bytes_deinit(k->bytes);
+        free(k);
     }
-    if (c->zone)
-        msgpack_zone_free(c->zone);
+    if (c->keeper->zone)
+        msgpack_zone_free(c->keeper->zone);
+    free(c->keeper);
     munmap(c, c->mapping_bytes);
     return NULL;
 }
 
 /* -- one ------------------------------------------------------------------------------------------------------- */
 
-static void tell(struct outcome *o, ptools_err code, const char *format, va_list args)
+static void tell(struct ptools_children *c, struct outcome *o, ptools_err code, const char *format, va_list args)
 {
+    char text[MESSAGE_BYTES], *message;
+
+    vsnprintf(text, sizeof text, format, args);
+    message = children_keep(c, strlen(text) + 1);
     o->told.code = code;
-    if (vasprintf(&o->message, format, args) < 0)
-        o->message = NULL;
-    o->told.message = o->message ? o->message : ptools_strerror(code);
+    o->told.message = message ? strcpy(message, text) : ptools_strerror(code);
 }
 
-__attribute__((__format__(__printf__, 3, 4))) static void say(struct outcome *o, ptools_err code, const char *format,
-                                                              ...)
+__attribute__((__format__(__printf__, 4, 5))) static void say(struct ptools_children *c, struct outcome *o,
+                                                              ptools_err code, const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
-    tell(o, code, format, args);
+    tell(c, o, code, format, args);
     va_end(args);
-}
-
-static bool is_container(uint8_t first)
-{
-    return (first >= 0x80 && first <= 0x9f) || (first >= 0xdc && first <= 0xdf);
 }
 
 void outcome_read_value(struct ptools_children *c, struct outcome *o)
@@ -89,17 +118,17 @@ void outcome_read_value(struct ptools_children *c, struct outcome *o)
 
     if (o->told.code != PTOOLS_OK || o->told.value.object)
         return;
-    if (is_container(o->payload[0]) && !c->zone)
-        c->zone = msgpack_zone_new(MSGPACK_ZONE_CHUNK_SIZE);
-    if ((is_container(o->payload[0]) && !c->zone) ||
-        msgpack_unpack((const char *)o->payload, o->frame.bytes, &off, c->zone, &o->root) != MSGPACK_UNPACK_SUCCESS)
-        say(o, PTOOLS_ERR_NO_MEMORY, "there is no memory for the value of child %d (%" PRIu64 " bytes)", o->told.index,
-            o->frame.bytes);
+    if (!c->keeper->zone)
+        c->keeper->zone = msgpack_zone_new(MSGPACK_ZONE_CHUNK_SIZE);
+    if (!c->keeper->zone || msgpack_unpack((const char *)o->payload, o->frame.bytes, &off, c->keeper->zone, &o->root) !=
+                                MSGPACK_UNPACK_SUCCESS)
+        say(c, o, PTOOLS_ERR_NO_MEMORY, "there is no memory for the value of child %d (%" PRIu64 " bytes)",
+            o->told.index, o->frame.bytes);
     else
         o->told.value.object = &o->root;
 }
 
-static void end_with_frame(struct outcome *o)
+static void end_with_frame(struct ptools_children *c, struct outcome *o)
 {
     static const struct scan_limits limits = { PAYLOAD_DEPTH_MAX, UINT64_MAX };
 
@@ -107,36 +136,36 @@ static void end_with_frame(struct outcome *o)
         o->told.code = (ptools_err)o->frame.code;
         o->told.message = o->frame.bytes ? (const char *)o->payload : ptools_strerror(o->told.code);
     } else if (scan_value(o->payload, o->frame.bytes, &limits) != SCAN_OK) {
-        say(o, PTOOLS_ERR_FAILED, "child %d wrote something into the pipe of its result that is no value",
+        say(c, o, PTOOLS_ERR_FAILED, "child %d wrote something into the pipe of its result that is no value",
             o->told.index);
     }
 }
 
-static void end_without_frame(struct outcome *o, int status, const char *why)
+static void end_without_frame(struct ptools_children *c, struct outcome *o, int status, const char *why)
 {
     const int i = o->told.index;
 
     if (o->stopped == PTOOLS_ERR_DEADLINE || o->stopped == PTOOLS_ERR_CANCELLED)
-        say(o, o->stopped, "child %d was stopped, because %s", i, why);
+        say(c, o, o->stopped, "child %d was stopped, because %s", i, why);
     else if (o->trouble == PTOOLS_ERR_NO_MEMORY)
-        say(o, PTOOLS_ERR_NO_MEMORY, "there is no memory for the value of child %d (%" PRIu64 " bytes)", i,
+        say(c, o, PTOOLS_ERR_NO_MEMORY, "there is no memory for the value of child %d (%" PRIu64 " bytes)", i,
             o->frame.bytes);
     else if (o->trouble != PTOOLS_OK)
-        say(o, PTOOLS_ERR_FAILED, "child %d wrote something into the pipe of its result that is no value", i);
+        say(c, o, PTOOLS_ERR_FAILED, "child %d wrote something into the pipe of its result that is no value", i);
     else if (status < 0)
-        say(o, PTOOLS_ERR_WORKER_DIED,
+        say(c, o, PTOOLS_ERR_WORKER_DIED,
             "child %d ended before its function returned; how is unknown, for something else in this process took its "
             "status",
             i);
     else if (WIFSIGNALED(status))
-        say(o, PTOOLS_ERR_WORKER_DIED, "child %d was killed by signal %d (%s)%s", i, WTERMSIG(status),
+        say(c, o, PTOOLS_ERR_WORKER_DIED, "child %d was killed by signal %d (%s)%s", i, WTERMSIG(status),
             strsignal(WTERMSIG(status)), o->got > 0 ? ", while it sent its value" : "");
     else
-        say(o, PTOOLS_ERR_WORKER_DIED, "child %d exited with status %d before its function returned", i,
+        say(c, o, PTOOLS_ERR_WORKER_DIED, "child %d exited with status %d before its function returned", i,
             WEXITSTATUS(status));
 }
 
-void outcome_end(struct outcome *o, int status, const char *why)
+void outcome_end(struct ptools_children *c, struct outcome *o, int status, const char *why)
 {
     const bool has_frame = outcome_has_frame(o);
 
@@ -155,17 +184,17 @@ void outcome_end(struct outcome *o, int status, const char *why)
         *(k ? &o->told.errors_bytes : &o->told.output_bytes) = b->n - 1; /* without the NUL */
     }
     if (has_frame)
-        end_with_frame(o);
+        end_with_frame(c, o);
     else
-        end_without_frame(o, status, why);
+        end_without_frame(c, o, status, why);
 }
 
-void outcome_end_unborn(struct outcome *o, ptools_err code, const char *format, ...)
+void outcome_end_unborn(struct ptools_children *c, struct outcome *o, ptools_err code, const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
-    tell(o, code, format, args);
+    tell(c, o, code, format, args);
     va_end(args);
 }
 

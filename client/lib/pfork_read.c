@@ -140,7 +140,7 @@ static bool make_room(struct run *r, struct slot *s)
         trouble(r, s, PTOOLS_ERR_INVALID);
         return false;
     }
-    o->payload = o->frame.bytes < SMALL_BYTES ? o->small : malloc(o->frame.bytes + 1);
+    o->payload = o->frame.bytes < SMALL_BYTES ? o->small : children_keep(r->children, o->frame.bytes + 1);
     if (!o->payload) {
         trouble(r, s, PTOOLS_ERR_NO_MEMORY);
         return false;
@@ -203,11 +203,8 @@ static void keep(struct run *r, struct outcome *o, int k, size_t n)
     struct bytes *b = o->captured[k];
     size_t fits;
 
-    if (!b) {
-        b = o->captured[k] = malloc(sizeof *b);
-        if (b)
-            bytes_init(b, (size_t)limit + 1); /* a NUL behind it */
-    }
+    if (!b)
+        b = o->captured[k] = children_keep_bytes(r->children, (size_t)limit + 1); /* a NUL behind it */
     fits = b && !b->err ? (size_t)MIN((uint64_t)n, limit - b->n) : 0;
     if (fits > 0 && bytes_append(b, r->scratch, fits) < 0)
         fits = 0;

@@ -202,7 +202,8 @@ END_TEST
 
 /* -- stopping ----------------------------------------------------------------------------------------------- */
 
-/* Child 2 fails, once the others are there; child 1 has ended before; the rest would spin. ints: how many have come. */
+/* Child 2 fails, once three others are there, the third in the place of child 1; these would spin. ints: who has come.
+ */
 static ptools_err second_fails(int i, void *arg, ptools_child *child)
 {
     int *ints = arg;
@@ -213,15 +214,15 @@ static ptools_err second_fails(int i, void *arg, ptools_child *child)
         set_and_wake(&ints[i], 1);
         spin();
     }
-    await_change(&ints[3], 0);
-    await_change(&ints[4], 0);
+    for (int k = 3; k <= 5; k++)
+        await_change(&ints[k], 0);
     return ptools_child_fail(child, "bad");
 }
 
 START_TEST(fail_fast)
 {
     ptools_pfork_options o = PTOOLS_PFORK_OPTIONS_INIT;
-    int *ints = shared_ints(5);
+    int *ints = shared_ints(6);
     ptools_children *c;
 
     o.flags = PTOOLS_PFORK_FAIL_FAST;
@@ -229,19 +230,17 @@ START_TEST(fail_fast)
     c = pfork_as(PTOOLS_ERR_FAILED, 8, second_fails, ints, &o);
     ck_value(c, 1, 1);
     ck_code(c, 2, PTOOLS_ERR_FAILED);
-    for (int i = 3; i <= 4; i++) {
+    for (int i = 3; i <= 5; i++) {
         ck_code(c, i, PTOOLS_ERR_CANCELLED);
         ck_says(c, i, "was stopped, because child 2 did not succeed");
     }
-    /* child 5 has taken the place of child 1 */
-    ck_code(c, 5, PTOOLS_ERR_CANCELLED);
     for (int i = 6; i <= 8; i++) {
         ck_code(c, i, PTOOLS_ERR_NOT_RUN);
         ck_says(c, i, "was not begun, because child 2 did not succeed");
         ck_assert_int_eq(outcome_of(c, i)->pid, 0);
     }
     ptools_children_free(c);
-    shared_free(ints, 5);
+    shared_free(ints, 6);
     ck_no_children();
 }
 END_TEST
@@ -260,19 +259,19 @@ START_TEST(time_for_all)
     double began = now_s();
     ptools_children *c;
 
-    o.timeout_all_ms = 300;
+    o.timeout_all_ms = 2000;
     o.timeout_ms = 100000;
     o.at_once = 2;
     c = pfork_as(PTOOLS_ERR_DEADLINE, 5, first_is_quick, NULL, &o);
-    ck_assert_double_ge(now_s() - began, 0.3);
+    ck_assert_double_ge(now_s() - began, 2.0);
     ck_value(c, 1, 1);
     for (int i = 2; i <= 3; i++) {
         ck_code(c, i, PTOOLS_ERR_DEADLINE);
-        ck_says(c, i, "was stopped, because the time for all (300 ms) was over");
+        ck_says(c, i, "was stopped, because the time for all (2000 ms) was over");
     }
     for (int i = 4; i <= 5; i++) {
         ck_code(c, i, PTOOLS_ERR_NOT_RUN);
-        ck_says(c, i, "was not begun, because the time for all (300 ms) was over");
+        ck_says(c, i, "was not begun, because the time for all (2000 ms) was over");
     }
     ptools_children_free(c);
     ck_no_children();
