@@ -92,7 +92,8 @@ ptools_children *ptools_children_free(ptools_children *c)
 
 /* -- one ------------------------------------------------------------------------------------------------------- */
 
-static void tell(struct ptools_children *c, struct outcome *o, ptools_err code, const char *format, va_list args)
+__attribute__((__format__(__printf__, 4, 0))) static void tell(struct ptools_children *c, struct outcome *o,
+                                                               ptools_err code, const char *format, va_list args)
 {
     char text[MESSAGE_BYTES], *message;
 
