@@ -60,7 +60,8 @@ ptools_children *ptools_children_free(ptools_children *c)
 
 /* -- one ------------------------------------------------------------------------------------------------------- */
 
-static void tell(struct outcome *o, ptools_err code, const char *format, va_list args)
+__attribute__((__format__(__printf__, 3, 0))) static void tell(struct outcome *o, ptools_err code, const char *format,
+                                                               va_list args)
 {
     o->told.code = code;
     if (vasprintf(&o->message, format, args) < 0)
