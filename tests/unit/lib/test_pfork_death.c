@@ -215,13 +215,14 @@ static ptools_err second_fails(int i, void *arg, ptools_child *child)
     }
     await_change(&ints[3], 0);
     await_change(&ints[4], 0);
+    await_change(&ints[5], 0);
     return ptools_child_fail(child, "bad");
 }
 
 START_TEST(fail_fast)
 {
     ptools_pfork_options o = PTOOLS_PFORK_OPTIONS_INIT;
-    int *ints = shared_ints(5);
+    int *ints = shared_ints(6);
     ptools_children *c;
 
     o.flags = PTOOLS_PFORK_FAIL_FAST;
@@ -241,7 +242,7 @@ START_TEST(fail_fast)
         ck_assert_int_eq(outcome_of(c, i)->pid, 0);
     }
     ptools_children_free(c);
-    shared_free(ints, 5);
+    shared_free(ints, 6);
     ck_no_children();
 }
 END_TEST
