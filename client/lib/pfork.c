@@ -54,11 +54,9 @@ static void stop_child(struct slot *s, ptools_err code)
 {
     const pid_t pid = s->outcome->told.pid;
 
-    if (s->outcome->stopped != PTOOLS_OK)
-        return;
+    if (s->outcome->stopped != PTOOLS_OK || look_at(s) != ALIVE)
+        return; /* one that has ended tells of its own end */
     s->outcome->stopped = code;
-    if (look_at(s) == GONE)
-        return;
     kill(-pid, SIGKILL); /* with all that it has started */
     kill(pid, SIGKILL);  /* if it had not come to leading its group */
 }
@@ -345,8 +343,7 @@ static void run_all(struct run *r)
                 continue;
         }
         look(r, false);
-        if (r->at.done == done)
-            wait_for_events(r, may_begin(r) && !starved ? 0 : until_us);
+        wait_for_events(r, r->at.done > done || (may_begin(r) && !starved) ? 0 : until_us);
         starved = starved && r->at.done == done;
     }
 }

@@ -72,16 +72,23 @@ static uint64_t mix(uint64_t seed, uint64_t i)
 
 /* -- the end ----------------------------------------------------------------------------------------------------- */
 
-/* What __fpending() tells, without mapping the page where that lives into each child. */
-static bool is_pending(const FILE *stream)
+/* What __fpending() tells, without mapping the page where that lives into each child; for wide characters it is asked.
+ */
+static bool is_pending(FILE *stream)
 {
-    return stream->_IO_write_ptr > stream->_IO_write_base;
+    return stream->_mode > 0 ? __fpending(stream) > 0 : stream->_IO_write_ptr > stream->_IO_write_base;
 }
 
 static void flush(FILE *stream)
 {
     if (is_pending(stream))
         fflush(stream);
+}
+
+static void purge(FILE *stream)
+{
+    if (is_pending(stream))
+        __fpurge(stream);
 }
 
 void pfork_flush(void)
@@ -227,8 +234,8 @@ void pfork_child_run(const struct pfork_birth *b)
 
     leave_caller(b);
     pack_init_lent(&pack, room, sizeof room);
-    if (is_pending(stdout))
-        __fpurge(stdout); /* of another thread, since the caller flushed: it is still there */
+    purge(stdout); /* of on_done, or of another thread, since the caller flushed: it is still there */
+    purge(stderr);
     redirect(b, PIPE_OUTPUT, b->job.how.output, STDOUT_FILENO);
     redirect(b, PIPE_ERRORS, b->job.how.errors, STDERR_FILENO);
     set_processors(b);

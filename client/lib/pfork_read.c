@@ -59,14 +59,15 @@ bool slot_open(struct run *r, struct slot *s, int *write_fds)
 bool slot_watch(struct run *r, struct slot *s)
 {
     struct epoll_event event = { EPOLLIN, { .u64 = FIRST_EVENT + (uint64_t)(s - r->slots) * FDS } };
-    bool all = s->fds[FD_PID] >= 0;
 
     for (int i = 0; i < FDS; i++, event.data.u64++) {
-        if (s->fds[i] >= 0 && !s->watched[i])
-            s->watched[i] = epoll_ctl(r->epoll, EPOLL_CTL_ADD, s->fds[i], &event) == 0;
-        all = all && (s->fds[i] < 0 || s->watched[i]);
+        if (s->fds[i] < 0 || s->watched[i])
+            continue;
+        if (epoll_ctl(r->epoll, EPOLL_CTL_ADD, s->fds[i], &event) < 0)
+            return false; /* the pidfd comes last: whose pidfd is watched is watched in whole */
+        s->watched[i] = true;
     }
-    return all;
+    return s->fds[FD_PID] >= 0;
 }
 
 static void forget(struct run *r, struct slot *s, int which)

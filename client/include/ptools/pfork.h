@@ -65,7 +65,8 @@ ptools_err ptools_child_fail(ptools_child *child, const char *format, ...)
     ;
 int ptools_child_count(const ptools_child *child); /* n */
 /* Another in each child of a call: a mixture of options.seed and i, and so the same in each run, if one was given; else
- * of a random number. Where the caller had one thread, srandom() (and so srand()) and srand48() have been given it. */
+ * of a random number. Where the caller never had another thread, srandom() (so srand()) and srand48() have been given
+ * it. */
 uint64_t ptools_child_seed(const ptools_child *child);
 
 /* -- options ------------------------------------------------------------------------------------- */

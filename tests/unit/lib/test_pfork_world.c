@@ -17,6 +17,7 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "tests/unit/lib/pfork_rig.h"
 
@@ -246,6 +247,47 @@ START_TEST(nothing_twice)
         return;
     in_process(talk_before_and_after, text, sizeof text);
     ck_assert_str_eq(text, "before\nchild 1\nchild 2\nchild 3\nafter\nfile\nhandler\n");
+}
+END_TEST
+
+static ptools_err talk_wide(int i, void *arg, ptools_child *child)
+{
+    (void)arg;
+    (void)child;
+    wprintf(L"child %d\n", i);
+    return PTOOLS_OK;
+}
+
+static bool complain(const ptools_child_outcome *outcome, const ptools_pfork_progress *progress, void *arg)
+{
+    (void)progress;
+    (void)arg;
+    fprintf(stderr, "%d has ended\n", outcome->index);
+    return true;
+}
+
+/* Wide characters wait elsewhere than others; and what on_done leaves in a buffer is not for the next child. */
+static void talk_wide_between(void)
+{
+    static char buffer[200];
+    ptools_pfork_options o = PTOOLS_PFORK_OPTIONS_INIT;
+
+    ck_assert_ptr_nonnull(freopen("/proc/self/fd/1", "w", stdout)); /* bytes or wide characters: that is open again */
+    dup2(STDOUT_FILENO, STDERR_FILENO);
+    setvbuf(stderr, buffer, _IOFBF, sizeof buffer);
+    wprintf(L"before\n");
+    o.at_once = 1;
+    o.on_done = complain;
+    ptools_children_free(pfork_as(PTOOLS_OK, 2, talk_wide, NULL, &o));
+    fflush(stderr);
+}
+
+START_TEST(nothing_twice_or_never)
+{
+    char text[1000];
+
+    in_process(talk_wide_between, text, sizeof text);
+    ck_assert_str_eq(text, "before\nchild 1\nchild 2\n1 has ended\n2 has ended\n");
 }
 END_TEST
 
@@ -582,6 +624,7 @@ int main(void)
     tcase_add_test(tc, no_pipe_of_a_sibling);
     tc = suite_case(s, "streams");
     tcase_add_test(tc, nothing_twice);
+    tcase_add_test(tc, nothing_twice_or_never);
     tcase_add_test(tc, closed_streams);
     tc = suite_case(s, "short");
     tcase_add_test(tc, no_more_descriptors);
