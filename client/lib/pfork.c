@@ -172,9 +172,9 @@ static int fork_child(struct run *r, struct slot *s, int index, const char **ret
 
     foreign.runs = foreign.few;
     *ret_what = "pipe2";
-    if (slot_open(r, s, write_fds) && foreign_list(r, &foreign)) {
+    if (slot_open(r, s, write_fds)) {
         *ret_what = "fork";
-        pid = fork();
+        pid = foreign_list(r, &foreign) ? fork() : -1;
         if (pid == 0)
             be_born(r, index, write_fds, &foreign);
     }

@@ -4,7 +4,8 @@
  * say, runs the function, and sends what came of it.
  *
  * There may have been threads, of which only this one is left: nothing is used here that could wait for a lock of
- * theirs, but for memory and stdio, whose locks glibc has put right.
+ * theirs, but for memory and stdio, whose locks glibc has put right, and on_exit(), whose lock is held for a moment by
+ * who registers a handler.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -79,6 +79,8 @@ static ptools_err check(const ptools_pfork_options *o)
 {
     if (o->flags & ~KNOWN_FLAGS)
         return pfork_fail(PTOOLS_ERR_INVALID, "options of pfork: unknown bits 0x%x in flags", o->flags & ~KNOWN_FLAGS);
+    if (o->reserved != 0)
+        return pfork_fail(PTOOLS_ERR_INVALID, "options of pfork: reserved is %u: it must be 0", o->reserved);
     if (o->timeout_ms < 0 || o->timeout_all_ms < 0)
         return pfork_fail(PTOOLS_ERR_INVALID, "options of pfork: %s is %" PRId64 ": 0 (none) or more",
                           o->timeout_ms < 0 ? "timeout_ms" : "timeout_all_ms",

@@ -13,15 +13,29 @@
 #include <sys/wait.h>
 
 #include "client/lib/pfork.h"
+#include "proto/headroom.h"
 
-enum { MESSAGE_BYTES = 320 };
+enum { MESSAGE_BYTES = 320, UNASKED_BYTES = 64 << 20 };
+
+/* The kernel would rather kill somebody later than refuse now. */
+static bool is_there(size_t bytes)
+{
+    struct headroom room;
+
+    if (bytes <= UNASKED_BYTES)
+        return true;
+    headroom_now(&room);
+    return bytes <= room.free_bytes;
+}
 
 struct ptools_children *children_new(int n, size_t behind_bytes)
 {
-    size_t bytes = sizeof(struct ptools_children) + (size_t)n * sizeof(struct outcome) + behind_bytes;
-    struct ptools_children *c =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    const size_t bytes = sizeof(struct ptools_children) + (size_t)n * sizeof(struct outcome) + behind_bytes;
+    struct ptools_children *c;
 
+    if (!is_there(bytes))
+        return NULL;
+    c = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (c == MAP_FAILED)
         return NULL;
     c->keeper = calloc(1, sizeof *c->keeper);

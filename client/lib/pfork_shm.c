@@ -18,6 +18,7 @@
 #include "proto/headroom.h"
 #include "proto/message.h"
 
+#define PIECE_BYTES   (UINT64_C(256) << 10)
 #define UNASKED_BYTES (UINT64_C(1) << 20) /* so much is there, or the fork fails too */
 
 struct call {
@@ -75,6 +76,20 @@ static ptools_err check(const ptools_shmcfg *cfgs, size_t n)
     return PTOOLS_OK;
 }
 
+/* In pieces, for a signal ends a fallocate() and undoes what it has done. */
+static int reserve(int fd, uint64_t bytes)
+{
+    for (uint64_t at = 0; at < bytes;) {
+        const uint64_t n = MIN(bytes - at, PIECE_BYTES);
+        int r = posix_fallocate(fd, (off_t)at, (off_t)n);
+
+        if (r != 0 && r != EINTR)
+            return r;
+        at += r == 0 ? n : 0;
+    }
+    return 0;
+}
+
 static ptools_err make_memory(struct ptools_array *a)
 {
     const long page = sysconf(_SC_PAGESIZE);
@@ -83,7 +98,7 @@ static ptools_err make_memory(struct ptools_array *a)
     if (fd < 0)
         return pfork_fail(PTOOLS_ERR_SYSTEM, "memfd_create: %s", strerror(errno));
     a->mapping_bytes = (a->layout.bytes + (size_t)page - 1) / (size_t)page * (size_t)page;
-    r = posix_fallocate(fd, 0, (off_t)a->mapping_bytes);
+    r = reserve(fd, a->mapping_bytes);
     if (r == 0)
         a->mapping = mmap(NULL, a->mapping_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (r == 0 && a->mapping == MAP_FAILED)

@@ -11,20 +11,23 @@
  * Children count from 1 to n, here and in every message.
  *
  * What f may do. It runs in a copy of the process that has one thread only, the one that called. In a program
- * without other threads it may do anything. Where other threads were running at the time of the call, whatever they
- * held stays held for ever in the child: of the C library memory, stdio and all that is async-signal-safe can be
+ * without other threads it may do nearly anything. Where other threads were running at the time of the call, whatever
+ * they held stays held for ever in the child: of the C library memory, stdio and all that is async-signal-safe can be
  * used (glibc sees to it); a lock of your own or of a library (also the one in rand() and random()) may never be
  * given. A ptools handle answers PTOOLS_ERR_FORKED there, only arrays and values can still be used; f may open a
- * handle of its own. Signal handlers, signal mask, directory and open descriptors are those of the caller.
+ * handle of its own. Signal handlers, signal mask, directory and open descriptors are those of the caller. What f may
+ * not do is close descriptors that it has not opened: one of them is the pipe of its result. Nor should it read from a
+ * terminal: it is in the background there, and would be stopped until its time is over.
  *
- * What a child leaves. Atexit handlers do not run, also when f calls exit(). Streams: what the caller had written to
- * stdout and stderr is flushed before the first fork, and each child flushes these two when it ends; whatever is in
- * the buffers of other streams at the fork stays the caller's, and only what f itself flushes or closes is written by a
- * child. Each child leads a process group of its own, which is killed when the child has ended or is stopped: what it
- * has started ends with it, unless that went to another group. Children are killed when the caller dies
- * (PR_SET_PDEATHSIG; those that they have started themselves are not). All are reaped before the call returns, and no
- * other child of the process is: a wait() elsewhere that takes the status of one away leaves its value, not its exit
- * status or signal; so does SIGCHLD ignored.
+ * What a child leaves. The caller's atexit handlers do not run, also when f calls exit(). Streams: what the caller had
+ * written to stdout and stderr is flushed before the first fork, and each child flushes these two when it ends;
+ * whatever is in the buffers of other streams at the fork stays the caller's, and only what f itself flushes or closes
+ * is written by a child. Each child leads a process group of its own, which is killed when the child has ended or is
+ * stopped: what it has started ends with it, unless that went to another group. (So Ctrl-C does not reach them; but
+ * they die with the caller.) Children are killed when the caller dies (PR_SET_PDEATHSIG; those that they have started
+ * themselves are not). All are reaped before the call returns, and no other child of the process is. A wait()
+ * elsewhere that takes the status of one away leaves its value, but not its exit status or signal, and its group is not
+ * killed; so does SIGCHLD ignored.
  *
  * From PTools.jl: pfork, pfork_shm.
  */
@@ -124,10 +127,11 @@ typedef struct ptools_pfork_options {
     void *on_done_arg;
     int stop_fd;              /* when this can be read (an eventfd, a signalfd, a pipe), all are stopped; nothing is
                                  read from it                                                        */
+    uint32_t reserved;        /* must be 0                                                           */
 } ptools_pfork_options;
 #define PTOOLS_PFORK_OPTIONS_INIT                                                                                   \
     { sizeof(ptools_pfork_options), 0, 0, 0, 0, 0, 0, NULL, 0, 0, NULL, PTOOLS_PFORK_INHERIT, PTOOLS_PFORK_INHERIT, \
-      0, NULL, NULL, -1 }
+      0, NULL, NULL, -1, 0 }
 
 /* -- the call -------------------------------------------------------------------------------------- */
 

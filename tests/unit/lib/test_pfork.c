@@ -3,6 +3,7 @@
  * test_pfork -- ptools_pfork() and ptools_pfork_shm() when all goes well: first what the original's own test asserts,
  * then numbers of children, order, and values.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,6 +162,18 @@ START_TEST(fewer_than_none)
     ck_assert_int_eq(ptools_pfork(-1, give_index, NULL, NULL, &c, &why), PTOOLS_ERR_INVALID);
     ck_assert_ptr_null(c);
     ck_assert_str_eq(why, "pfork: n is -1: 0 or more children");
+}
+END_TEST
+
+/* No machine has the memory for what would have to be told of so many. */
+START_TEST(more_than_memory)
+{
+    ptools_children *c;
+    const char *why = "";
+
+    ck_assert_int_eq(ptools_pfork(INT_MAX, give_index, NULL, NULL, &c, &why), PTOOLS_ERR_NO_MEMORY);
+    ck_assert_ptr_null(c);
+    ck_assert_str_eq(why, "no memory for 2147483647 children");
 }
 END_TEST
 
@@ -383,6 +396,7 @@ int main(void)
     tc = suite_case(s, "values");
     tcase_add_test(tc, none);
     tcase_add_test(tc, fewer_than_none);
+    tcase_add_test(tc, more_than_memory);
     tcase_add_test(tc, outcomes_beyond_the_ends);
     tcase_add_test(tc, nobody_asks);
     tcase_add_test(tc, any_order);

@@ -333,6 +333,7 @@ START_TEST(bad_options)
     REFUSED(output, (ptools_pfork_output)3, "output is 3");
     REFUSED(errors, (ptools_pfork_output)-1, "errors is -1");
     REFUSED(struct_size, 8, "struct_size is 8");
+    REFUSED(reserved, 1, "reserved is 1");
     o.flags = PTOOLS_PFORK_PROCESSORS;
     o.at_once = 2;
     refused(&o, "one of them");

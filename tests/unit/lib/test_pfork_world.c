@@ -115,6 +115,14 @@ static ptools_err list_and_large(int i, void *arg, ptools_child *child)
     return PTOOLS_OK;
 }
 
+static ptools_err never_called(int i, ptools_array *const *arrays, void *arg, ptools_child *child)
+{
+    (void)i;
+    (void)arrays;
+    (void)arg;
+    return ptools_child_fail(child, "there are no children");
+}
+
 static void leave_nothing(void)
 {
     const ptools_shmcfg cfg = PTOOLS_SHMCFG("r", PTOOLS_INT64, 100);
@@ -138,7 +146,7 @@ static void leave_nothing(void)
     for (int round = 0; round < 100; round++) {
         ptools_array *a;
 
-        ck_assert_int_eq(ptools_pfork_shm(0, &cfg, 1, (ptools_pfork_shm_fn)abort, NULL, &o, &a, NULL, NULL), PTOOLS_OK);
+        ck_assert_int_eq(ptools_pfork_shm(0, &cfg, 1, never_called, NULL, &o, &a, NULL, NULL), PTOOLS_OK);
         ptools_array_free(a);
     }
     look(&after);
@@ -463,6 +471,9 @@ START_TEST(interrupted)
 {
     const struct sigaction action = { .sa_handler = tick };
     const struct itimerval often = { { 0, 1000 }, { 0, 1000 } }, never = { { 0, 0 }, { 0, 0 } };
+    const ptools_shmcfg cfg = PTOOLS_SHMCFG(NULL, PTOOLS_INT8, 64 << 20);
+    ptools_array *array = NULL;
+    const char *why = "";
     ptools_children *c;
 
     ck_assert_int_eq(sigaction(SIGALRM, &action, NULL), 0);
@@ -470,6 +481,8 @@ START_TEST(interrupted)
     while (ticks == 0)
         ;
     c = pfork_as(PTOOLS_OK, 40, take_a_while, NULL, NULL);
+    ck_assert_msg(ptools_pfork_shm(0, &cfg, 1, never_called, NULL, NULL, &array, NULL, &why) == PTOOLS_OK, "%s", why);
+    ptools_array_free(array);
     ck_assert_int_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
     for (int i = 1; i <= 40; i++)
         ck_value(c, i, i);
