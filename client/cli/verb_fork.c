@@ -63,7 +63,7 @@ static const char *const usage[] = { "-n N [OPTION...] [--] COMMAND [ARG...]", N
 static int take_count(const struct command_line *line, const char *option, const char *text, uint32_t *ret)
 {
     return words_number(text, ret) ? EXIT_VALUE
-                                   : command_line_wrong(line, "%s %.40s: allowed is a number, 1 or more", option, text);
+                                   : command_line_wrong(line, "%s %.40s: allowed is 1 to 2147483647", option, text);
 }
 
 static int take_duration(const struct command_line *line, const char *option, const char *text, int64_t *ret_ms)

@@ -74,7 +74,7 @@ static ptools_err become_command(int i, void *arg, ptools_child *child)
     snprintf(call->count_text, VARIABLE_BYTES, "%s%d", variables[1], ptools_child_count(child));
     snprintf(call->seed_text, VARIABLE_BYTES, "%s%" PRIu64, variables[2], ptools_child_seed(child));
     if (dup2(call->null_fd, STDIN_FILENO) < 0)
-        return ptools_child_fail(child, "the standard input of child %d: %s", i, strerror(errno));
+        return ptools_child_fail(child, "/dev/null cannot become its standard input: %s", strerror(errno));
     sigaction(SIGCHLD, &call->children_before, NULL);
     sigprocmask(SIG_SETMASK, &call->mask_before, NULL);
     execvpe(call->wish->argv[0], call->wish->argv, call->environment);

@@ -225,6 +225,7 @@ static void look(struct run *r, bool blind)
 {
     const uint64_t now_us = clock_now_us();
     struct slot *s, *next;
+    bool ended = false;
 
     for (s = TAILQ_FIRST(&r->running); s; s = next) {
         next = TAILQ_NEXT(s, link);
@@ -232,7 +233,9 @@ static void look(struct run *r, bool blind)
             continue;
         slot_read(r, s, TURN_BYTES);
         if (blind || s->fds[PIPE_RESULT] < 0)
-            end_if_dead(r, s);
+            ended = end_if_dead(r, s) || ended;
+        if (ended && clock_now_us() >= now_us + BLIND_US)
+            break; /* on_done takes long: whether all are to be stopped must be looked at, too */
     }
     r->looked_us = clock_now_us();
     r->look_us = r->looked_us - now_us;

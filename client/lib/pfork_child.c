@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -152,8 +153,8 @@ __attribute__((__noreturn__, __format__(__printf__, 3, 4))) static void give_up(
 
 static void leave_caller(const struct pfork_birth *b)
 {
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != b->parent)
-        _exit(1); /* the caller is dead already: nobody reads on */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || (getppid() != b->parent && getppid() != 0))
+        _exit(1); /* the caller is dead already: nobody reads on. 0: it is in another namespace of processes */
     setpgid(0, 0);
     for (size_t i = 0; i < b->n_foreign; i++)
         close_range((unsigned)b->foreign[i].first, (unsigned)b->foreign[i].last, 0);
@@ -220,6 +221,14 @@ static void seed(uint64_t with)
     srand48((long)(with >> 16));
 }
 
+/* Whether the pipe of the result is still what has that number: f may have closed all descriptors and opened others. */
+static bool is_still(int fd, const struct stat *before)
+{
+    struct stat now;
+
+    return fstat(fd, &now) == 0 && now.st_dev == before->st_dev && now.st_ino == before->st_ino;
+}
+
 /* -- all of it --------------------------------------------------------------------------------------------------------
  */
 
@@ -230,10 +239,13 @@ void pfork_child_run(const struct pfork_birth *b)
     struct ptools_child child = { b->index, b->job.n, mix(b->job.how.seed, (uint64_t)b->index), &pack, NULL };
     const char *text;
     const uint8_t *data;
+    struct stat pipe;
     size_t n;
     ptools_err err;
 
     leave_caller(b);
+    if (fstat(b->write_fds[PIPE_RESULT], &pipe) < 0)
+        _exit(1);
     pack_init_lent(&pack, room, sizeof room);
     purge(stdout); /* of on_done, or of another thread, since the caller flushed: it is still there */
     purge(stderr);
@@ -248,6 +260,8 @@ void pfork_child_run(const struct pfork_birth *b)
     set_limits(b); /* last: what is to be done before must not fall under them */
 
     err = b->job.f(b->index, b->job.arg, &child);
+    if (!is_still(b->write_fds[PIPE_RESULT], &pipe))
+        exit_now(0, NULL);
     if (err != PTOOLS_OK) {
         text = child.message ? child.message : ptools_strerror(err);
         finish(b->write_fds[PIPE_RESULT], PTOOLS_ERR_FAILED, text, strlen(text));

@@ -169,14 +169,14 @@ static void end_without_frame(struct ptools_children *c, struct outcome *o, int 
         say(c, o, PTOOLS_ERR_FAILED, "child %d wrote something into the pipe of its result that is no value", i);
     else if (status < 0)
         say(c, o, PTOOLS_ERR_WORKER_DIED,
-            "child %d ended before its function returned; how is unknown, for something else in this process took its "
+            "child %d ended without a result; how is unknown, for something else in this process took its "
             "status",
             i);
     else if (WIFSIGNALED(status))
         say(c, o, PTOOLS_ERR_WORKER_DIED, "child %d was killed by signal %d (%s)%s", i, WTERMSIG(status),
             strsignal(WTERMSIG(status)), o->got > 0 ? ", while it sent its value" : "");
     else
-        say(c, o, PTOOLS_ERR_WORKER_DIED, "child %d exited with status %d before its function returned", i,
+        say(c, o, PTOOLS_ERR_WORKER_DIED, "child %d exited with status %d without a result", i,
             WEXITSTATUS(status));
 }
 

@@ -161,6 +161,8 @@ ptools_err ptools_pfork_shm(int n, const ptools_shmcfg *cfgs, size_t n_cfgs, pto
 
     if (ret_children)
         *ret_children = NULL;
+    for (size_t i = 0; ret_arrays && i < n_cfgs; i++)
+        ret_arrays[i] = NULL;
     err = pfork_job_read(n, f ? call_with_arrays : NULL, &call, options, &job);
     if (err == PTOOLS_OK && n_cfgs > 0 && !ret_arrays)
         err = pfork_fail(PTOOLS_ERR_INVALID, "pfork_shm: ret_arrays is NULL");

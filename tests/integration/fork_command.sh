@@ -375,7 +375,7 @@ fi
 # -- mistakes --------------------------------------------------------------------------------------------------------
 
 wrong 'how many children? -n N is missing' true && wrong 'no command is named' -n 2 &&
-    wrong 'allowed is a number, 1 or more' -n 0 true && wrong '-at-once -1' -n 2 -j -1 true &&
+    wrong 'allowed is 1 to 2147483647' -n 0 true && wrong '-at-once -1' -n 2 -j -1 true &&
     wrong 'exclude each other' -n 2 -j 2 --processors true && wrong 'a duration is' -n 2 --timeout soon true &&
     wrong 'a duration is' -n 2 --timeout-all 0 true && wrong 'from -40 to 40' -n 2 --nice 41 true &&
     wrong 'allowed is a number from 0 to 18446744073709551615' -n 2 --seed 18446744073709551616 true &&

@@ -27,7 +27,8 @@
  * they die with the caller.) Children are killed when the caller dies (PR_SET_PDEATHSIG; those that they have started
  * themselves are not). All are reaped before the call returns, and no other child of the process is. A wait()
  * elsewhere that takes the status of one away leaves its value, but not its exit status or signal, and its group is not
- * killed; so does SIGCHLD ignored.
+ * killed; so does SIGCHLD ignored. An f that changes its user id, or becomes a program with another one, loses
+ * PR_SET_PDEATHSIG, as prctl(2) says.
  *
  * From PTools.jl: pfork, pfork_shm.
  */
@@ -103,8 +104,8 @@ typedef struct ptools_pfork_progress {
 } ptools_pfork_progress;
 
 /* Called in the caller for each child that has ended, or could not be forked, in the order of that. The outcome is
- * borrowed, complete, and stays where it is as long as those of ret_children. false: the others are stopped, and no
- * more are begun. */
+ * borrowed, complete, and stays where it is as long as those of ret_children; but children that are forked later in
+ * the same call do not have it. false: the others are stopped, and no more are begun. */
 typedef bool (*ptools_pfork_done_fn)(const ptools_child_outcome *outcome, const ptools_pfork_progress *progress,
                                      void *arg);
 
@@ -148,8 +149,9 @@ ptools_err ptools_pfork(int n, ptools_pfork_fn f, void *arg, const ptools_pfork_
 
 /* The same with n_cfgs shared arrays, made here for the purpose: zeroed, reserved, without a name in any file system.
  * Their names in cfgs may be NULL. f writes to them, best each child to a part of its own; it may leave a value too.
- * ret_arrays has room for n_cfgs, and is set whenever *ret_children is, also if children failed: release each with
- * ptools_array_free(). PTOOLS_ERR_NO_SPACE: this machine lacks the memory; the message tells asked and free. */
+ * ret_arrays has room for n_cfgs, and is set whenever *ret_children is, also if children failed (else to NULLs):
+ * release each with ptools_array_free(). PTOOLS_ERR_NO_SPACE: this machine lacks the memory; the message tells asked
+ * and free. */
 typedef ptools_err (*ptools_pfork_shm_fn)(int i, ptools_array *const *arrays, void *arg, ptools_child *child);
 ptools_err ptools_pfork_shm(int n, const ptools_shmcfg *cfgs, size_t n_cfgs, ptools_pfork_shm_fn f, void *arg,
                             const ptools_pfork_options *options, ptools_array **ret_arrays,

@@ -109,9 +109,9 @@ static const struct death deaths[] = {
     { "segv", "child 5 was killed by signal 11 (Segmentation fault)", PTOOLS_ERR_WORKER_DIED, -1, SIGSEGV },
     { "kill", "child 5 was killed by signal 9 (Killed)", PTOOLS_ERR_WORKER_DIED, -1, SIGKILL },
     { "abort", "child 5 was killed by signal 6 (Aborted)", PTOOLS_ERR_WORKER_DIED, -1, SIGABRT },
-    { "exit 3", "child 5 exited with status 3 before its function returned", PTOOLS_ERR_WORKER_DIED, 3, 0 },
-    { "exit 0", "child 5 exited with status 0 before its function returned", PTOOLS_ERR_WORKER_DIED, 0, 0 },
-    { "_exit 7", "child 5 exited with status 7 before its function returned", PTOOLS_ERR_WORKER_DIED, 7, 0 },
+    { "exit 3", "child 5 exited with status 3 without a result", PTOOLS_ERR_WORKER_DIED, 3, 0 },
+    { "exit 0", "child 5 exited with status 0 without a result", PTOOLS_ERR_WORKER_DIED, 0, 0 },
+    { "_exit 7", "child 5 exited with status 7 without a result", PTOOLS_ERR_WORKER_DIED, 7, 0 },
     { "fail", "no such luck", PTOOLS_ERR_FAILED, -1, 0 },
     { "code", "the value does not fit", PTOOLS_ERR_FAILED, -1, 0 },
     { "incomplete", "the value of child 5 cannot be sent: its pack is incomplete", PTOOLS_ERR_INVALID, -1, 0 },
@@ -151,8 +151,8 @@ START_TEST(verdict)
 
     ck_assert_int_eq(ptools_pfork(N, die, how, NULL, NULL, &why), PTOOLS_ERR_WORKER_DIED);
     ck_assert_str_eq(why,
-                     "1 of 9 children did not succeed; the first, child 5: child 5 exited with status 3 before its "
-                     "function returned");
+                     "1 of 9 children did not succeed; the first, child 5: child 5 exited with status 3 without "
+                          "a result");
 }
 END_TEST
 
@@ -477,6 +477,38 @@ START_TEST(junk_in_the_pipe)
 }
 END_TEST
 
+/* Its descriptors are gone, and a file of its own has the number of one. */
+static ptools_err replace_descriptors(int i, void *arg, ptools_child *child)
+{
+    if (i == K) {
+        closefrom(3);
+        for (int fd = 0; fd < 64; fd = fcntl(fd, F_DUPFD, 3))
+            if (fd < 0 || (fd == 0 && (fd = open(arg, O_RDWR)) < 0))
+                return PTOOLS_ERR_SYSTEM;
+    }
+    return give_index(i, NULL, child);
+}
+
+START_TEST(descriptors_replaced)
+{
+    char path[] = "/tmp/test-pfork-XXXXXX";
+    int fd = mkstemp(path);
+    ptools_children *c;
+
+    ck_assert_int_ge(fd, 0);
+    c = pfork_as(PTOOLS_ERR_WORKER_DIED, N, replace_descriptors, path, NULL);
+    for (int i = 1; i <= N; i++)
+        if (i != K)
+            ck_value(c, i, i);
+    ck_code(c, K, PTOOLS_ERR_WORKER_DIED);
+    ck_says(c, K, "child 5 exited with status 0 without a result");
+    ck_assert_int_eq(lseek(fd, 0, SEEK_END), 0); /* and it is not in that file */
+    ptools_children_free(c);
+    close(fd);
+    unlink(path);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("pfork_death");
@@ -497,5 +529,6 @@ int main(void)
     tcase_add_test(tc, caller_killed);
     tc = suite_case(s, "junk");
     tcase_add_loop_test(tc, junk_in_the_pipe, 0, 2);
+    tcase_add_test(tc, descriptors_replaced);
     return suite_run(s);
 }

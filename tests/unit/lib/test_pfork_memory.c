@@ -66,8 +66,8 @@ START_TEST(each_allocation_fails_once)
         if (!failed)
             break;
     }
-    ck_assert_uint_ge(nth, 8);
-    ck_assert_uint_ge(failures, 4);
+    ck_assert_uint_ge(nth, 6); /* more or less, as children end sooner or later */
+    ck_assert_uint_ge(failures, 2);
 }
 END_TEST
 
