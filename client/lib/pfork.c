@@ -46,7 +46,7 @@ static enum life look_at(const struct slot *s)
     siginfo_t info = { .si_pid = 0 };
 
     if (waitid(P_PID, (id_t)s->outcome->told.pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
-        return GONE;
+        return errno == ECHILD ? GONE : ALIVE;
     return info.si_pid == 0 ? ALIVE : DEAD;
 }
 

@@ -269,6 +269,7 @@ void pfork_child_run(const struct pfork_birth *b)
     err = pack_finish_value(child.pack, &data, &n);
     if (err != PTOOLS_OK)
         give_up(b, err, "the value of child %d cannot be sent: %s", b->index,
-                err == PTOOLS_ERR_INVALID ? "its pack is incomplete" : ptools_strerror(err));
+                err == PTOOLS_ERR_INVALID ? "its pack is incomplete, is nested too deep, or was given what is no value"
+                                          : ptools_strerror(err));
     finish(b->write_fds[PIPE_RESULT], PTOOLS_OK, data, n);
 }
