@@ -132,7 +132,7 @@ struct slot {
 struct run {
     const struct pfork_job *job;
     struct ptools_children *children;
-    struct keeper *keeper;         /* of children */
+    struct keeper *keeper;         /* of children: here a child, which lacks these, still has a pointer to it */
     struct slot *slots;
     uint8_t *scratch;
     TAILQ_HEAD(slots, slot) running, idle; /* running: in the order in which they were begun */

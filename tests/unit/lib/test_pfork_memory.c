@@ -33,8 +33,8 @@ static void check(const ptools_children *c)
 
         ck_assert_msg(o->code == PTOOLS_ERR_NO_MEMORY || o->code == (i == 3 ? PTOOLS_ERR_FAILED : PTOOLS_OK),
                       "child %d: %s: %s", i, ptools_errname(o->code), o->message);
-        ck_assert_uint_eq(o->errors_bytes + o->errors_dropped,
-                          o->code == PTOOLS_OK ? strlen("some output") : o->errors_bytes + o->errors_dropped);
+        if (o->code == PTOOLS_OK)
+            ck_assert_uint_eq(o->errors_bytes + o->errors_dropped, strlen("some output"));
     }
 }
 
