@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,7 +30,8 @@ enum { QUOTE_BYTES_MAX = 24 };
 struct msg_decoder {
     msgpack_zone zone;
     uint32_t members[SET_MEMBERS_MAX];
-    uint64_t ids[STASKS_ARRAYS_MAX];
+    uint64_t ids[TASK_IDS_MAX];
+    struct text hosts[HOSTS_MAX], tags[TAGS_MAX];
 };
 
 struct msg_decoder *msg_decoder_new(void)
@@ -153,7 +155,7 @@ static bool text_equals(const msgpack_object_str *s, const char *word)
 static int unknown_kind(const msgpack_object *o, enum msg_kind first, enum msg_kind last, uint64_t id,
                         struct msg_problem *ret_problem)
 {
-    char known[320] = "";
+    char known[448] = "";
     size_t n = 0;
 
     for (enum msg_kind k = first; k <= last; k++)
@@ -307,6 +309,63 @@ static bool get_type(const msgpack_object *o, uint32_t *ret)
     return false;
 }
 
+/* Which of the words it is, from 1; 0: none. */
+static uint32_t word_number(const msgpack_object *o, const char *const *words)
+{
+    if (o->type != MSGPACK_OBJECT_STR)
+        return 0;
+    for (uint32_t i = 0; words[i]; i++)
+        if (text_equals(&o->via.str, words[i]))
+            return i + 1;
+    return 0;
+}
+
+static bool get_choices(const struct field *f, const msgpack_object *o, uint32_t *ret)
+{
+    uint32_t n, bits = 0;
+
+    if (!is_list(o, 32, &n))
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t number = word_number(&o->via.array.ptr[i], f->words);
+
+        if (number == 0)
+            return false;
+        bits |= UINT32_C(1) << (f->min + number - 1);
+    }
+    *ret = bits;
+    return true;
+}
+
+static bool get_texts(const msgpack_object *o, uint32_t max_n, bool (*ok)(const char *s, size_t n), struct text *texts,
+                      struct text **ret, uint32_t *ret_n)
+{
+    if (!is_list(o, max_n, ret_n))
+        return false;
+    for (uint32_t i = 0; i < *ret_n; i++) {
+        const msgpack_object *t = &o->via.array.ptr[i];
+
+        if (t->type != MSGPACK_OBJECT_STR || !ok(t->via.str.ptr, t->via.str.size))
+            return false;
+        texts[i] = (struct text){ t->via.str.ptr, t->via.str.size };
+    }
+    *ret = texts;
+    return true;
+}
+
+static bool get_f64(const msgpack_object *o, double *ret)
+{
+    if (o->type == MSGPACK_OBJECT_FLOAT32 || o->type == MSGPACK_OBJECT_FLOAT64)
+        *ret = o->via.f64;
+    else if (o->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+        *ret = (double)o->via.u64;
+    else if (o->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
+        *ret = (double)o->via.i64;
+    else
+        return false;
+    return !isnan(*ret);
+}
+
 /* False: the value is not what the field may hold. */
 static bool field_get(struct msg_decoder *d, const struct field *f, const msgpack_object *o, void *base)
 {
@@ -348,7 +407,7 @@ static bool field_get(struct msg_decoder *d, const struct field *f, const msgpac
         return get_u32s(d, o, SHARE_MAX, 0, UINT32_MAX - 1, at, beside);
     case FIELD_IDS:
         *(uint64_t **)at = d->ids;
-        return get_u64s(o, STASKS_ARRAYS_MAX, 1, d->ids, beside);
+        return get_u64s(o, (uint32_t)f->max, 1, d->ids, beside);
     case FIELD_DIMS: /* 0 is for layout_make() to refuse, which tells which it is */
         return get_u64s(o, PTOOLS_DIMS_MAX, 0, at, beside);
     case FIELD_TYPE:
@@ -369,6 +428,20 @@ static bool field_get(struct msg_decoder *d, const struct field *f, const msgpac
         return o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size == 2 &&
                get_integer(&o->via.array.ptr[0], f->min, UINT64_MAX, at) &&
                get_integer(&o->via.array.ptr[1], 0, UINT64_MAX, beside);
+    case FIELD_F64:
+        *(bool *)beside = true;
+        return get_f64(o, at);
+    case FIELD_CHOICE:
+        *(uint32_t *)at = word_number(o, f->words);
+        return *(uint32_t *)at != 0;
+    case FIELD_CHOICES:
+        return get_choices(f, o, at);
+    case FIELD_TAG:
+        return get_text(o, NAME_BYTES_MAX, at) && name_ok_tag(o->via.str.ptr, o->via.str.size);
+    case FIELD_TAGS:
+        return get_texts(o, TAGS_MAX, name_ok_tag, d->tags, at, beside);
+    case FIELD_HOSTS:
+        return get_texts(o, HOSTS_MAX, name_ok_host, d->hosts, at, beside);
     case FIELD_EXIT:
         *(bool *)beside = true;
         return get_u32(o, f->min, f->max, at);
@@ -381,8 +454,16 @@ static bool field_get(struct msg_decoder *d, const struct field *f, const msgpac
 }
 
 #define A_SET_NAME "1 to 64 of A-Z a-z 0-9 _ . - not beginning with a digit"
-_Static_assert(NAME_BYTES_MAX == 64 && SET_MEMBERS_MAX == 1024 && SHARE_MAX == 16 && STASKS_ARRAYS_MAX == 64,
+_Static_assert(NAME_BYTES_MAX == 64 && SET_MEMBERS_MAX == 1024 && SHARE_MAX == 16 && TAGS_MAX == 16 && HOSTS_MAX == 64,
                "the sentences below tell these");
+
+static void choices_text(const struct field *f, char *text, size_t size)
+{
+    size_t n = (size_t)snprintf(text, size, "%s", f->type == FIELD_CHOICES ? "a list of some of" : "one of");
+
+    for (size_t i = 0; f->words[i] && n < size; i++)
+        n += (size_t)snprintf(text + n, size - n, "%s %s", i ? "," : "", f->words[i]);
+}
 
 static int wrong_value(const struct envelope *e, const struct field *f, const msgpack_object *o,
                        struct msg_problem *ret_problem)
@@ -401,16 +482,23 @@ static int wrong_value(const struct envelope *e, const struct field *f, const ms
         [FIELD_ORDER] = "\"row\" or \"column\"",
         [FIELD_DIMS] = "a list of 1 to 8 integers, each from 1",
         [FIELD_UIDS] = "a list of 1 to 16 uids",
-        [FIELD_IDS] = "a list of 1 to 64 numbers of arrays",
+        [FIELD_F64] = "a number, and not NaN",
+        [FIELD_TAG] = "a string, 1 to 64 of A-Z a-z 0-9 _ - . : / = @ +",
+        [FIELD_TAGS] = "a list of 1 to 16 strings, each 1 to 64 of A-Z a-z 0-9 _ - . : / = @ +",
+        [FIELD_HOSTS] = "a list of 1 to 64 names or addresses of hosts",
         [FIELD_CODE_NAME] = "a string",
     };
-    char range[96];
+    char range[192];
     const char *allowed = range;
 
     if (f->type == FIELD_TEXT || f->type == FIELD_STORY)
         snprintf(range, sizeof range, "a string of at most %" PRIu64 " bytes", f->max);
     else if (f->type == FIELD_BYTES)
         snprintf(range, sizeof range, "binary, %" PRIu64 " to %" PRIu64 " bytes", f->min, f->max);
+    else if (f->type == FIELD_IDS)
+        snprintf(range, sizeof range, "a list of 1 to %" PRIu64 " numbers, each from 1", f->max);
+    else if (f->type == FIELD_CHOICE || f->type == FIELD_CHOICES)
+        choices_text(f, range, sizeof range);
     else if (f->type < ELEMENTS(sentences) && sentences[f->type])
         allowed = sentences[f->type];
     else
@@ -422,7 +510,7 @@ static int wrong_value(const struct envelope *e, const struct field *f, const ms
 int envelope_fields_decode(struct msg_decoder *d, const struct envelope *e, const struct field *fields, size_t n,
                            void *base, struct msg_problem *ret_problem)
 {
-    uint32_t seen = 0; /* bit i: fields[i] */
+    uint64_t seen = 0; /* bit i: fields[i] */
 
     for (uint32_t i = 0; i < e->body.size; i++) {
         const msgpack_object *key = &e->body.ptr[i].key, *value = &e->body.ptr[i].val;
@@ -437,15 +525,15 @@ int envelope_fields_decode(struct msg_decoder *d, const struct envelope *e, cons
                 break;
         if (f == n)
             continue;
-        if (seen & UINT32_C(1) << f)
+        if (seen & UINT64_C(1) << f)
             return envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, e->id, "%s: %s is there twice",
                                     msg_kind_name(e->kind), fields[f].key);
-        seen |= UINT32_C(1) << f;
+        seen |= UINT64_C(1) << f;
         if (!field_get(d, &fields[f], value, base))
             return wrong_value(e, &fields[f], value, ret_problem);
     }
     for (size_t f = 0; f < n; f++)
-        if (fields[f].required && !(seen & UINT32_C(1) << f))
+        if (fields[f].required && !(seen & UINT64_C(1) << f))
             return envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, e->id, "%s: %s is missing",
                                     msg_kind_name(e->kind), fields[f].key);
     return 0;

@@ -34,7 +34,13 @@ enum field_type {
     FIELD_ORDER,    /* uint32_t, a ptools_order; "row" or "column" */
     FIELD_DIMS,     /* uint64_t[PTOOLS_DIMS_MAX], and how many: uint32_t at `beside` */
     FIELD_UIDS,     /* uint32_t *, and how many, up to SHARE_MAX: uint32_t at `beside` */
-    FIELD_IDS,      /* uint64_t *, and how many, up to STASKS_ARRAYS_MAX: uint32_t at `beside` */
+    FIELD_IDS,      /* uint64_t *, and how many, up to max: uint32_t at `beside` */
+    FIELD_F64,      /* double, not NaN, and bool at `beside`: it is set */
+    FIELD_CHOICE,   /* uint32_t, from 1; one of `words` */
+    FIELD_CHOICES,  /* uint32_t, bits; a list of different ones of `words` */
+    FIELD_TAG,      /* struct text: name_ok_tag() */
+    FIELD_TAGS,     /* struct text *, and how many, up to TAGS_MAX: uint32_t at `beside` */
+    FIELD_HOSTS,    /* struct text *, and how many, up to HOSTS_MAX: uint32_t at `beside` */
     FIELD_EXIT,     /* int32_t, min to max, and bool at `beside`: it is set */
     FIELD_CODE,     /* ptools_err; always sent */
     FIELD_CODE_NAME /* its name, for readers of the wire; not decoded */
@@ -47,6 +53,7 @@ struct field {
     size_t at;     /* offset of the member */
     size_t beside; /* of the second member, for types that have one */
     uint64_t min, max;
+    const char *const *words; /* of choices; ends with NULL. min: the bit of the first, of FIELD_CHOICES */
 };
 
 /* An envelope taken apart. The body lies in the decoder's memory. */
@@ -55,6 +62,9 @@ struct envelope {
     uint64_t id;
     msgpack_object_map body;
 };
+
+/* The states of a task as words, for FIELD_CHOICE. */
+extern const char *const task_shown_words[];
 
 /* As msg_request_decode(). Only kinds from first to last are known here. */
 int envelope_decode(struct msg_decoder *d, const uint8_t *data, size_t n, enum msg_kind first, enum msg_kind last,

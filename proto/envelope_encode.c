@@ -28,6 +28,7 @@ static bool field_is_set(const struct field *f, const char *base)
     case FIELD_FUNCTION:
     case FIELD_SET_NAME:
     case FIELD_PREFIX:
+    case FIELD_TAG:
         return ((const struct text *)at)->data != NULL;
     case FIELD_SET:
         return ((const struct text *)at)->data != NULL || *(const uint32_t *)beside != 0;
@@ -39,6 +40,14 @@ static bool field_is_set(const struct field *f, const char *base)
     case FIELD_TYPE:
     case FIELD_ORDER:
         return *(const uint32_t *)at != 0;
+    case FIELD_F64:
+        return *(const bool *)beside;
+    case FIELD_CHOICE:
+    case FIELD_CHOICES:
+        return *(const uint32_t *)at != 0;
+    case FIELD_TAGS:
+    case FIELD_HOSTS:
+        return *(const uint32_t *)beside != 0;
     case FIELD_PAIR:
         return f->min ? *(const uint64_t *)at != 0 : *(const uint64_t *)at != 0 || *(const uint64_t *)beside != 0;
     case FIELD_EXIT:
@@ -77,6 +86,14 @@ static void put_u64s(msgpack_packer *pk, const uint64_t *v, uint32_t n)
         msgpack_pack_uint64(pk, v[i]);
 }
 
+static void put_choices(msgpack_packer *pk, const struct field *f, uint32_t bits)
+{
+    msgpack_pack_array(pk, (size_t)__builtin_popcount(bits));
+    for (uint32_t i = 0; f->words[i]; i++)
+        if (bits >> (f->min + i) & 1)
+            put_word(pk, f->words[i]);
+}
+
 static void field_put(const struct field *f, const char *base, msgpack_packer *pk, struct bytes *out)
 {
     const void *at = base + f->at, *beside = base + f->beside;
@@ -99,6 +116,7 @@ static void field_put(const struct field *f, const char *base, msgpack_packer *p
     case FIELD_FUNCTION:
     case FIELD_SET_NAME:
     case FIELD_PREFIX:
+    case FIELD_TAG:
         put_text(pk, text);
         break;
     case FIELD_TYPE:
@@ -143,6 +161,21 @@ static void field_put(const struct field *f, const char *base, msgpack_packer *p
         msgpack_pack_array(pk, 2);
         msgpack_pack_uint64(pk, *(const uint64_t *)at);
         msgpack_pack_uint64(pk, *(const uint64_t *)beside);
+        break;
+    case FIELD_F64:
+        msgpack_pack_double(pk, *(const double *)at);
+        break;
+    case FIELD_CHOICE:
+        put_word(pk, f->words[*(const uint32_t *)at - 1]);
+        break;
+    case FIELD_CHOICES:
+        put_choices(pk, f, *(const uint32_t *)at);
+        break;
+    case FIELD_TAGS:
+    case FIELD_HOSTS:
+        msgpack_pack_array(pk, *(const uint32_t *)beside);
+        for (uint32_t i = 0; i < *(const uint32_t *)beside; i++)
+            put_text(pk, &(*(struct text *const *)at)[i]);
         break;
     case FIELD_CODE_NAME:
         put_word(pk, ptools_errname(*(const ptools_err *)at));

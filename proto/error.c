@@ -45,6 +45,9 @@ static const struct {
     [PTOOLS_ERR_MISMATCH] = { "MISMATCH", "the array is of another type or shape" },
     [PTOOLS_ERR_BAD_FILE] = { "BAD_FILE", "the file behind the array cannot be used" },
     [PTOOLS_ERR_NO_STASKS] = { "NO_STASKS", "no server tasks of that name or number" },
+    [PTOOLS_ERR_KEY_REUSED] = { "KEY_REUSED", "a queued task of that key has other content" },
+    [PTOOLS_ERR_STORAGE] = { "STORAGE", "the daemon's journal cannot be written" },
+    [PTOOLS_ERR_NOT_NOW] = { "NOT_NOW", "the queued task is in a state in which that cannot be done" },
     [PTOOLS_ERR_FAILED] = { "FAILED", "the function failed" },
     [PTOOLS_ERR_BAD_ARGUMENT] = { "BAD_ARGUMENT", "the function refused its arguments" },
     [PTOOLS_ERR_WORKER_DIED] = { "WORKER_DIED", "the worker process ended during the task" },
@@ -53,6 +56,11 @@ static const struct {
     [PTOOLS_ERR_CANCELLED] = { "CANCELLED", "the task was cancelled" },
     [PTOOLS_ERR_STATE_LOST] = { "STATE_LOST", "the server task has died and its state is lost" },
     [PTOOLS_ERR_NOT_RUN] = { "NOT_RUN", "not begun: all were stopped before its turn" },
+    [PTOOLS_ERR_EXPIRED] = { "EXPIRED", "the queued task had not begun when its time was over" },
+    [PTOOLS_ERR_DEAD] = { "DEAD", "it killed three workers, and is not tried again" },
+    [PTOOLS_ERR_DAEMON_DIED] = { "DAEMON_DIED", "the daemon died while it ran; it may have been executed" },
+    [PTOOLS_ERR_DEPENDENCY] = { "DEPENDENCY", "a task that had to come first did not get done" },
+    [PTOOLS_ERR_PARTS] = { "PARTS", "some of its parts failed" },
     [PTOOLS_ERR_INTERNAL] = { "INTERNAL", "a bug in ptools: please report it with the daemon's log" },
 };
 

@@ -23,6 +23,14 @@
 #define SET_MEMBERS_MAX WORKERS_MAX
 #define STASKS_MAX 1024u                   /* server tasks of one handle */
 #define STASKS_ARRAYS_MAX 64u              /* arrays of one handle */
+#define HOST_BYTES_MAX 253u                /* of a name or address of a host */
+#define KEY_BYTES_MAX 64u                  /* of the key of a queued task */
+#define TAGS_MAX 16u                       /* of one queued task; each is 1 to NAME_BYTES_MAX bytes */
+#define HOSTS_MAX 64u                      /* named in one target */
+#define TASK_AFTER_MAX 64u                 /* tasks that one waits for */
+#define TASK_IDS_MAX 1024u                 /* tasks in one request */
+#define TASK_PAGE_MAX 4096u                /* tasks in one page of a list */
+#define ATTEMPTS_MAX 255u                  /* of one queued task */
 #define SHARE_MAX 16u                      /* users that an array is shared with */
 
 #define SOCKET_NAME "ptoolsd.sock"         /* in the daemon's directory: clients' door */

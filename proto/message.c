@@ -8,6 +8,7 @@
 
 #include "proto/envelope.h"
 
+#define WALL_MS_MAX UINT64_C(253402300799999)   /* the end of the year 9999 */
 #define DEADLINE_MS_MAX UINT64_C(1000000000000) /* 31 years: added to a clock it does not overflow */
 
 #define AT(name) .at = offsetof(struct msg_request, name)
@@ -85,7 +86,7 @@ static const struct field stasks_start_fields[] = {
     { "count", FIELD_U32, AT(stasks.count), .max = STASKS_MAX },
     { "name", FIELD_SET_NAME, AT(stasks.name) },
     { "prefix", FIELD_PREFIX, AT(stasks.prefix) },
-    { "arrays", FIELD_IDS, AT(stasks.arrays), BESIDE(stasks.n_arrays) },
+    { "arrays", FIELD_IDS, AT(stasks.arrays), BESIDE(stasks.n_arrays), .max = STASKS_ARRAYS_MAX },
 };
 static const struct field stasks_open_fields[] = {
     { "name", FIELD_SET_NAME, .required = true, AT(stasks.name) },
@@ -103,6 +104,75 @@ static const struct field stasks_call_fields[] = { /* fate, cancel */
     { "index", FIELD_U32, AT(stasks.index), .max = STASKS_MAX - 1 },
     { "process", FIELD_U32, .required = true, AT(stasks.process), .min = 1, .max = UINT32_MAX },
     { "call", FIELD_U64, .required = true, AT(stasks.call), .min = 1, .max = UINT64_MAX },
+};
+
+static const char *const target_words[] = { "any", "all", NULL };
+static const char *const durability_words[] = { "volatile", "crashsafe", "durable", NULL };
+static const char *const retry_words[] = { "died", "failed", "timeout", NULL };
+static const char *const change_words[] = { "dequeue", "cancel", "hold", "release", "kick", "rerun", "forget", NULL };
+
+static const struct field task_submit_fields[] = {
+    { "function", FIELD_FUNCTION, .required = true, AT(submit.function) },
+    { "target", FIELD_CHOICE, AT(submit.target), .words = target_words },
+    { "workers", FIELD_WORKERS, AT(submit.workers), BESIDE(submit.n_workers) },
+    { "hosts", FIELD_HOSTS, AT(submit.hosts), BESIDE(submit.n_hosts) },
+    { "set", FIELD_SET, AT(submit.set), BESIDE(submit.set_id), .min = 1, .max = UINT32_MAX },
+    { "wait_target", FIELD_BOOL, AT(submit.wait_target) },
+    { "any_target", FIELD_BOOL, AT(submit.any_target) },
+    { "priority", FIELD_F64, AT(submit.priority), BESIDE(submit.has_priority) },
+    { "delay_ms", FIELD_U64, AT(submit.delay_ms), .max = DEADLINE_MS_MAX },
+    { "start_ms", FIELD_U64, AT(submit.start_ms), .max = WALL_MS_MAX },
+    { "expire_ms", FIELD_U64, AT(submit.expire_ms), .max = DEADLINE_MS_MAX },
+    { "deadline_ms", FIELD_U64, AT(submit.deadline_ms), .max = DEADLINE_MS_MAX },
+    { "attempts", FIELD_U32, AT(submit.attempts), .min = 1, .max = ATTEMPTS_MAX },
+    { "backoff_ms", FIELD_U64, AT(submit.backoff_ms), .max = DEADLINE_MS_MAX },
+    { "backoff_max_ms", FIELD_U64, AT(submit.backoff_max_ms), .max = DEADLINE_MS_MAX },
+    { "retry_on", FIELD_CHOICES, AT(submit.retry_on), .words = retry_words },
+    { "idempotent", FIELD_BOOL, AT(submit.idempotent) },
+    { "key", FIELD_BYTES, AT(submit.key), .min = 1, .max = KEY_BYTES_MAX },
+    { "key_passing", FIELD_BOOL, AT(submit.key_passing) },
+    { "tags", FIELD_TAGS, AT(submit.tags), BESIDE(submit.n_tags) },
+    { "after", FIELD_IDS, AT(submit.after), BESIDE(submit.n_after), .max = TASK_AFTER_MAX },
+    { "after_any", FIELD_BOOL, AT(submit.after_any) },
+    { "after_keep", FIELD_BOOL, AT(submit.after_keep) },
+    { "keep_ms", FIELD_U64, AT(submit.keep_ms), .max = DEADLINE_MS_MAX },
+    { "result_max", FIELD_U64, AT(submit.result_max), .max = UINT64_MAX },
+    { "durability", FIELD_CHOICE, AT(submit.durability), .words = durability_words },
+    { "hold", FIELD_BOOL, AT(submit.hold) },
+    { "wait", FIELD_BOOL, AT(submit.wait) },
+    { "block", FIELD_BOOL, AT(submit.block) },
+};
+#define FIELD_ONE_TASK { "task", FIELD_U64, AT(task.task), .min = 1, .max = UINT64_MAX }, \
+    { "key", FIELD_BYTES, AT(task.key), .min = 1, .max = KEY_BYTES_MAX }
+#define FIELD_THE_TASKS { "tasks", FIELD_IDS, .required = true, AT(task.tasks), BESIDE(task.n_tasks), .max = TASK_IDS_MAX }
+static const struct field task_get_fields[] = {
+    FIELD_ONE_TASK,
+    { "args", FIELD_BOOL, AT(task.args) },
+};
+static const struct field task_one_fields[] = { /* result, why */
+    FIELD_ONE_TASK,
+};
+static const struct field task_wait_fields[] = {
+    FIELD_THE_TASKS,
+    { "any", FIELD_BOOL, AT(task.any) },
+};
+static const struct field task_change_fields[] = {
+    FIELD_THE_TASKS,
+    { "change", FIELD_CHOICE, .required = true, AT(task.change), .words = change_words },
+};
+static const struct field task_list_fields[] = {
+    { "states", FIELD_CHOICES, AT(task.states), .min = SHOWN_WAITING, .words = task_shown_words },
+    { "tag", FIELD_TAG, AT(task.tag) },
+    { "after", FIELD_U64, AT(task.after), .max = UINT64_MAX },
+    { "limit", FIELD_U32, AT(task.limit), .min = 1, .max = TASK_PAGE_MAX },
+    { "args", FIELD_BOOL, AT(task.args) },
+};
+static const struct field events_fields[] = {
+    { "tag", FIELD_TAG, AT(task.tag) },
+    { "task", FIELD_U64, AT(task.task), .min = 1, .max = UINT64_MAX },
+};
+static const struct field events_end_fields[] = {
+    { "request", FIELD_U64, .required = true, AT(task.request), .min = 1, .max = UINT64_MAX },
 };
 
 #define BODY(table) { table, ELEMENTS(table) }
@@ -129,7 +199,34 @@ static const struct {
     [MSG_STASKS_STOP] = BODY(stasks_stop_fields),
     [MSG_STASKS_FATE] = BODY(stasks_call_fields),
     [MSG_STASKS_CANCEL] = BODY(stasks_call_fields),
+    [MSG_TASK_SUBMIT] = BODY(task_submit_fields),
+    [MSG_TASK_GET] = BODY(task_get_fields),
+    [MSG_TASK_RESULT] = BODY(task_one_fields),
+    [MSG_TASK_WAIT] = BODY(task_wait_fields),
+    [MSG_TASK_CHANGE] = BODY(task_change_fields),
+    [MSG_TASK_LIST] = BODY(task_list_fields),
+    [MSG_TASK_WHY] = BODY(task_one_fields),
+    [MSG_EVENTS] = BODY(events_fields),
+    [MSG_EVENTS_END] = BODY(events_end_fields),
 };
+
+/* What no table of fields can say. */
+static int check_submit(const struct msg_submit *s, uint64_t id, struct msg_problem *ret_problem)
+{
+    const int targets = (s->target != 0) + (s->n_workers != 0) + (s->n_hosts != 0) +
+                        (s->set.data != NULL || s->set_id != 0);
+
+    if (targets > 1)
+        return envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, id,
+                                "task-submit: only one of target, workers, hosts and set may be there");
+    if (s->delay_ms && s->start_ms)
+        return envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, id,
+                                "task-submit: only one of delay_ms and start_ms may be there");
+    if (s->wait_target && s->any_target)
+        return envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, id,
+                                "task-submit: only one of wait_target and any_target may be there");
+    return 0;
+}
 
 int msg_request_decode(struct msg_decoder *d, const uint8_t *data, size_t n, struct msg_request *ret,
                        struct msg_problem *ret_problem)
@@ -156,6 +253,15 @@ int msg_request_decode(struct msg_decoder *d, const uint8_t *data, size_t n, str
     if (m.kind == MSG_ARRAY_UNLINK && (m.array.array != 0) == (m.array.name.data != NULL))
         return envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, m.id,
                                 "array-unlink: exactly one of name and array must be there");
+    if ((m.kind == MSG_TASK_GET || m.kind == MSG_TASK_RESULT || m.kind == MSG_TASK_WHY) &&
+        (m.task.task != 0) == (m.task.key.data != NULL))
+        return envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, m.id,
+                                "%s: exactly one of task and key must be there", msg_kind_name(m.kind));
+    if (m.kind == MSG_TASK_SUBMIT) {
+        r = check_submit(&m.submit, m.id, ret_problem);
+        if (r != 0)
+            return r;
+    }
     if ((m.kind == MSG_SET_CREATE || m.kind == MSG_SET_CHANGE) && m.set.mode == 0)
         m.set.mode = 1; /* round robin is the default */
     *ret = m;

@@ -47,9 +47,20 @@ enum msg_kind {
     MSG_STASKS_STOP,
     MSG_STASKS_FATE,    /* what became of a call whose socket has ended */
     MSG_STASKS_CANCEL,
+    MSG_TASK_SUBMIT,    /* put a task into the queue; payload: the arguments */
+    MSG_TASK_GET,       /* all that is known about one, as a document */
+    MSG_TASK_RESULT,    /* answered when it has ended, as a call is */
+    MSG_TASK_WAIT,      /* answered when any, or all, of several have ended */
+    MSG_TASK_CHANGE,    /* dequeue, cancel, hold, release, kick, rerun, forget */
+    MSG_TASK_LIST,      /* those of this user, a page at a time, as a document */
+    MSG_TASK_PRIORITIES, /* of many at once; payload: see struct msg_priority */
+    MSG_TASK_WHY,       /* what one waits for */
+    MSG_EVENTS,         /* what happens to tasks, from now on, as MSG_EVENT with the id of this request */
+    MSG_EVENTS_END,
     MSG_REQUESTS,       /* their number */
     MSG_REPLY = MSG_REQUESTS,
-    MSG_ERROR
+    MSG_ERROR,
+    MSG_EVENT           /* not an answer: what was asked for with MSG_EVENTS */
 };
 
 struct msg_hello {
@@ -111,6 +122,92 @@ struct msg_stasks { /* start, open, restart, stop, fate, cancel */
     uint64_t call;            /* fate, cancel: the number that the caller gave it */
 };
 
+/* -- queued tasks: what travels ------------------------------------------------------------------ */
+
+/* Words on the wire are these, from 1; 0 is: not said. */
+enum task_durability { TASK_VOLATILE = 1, TASK_CRASHSAFE, TASK_DURABLE };
+enum task_target { TARGET_ANY = 1, TARGET_ALL };
+/* As shown; the bits of a list's `states` are 1 << these. */
+enum task_shown {
+    SHOWN_WAITING = 1, SHOWN_QUEUED, SHOWN_RUNNING,
+    SHOWN_DONE, SHOWN_FAILED, SHOWN_TIMEOUT, SHOWN_CANCELLED, SHOWN_EXPIRED, SHOWN_DEAD, SHOWN_LOST,
+    SHOWN_STATES
+};
+static inline bool task_shown_ended(uint32_t shown)
+{
+    return shown >= SHOWN_DONE;
+}
+enum task_change {
+    CHANGE_DEQUEUE = 1, /* take it out if nobody has begun it */
+    CHANGE_CANCEL,      /* the same, or stop it */
+    CHANGE_HOLD,        /* it stays in the queue, and is not run */
+    CHANGE_RELEASE,
+    CHANGE_KICK,        /* now: what is delayed, backed off, or dead */
+    CHANGE_RERUN,       /* one that has ended, with new attempts */
+    CHANGE_FORGET       /* one that has ended */
+};
+/* Which failures count for another attempt: bits. */
+enum { RETRY_DIED = 1, RETRY_FAILED = 2, RETRY_TIMEOUT = 4 };
+enum task_event_kind { EVENT_QUEUED = 1, EVENT_STARTED, EVENT_PROGRESS, EVENT_ENDED, EVENT_RETRY, EVENT_MISSED };
+
+struct msg_submit {
+    struct text function;
+    uint32_t target;          /* TARGET_ANY (0 too), TARGET_ALL; not with the next three, of which at most one is there */
+    uint32_t n_workers;       /* one of these ... */
+    uint32_t *workers;        /* decoded: in the decoder's memory */
+    uint32_t n_hosts;         /* ... or on one of these hosts */
+    struct text *hosts;       /* decoded: in the decoder's memory */
+    struct text set;          /* ... or of a set: a named one, or ... */
+    uint32_t set_id;          /* ... one by number */
+    bool wait_target;         /* workers, hosts or a set that are not there are waited for */
+    bool any_target;          /* ... or any worker is taken instead */
+    bool has_priority;
+    double priority;          /* lower runs first; not NaN; without: +infinity */
+    uint64_t delay_ms;        /* not before so long from now ... */
+    uint64_t start_ms;        /* ... or not before this: milliseconds since 1970. Not both */
+    uint64_t expire_ms;       /* ends as expired if it has not begun after so long; 0: never */
+    uint64_t deadline_ms;     /* each attempt is stopped after so long; 0: never */
+    uint32_t attempts;        /* at most; 0: 1, or 3 for what is idempotent */
+    uint64_t backoff_ms;      /* before the second attempt, doubled for each further one; 0: 500 */
+    uint64_t backoff_max_ms;  /* 0: 60000 */
+    uint32_t retry_on;        /* RETRY_...; 0: RETRY_DIED */
+    bool idempotent;          /* running it twice is the same as once, though its module does not say so */
+    struct text key;          /* 1 to KEY_BYTES_MAX bytes; absent: none */
+    bool key_passing;         /* the key serves to send this once more, and goes with the task */
+    uint32_t n_tags;
+    struct text *tags;        /* decoded: in the decoder's memory */
+    uint32_t n_after;
+    uint64_t *after;          /* tasks that must have succeeded; decoded: in the decoder's memory */
+    bool after_any;           /* ... or ended somehow */
+    bool after_keep;          /* one of them did not succeed: it goes on waiting (that can be run anew); without: it
+                                 is cancelled */
+    uint64_t keep_ms;         /* how long it is known after its end; 0: as the daemon is set */
+    uint64_t result_max;      /* bytes; 0: as the daemon is set */
+    uint32_t durability;      /* enum task_durability; 0: volatile */
+    bool hold;                /* CHANGE_HOLD from the beginning */
+    bool wait;                /* answered at its end, as a call is */
+    bool block;               /* over a limit of the queue: wait for room instead of LIMIT */
+};
+struct msg_task { /* get, result, wait, change, list, why, events */
+    uint64_t task;            /* get, result, why: this, or ... */
+    struct text key;          /* ... the one of this key */
+    uint32_t n_tasks;
+    uint64_t *tasks;          /* wait, change; decoded: in the decoder's memory */
+    bool any;                 /* wait: for one of them */
+    uint32_t change;          /* enum task_change */
+    uint32_t states;          /* list: 1 << enum task_shown each; 0: all */
+    struct text tag;          /* list, events: only those; absent: all */
+    uint64_t after;           /* list: those with larger numbers */
+    uint32_t limit;           /* list: at most so many; 0: TASK_PAGE_MAX */
+    bool args;                /* list, get: with their arguments */
+    uint64_t request;         /* events-end */
+};
+/* The payload of task-priorities is a sequence of these, 16 bytes each, little endian. Lower runs first. */
+struct msg_priority {
+    uint64_t task;
+    double priority;
+};
+
 struct msg_request {
     enum msg_kind kind;
     uint64_t id; /* chosen by the client, not 0, not in flight already */
@@ -123,6 +220,8 @@ struct msg_request {
         struct msg_inspect inspect;
         struct msg_array array;
         struct msg_stasks stasks;
+        struct msg_submit submit;
+        struct msg_task task;
     };
 };
 
@@ -151,6 +250,23 @@ struct msg_reply {
     uint32_t count;          /* stasks-start, -open: how many tasks */
     uint32_t arrays;         /* stasks-open: how many arrays they have */
     uint32_t process;        /* stasks-restart: this one and those of higher numbers were started by it */
+    uint32_t state;          /* task-...: enum task_shown */
+    bool duplicate;          /* task-submit: there was one of this key already, and this is it */
+    uint32_t skipped;        /* task-change, -priorities: those to which it could not be done, beside count */
+    struct text reason;      /* task-why: a sentence */
+};
+
+/* MSG_EVENT. */
+struct msg_event {
+    uint64_t seq;            /* of this subscription: 1, 2, ... */
+    uint32_t event;          /* enum task_event_kind */
+    uint64_t task;
+    uint32_t state;          /* enum task_shown */
+    uint64_t time_ms;        /* since 1970 */
+    uint32_t worker, attempt;
+    uint32_t code;           /* of the failure, once it has ended */
+    uint64_t progress, progress_of;
+    uint64_t missed;         /* EVENT_MISSED: so many were dropped, for they were not read */
 };
 
 /* MSG_ERROR. */
@@ -168,14 +284,18 @@ struct msg_failure {
     struct text phase;
     uint64_t progress, progress_of;
     struct text log, backtrace;
+    uint64_t retry_ms;    /* over a limit: try again after about so long; 0: it does not say */
+    uint32_t state;       /* of a queued task: enum task_shown */
 };
 
 struct msg_answer {
     bool failed;
+    bool is_event;       /* then `event`, and id is that of the MSG_EVENTS */
     uint64_t id; /* of the request; 0: about the connection as a whole (only failures) */
     union {
         struct msg_reply reply;
         struct msg_failure failure;
+        struct msg_event event;
     };
 };
 
@@ -183,7 +303,7 @@ struct msg_answer {
 struct msg_problem {
     ptools_err code;      /* PTOOLS_ERR_BAD_REQUEST, _VERSION, _LIMIT */
     uint64_t id;          /* 0: not even that was readable */
-    char text[480];
+    char text[640];
 };
 
 /* One per connection or per thread: memory that decoding reuses. */
@@ -205,6 +325,8 @@ void msg_answer_encode(const struct msg_answer *m, struct bytes *out);
 bool name_ok_module(const char *s, size_t n);   /* also functions: no '.' */
 bool name_ok_set(const char *s, size_t n);      /* does not begin with a digit; also of arrays and server tasks */
 bool name_ok_prefix(const char *s, size_t n);   /* of arrays: as a set's, or empty, or with a digit first */
+bool name_ok_tag(const char *s, size_t n);      /* also '.', ':', '/', '=', '@', '+', and a digit first */
+bool name_ok_host(const char *s, size_t n);     /* 1 to HOST_BYTES_MAX: names, IPv4 and IPv6 addresses */
 /* Splits "module.function"; false if either is not a name. */
 bool name_split(const char *s, size_t n, struct text *ret_module, struct text *ret_function);
 /* Whether kind carries a payload frame from the client. */
@@ -212,5 +334,7 @@ bool msg_kind_has_payload(enum msg_kind kind);
 /* Whether the table of errors has the code. */
 bool error_known(ptools_err code);
 const char *msg_kind_name(enum msg_kind kind); /* "call", "set-create", ...; never NULL */
+/* "waiting", "done", ...; "unknown" for others. */
+const char *task_shown_name(uint32_t shown);
 
 #endif

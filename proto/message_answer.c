@@ -44,6 +44,10 @@ static const struct field reply_fields[] = {
     { "count", FIELD_U32, AT(reply.count), .max = UINT32_MAX },
     { "arrays", FIELD_U32, AT(reply.arrays), .max = UINT32_MAX },
     { "process", FIELD_U32, AT(reply.process), .max = UINT32_MAX },
+    { "state", FIELD_CHOICE, AT(reply.state), .words = task_shown_words },
+    { "duplicate", FIELD_BOOL, AT(reply.duplicate) },
+    { "skipped", FIELD_U32, AT(reply.skipped), .max = UINT32_MAX },
+    { "reason", FIELD_STORY, AT(reply.reason), .max = MESSAGE_TEXT_MAX },
 };
 static const struct field failure_fields[] = {
     { "code", FIELD_CODE, .required = true, AT(failure.code), .min = 1, .max = INT32_MAX },
@@ -62,6 +66,21 @@ static const struct field failure_fields[] = {
     { "progress", FIELD_PAIR, AT(failure.progress), BESIDE(failure.progress_of) },
     { "log", FIELD_STORY, AT(failure.log), .max = LOG_TEXT_MAX },
     { "backtrace", FIELD_STORY, AT(failure.backtrace), .max = BACKTRACE_TEXT_MAX },
+    { "retry_ms", FIELD_U64, AT(failure.retry_ms), .max = UINT64_MAX },
+    { "state", FIELD_CHOICE, AT(failure.state), .words = task_shown_words },
+};
+static const char *const event_words[] = { "queued", "started", "progress", "ended", "retry", "missed", NULL };
+static const struct field event_fields[] = {
+    { "seq", FIELD_U64, .required = true, AT(event.seq), .min = 1, .max = UINT64_MAX },
+    { "event", FIELD_CHOICE, .required = true, AT(event.event), .words = event_words },
+    { "task", FIELD_U64, AT(event.task), .max = UINT64_MAX },
+    { "state", FIELD_CHOICE, AT(event.state), .words = task_shown_words },
+    { "time_ms", FIELD_U64, AT(event.time_ms), .max = UINT64_MAX },
+    { "worker", FIELD_U32, AT(event.worker), .max = WORKER_MAX },
+    { "attempt", FIELD_U32, AT(event.attempt), .max = UINT32_MAX },
+    { "code", FIELD_U32, AT(event.code), .max = INT32_MAX },
+    { "progress", FIELD_PAIR, AT(event.progress), BESIDE(event.progress_of) },
+    { "missed", FIELD_U64, AT(event.missed), .max = UINT64_MAX },
 };
 
 int msg_answer_decode(struct msg_decoder *d, const uint8_t *data, size_t n, struct msg_answer *ret,
@@ -71,16 +90,20 @@ int msg_answer_decode(struct msg_decoder *d, const uint8_t *data, size_t n, stru
     struct envelope e;
     int r;
 
-    r = envelope_decode(d, data, n, MSG_REPLY, MSG_ERROR, &e, ret_problem);
+    r = envelope_decode(d, data, n, MSG_REPLY, MSG_EVENT, &e, ret_problem);
     if (r != 0)
         return r;
     m.failed = e.kind == MSG_ERROR;
+    m.is_event = e.kind == MSG_EVENT;
     m.id = e.id;
     if (m.failed)
         r = envelope_fields_decode(d, &e, failure_fields, ELEMENTS(failure_fields), &m, ret_problem);
     else if (m.id == 0)
         r = envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, 0,
-                             "reply: id must be an integer from 1 to %" PRIu64 "; it is 0", UINT64_MAX);
+                             "%s: id must be an integer from 1 to %" PRIu64 "; it is 0", msg_kind_name(e.kind),
+                             UINT64_MAX);
+    else if (m.is_event)
+        r = envelope_fields_decode(d, &e, event_fields, ELEMENTS(event_fields), &m, ret_problem);
     else
         r = envelope_fields_decode(d, &e, reply_fields, ELEMENTS(reply_fields), &m, ret_problem);
     if (r != 0)
@@ -91,7 +114,9 @@ int msg_answer_decode(struct msg_decoder *d, const uint8_t *data, size_t n, stru
 
 void msg_answer_encode(const struct msg_answer *m, struct bytes *out)
 {
-    if (m->failed)
+    if (m->is_event)
+        envelope_encode(MSG_EVENT, m->id, event_fields, ELEMENTS(event_fields), m, out);
+    else if (m->failed)
         envelope_encode(MSG_ERROR, m->id, failure_fields, ELEMENTS(failure_fields), m, out);
     else
         envelope_encode(MSG_REPLY, m->id, reply_fields, ELEMENTS(reply_fields), m, out);

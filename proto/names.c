@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "proto/message.h"
+#include "proto/envelope.h"
 
 static const char *const kinds[] = {
     [MSG_HELLO] = "hello",
@@ -29,8 +29,23 @@ static const char *const kinds[] = {
     [MSG_STASKS_STOP] = "stasks-stop",
     [MSG_STASKS_FATE] = "stasks-fate",
     [MSG_STASKS_CANCEL] = "stasks-cancel",
+    [MSG_TASK_SUBMIT] = "task-submit",
+    [MSG_TASK_GET] = "task-get",
+    [MSG_TASK_RESULT] = "task-result",
+    [MSG_TASK_WAIT] = "task-wait",
+    [MSG_TASK_CHANGE] = "task-change",
+    [MSG_TASK_LIST] = "task-list",
+    [MSG_TASK_PRIORITIES] = "task-priorities",
+    [MSG_TASK_WHY] = "task-why",
+    [MSG_EVENTS] = "events",
+    [MSG_EVENTS_END] = "events-end",
     [MSG_REPLY] = "reply",
     [MSG_ERROR] = "error",
+    [MSG_EVENT] = "event",
+};
+
+const char *const task_shown_words[] = {
+    "waiting", "queued", "running", "done", "failed", "timeout", "cancelled", "expired", "dead", "lost", NULL,
 };
 
 static bool is_digit(char c)
@@ -68,6 +83,24 @@ bool name_ok_prefix(const char *s, size_t n)
     return true;
 }
 
+static bool all_of(const char *s, size_t n, const char *also)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!is_name_char(s[i]) && (s[i] == '\0' || !strchr(also, s[i])))
+            return false;
+    return true;
+}
+
+bool name_ok_tag(const char *s, size_t n)
+{
+    return n >= 1 && n <= NAME_BYTES_MAX && all_of(s, n, ".:/=@+");
+}
+
+bool name_ok_host(const char *s, size_t n)
+{
+    return n >= 1 && n <= HOST_BYTES_MAX && all_of(s, n, ".:%");
+}
+
 bool name_split(const char *s, size_t n, struct text *ret_module, struct text *ret_function)
 {
     const char *dot = n > 0 ? memchr(s, '.', n) : NULL;
@@ -86,10 +119,15 @@ bool name_split(const char *s, size_t n, struct text *ret_module, struct text *r
 
 bool msg_kind_has_payload(enum msg_kind kind)
 {
-    return kind == MSG_CALL;
+    return kind == MSG_CALL || kind == MSG_TASK_SUBMIT || kind == MSG_TASK_PRIORITIES;
 }
 
 const char *msg_kind_name(enum msg_kind kind)
 {
     return (size_t)kind < ELEMENTS(kinds) ? kinds[kind] : "unknown";
+}
+
+const char *task_shown_name(uint32_t shown)
+{
+    return shown >= 1 && shown < SHOWN_STATES ? task_shown_words[shown - 1] : "unknown";
 }

@@ -36,13 +36,18 @@ int failure_exit_status(ptools_err code)
     case PTOOLS_ERR_WORKER_DIED:
     case PTOOLS_ERR_OUT_OF_MEMORY:
     case PTOOLS_ERR_STATE_LOST:
+    case PTOOLS_ERR_DEAD:
+    case PTOOLS_ERR_DAEMON_DIED:
+    case PTOOLS_ERR_PARTS:
         return EXIT_FAILED;
     case PTOOLS_ERR_INVALID:
         return EXIT_USAGE;
     case PTOOLS_ERR_DEADLINE:
+    case PTOOLS_ERR_EXPIRED:
         return EXIT_TIME;
     case PTOOLS_ERR_CANCELLED:
     case PTOOLS_ERR_NOT_RUN:
+    case PTOOLS_ERR_DEPENDENCY:
         return EXIT_CANCELLED;
     default:
         return EXIT_PTOOLS;

@@ -14,6 +14,18 @@
 
 enum { ACTIONS_CAP_MIN = 16 };
 
+struct core_row *core_row_free(struct core_row *row)
+{
+    if (!row)
+        return NULL;
+    blob_free(row->spec);
+    blob_free(row->args);
+    blob_free(row->outcome);
+    blob_free(row->value);
+    free(row);
+    return NULL;
+}
+
 void actions_init(struct actions *a)
 {
     *a = (struct actions){ 0 };

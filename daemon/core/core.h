@@ -72,6 +72,7 @@ enum action_type {
     ACT_ARRAY_GIVE,   /* answer FDS_MAKE of the process `worker`: array, or 0 and code, text */
     ACT_KILL_CALL,    /* SIGKILL to the server task's process `worker` if it still runs the call `task` */
     ACT_ANSWER, /* to client: answer, payload (the value; NULL if none) */
+    ACT_RECORD, /* write row into the journal, then core_recorded(); row is the program's, core_row_free() */
     ACT_NOTE,   /* something worth a line in the log; note, worker and task if they belong to it */
     ACT_BUG     /* an impossible step was refused; text */
 };
@@ -102,6 +103,37 @@ struct core_large {
     uint64_t args, args_bytes, room, limit;
 };
 
+/* What the journal keeps of a queued task: one row that stays as it is, and one that changes. */
+enum core_row_kind {
+    ROW_NEW,    /* a task was submitted: everything up to `args` */
+    ROW_LIFE,   /* takes the place of the one before: life, outcome, value */
+    ROW_FORGET  /* both rows go */
+};
+struct core_life {
+    uint32_t state;        /* enum qtask_state: numbers that never change */
+    uint32_t attempt, kills, losses, worker;
+    uint32_t flags;
+    double priority;
+    uint64_t due_ms, started_ms, ended_ms; /* since 1970; 0: none */
+    uint64_t run_us;
+};
+struct core_row {
+    enum core_row_kind kind;
+    bool durable;          /* it counts only when it is synced; else when it is written */
+    bool refusable;        /* without space it may be refused; what is not may use the reserve */
+    uint64_t number;       /* 1, 2, ... in the order of the actions */
+    uint64_t task;
+    uint32_t uid;
+    uint64_t parent, queued_ms;
+    struct blob *spec;     /* the envelope of the MSG_TASK_SUBMIT */
+    struct blob *args;     /* NULL: none */
+    struct core_life life;
+    struct blob *outcome;  /* the envelope of its MSG_REPLY or MSG_ERROR; NULL: it has not ended */
+    struct blob *value;    /* NULL: none */
+    struct core_row *next; /* for whoever has it */
+};
+struct core_row *core_row_free(struct core_row *row); /* with its references */
+
 struct action {
     enum action_type type;
     enum note note;
@@ -120,6 +152,7 @@ struct action {
     bool huge;
     bool kill_politely;      /* ACT_STOP of a server task: what it runs shall end too, if it can */
     ptools_err code;         /* ACT_ARRAY_GIVE */
+    struct core_row *row;    /* ACT_RECORD */
     struct msg_answer answer; /* ACT_ANSWER; texts point into text, or to what the caller gave in */
     char text[256];
 };
@@ -264,6 +297,36 @@ void core_stask_gone(struct core *core, uint64_t now_us, uint32_t process, const
 
 /* The answer to ACT_LOAD; report is copied. Tasks that waited for the module go on, or fail with its problem. */
 void core_module_loaded(struct core *core, uint64_t now_us, const struct report *report, struct actions *out);
+
+/* -- queued tasks (qtask.h) -------------------------------------------------------------------------- */
+
+/* The time of day, in ms since 1970, at now_us: at the start, and whenever it was looked at. Delays do not follow it. */
+void core_wall(struct core *core, uint64_t now_us, uint64_t wall_ms);
+/* How this host is called: names and addresses, each copied. 0 or -ENOMEM. Once, before the first client. */
+int core_host(struct core *core, const char *const *names, size_t n);
+/* Kinds MSG_TASK_SUBMIT: spec is the envelope as it came, kept; payload the arguments, or NULL. -ENOMEM: nothing
+ * happened. */
+int core_queue(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, const struct msg_submit *submit,
+               struct blob *spec, struct blob *payload, struct actions *out);
+/* MSG_TASK_RESULT, -WAIT, -CHANGE, -WHY, MSG_EVENTS, MSG_EVENTS_END by kind. */
+void core_queued(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, enum msg_kind kind,
+                 const struct msg_task *m, struct actions *out);
+/* MSG_TASK_PRIORITIES: data is a sequence of struct msg_priority. */
+void core_priorities(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, const uint8_t *data,
+                     size_t n, struct actions *out);
+/* Rows up to this number are where they must be. */
+void core_recorded(struct core *core, uint64_t now_us, uint64_t number, struct actions *out);
+/* This ROW_NEW was refused for lack of space; told before core_recorded() of its number or a later one. */
+void core_record_refused(struct core *core, uint64_t now_us, uint64_t number, const char *why, struct actions *out);
+/* The journal has failed for good: nothing that is not recorded by now ever will be. */
+void core_record_failed(struct core *core, uint64_t now_us, const char *why, struct actions *out);
+/* At the start, before the first client, in the order of the numbers: what the journal has. life NULL: it has not
+ * changed since it was submitted; submit is the decoded spec. What ran when the daemon ended is to be run again, or
+ * is lost, as it was meant to be. 0; -ENOMEM; -EINVAL: why tells what makes no sense. */
+int core_recover(struct core *core, uint64_t now_us, const struct core_row *task, const struct core_row *life,
+                 const struct msg_submit *submit, struct actions *out, char why[256]);
+/* All rows were told. */
+void core_recovered(struct core *core, uint64_t now_us, struct actions *out);
 
 /* -- looking, for inspect and tests ----------------------------------------------------------------- */
 

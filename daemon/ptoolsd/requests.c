@@ -193,6 +193,10 @@ void request_handle(struct daemon *d, struct client *c, struct msg_decoder *deco
         refuse(d, c, request.id, PTOOLS_ERR_DRAINING, ptools_strerror(PTOOLS_ERR_DRAINING));
         return;
     }
+    if (!ops[request.kind].handle) {
+        refuse(d, c, request.id, PTOOLS_ERR_BAD_REQUEST, "this daemon does not serve queued tasks");
+        return;
+    }
     if (payload_take(m, &payload) < 0) {
         refuse(d, c, request.id, PTOOLS_ERR_LIMIT, "the daemon is out of memory: the request was not taken");
         return;

@@ -54,6 +54,9 @@ typedef enum ptools_err {
     PTOOLS_ERR_MISMATCH = 53,      /* the array is of another type or shape; the message tells both */
     PTOOLS_ERR_BAD_FILE = 54,      /* the file behind an array cannot be used; the message tells why */
     PTOOLS_ERR_NO_STASKS = 55,     /* no server tasks of that name or number, or they were stopped */
+    PTOOLS_ERR_KEY_REUSED = 56,    /* a queued task of that key has other content                 */
+    PTOOLS_ERR_STORAGE = 57,       /* the daemon's journal cannot be written: what was asked is not kept */
+    PTOOLS_ERR_NOT_NOW = 58,       /* the queued task is in a state in which that cannot be done  */
 
     /* the task itself */
     PTOOLS_ERR_FAILED = 60,        /* the function failed; the message is its own                 */
@@ -64,6 +67,11 @@ typedef enum ptools_err {
     PTOOLS_ERR_CANCELLED = 65,     /* cancelled on request, or because its client left            */
     PTOOLS_ERR_STATE_LOST = 66,    /* the server task died before this call; its state is gone    */
     PTOOLS_ERR_NOT_RUN = 67,       /* not begun, for all were stopped before its turn             */
+    PTOOLS_ERR_EXPIRED = 68,       /* the queued task had not begun when its time was over        */
+    PTOOLS_ERR_DEAD = 69,          /* it killed three workers, and is not tried again             */
+    PTOOLS_ERR_DAEMON_DIED = 70,   /* the daemon died while it ran; it may have been executed     */
+    PTOOLS_ERR_DEPENDENCY = 71,    /* a task that had to come first did not get done              */
+    PTOOLS_ERR_PARTS = 72,         /* some of its parts failed; each tells its own reason         */
 
     PTOOLS_ERR_INTERNAL = 90, /* a bug in ptools: please report it with the daemon's log          */
 

@@ -216,8 +216,10 @@ static const struct {
                                                      "set-change, set-destroy, workers-add, workers-remove, inspect, "
                                                      "array-create, array-unlink, array-close, stasks-start, "
                                                      "stasks-open, stasks-restart, stasks-stop, stasks-fate, "
-                                                     "stasks-cancel; it is \"dance\"" },
-    { "[1 5 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9, "stasks-cancel; it is 5" },
+                                                     "stasks-cancel, task-submit, task-get, task-result, task-wait, "
+                                                     "task-change, task-list, task-priorities, task-why, events, "
+                                                     "events-end; it is \"dance\"" },
+    { "[1 5 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9, "events-end; it is 5" },
     { "[1 'reply' 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9, "it is \"reply\"" },
     { "[1 'call' 9 []]", PTOOLS_ERR_BAD_REQUEST, 9, "call: the body must be a map; it is a value of type list" },
     { "[1 'call' 9 nil]", PTOOLS_ERR_BAD_REQUEST, 9, "type nil" },
@@ -566,7 +568,7 @@ static const struct {
     uint64_t id;
     const char *says;
 } bad_answers[] = {
-    { "[1 'call' 9 {}]", 9, "kind must be one of reply, error; it is \"call\"" },
+    { "[1 'call' 9 {}]", 9, "kind must be one of reply, error, event; it is \"call\"" },
     { "[1 'reply' 0 {}]", 0, "reply: id must be" },
     { "[1 'error' 9 {}]", 9, "error: code is missing" },
     { "[1 'error' 9 {'code' 0}]", 9, "error: code must be an integer from 1 to 2147483647; it is 0" },

@@ -162,7 +162,7 @@ START_TEST(most_arrays)
     bytes_reset(&out);
     msg_request_encode(&m, &out);
     ck_assert_int_eq(msg_request_decode(decoder, out.data, out.n, &back, &problem), 1);
-    ck_assert_ptr_nonnull(strstr(problem.text, "stasks-start: arrays must be a list of 1 to 64 numbers of arrays"));
+    ck_assert_ptr_nonnull(strstr(problem.text, "stasks-start: arrays must be a list of 1 to 64 numbers, each from 1"));
 }
 END_TEST
 
@@ -345,7 +345,7 @@ static const struct {
     { "[1 'array-close' 9 {'array' 0}]", "array-close: array must be an integer from 1 to" },
     { "[1 'stasks-start' 9 {'count' 1025}]", "stasks-start: count must be an integer from 0 to 1024; it is 1025" },
     { "[1 'stasks-start' 9 {'name' '9'}]", "stasks-start: name must be" },
-    { "[1 'stasks-start' 9 {'arrays' []}]", "arrays must be a list of 1 to 64 numbers of arrays" },
+    { "[1 'stasks-start' 9 {'arrays' []}]", "arrays must be a list of 1 to 64 numbers, each from 1" },
     { "[1 'stasks-start' 9 {'arrays' [1 0]}]", "arrays must be" },
     { "[1 'stasks-start' 9 {'arrays' [1 'a']}]", "arrays must be" },
     { "[1 'stasks-open' 9 {}]", "stasks-open: name is missing" },

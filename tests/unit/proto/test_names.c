@@ -99,15 +99,17 @@ START_TEST(kinds)
     static const char *const names[] = {
         "hello",       "call",           "cancel",      "set-create",   "set-open",      "set-change",  "set-destroy",
         "workers-add", "workers-remove", "inspect",     "array-create", "array-unlink",  "array-close", "stasks-start",
-        "stasks-open", "stasks-restart", "stasks-stop", "stasks-fate",  "stasks-cancel", "reply",       "error",
+        "stasks-open", "stasks-restart", "stasks-stop", "stasks-fate",  "stasks-cancel",
+        "task-submit", "task-get", "task-result", "task-wait", "task-change", "task-list", "task-priorities",
+        "task-why", "events", "events-end", "reply", "error", "event",
     };
 
-    ck_assert_uint_eq(ELEMENTS(names), MSG_ERROR + 1);
+    ck_assert_uint_eq(ELEMENTS(names), MSG_EVENT + 1);
     for (size_t i = 0; i < ELEMENTS(names); i++) {
         ck_assert_str_eq(msg_kind_name((enum msg_kind)i), names[i]);
-        ck_assert(msg_kind_has_payload((enum msg_kind)i) == (i == MSG_CALL));
+        ck_assert(msg_kind_has_payload((enum msg_kind)i) == (i == MSG_CALL || i == MSG_TASK_SUBMIT || i == MSG_TASK_PRIORITIES));
     }
-    ck_assert_str_eq(msg_kind_name((enum msg_kind)(MSG_ERROR + 1)), "unknown");
+    ck_assert_str_eq(msg_kind_name((enum msg_kind)(MSG_EVENT + 1)), "unknown");
 }
 END_TEST
 

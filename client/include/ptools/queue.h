@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue.h -- queued tasks: work that the daemon keeps, orders, runs, repeats, and remembers.
+ *
+ * A queued task is a function and its arguments, given into the daemon's keeping: it is known by a number (its id),
+ * goes on without the program that queued it, and can be asked for, waited for, changed and fetched by any program
+ * of the same user, until it is forgotten (keep_ms after its end).
+ *
+ * Order      Priority is a double, and lower runs first; the default is +infinity. Equal ones run in the order in
+ *            which they were queued; of several clients whose tasks are equal, each in turn; between users, the one
+ *            who has least running. A free worker takes the best of its own tasks, its host's, and those for any.
+ * Delivery   PTOOLS_OK of the calls that queue means: accepted. What may die then without losing the task is its
+ *            durability: PTOOLS_VOLATILE (workers and clients), PTOOLS_CRASHSAFE (the daemon too, killed at any
+ *            moment), PTOOLS_DURABLE (the machine too: power). It ends exactly once, as one of the states below.
+ *            It is begun at most once, unless it is idempotent (its module says so, or PTOOLS_TASK_IDEMPOTENT does):
+ *            then, when a worker or the daemon dies of it or under it, it is tried again, never twice at the same
+ *            time, `attempts` times in all. One that may have run and is not tried again says so (maybe_executed).
+ *            One that has killed three workers is dead, whatever it was allowed.
+ * Again      The library gives each task a key of its own, so that one that was sent when the connection broke is
+ *            sent again and queued once. With a key of yours, equal tasks are one task: also from other programs.
+ * Callbacks  run in ptools_dispatch(), like those of futures; they hold up no worker, and may queue more.
+ *
+ * The calls and their names come from PTools.jl (QueuedTasks).
+ */
+#ifndef PTOOLS_QUEUE_H
+#define PTOOLS_QUEUE_H
+
+#include <ptools/error.h>
+#include <ptools/value.h>
+
+#include <math.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
+
+#define PTOOLS_PRIORITY_LAST ((double)INFINITY)
+
+struct ptools;
+struct ptools_future;
+struct ptools_workerset;
+
+typedef enum ptools_target {
+    PTOOLS_TARGET_ANY,     /* one worker (PTools: :wrkr_any)                                        */
+    PTOOLS_TARGET_ALL,     /* every worker that there is now, once each (:wrkr_all). The daemon and the caller are none
+                              of them. The task has a part for each, queued tasks of their own, with the ids that follow
+                              its own; it is done when all are, failed if one failed, and has no value itself */
+    PTOOLS_TARGET_WORKERS, /* one of these workers, whichever is free first                         */
+    PTOOLS_TARGET_HOSTS,   /* one of the workers on one of these hosts: names or addresses          */
+    PTOOLS_TARGET_SET,     /* one of the workers of a set, by the set's mode                        */
+    PTOOLS_TARGET_WIDTH_ = 0x7fffffff
+} ptools_target;
+
+typedef enum ptools_durability {
+    PTOOLS_VOLATILE = 1,
+    PTOOLS_CRASHSAFE,
+    PTOOLS_DURABLE,
+    PTOOLS_DURABILITY_WIDTH_ = 0x7fffffff
+} ptools_durability;
+
+typedef enum ptools_queued_state {
+    PTOOLS_QUEUED_WAITING = 1, /* for a time, another task, a target, a module, or on hold: ptools_queued_why() tells */
+    PTOOLS_QUEUED_QUEUED,      /* for a worker                                                      */
+    PTOOLS_QUEUED_RUNNING,     /* given to a worker                                                 */
+    /* these are ends: */
+    PTOOLS_QUEUED_DONE,
+    PTOOLS_QUEUED_FAILED,
+    PTOOLS_QUEUED_TIMEOUT,     /* stopped at its deadline                                           */
+    PTOOLS_QUEUED_CANCELLED,
+    PTOOLS_QUEUED_EXPIRED,     /* not begun within expire_ms                                        */
+    PTOOLS_QUEUED_DEAD,        /* it has killed three workers; it is kept until it is kicked or forgotten */
+    PTOOLS_QUEUED_LOST,        /* it ran when the daemon died, and is not to be run twice           */
+    PTOOLS_QUEUED_WIDTH_ = 0x7fffffff
+} ptools_queued_state;
+
+/* "waiting", "queued", "running", "done", ...; never NULL, static. */
+const char *ptools_queued_state_name(ptools_queued_state state);
+
+enum { /* flags of ptools_worker_task */
+    PTOOLS_TASK_IDEMPOTENT = 1,  /* running it twice is the same as once                            */
+    PTOOLS_TASK_WAIT_TARGET = 2, /* workers, hosts or a set that are not there: wait until they are. Without this and the
+                                    next they are refused: PTOOLS_ERR_NO_WORKER, _NO_SET            */
+    PTOOLS_TASK_ANY_TARGET = 4,  /* ... or any worker will do                                       */
+    PTOOLS_TASK_AFTER_ANY = 8,   /* `after`: when those have ended, well or not. Without: when they are done */
+    PTOOLS_TASK_AFTER_KEEP = 16, /* one of `after` did not get done: go on waiting, it may be run anew. Without: this
+                                    one is cancelled, and what waits for it too                     */
+    PTOOLS_TASK_HOLD = 32,       /* not before it is released (PTOOLS_CHANGE_RELEASE)               */
+    PTOOLS_TASK_BLOCK = 64       /* over a limit of the queue: wait for room, not PTOOLS_ERR_LIMIT  */
+};
+enum { /* which failures are tried again, as far as attempts are left: bits of retry_on */
+    PTOOLS_RETRY_DIED = 1,   /* the worker or the daemon died; this alone is the default            */
+    PTOOLS_RETRY_FAILED = 2, /* the function returned an error                                      */
+    PTOOLS_RETRY_TIMEOUT = 4 /* it was stopped at its deadline                                      */
+};
+
+/* Called in ptools_dispatch(), once, when the task has ended: the future is done, tells value or failure, and is
+ * borrowed. PTools: callback. */
+typedef void (*ptools_worker_task_fn)(uint64_t task, struct ptools_future *result, void *arg);
+
+/* PTools: QueuedWorkerTask(wtask, remote_method, callback, target). Nothing of it is kept: all is copied. */
+typedef struct ptools_worker_task {
+    uint32_t struct_size;            /* set by PTOOLS_WORKER_TASK_INIT                              */
+    uint32_t flags;                  /* PTOOLS_TASK_...; unknown bits are refused                   */
+    const char *function;            /* "module.function"; PTools: remote_method                    */
+    const ptools_pack *args;         /* NULL: none; PTools: wtask                                   */
+    ptools_worker_task_fn callback;  /* NULL: none; not for _execute_                               */
+    void *arg;
+    ptools_target target;
+    uint32_t n_targets;              /* how many workers or hosts follow                            */
+    const uint32_t *workers;         /* PTOOLS_TARGET_WORKERS: at most 1024                         */
+    const char *const *hosts;        /* PTOOLS_TARGET_HOSTS: at most 64                             */
+    struct ptools_workerset *set;    /* PTOOLS_TARGET_SET                                           */
+    double priority;                 /* PTOOLS_PRIORITY_LAST by default; not NaN                    */
+    ptools_durability durability;    /* 0: PTOOLS_VOLATILE                                          */
+    uint32_t attempts;               /* at most; 0: 1, or 3 if it is idempotent. Up to 255          */
+    uint32_t retry_on;               /* PTOOLS_RETRY_...; 0: PTOOLS_RETRY_DIED                      */
+    int64_t backoff_ms;              /* before the second attempt, about; doubled for each further. 0: 500 */
+    int64_t backoff_max_ms;          /* 0: 60000                                                    */
+    int64_t delay_ms;                /* not before so long from now; 0: at once ...                 */
+    int64_t start_ms;                /* ... or not before this time, in ms since 1970; not both     */
+    int64_t expire_ms;               /* ends as expired if it has not begun so long from now; 0: never */
+    int64_t deadline_ms;             /* each attempt is stopped after so long; 0: never             */
+    int64_t keep_ms;                 /* how long it is known after its end; 0: as the daemon is set */
+    uint64_t result_max;             /* bytes of its value; a larger one is a failure. 0: as the daemon is set */
+    const void *key;                 /* at most 64 bytes; NULL: none of yours. One task of a user has it, until that is
+                                        forgotten: queued again with the same content it is that task (its id is
+                                        returned); with other content PTOOLS_ERR_KEY_REUSED         */
+    size_t key_bytes;
+    const char *const *tags;         /* at most 16, each 1 to 64 of A-Z a-z 0-9 _ - . : / = @ +     */
+    uint32_t n_tags;
+    uint32_t n_after;
+    const uint64_t *after;           /* ids of tasks that come first: at most 64                    */
+} ptools_worker_task;
+#define PTOOLS_WORKER_TASK_INIT { .struct_size = sizeof(ptools_worker_task), .priority = PTOOLS_PRIORITY_LAST }
+
+/* -- the five calls --------------------------------------------------------------------------- */
+
+/* Learns the workers and their hosts, for ptools_num_remotes(). What is known is kept, unless force. Not calling it is
+ * no mistake: the daemon knows its workers. One round trip. */
+ptools_err ptools_prep_remotes(struct ptools *pt, bool force);
+/* How many workers there are (PTools counted the caller too). Calls ptools_prep_remotes() if nobody has. */
+ptools_err ptools_num_remotes(struct ptools *pt, uint32_t *ret_n);
+
+/* Queues; returns when the daemon has accepted: one round trip, and what its durability takes. ret_task may be NULL.
+ * With a callback, that is called at the end, by target ALL once for each worker (with the ids of the parts).
+ * PTOOLS_ERR_NO_MODULE, _NO_FUNCTION, _NO_WORKER, _NO_SET, _NO_TASK (one of after), _LIMIT (the failure tells
+ * which, and retry_ms when to try again), _KEY_REUSED, _STORAGE, _NO_SPACE, _DRAINING, _INVALID. When the
+ * connection breaks meanwhile it is made anew and the task sent once more, within the connect timeout; only then
+ * PTOOLS_ERR_LOST: whether it was accepted is unknown. */
+ptools_err ptools_queue_worker_task(struct ptools *pt, const ptools_worker_task *task, uint64_t *ret_task);
+/* The same without waiting: the future is done when it is accepted; ptools_future_task() is the id. */
+ptools_err ptools_queue_worker_task_start(struct ptools *pt, const ptools_worker_task *task,
+                                          struct ptools_future **ret_accepted);
+/* Queues, waits for its end, and hands out the value or the failure; as ptools_remotecall_fetch(), but a wait that
+ * times out leaves the task in the queue (ptools_future_task() of the future, which is set then, tells its id). With
+ * target ALL the value is nil: the parts have the values. */
+ptools_err ptools_execute_worker_task(struct ptools *pt, const ptools_worker_task *task, int64_t timeout_ms,
+                                      struct ptools_future **ret_future, ptools_value *ret_value);
+
+typedef enum ptools_dequeued {
+    PTOOLS_DEQUEUED_REMOVED, /* it was not begun, and never will be: it is cancelled                */
+    PTOOLS_DEQUEUED_RUNNING, /* a worker has it                                                     */
+    PTOOLS_DEQUEUED_ENDED,   /* it had ended                                                        */
+    PTOOLS_DEQUEUED_UNKNOWN, /* there is none of that id                                            */
+    PTOOLS_DEQUEUED_WIDTH_ = 0x7fffffff
+} ptools_dequeued;
+/* Takes one out that no worker has begun; PTOOLS_OK in each of the four cases. */
+ptools_err ptools_dequeue_worker_task(struct ptools *pt, uint64_t task, ptools_dequeued *ret);
+
+/* A look at one task. Texts are never NULL; they and the lists live as long as what they came from. */
+typedef struct ptools_queued_info {
+    uint64_t id;
+    uint64_t parent;         /* the task that this is a part of; 0: none                            */
+    uint32_t parts;          /* of target ALL: ids id + 1 to id + parts                             */
+    ptools_queued_state state;
+    const char *function;
+    const char *target;      /* "any", "all", "worker 2", "workers 2 3", "host a b", "set name"     */
+    double priority;
+    ptools_durability durability;
+    uint32_t attempt;        /* begun so far                                                        */
+    uint32_t attempts;       /* at most                                                             */
+    uint32_t kills;          /* workers that died of it                                             */
+    uint32_t worker;         /* that runs it, or ran it last; 0: none yet                           */
+    bool hold, idempotent;
+    int64_t queued_ms;       /* when it was accepted: milliseconds since 1970, as the others; 0: not yet */
+    int64_t due_ms;          /* not before                                                          */
+    int64_t started_ms;      /* the last attempt                                                    */
+    int64_t ended_ms;
+    uint64_t run_us;         /* of the last attempt                                                 */
+    uint64_t args_bytes, value_bytes;
+    ptools_err code;         /* of what failed; PTOOLS_OK                                           */
+    const char *message;     /* ... in a sentence; ""                                               */
+    bool maybe_executed;
+    const char *phase;       /* what it says it is at, while it runs                                */
+    uint64_t progress, progress_of;
+    const void *key;         /* one that was chosen by a user; NULL: none                           */
+    size_t key_bytes;
+    const char *const *tags;
+    uint32_t n_tags;
+    uint32_t n_after;
+    const uint64_t *after;
+    ptools_value args;       /* for calc and pick below, and with PTOOLS_LIST_ARGS: its arguments, a list; else nil */
+} ptools_queued_info;
+
+/* Takes all those out that no worker has begun and for which pick() is true (drop_if), or false (keep_if: PTools' own
+ * meaning). pick() is called once for each waiting task of this user, here, before anything is removed; all that it
+ * picked are then taken out at once, but for those begun meanwhile. pick() must not call ptools. */
+typedef bool (*ptools_queued_pick_fn)(const ptools_queued_info *task, void *arg);
+ptools_err ptools_dequeue_worker_tasks_drop_if(struct ptools *pt, ptools_queued_pick_fn pick, void *arg,
+                                               uint64_t *ret_removed);
+ptools_err ptools_dequeue_worker_tasks_keep_if(struct ptools *pt, ptools_queued_pick_fn pick, void *arg,
+                                               uint64_t *ret_removed);
+
+/* Gives every waiting task of this user a new priority: calc() is called once for each, here, on a snapshot, with its
+ * target and its priority until now; then all are changed at once. NaN leaves one as it is. Those that a worker has
+ * begun meanwhile are passed over, and counted. Not a standing rule: what is queued later begins at its own. Both
+ * counts may be NULL. calc() must not call ptools. PTools: set_priorities(calc_prio). */
+typedef double (*ptools_calc_prio_fn)(const char *target, const ptools_queued_info *task, double current, void *arg);
+ptools_err ptools_set_priorities(struct ptools *pt, ptools_calc_prio_fn calc, void *arg, uint64_t *ret_changed,
+                                 uint64_t *ret_skipped);
+
+/* -- tasks by their ids ------------------------------------------------------------------------ */
+
+/* PTOOLS_ERR_NO_TASK: none of that id is this user's. PTOOLS_ERR_NOT_NOW: it runs, or has ended. */
+ptools_err ptools_queued_set_priority(struct ptools *pt, uint64_t task, double priority);
+
+typedef struct ptools_queued ptools_queued; /* a list of looks at tasks                              */
+enum { PTOOLS_LIST_ARGS = 1 };              /* with their arguments                                  */
+/* One, by its id or by its key. PTOOLS_ERR_NO_TASK. */
+ptools_err ptools_queued_get(struct ptools *pt, uint64_t task, uint32_t flags, ptools_queued **ret_list);
+ptools_err ptools_queued_find(struct ptools *pt, const void *key, size_t key_bytes, uint32_t flags,
+                              ptools_queued **ret_list);
+/* All of this user, by id. states: bits 1 << ptools_queued_state, 0: all. tag NULL: all. */
+ptools_err ptools_queued_list(struct ptools *pt, uint32_t states, const char *tag, uint32_t flags,
+                              ptools_queued **ret_list);
+size_t ptools_queued_count(const ptools_queued *list);
+const ptools_queued_info *ptools_queued_at(const ptools_queued *list, size_t i); /* NULL beyond the end */
+ptools_queued *ptools_queued_free(ptools_queued *list);
+
+/* A future that is done when the task has ended, with its value or failure: as of a call. When the connection breaks,
+ * it is asked for anew. Freeing or cancelling it does nothing to the task. */
+ptools_err ptools_queued_result(struct ptools *pt, uint64_t task, struct ptools_future **ret_future);
+
+/* Waits until all have ended (any: until one has: *ret_index is the first of those, in the list's order). PTOOLS_OK
+ * says nothing about how. PTOOLS_ERR_TIMEOUT, _NO_TASK. */
+ptools_err ptools_queued_wait(struct ptools *pt, const uint64_t *tasks, size_t n, bool any, int64_t timeout_ms,
+                              size_t *ret_index);
+
+typedef enum ptools_change {
+    PTOOLS_CHANGE_DEQUEUE = 1, /* take it out if nobody has begun it                                */
+    PTOOLS_CHANGE_CANCEL,      /* the same; if it runs, it is stopped, and killed after the grace time */
+    PTOOLS_CHANGE_HOLD,        /* it stays where it is, and is not run                              */
+    PTOOLS_CHANGE_RELEASE,
+    PTOOLS_CHANGE_KICK,        /* now: one that is delayed, waits for its next attempt, or is dead (with new attempts) */
+    PTOOLS_CHANGE_RERUN,       /* one that has ended: again, with new attempts, under its id        */
+    PTOOLS_CHANGE_FORGET,      /* one that has ended: its id, result and key                        */
+    PTOOLS_CHANGE_WIDTH_ = 0x7fffffff
+} ptools_change;
+/* To n tasks, at once. *ret_changed of them; to the others it could not be done in the state they are in, or there are
+ * none of these ids. n = 1 and none changed: PTOOLS_ERR_NO_TASK or PTOOLS_ERR_NOT_NOW, with the reason. */
+ptools_err ptools_queued_change(struct ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
+                                uint64_t *ret_changed);
+
+/* What it waits for, in a sentence: asked of the scheduler itself. Valid until the next call on pt. */
+ptools_err ptools_queued_why(struct ptools *pt, uint64_t task, const char **ret_reason);
+
+/* -- events ------------------------------------------------------------------------------------ */
+
+typedef enum ptools_event_kind {
+    PTOOLS_EVENT_QUEUED = 1, /* accepted, or ready after a wait                                     */
+    PTOOLS_EVENT_STARTED,
+    PTOOLS_EVENT_PROGRESS,
+    PTOOLS_EVENT_ENDED,
+    PTOOLS_EVENT_RETRY,      /* an attempt has failed, another will be made                         */
+    PTOOLS_EVENT_MISSED,     /* `missed` events were dropped, for this client did not read; or the connection broke */
+    PTOOLS_EVENT_WIDTH_ = 0x7fffffff
+} ptools_event_kind;
+typedef struct ptools_event {
+    uint64_t seq;
+    ptools_event_kind kind;
+    uint64_t task;
+    ptools_queued_state state;
+    int64_t time_ms;
+    uint32_t worker, attempt;
+    ptools_err code;
+    uint64_t progress, progress_of;
+    uint64_t missed;
+} ptools_event;
+typedef struct ptools_watch ptools_watch;
+/* Calls fn in ptools_dispatch() for what happens from now on to tasks of this user: all, or those with the tag, or the
+ * one of that id (0: all). Returns when it has begun. event is borrowed. */
+typedef void (*ptools_event_fn)(const ptools_event *event, void *arg);
+ptools_err ptools_watch_tasks(struct ptools *pt, const char *tag, uint64_t task, ptools_event_fn fn, void *arg,
+                              ptools_watch **ret_watch);
+ptools_watch *ptools_watch_free(ptools_watch *watch);
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
+#ifdef __cplusplus
+}
+#endif
+#endif
