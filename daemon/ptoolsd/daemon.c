@@ -150,6 +150,9 @@ static void carry_out(struct daemon *d, size_t i)
         door_answer(d->door, own->client, &own->answer, own->payload);
         break;
     }
+    case ACT_EVENT:
+        door_event(d->door, a.client, &d->actions.v[i].answer);
+        break;
     case ACT_RECORD:
         core_row_free(a.row);
         break;

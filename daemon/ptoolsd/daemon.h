@@ -53,6 +53,7 @@ struct daemon {
     struct fds *fds;
     struct memory *memory;
     struct supervisor *supervisor;
+    struct span envelope;        /* of the request that is being handled */
     uint8_t epoch[16];
     uint64_t started_us;
     struct start start;          /* its descriptors are -1 once they are used up */
