@@ -7,12 +7,19 @@
 
 #include <string.h>
 
+static bool comes_before(const struct heap_entry *a, const struct heap_entry *b)
+{
+    if (a->key != b->key)
+        return a->key < b->key;
+    return a->turn != b->turn ? a->turn < b->turn : a->number < b->number;
+}
+
 const char *check_heap(const struct heap *h)
 {
     HOLDS(h->n <= h->cap, "a heap holds more than it has room for");
     for (size_t i = 0; i < h->n; i++) {
         HOLDS(h->v[i].node->place == i + 1, "a node does not know its place in the heap");
-        HOLDS(i == 0 || h->v[(i - 1) / 2].key <= h->v[i].key, "a heap is out of order");
+        HOLDS(i == 0 || !comes_before(&h->v[i], &h->v[(i - 1) / 2]), "a heap is out of order");
     }
     return NULL;
 }
@@ -238,7 +245,7 @@ static const char *check_users(const struct core *core)
 const char *core_check(const struct core *core)
 {
     static const char *(*const parts[])(const struct core *core) = {
-        check_tasks, check_workers, check_sets, check_modules, check_users, check_arrays, check_stasks,
+        check_tasks, check_workers, check_sets, check_modules, check_users, check_queued, check_arrays, check_stasks,
     };
 
     for (size_t i = 0; i < ELEMENTS(parts); i++) {

@@ -88,8 +88,7 @@ static void leave_sets(struct core *core, struct client *c)
         DL_DELETE2(c->anonymous, s, owner_prev, owner_next);
         s->client = NULL;
         s->orphan = true;
-        if (!s->tasks)
-            set_free(core, s);
+        set_release(core, s);
     }
 }
 

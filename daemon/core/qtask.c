@@ -277,8 +277,8 @@ struct qtask *qtask_free(struct core *core, struct qtask *q)
     drop_edges(q);
     watchers_free_task(q);
     unregister(core, q);
-    if (q->set && q->set->orphan && !q->set->tasks && !q->set->queued)
-        set_free(core, q->set);
+    if (q->set)
+        set_release(core, q->set);
     blob_free(q->spec);
     blob_free(q->args);
     free(q->x);

@@ -207,11 +207,13 @@ void qtask_settle(struct core *core, struct qtask *q, struct actions *out)
     if (!qtask_step(core, q, QE_SETTLE, out))
         return;
     if (q->in_set) { /* from now on its links are those of the ended ones */
-        if (q->set)
-            DL_DELETE(q->set->queued, q);
-        if (q->set && q->set->orphan && !q->set->tasks && !q->set->queued)
-            set_free(core, q->set);
+        struct set *set = q->set;
+
         q->set = NULL;
+        if (set) {
+            DL_DELETE(set->queued, q);
+            set_release(core, set);
+        }
     }
     user->n_pins++;
     qtask_keep(core, q, out);

@@ -177,16 +177,17 @@ void qtasks_place_parked(struct core *core, struct actions *out)
 
 void backlog_dissolve(struct core *core, struct backlog *b, struct actions *out)
 {
-    struct lane *lane;
+    while (b->n > 0) {
+        struct lane *lane = b->lanes;
+        struct qtask *q;
 
-    DL_FOREACH(b->lanes, lane)
-        while (lane->heap.n > 0) {
-            struct qtask *q = CONTAINER_OF(lane->heap.v[0].node, struct qtask, wait_node);
-
-            if (!qtask_step(core, q, QE_WAIT, out))
-                return;
-            qtask_place(core, q, out);
-        }
+        while (lane->heap.n == 0)
+            lane = lane->next;
+        q = CONTAINER_OF(lane->heap.v[0].node, struct qtask, wait_node);
+        if (!qtask_step(core, q, QE_WAIT, out))
+            return;
+        qtask_place(core, q, out);
+    }
 }
 
 void set_lose_queued(struct core *core, struct set *s, struct actions *out)

@@ -163,6 +163,12 @@ struct set *set_new_hidden(struct core *core, struct user *user, struct worker *
     return s;
 }
 
+void set_release(struct core *core, struct set *s)
+{
+    if (s->orphan && !s->tasks && !s->queued && !s->pins)
+        set_free(core, s);
+}
+
 struct set *set_free(struct core *core, struct set *s)
 {
     if (!s)
@@ -207,6 +213,7 @@ void set_redeal(struct core *core, struct set *s, struct actions *out)
     struct queue *q;
     ptools_err code;
 
+    s->pins++;
     DL_FOREACH_SAFE2(s->tasks, t, next, set_next) {
         if (t->state == TASK_WAITING)
             task_requeue(core, t, out);
@@ -214,6 +221,8 @@ void set_redeal(struct core *core, struct set *s, struct actions *out)
             task_fail_route(core, t, code, out);
     }
     set_redeal_queued(core, s, out);
+    s->pins--;
+    set_release(core, s);
 }
 
 static void lose_worker(struct core *core, struct set *s, const struct worker *w, struct actions *out)
@@ -241,6 +250,12 @@ void sets_lose_worker(struct core *core, const struct worker *w, struct actions 
     struct set *s, *next;
 
     lose_worker(core, &core->all, w, out);
-    HASH_ITER(hh, core->sets, s, next)
+    for (s = core->sets; s; s = s->hh.next)
+        s->pins++; /* what ends with one set may be the last of another */
+    for (s = core->sets; s; s = s->hh.next)
         lose_worker(core, s, w, out);
+    HASH_ITER(hh, core->sets, s, next) {
+        s->pins--;
+        set_release(core, s);
+    }
 }

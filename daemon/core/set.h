@@ -16,6 +16,7 @@ struct set {
     struct user *user;      /* NULL: of core.all */
     struct client *client;  /* of one without a name */
     bool orphan;            /* its client left */
+    uint32_t pins;          /* functions that still need it */
     bool hidden;            /* made for the target of queued tasks: goes with them */
     char name[NAME_BYTES_MAX + 1];
     uint32_t n;
@@ -43,6 +44,8 @@ int set_new(struct core *core, struct client *client, struct text name, struct s
 struct set *set_new_hidden(struct core *core, struct user *user, struct worker *const *members, uint32_t n);
 /* New members and mode; the round starts at the first. 0, or -ENOMEM and nothing changed. */
 int set_fill(struct set *s, struct worker *const *members, uint32_t n, enum set_mode mode);
+/* Frees one that is an orphan, if nothing is left of it. */
+void set_release(struct core *core, struct set *s);
 /* It must have no tasks. */
 struct set *set_free(struct core *core, struct set *s);
 /* Its waiting tasks end, those at workers forget it, and it goes. */

@@ -215,8 +215,7 @@ struct task *task_free(struct core *core, struct task *t)
     free(t->wanted);
     if (set) {
         DL_DELETE2(set->tasks, t, set_prev, set_next);
-        if (set->orphan && !set->tasks && !set->queued)
-            set_free(core, set);
+        set_release(core, set);
     }
     user->n_tasks--; /* last: until here the task keeps its user */
     user_release(core, user);
