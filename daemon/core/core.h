@@ -82,7 +82,7 @@ enum action_type {
     ACT_KILL_CALL,    /* SIGKILL to the server task's process `worker` if it still runs the call `task` */
     ACT_ANSWER, /* to client: answer, payload (the value; NULL if none) */
     ACT_EVENT,  /* to client: answer, which is an event; it may be dropped, and then the client is told that */
-    ACT_RECORD, /* write row into the journal, then core_recorded(); row is the program's, core_row_free() */
+    ACT_RECORD, /* write row into the journal, then core_recorded(); row; who takes it sets it to NULL there */
     ACT_NOTE,   /* something worth a line in the log; note, worker and task if they belong to it */
     ACT_BUG     /* an impossible step was refused; text */
 };

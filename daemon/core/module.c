@@ -304,6 +304,7 @@ static void loaded(struct core *core, uint64_t now_us, struct module *m, const s
                     report->path);
     } else if (report->code == PTOOLS_ERR_NO_MODULE) {
         m->state = MODULE_MISSING;
+        m->look_again_us = now_us + core->limits.backoff_max_us;
         set_sentence(m, report->problem, out);
     } else {
         set_broken(core, now_us, m, report->problem, out);

@@ -36,6 +36,7 @@ struct module {
     struct qtask *queued_held;  /* queued tasks that wait to be accepted, by x->held_next */
     uint64_t retry_us;          /* the last pause of a broken one; 0 again once a task of it was done */
     uint64_t retry_at_us;
+    uint64_t look_again_us;     /* a missing one, for queued tasks that wait for it */
     UT_hash_handle hh;
     char name[NAME_BYTES_MAX + 1];
 };

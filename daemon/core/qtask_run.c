@@ -70,12 +70,10 @@ static bool has_function(struct core *core, struct qtask *q, uint64_t *ret_again
     }
     if (m->state == MODULE_BROKEN && core->now_us < m->retry_at_us)
         *ret_again_us = m->retry_at_us;
-    else if (m->state == MODULE_MISSING && q->asked)
-        *ret_again_us = core->now_us + core->limits.backoff_max_us;
+    else if (m->state == MODULE_MISSING && core->now_us < m->look_again_us)
+        *ret_again_us = m->look_again_us;
     else
-        module_ask(core, m, out);
-    if (m->state == MODULE_LOADING)
-        q->asked = true; /* it has asked: from now on it looks again now and then */
+        module_ask(core, m, out); /* its tasks are looked at when it is known */
     return false;
 }
 

@@ -154,6 +154,7 @@ static void carry_out(struct daemon *d, size_t i)
         door_event(d->door, a.client, &d->actions.v[i].answer);
         break;
     case ACT_RECORD:
+        d->actions.v[i].row = NULL;
         core_row_free(a.row);
         break;
     case ACT_NOTE:
