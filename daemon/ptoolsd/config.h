@@ -41,6 +41,10 @@ struct config {
     uint64_t user_tasks_max, user_sets_max, modules_max, workers_max;
     uint64_t user_arrays_max, user_stasks_max;
     uint64_t user_shm_max, shm_max, large; /* bytes; 0: no limit, never */
+    /* [queue] */
+    uint64_t user_queued_max, user_queue_bytes_max, user_kept_max, user_kept_bytes_max, result_max;
+    uint64_t keep_s, keep_volatile_s;
+    uint64_t ageing;        /* points an hour */
     /* the command line alone */
     bool private_mode;      /* end with the last client */
     int ready_fd;           /* -1: none */

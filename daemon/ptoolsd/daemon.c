@@ -21,6 +21,7 @@
 
 #include "daemon/ptoolsd/door.h"
 #include "daemon/ptoolsd/fds.h"
+#include "daemon/ptoolsd/host.h"
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/memory.h"
 #include "daemon/ptoolsd/supervisor.h"
@@ -214,13 +215,21 @@ static int set_core_timer(struct daemon *d)
 static void end_if_done(struct daemon *d)
 {
     if (d->config->private_mode && !d->draining && door_was_used(d->door) && door_clients(d->door) == 0 &&
-        core_tasks(d->core) == 0) {
+        core_tasks(d->core) == 0 && core_queue_waiting(d->core) == 0) {
         door_stop_listening(d->door);
         d->draining = true;
     }
-    if (d->draining && core_tasks(d->core) == 0 && (d->config->private_mode || core_stask_processes(d->core) == 0) &&
+    if (d->draining && core_tasks(d->core) == 0 && core_unrecorded(d->core) == 0 && (d->config->private_mode || core_stask_processes(d->core) == 0) &&
         (d->hurry || (!door_pending(d->door) && core_values_untaken(d->core) == 0)))
         sd_event_exit(d->event, d->exit_code);
+}
+
+static uint64_t wall_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec < 0 ? 0 : (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 static void turn_end(struct daemon *d)
@@ -236,6 +245,7 @@ static void turn_end(struct daemon *d)
         more |= d->actions.n > 0;
     } while (more);
     memory_turn(d->memory);
+    core_wall(d->core, daemon_now(d), wall_ms());
     if (set_core_timer(d) < 0)
         daemon_fail(d, "setting a timer", -ENOMEM);
     end_if_done(d);
@@ -337,6 +347,15 @@ static void limits_from(const struct config *c, struct core_limits *l)
     l->user_stasks_max = (uint32_t)c->user_stasks_max;
     l->kill_grace_us = c->kill_grace_ms * 1000;
     l->ahead_max = (uint32_t)c->ahead;
+    l->user_queued_max = (uint32_t)c->user_queued_max;
+    l->user_queue_bytes_max = c->user_queue_bytes_max;
+    l->user_kept_max = (uint32_t)c->user_kept_max;
+    l->user_kept_bytes_max = c->user_kept_bytes_max;
+    l->result_max = c->result_max;
+    l->keep_us = c->keep_s * 1000000;
+    l->keep_volatile_us = c->keep_volatile_s * 1000000;
+    l->ageing = (double)c->ageing / 3600;
+    l->journal = false;
     l->recycle_tasks = (uint32_t)c->recycle_tasks;
     l->recycle_kb = (uint32_t)MIN(c->recycle_memory / 1024, UINT32_MAX);
     l->recycle_fds = (uint32_t)c->recycle_descriptors;
@@ -377,7 +396,10 @@ static int daemon_start(struct daemon *d)
     d->core = core_new(&limits, first_task(), (uint32_t)d->config->workers, d->started_us, &d->actions);
     if (!d->core)
         return -ENOMEM;
-    r = supervisor_new(d, &d->supervisor);
+    core_wall(d->core, d->started_us, wall_ms());
+    r = host_tell(d->core);
+    if (r >= 0)
+        r = supervisor_new(d, &d->supervisor);
     if (r >= 0)
         r = sd_event_add_time(d->event, &d->core_timer, CLOCK_MONOTONIC, 0, 1, on_core_timer, d);
     if (r >= 0)
