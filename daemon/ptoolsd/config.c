@@ -459,6 +459,11 @@ int config_finish(struct config *c, char why[CONFIG_WHY_BYTES])
         r = find_modules(c, why);
     if (r)
         return r;
+    if (!c->state_dir) {
+        if (asprintf(&c->state_dir, "%s/state", c->dir) < 0)
+            return -ENOMEM;
+        c->journal = !c->private_mode;
+    }
     if (c->workers == 0)
         c->workers = MIN(processors(), c->workers_max);
     if (c->workers > c->workers_max) {

@@ -23,6 +23,9 @@ struct config {
     char *dir;              /* absolute; socket paths in it fit into a socket address */
     enum log_level log_level;
     char *worker_program;   /* absolute */
+    char *state_dir;        /* absolute */
+    uint64_t journal;
+    bool state_implied;
     /* [modules] */
     char *module_path;      /* absolute directories, ':' between */
     char *preload;          /* module names, a space between; "" if none */
