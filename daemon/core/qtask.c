@@ -367,5 +367,6 @@ void qtasks_deinit(struct core *core)
     free(core->host_names);
     free(core->queue_table);
     free(core->pending);
+    free(core->settled);
     heap_deinit(&core->queue_timers);
 }

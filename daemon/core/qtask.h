@@ -128,6 +128,8 @@ void qtask_find_set(struct core *core, struct qtask *q, const struct msg_submit 
 
 /* Takes from the submission what is kept outside of the spec. The queued task is in the table. 0 or -ENOMEM. */
 int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *spec, uint64_t parent);
+/* What its function says of it counts as if the submission said so. f NULL: not known. */
+void qtask_learn_function(struct qtask *q, struct function *f, const struct msg_submit *spec);
 /* The edges and parts of one that was recovered. */
 void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out);
 /* How long it may wait at first, or between two attempts. */

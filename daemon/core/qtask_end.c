@@ -143,30 +143,46 @@ void user_keep_less(struct core *core, struct user *user, struct actions *out)
     }
 }
 
+static void free_edge(struct qedge *e)
+{
+    DL_DELETE2(e->first->x->before, e, first_prev, first_next);
+    DL_DELETE2(e->then->x->after, e, then_prev, then_next);
+    free(e);
+}
+
+/* The next of those that wait for it and do not go on doing so; NULL: there is none. */
+static struct qedge *next_edge(struct core *core, const struct qtask *q, bool *ret_cascade)
+{
+    struct msg_submit spec;
+    struct qedge *e;
+
+    if (!q->x)
+        return NULL;
+    DL_FOREACH2(q->x->before, e, first_next) {
+        qtask_spec(core, e->then, &spec);
+        *ret_cascade = q->shown != SHOWN_DONE && !spec.after_any;
+        if (!*ret_cascade || !spec.after_keep)
+            return e;
+    }
+    return NULL;
+}
+
 /* Those that wait for it go on, or end with it. */
 static void follow_edges(struct core *core, struct qtask *q, struct actions *out)
 {
-    struct qedge *e, *next;
+    struct qedge *e;
+    bool cascade;
 
-    if (!q->x)
-        return;
-    DL_FOREACH_SAFE2(q->x->before, e, next, first_next) {
+    while ((e = next_edge(core, q, &cascade))) {
         struct qtask *then = e->then;
-        struct msg_submit spec;
 
-        qtask_spec(core, then, &spec);
-        if (q->shown != SHOWN_DONE && !spec.after_any && spec.after_keep)
+        free_edge(e);
+        if (then->state != QT_WAITING)
             continue;
-        if (q->shown != SHOWN_DONE && !spec.after_any) {
+        if (cascade)
             qtask_end_text(core, then, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
                            "task %" PRIu64 ", which had to come first, is %s", q->id, task_shown_name(q->shown));
-            follow_edges(core, q, out); /* the list has changed */
-            return;
-        }
-        DL_DELETE2(q->x->before, e, first_prev, first_next);
-        DL_DELETE2(then->x->after, e, then_prev, then_next);
-        free(e);
-        if (then->state == QT_WAITING)
+        else
             qtask_place(core, then, out);
     }
 }
@@ -174,13 +190,8 @@ static void follow_edges(struct core *core, struct qtask *q, struct actions *out
 /* One that ends before those it waits for waits no more. */
 static void drop_after(struct qtask *q)
 {
-    struct qedge *e;
-
-    while (q->x && (e = q->x->after)) {
-        DL_DELETE2(q->x->after, e, then_prev, then_next);
-        DL_DELETE2(e->first->x->before, e, first_prev, first_next);
-        free(e);
-    }
+    while (q->x && q->x->after)
+        free_edge(q->x->after);
 }
 
 static void tell_parent(struct core *core, const struct qtask *part, struct actions *out)
@@ -198,6 +209,40 @@ static void tell_parent(struct core *core, const struct qtask *part, struct acti
         qtask_end_text(core, parent, SHOWN_FAILED, PTOOLS_ERR_PARTS, out,
                        "%" PRIu32 " of its %" PRIu32 " parts were not done: tasks %" PRIu64 " to %" PRIu64 " tell why",
                        parent->x->parts_failed, parent->x->parts, parent->id + 1, parent->id + parent->x->parts);
+}
+
+static void add_settled(struct core *core, uint64_t task, struct actions *out)
+{
+    if (core->n_settled == core->settled_cap) {
+        const size_t cap = core->settled_cap ? core->settled_cap * 2 : 16;
+        uint64_t *v = realloc(core->settled, cap * sizeof *v);
+
+        if (!v) {
+            out->no_memory = true;
+            return;
+        }
+        core->settled = v;
+        core->settled_cap = cap;
+    }
+    core->settled[core->n_settled++] = task;
+}
+
+/* What follows from the ends of tasks: ends of others, which are added meanwhile. By a list, not by recursion: a chain
+ * of tasks that wait for each other can be as long as the queue. */
+static void follow_settled(struct core *core, struct actions *out)
+{
+    if (core->settling)
+        return;
+    core->settling = true;
+    while (core->n_settled > 0) {
+        struct qtask *q = qtask_find(core, core->settled[--core->n_settled]);
+
+        if (!q || q->state != QT_ENDED)
+            continue; /* it was forgotten, and what waited for it was told then; or it is run anew */
+        follow_edges(core, q, out);
+        tell_parent(core, q, out);
+    }
+    core->settling = false;
 }
 
 void qtask_settle(struct core *core, struct qtask *q, struct actions *out)
@@ -223,8 +268,8 @@ void qtask_settle(struct core *core, struct qtask *q, struct actions *out)
     core->queue_last_us = core->now_us;
     event_emit(core, q, EVENT_ENDED, q->end->code, out);
     watchers_tell(core, q, out);
-    follow_edges(core, q, out);
-    tell_parent(core, q, out);
+    add_settled(core, q->id, out);
+    follow_settled(core, out);
     user_keep_less(core, user, out);
     user_unblock(core, user, out);
     user->n_pins--;
@@ -248,18 +293,13 @@ void qtask_unend(struct core *core, struct qtask *q)
 
 void qtask_forget(struct core *core, struct qtask *q, struct actions *out)
 {
-    if (q->x && q->x->before) { /* those that hoped for its being run anew */
-        struct qedge *e = q->x->before;
+    while (q->x && q->x->before) { /* those that hoped for its being run anew */
+        struct qtask *then = q->x->before->then;
 
-        while ((e = q->x->before)) {
-            struct qtask *then = e->then;
-
-            DL_DELETE2(q->x->before, e, first_prev, first_next);
-            DL_DELETE2(then->x->after, e, then_prev, then_next);
-            free(e);
+        free_edge(q->x->before);
+        if (then->state == QT_WAITING)
             qtask_end_text(core, then, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
                            "task %" PRIu64 ", which had to come first, was forgotten", q->id);
-        }
     }
     if (qtask_journaled(q))
         record_forget(core, q, out);

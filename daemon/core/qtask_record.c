@@ -272,6 +272,7 @@ int core_recover(struct core *core, uint64_t now_us, const struct core_row *task
         return 0;
     }
     recover_life(core, q, life, qtask_longest_wait_us(submit));
+    qtask_learn_function(q, NULL, submit);
     if (task_shown_ended(state))
         return recover_end(core, q, life, out, why);
     if (state == SHOWN_RUNNING)

@@ -53,7 +53,7 @@ static bool has_function(struct core *core, struct qtask *q, uint64_t *ret_again
         m = q->function->module;
     } else {
         qtask_spec(core, q, &spec);
-        q->function = function_find(core, spec.function.data, spec.function.n);
+        qtask_learn_function(q, function_find(core, spec.function.data, spec.function.n), &spec);
         if (q->function && function_usable(q->function))
             return true;
         if (!name_split(spec.function.data, spec.function.n, &module, &function))

@@ -284,14 +284,21 @@ void recover_delay(struct core *core, struct qtask *q, const struct msg_submit *
     set_delay(core, q, spec, now_ms > q->queued_ms ? (now_ms - q->queued_ms) * 1000 : 0);
 }
 
+void qtask_learn_function(struct qtask *q, struct function *f, const struct msg_submit *spec)
+{
+    q->function = f;
+    q->idempotent |= f && (f->flags & PTOOLS_FN_IDEMPOTENT);
+    q->attempts = (uint16_t)(spec->attempts ? spec->attempts : q->idempotent ? 3 : 1);
+}
+
 int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *m, uint64_t parent)
 {
     q->priority = m->has_priority ? m->priority : INFINITY;
     q->durability = (uint8_t)(m->durability ? m->durability : TASK_VOLATILE);
     q->retry_on = (uint8_t)(m->retry_on ? m->retry_on : RETRY_DIED);
     q->hold = m->hold;
-    q->idempotent = m->idempotent || (q->function && (q->function->flags & PTOOLS_FN_IDEMPOTENT));
-    q->attempts = (uint16_t)(m->attempts ? m->attempts : q->idempotent ? 3 : 1);
+    q->idempotent = m->idempotent;
+    qtask_learn_function(q, q->function, m);
     q->has_deadline = m->deadline_ms > 0;
     q->is_parent = m->target == TARGET_ALL;
     q->only_worker = m->n_workers == 1 ? m->workers[0] : 0;
@@ -527,14 +534,8 @@ void qtasks_follow_module(struct core *core, struct module *m, struct actions *o
             qtask_refused(core, q, code, sentence, out);
             continue;
         }
-        for (uint32_t i = 0; i <= q->x->parts; i++) {
-            struct qtask *part = part_at(core, q, i);
-
-            part->function = f;
-            part->idempotent |= (f->flags & PTOOLS_FN_IDEMPOTENT) != 0;
-            if (!spec.attempts && part->idempotent)
-                part->attempts = 3;
-        }
+        for (uint32_t i = 0; i <= q->x->parts; i++)
+            qtask_learn_function(part_at(core, q, i), f, &spec);
         if (may_repeat(q, &spec))
             enter(core, q, out);
         else
