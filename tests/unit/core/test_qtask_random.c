@@ -79,6 +79,19 @@ static struct w_task *find(uint64_t id)
 
 /* -- what the core wants --------------------------------------------------------------------------------- */
 
+/* How a task ended was told to somebody: from then on that is how it ended. */
+static void told(const struct action *a)
+{
+    const uint64_t task = a->answer.failed ? a->answer.failure.task : a->answer.reply.task;
+    const uint32_t state = a->answer.failed ? a->answer.failure.state : a->answer.reply.state;
+    struct w_task *t = task ? find(task) : NULL;
+
+    if (!t || !t->journaled || !task_shown_ended(state) || state == SHOWN_DEAD) /* that may be kicked */
+        return;
+    EXPECT(!t->end || t->end == state, "task %lu was %s, and is %s", task, task_shown_name(t->end), task_shown_name(state));
+    t->end = state;
+}
+
 static void on_answer(const struct action *a)
 {
     for (size_t i = w.n_tasks; i-- > 0;) {
@@ -95,6 +108,7 @@ static void on_answer(const struct action *a)
         t->accepted = true;
         return;
     }
+    told(a);
 }
 
 static void on_run(const struct action *a)
@@ -468,7 +482,11 @@ static void crash(void)
     for (size_t i = 0; i < w.n_tasks; i++) {
         const struct w_task *t = &w.tasks[i];
 
-        EXPECT(!t->accepted || !t->journaled || qtask_find(w.core, t->id), "task %lu was accepted, and is lost", t->id);
+        const struct qtask *q = qtask_find(w.core, t->id);
+
+        EXPECT(!t->accepted || !t->journaled || q, "task %lu was accepted, and is lost", t->id);
+        EXPECT(!t->end || (q->state == QT_ENDED && q->shown == t->end), "task %lu was %s, and now is %s", t->id,
+               task_shown_name(t->end), task_shown_name(qtask_shown(q)));
     }
 }
 
