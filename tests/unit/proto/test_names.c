@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* names -- what may be a name, how calls are split, how kinds and states are called. */
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/message.h"
@@ -148,6 +149,32 @@ START_TEST(kinds)
 }
 END_TEST
 
+/* Each kind of request is described in PROTOCOL.md, in bold; each state of a task has its row. */
+START_TEST(all_are_in_the_protocol)
+{
+    FILE *f = fopen(SOURCE_ROOT "/proto/PROTOCOL.md", "re");
+    bool kind_there[MSG_REQUESTS] = { false }, state_there[SHOWN_STATES] = { false };
+    char line[2048], entry[64];
+
+    ck_assert_ptr_nonnull(f);
+    while (fgets(line, sizeof line, f)) {
+        for (enum msg_kind kind = MSG_HELLO; kind < MSG_REQUESTS; kind++) {
+            snprintf(entry, sizeof entry, "**`%s`**:", msg_kind_name(kind));
+            kind_there[kind] = kind_there[kind] || strstr(line, entry);
+        }
+        for (uint32_t state = SHOWN_WAITING; state < SHOWN_STATES; state++) {
+            snprintf(entry, sizeof entry, "| `%s` |", task_shown_name(state));
+            state_there[state] = state_there[state] || strstr(line, entry) == line;
+        }
+    }
+    fclose(f);
+    for (enum msg_kind kind = MSG_HELLO; kind < MSG_REQUESTS; kind++)
+        ck_assert_msg(kind_there[kind], "%s", msg_kind_name(kind));
+    for (uint32_t state = SHOWN_WAITING; state < SHOWN_STATES; state++)
+        ck_assert_msg(state_there[state], "%s", task_shown_name(state));
+}
+END_TEST
+
 START_TEST(states_of_tasks)
 {
     static const char *const names[] = { "waiting", "queued",    "running", "done", "failed",
@@ -176,5 +203,6 @@ int main(void)
     tcase_add_test(tc, longest_function);
     tcase_add_test(tc, kinds);
     tcase_add_test(tc, states_of_tasks);
+    tcase_add_test(tc, all_are_in_the_protocol);
     return suite_run(suite);
 }
