@@ -472,7 +472,6 @@ static int wrong_value(const struct envelope *e, const struct field *f, const ms
         [FIELD_BOOL] = "true or false",
         [FIELD_FUNCTION] = "a string MODULE.FUNCTION, each 1 to 64 of A-Z a-z 0-9 _ -",
         [FIELD_SET_NAME] = "a string, " A_SET_NAME,
-        [FIELD_SET] = "a number up to 4294967295 or a name, " A_SET_NAME,
         [FIELD_MODE] = "\"rr\" or \"ff\"",
         [FIELD_WORKERS] = "a list of 1 to 1024 worker ids, each from 1 to 2147483647",
         [FIELD_VERSIONS] = "a list [lowest, highest] of integers from 1 to 4294967295",
@@ -497,6 +496,9 @@ static int wrong_value(const struct envelope *e, const struct field *f, const ms
         snprintf(range, sizeof range, "binary, %" PRIu64 " to %" PRIu64 " bytes", f->min, f->max);
     else if (f->type == FIELD_IDS)
         snprintf(range, sizeof range, "a list of 1 to %" PRIu64 " numbers, each from 1", f->max);
+    else if (f->type == FIELD_SET)
+        snprintf(range, sizeof range, "a number from %" PRIu64 " to %" PRIu64 " or a name, " A_SET_NAME, f->min,
+                 f->max);
     else if (f->type == FIELD_CHOICE || f->type == FIELD_CHOICES)
         choices_text(f, range, sizeof range);
     else if (f->type < ELEMENTS(sentences) && sentences[f->type])

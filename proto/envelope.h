@@ -24,7 +24,7 @@ enum field_type {
     FIELD_BYTES,    /* struct text, at most max bytes; a msgpack bin */
     FIELD_FUNCTION, /* struct text: MODULE.FUNCTION */
     FIELD_SET_NAME, /* struct text: name_ok_set() */
-    FIELD_SET,      /* a set by name or number: struct text, and uint32_t at `beside` */
+    FIELD_SET,      /* a set by name, or by number from min to max: struct text, and uint32_t at `beside` */
     FIELD_MODE,     /* uint32_t, 1 or 2; "rr" or "ff" */
     FIELD_WORKERS,  /* uint32_t *, and how many: uint32_t at `beside` */
     FIELD_VERSIONS, /* [lowest, highest]: uint32_t, and uint32_t at `beside` */
@@ -37,7 +37,7 @@ enum field_type {
     FIELD_IDS,      /* uint64_t *, and how many, up to max: uint32_t at `beside` */
     FIELD_F64,      /* double, not NaN, and bool at `beside`: it is set */
     FIELD_CHOICE,   /* uint32_t, from 1; one of `words` */
-    FIELD_CHOICES,  /* uint32_t, bits; a list of different ones of `words` */
+    FIELD_CHOICES,  /* uint32_t, bits; a list of some of `words`, each once or more often */
     FIELD_TAG,      /* struct text: name_ok_tag() */
     FIELD_TAGS,     /* struct text *, and how many, up to TAGS_MAX: uint32_t at `beside` */
     FIELD_HOSTS,    /* struct text *, and how many, up to HOSTS_MAX: uint32_t at `beside` */

@@ -144,7 +144,8 @@ static const struct field task_submit_fields[] = {
 };
 #define FIELD_ONE_TASK { "task", FIELD_U64, AT(task.task), .min = 1, .max = UINT64_MAX }, \
     { "key", FIELD_BYTES, AT(task.key), .min = 1, .max = KEY_BYTES_MAX }
-#define FIELD_THE_TASKS { "tasks", FIELD_IDS, .required = true, AT(task.tasks), BESIDE(task.n_tasks), .max = TASK_IDS_MAX }
+#define FIELD_THE_TASKS \
+    { "tasks", FIELD_IDS, .required = true, AT(task.tasks), BESIDE(task.n_tasks), .max = TASK_IDS_MAX }
 static const struct field task_get_fields[] = {
     FIELD_ONE_TASK,
     { "args", FIELD_BOOL, AT(task.args) },
@@ -257,6 +258,9 @@ int msg_request_decode(struct msg_decoder *d, const uint8_t *data, size_t n, str
         (m.task.task != 0) == (m.task.key.data != NULL))
         return envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, m.id,
                                 "%s: exactly one of task and key must be there", msg_kind_name(m.kind));
+    if (m.kind == MSG_EVENTS && m.task.task != 0 && m.task.tag.data != NULL)
+        return envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, m.id,
+                                "events: only one of tag and task may be there");
     if (m.kind == MSG_TASK_SUBMIT) {
         r = check_submit(&m.submit, m.id, ret_problem);
         if (r != 0)

@@ -152,7 +152,7 @@ enum task_event_kind { EVENT_QUEUED = 1, EVENT_STARTED, EVENT_PROGRESS, EVENT_EN
 
 struct msg_submit {
     struct text function;
-    uint32_t target;          /* TARGET_ANY (0 too), TARGET_ALL; not with the next three, of which at most one is there */
+    uint32_t target;          /* TARGET_ANY (0 too), TARGET_ALL; of this and the next three at most one is there */
     uint32_t n_workers;       /* one of these ... */
     uint32_t *workers;        /* decoded: in the decoder's memory */
     uint32_t n_hosts;         /* ... or on one of these hosts */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * message_answer -- the two kinds of answers: "reply" and "error".
+ * message_answer -- the two kinds of answers, "reply" and "error", and "event", which comes after one.
  *
  * An error carries all that is known about a failure. Its texts come from foreign code; they are cut
  * and cleaned when they are sent (FIELD_STORY), so that every error fits into an envelope and is

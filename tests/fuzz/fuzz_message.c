@@ -48,6 +48,8 @@ static void fuzz_request(const uint8_t *data, size_t n)
     }
     check(m.id != 0 && m.kind < MSG_REQUESTS);
     check(m.kind != MSG_CALL || name_split(m.call.function.data, m.call.function.n, &module, &function));
+    check(m.kind != MSG_TASK_SUBMIT || name_split(m.submit.function.data, m.submit.function.n, &module, &function));
+    check(m.kind != MSG_TASK_SUBMIT || m.submit.priority == m.submit.priority); /* NaN has no place in an order */
     bytes_reset(&first);
     msg_request_encode(&m, &first);
     check(msg_request_decode(decoder, first.data, first.n, &m, &problem) == 0);

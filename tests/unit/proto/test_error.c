@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* error -- every code of <ptools/error.h> has a name and a sentence; the header itself is read. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +32,24 @@ START_TEST(every_code)
 }
 END_TEST
 
+/* The codes that travel: each has its row in PROTOCOL.md. */
+START_TEST(every_code_is_in_the_protocol)
+{
+    FILE *f = fopen(SOURCE_ROOT "/proto/PROTOCOL.md", "re");
+    bool there[PTOOLS_ERR_INTERNAL + 1] = { false };
+    char line[2048], name[64];
+    unsigned code;
+
+    ck_assert_ptr_nonnull(f);
+    while (fgets(line, sizeof line, f))
+        if (sscanf(line, "| %u | %63[A-Z_] |", &code, name) == 2 && code < ELEMENTS(there))
+            there[code] = strcmp(name, ptools_errname((ptools_err)code)) == 0;
+    fclose(f);
+    for (code = PTOOLS_ERR_NO_DAEMON; code < ELEMENTS(there); code++)
+        ck_assert_msg(there[code] == (strcmp(ptools_errname((ptools_err)code), "UNKNOWN") != 0), "%u", code);
+}
+END_TEST
+
 START_TEST(ok_and_unknown)
 {
     static const ptools_err unknown[] = { (ptools_err)10, (ptools_err)19, (ptools_err)91, (ptools_err)-1,
@@ -51,6 +70,7 @@ int main(void)
     TCase *tc = suite_case(suite, "error");
 
     tcase_add_test(tc, every_code);
+    tcase_add_test(tc, every_code_is_in_the_protocol);
     tcase_add_test(tc, ok_and_unknown);
     return suite_run(suite);
 }

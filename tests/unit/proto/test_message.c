@@ -238,7 +238,7 @@ static const struct {
     { "[1 'call' 9 {'function' 3}]", PTOOLS_ERR_BAD_REQUEST, 9, "it is 3" },
     { "[1 'call' 9 {'function' #c403612e62}]", PTOOLS_ERR_BAD_REQUEST, 9, "it is a value of type bytes" },
     { "[1 'call' 9 {'function' 'a.b' 'function' 'a.b'}]", PTOOLS_ERR_BAD_REQUEST, 9, "call: function is there twice" },
-    { "[1 'call' 9 {'function' 'a.b' 'set' -1}]", PTOOLS_ERR_BAD_REQUEST, 9, "call: set must be a number up to" },
+    { "[1 'call' 9 {'function' 'a.b' 'set' -1}]", PTOOLS_ERR_BAD_REQUEST, 9, "call: set must be a number from 0 to" },
     { "[1 'call' 9 {'function' 'a.b' 'set' 4294967296}]", PTOOLS_ERR_BAD_REQUEST, 9, "call: set must be a number" },
     { "[1 'call' 9 {'function' 'a.b' 'set' '7up'}]", PTOOLS_ERR_BAD_REQUEST, 9, "not beginning with a digit" },
     { "[1 'call' 9 {'function' 'a.b' 'set' ''}]", PTOOLS_ERR_BAD_REQUEST, 9, "it is \"\"" },
