@@ -145,13 +145,16 @@ END_TEST
 START_TEST(a_short_wait_does_not_hold)
 {
     ptools_future *future;
+    ptools_err err;
 
     begin(_i, goes_for_a_while);
     ck_assert_int_eq(ptools_queued_result(pt, 5, &future), PTOOLS_OK);
     dispatch_into_a_pause();
     ck_assert_int_eq(ptools_future_wait(future, 0), PTOOLS_ERR_TIMEOUT);
     ck_assert_int_eq(ptools_future_wait(future, 20), PTOOLS_ERR_TIMEOUT);
-    ck_assert_int_eq(ptools_dispatch(pt, 0), PTOOLS_ERR_AGAIN);
+    while ((err = ptools_dispatch(pt, 0)) == PTOOLS_OK) /* an attempt may be due */
+        ;
+    ck_assert_int_eq(err, PTOOLS_ERR_AGAIN);
     fake_open_gate(&f);
     ck_assert_int_eq(ptools_future_wait(future, 5000), PTOOLS_OK);
     ptools_future_free(future);
