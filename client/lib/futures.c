@@ -88,6 +88,15 @@ static void recycle(struct ptools_future *f)
     f->payload = payload;
 }
 
+void future_unready(struct ptools_future *f)
+{
+    if (!f->ready)
+        return;
+    TAILQ_REMOVE(&f->pt->ready, f, ready_link);
+    f->pt->n_ready--;
+    f->ready = false;
+}
+
 /* Out of the table and of the list of those whose callback is due. */
 static void detach(struct ptools_future *f)
 {
@@ -101,11 +110,7 @@ static void detach(struct ptools_future *f)
         HASH_DEL(pt->in_flight, f);
     }
     again_drop(f);
-    if (f->ready) {
-        TAILQ_REMOVE(&pt->ready, f, ready_link);
-        pt->n_ready--;
-        f->ready = false;
-    }
+    future_unready(f);
 }
 
 /* Nobody waits for that answer any more: the daemon need not, either. The task goes on. */
@@ -246,7 +251,7 @@ ptools_err future_value(struct ptools_future *f, ptools_value *ret)
 
     if (f->value)
         data = scratch_data(f->value, &n);
-    if (!f->parsed && n > 0) {
+    if (!f->parsed && n > 0 && !f->reply.reason.data) { /* that is a text */
         err = payload_parse(scratch, data, n, &why);
         if (err == PTOOLS_ERR_NO_MEMORY)
             return f->pt ? fail_no_memory(f->pt) : err;

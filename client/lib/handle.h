@@ -519,8 +519,9 @@ struct ptools_future *future_new(struct ptools *pt);
 bool futures_reserve(struct ptools *pt, uint32_t n);
 /* One that is done, and failed as pt did last. NULL: no memory. */
 struct ptools_future *future_new_failed(struct ptools *pt);
-/* Its callback is due. */
+/* Its callback is due; or not, after all. */
 void future_ready(struct ptools_future *f);
+void future_unready(struct ptools_future *f);
 /* They end it: it leaves the table, and its callback is due. */
 void future_succeed(struct ptools_future *f, const struct msg_reply *reply);
 void future_fail(struct ptools_future *f, const struct msg_failure *told);

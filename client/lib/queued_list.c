@@ -20,45 +20,47 @@ enum key_type {
     KEY_U32, KEY_U64, KEY_I64, KEY_F64, KEY_BOOL, KEY_CODE, KEY_TEXT, KEY_STATE, KEY_DURABILITY, KEY_BYTES, KEY_TAGS,
     KEY_IDS, KEY_ARGS
 };
-/* clang-format on */
-#define AT(name) offsetof(ptools_queued_info, name)
+/* A key is called as its member. */
+#define KEY(name, type) { #name, sizeof #name - 1, type, offsetof(ptools_queued_info, name) }
 static const struct key {
     const char *name;
+    size_t n;
     enum key_type type;
     size_t at;
 } keys[] = {
-    { "id", KEY_U64, AT(id) },
-    { "parent", KEY_U64, AT(parent) },
-    { "parts", KEY_U32, AT(parts) },
-    { "state", KEY_STATE, AT(state) },
-    { "function", KEY_TEXT, AT(function) },
-    { "target", KEY_TEXT, AT(target) },
-    { "priority", KEY_F64, AT(priority) },
-    { "durability", KEY_DURABILITY, AT(durability) },
-    { "attempt", KEY_U32, AT(attempt) },
-    { "attempts", KEY_U32, AT(attempts) },
-    { "kills", KEY_U32, AT(kills) },
-    { "worker", KEY_U32, AT(worker) },
-    { "hold", KEY_BOOL, AT(hold) },
-    { "idempotent", KEY_BOOL, AT(idempotent) },
-    { "queued_ms", KEY_I64, AT(queued_ms) },
-    { "due_ms", KEY_I64, AT(due_ms) },
-    { "started_ms", KEY_I64, AT(started_ms) },
-    { "ended_ms", KEY_I64, AT(ended_ms) },
-    { "run_us", KEY_U64, AT(run_us) },
-    { "args_bytes", KEY_U64, AT(args_bytes) },
-    { "value_bytes", KEY_U64, AT(value_bytes) },
-    { "code", KEY_CODE, AT(code) },
-    { "message", KEY_TEXT, AT(message) },
-    { "maybe_executed", KEY_BOOL, AT(maybe_executed) },
-    { "phase", KEY_TEXT, AT(phase) },
-    { "progress", KEY_U64, AT(progress) },
-    { "progress_of", KEY_U64, AT(progress_of) },
-    { "key", KEY_BYTES, AT(key) },
-    { "tags", KEY_TAGS, AT(tags) },
-    { "after", KEY_IDS, AT(after) },
-    { "args", KEY_ARGS, AT(args) },
+    KEY(id, KEY_U64),
+    KEY(parent, KEY_U64),
+    KEY(parts, KEY_U32),
+    KEY(state, KEY_STATE),
+    KEY(function, KEY_TEXT),
+    KEY(target, KEY_TEXT),
+    KEY(priority, KEY_F64),
+    KEY(durability, KEY_DURABILITY),
+    KEY(attempt, KEY_U32),
+    KEY(attempts, KEY_U32),
+    KEY(kills, KEY_U32),
+    KEY(worker, KEY_U32),
+    KEY(hold, KEY_BOOL),
+    KEY(idempotent, KEY_BOOL),
+    KEY(queued_ms, KEY_I64),
+    KEY(due_ms, KEY_I64),
+    KEY(started_ms, KEY_I64),
+    KEY(ended_ms, KEY_I64),
+    KEY(run_us, KEY_U64),
+    KEY(args_bytes, KEY_U64),
+    KEY(value_bytes, KEY_U64),
+    KEY(code, KEY_CODE),
+    KEY(message, KEY_TEXT),
+    KEY(maybe_executed, KEY_BOOL),
+    KEY(phase, KEY_TEXT),
+    KEY(progress, KEY_U64),
+    KEY(progress_of, KEY_U64),
+    KEY(key, KEY_BYTES),
+    KEY(tags, KEY_TAGS),
+    KEY(after, KEY_IDS),
+    KEY(args, KEY_ARGS),
 };
+/* clang-format on */
 
 /* NULL: no memory. Of n bytes there are n + 1, the last is 0. */
 static char *copy(msgpack_zone *zone, const void *data, size_t n)
@@ -97,6 +99,11 @@ static enum outcome read_text(ptools_value v, msgpack_zone *zone, const char **r
     return *ret ? READ : NO_MEMORY;
 }
 
+static bool is_word(const char *word, const char *text, size_t n)
+{
+    return strncmp(word, text, n) == 0 && word[n] == '\0';
+}
+
 /* A word: its number, from 1. */
 static enum outcome read_word(ptools_value v, const char *(*word)(uint32_t), uint32_t words, uint32_t *ret)
 {
@@ -106,7 +113,7 @@ static enum outcome read_word(ptools_value v, const char *(*word)(uint32_t), uin
     if (ptools_get_str(v, &text, &n) != PTOOLS_OK)
         return WRONG;
     for (uint32_t i = 1; i <= words; i++) {
-        if (strlen(word(i)) == n && memcmp(word(i), text, n) == 0) {
+        if (is_word(word(i), text, n)) {
             *ret = i;
             return READ;
         }
@@ -225,7 +232,7 @@ static const struct key *find_key(const char *name, size_t n, size_t *hint)
         const struct key *key = &keys[*hint];
 
         *hint = (*hint + 1) % ELEMENTS(keys);
-        if (strlen(key->name) == n && memcmp(key->name, name, n) == 0)
+        if (key->n == n && memcmp(key->name, name, n) == 0)
             return key;
     }
     return NULL;

@@ -19,13 +19,19 @@ _Static_assert((int)PTOOLS_EVENT_QUEUED == (int)EVENT_QUEUED && (int)PTOOLS_EVEN
 
 static void deliver(ptools_future *f, void *arg);
 
-/* Its end is told, too; and events at once, if there are any. */
+static bool has_news(const struct ptools_watch *w)
+{
+    return w->n > 0 || w->missed > 0 || (w->f->done && !w->ended);
+}
+
 static void be_ready(struct ptools_watch *w)
 {
     w->f->fn = deliver;
     w->f->arg = w;
-    if (w->f->done || w->n > 0 || w->missed > 0)
+    if (has_news(w))
         future_ready(w->f);
+    else
+        future_unready(w->f);
 }
 
 static bool make_room(struct ptools_watch *w)
@@ -113,7 +119,7 @@ static bool next(struct ptools_watch *w, struct ptools_event *ret)
 }
 
 /* Tells those that are there now, not those that come meanwhile. A callback may free the watch, close the handle,
- * fork, and dispatch: then the inner call tells what is left for the outer. */
+ * fork, and dispatch: then the inner call tells what the outer would have told. */
 static void deliver(ptools_future *f, void *arg)
 {
     struct ptools_watch *w = arg;
@@ -122,19 +128,21 @@ static void deliver(ptools_future *f, void *arg)
     struct ptools_event event;
     size_t left;
 
+    w->delivering = true;
     if (f->done && !w->ended) { /* the daemon refuses to go on with it */
         w->ended = true;
         push(w, &(struct ptools_event){ .kind = PTOOLS_EVENT_MISSED, .code = f->failure.facts.code });
     }
-    w->delivering = true;
-    for (left = w->n - w->at + (w->missed > 0); left > 0 && w->pt && handle_is_ours(pt) && next(w, &event); left--)
+    for (left = w->n - w->at + (w->missed > 0); left > 0 && w->pt && handle_is_ours(pt) && next(w, &event); left--) {
+        be_ready(w); /* for a callback that dispatches */
         w->fn(&event, w->arg);
+    }
     if (!outer)
         return;
     w->delivering = false;
     if (w->freed)
         destroy(w);
-    else if (w->pt && !(w->f->done && w->n == 0 && w->missed == 0))
+    else if (w->pt)
         be_ready(w);
 }
 
