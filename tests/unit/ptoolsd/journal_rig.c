@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <math.h>
 #include <poll.h>
 #include <string.h>
@@ -26,7 +27,6 @@ void rig_begin(void)
         strcpy(rig_dir, "/tmp/ptools-journal-XXXXXX");
         ck_assert_ptr_nonnull(mkdtemp(rig_dir));
     }
-    *rig_why = '\0';
     rig_n_refused = 0;
     rig_why_refused = NULL;
 }
@@ -36,12 +36,17 @@ void rig_end(void)
     rig_remove(rig_dir);
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+    (void)st;
+    (void)type;
+    (void)where;
+    return remove(path);
+}
+
 void rig_remove(const char *dir)
 {
-    char command[100];
-
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    ck_assert_int_eq(system(command), 0);
+    ck_assert_int_eq(nftw(dir, remove_one, 10, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 const char *rig_file(const char *name)
