@@ -50,7 +50,7 @@ static void set_texts(struct failure *f, const struct text texts[TEXTS])
             *p++ = '\0';
         }
     }
-    if (!*f->facts.message)
+    if (!*f->facts.message && f->facts.code != PTOOLS_OK)
         f->facts.message = ptools_strerror(f->facts.code);
 }
 
@@ -70,6 +70,8 @@ void failure_set(struct failure *f, const struct msg_failure *told)
     f->facts.peak_bytes = told->peak_bytes;
     f->facts.progress = told->progress;
     f->facts.progress_of = told->progress_of;
+    f->facts.retry_ms = told->retry_ms > INT64_MAX ? INT64_MAX : (int64_t)told->retry_ms;
+    f->state = told->state;
     set_texts(f, texts);
 }
 
@@ -95,5 +97,6 @@ void failure_copy(struct failure *f, const struct failure *from)
         return;
     forget_texts(f);
     f->facts = from->facts;
+    f->state = from->state;
     set_texts(f, texts);
 }

@@ -14,6 +14,7 @@
 
 struct failure {
     ptools_failure facts; /* its texts lie in `texts`, or are static */
+    uint32_t state;       /* of a queued task: enum task_shown; 0: not told */
     char *texts;          /* one block, NULL if there is none */
 };
 

@@ -100,11 +100,21 @@ static void detach(struct ptools_future *f)
     } else if (!f->done) {
         HASH_DEL(pt->in_flight, f);
     }
+    again_drop(f);
     if (f->ready) {
         TAILQ_REMOVE(&pt->ready, f, ready_link);
         pt->n_ready--;
         f->ready = false;
     }
+}
+
+/* Nobody waits for that answer any more: the daemon need not, either. The task goes on. */
+static void stop_waiting(struct ptools_future *f)
+{
+    struct msg_request request = { .kind = MSG_CANCEL, .cancel = { .request = f->id } };
+
+    if (handle_is_ours(f->pt) && !f->again->parked)
+        request_tell(f->pt, &request);
 }
 
 ptools_future *ptools_future_free(ptools_future *f)
@@ -119,11 +129,14 @@ ptools_future *ptools_future_free(ptools_future *f)
         future_destroy(f);
         return NULL;
     }
-    if (f->lane || (!f->done && (f->args || f->room))) { /* in its place in the row, or its memory is in use */
+    if (f->lane || (!f->done && (f->args || f->room)) || (f->again && f->again->how.callback)) {
+        /* in its place in the row; or its memory is in use; or a callback waits behind it */
         f->abandoned = true;
         f->fn = NULL;
         return NULL;
     }
+    if (f->again && f->again->kind == MSG_TASK_RESULT)
+        stop_waiting(f);
     large_release(f);
     detach(f);
     LIST_REMOVE(f, link);
@@ -138,7 +151,7 @@ ptools_future *ptools_future_free(ptools_future *f)
     return NULL;
 }
 
-static void make_ready(struct ptools_future *f)
+void future_ready(struct ptools_future *f)
 {
     if (f->ready || !f->fn)
         return;
@@ -157,19 +170,22 @@ static void finish(struct ptools_future *f)
         HASH_DEL(f->pt->in_flight, f);
     }
     f->done = true;
+    again_drop(f);
     large_done(f);
     if (f->abandoned) {
         f->abandoned = false;
         ptools_future_free(f);
         return;
     }
-    make_ready(f);
+    future_ready(f);
 }
 
 void future_succeed(struct ptools_future *f, const struct msg_reply *reply)
 {
     f->reply = *reply;
-    f->reply.daemon = f->reply.epoch = f->reply.token = f->reply.door = (struct text){ NULL, 0 };
+    f->reply.daemon = f->reply.epoch = f->reply.token = f->reply.door = f->reply.reason = (struct text){ NULL, 0 };
+    if (reply->reason.n > 0 && f->copy.n == 0 && bytes_append(&f->copy, reply->reason.data, reply->reason.n) == 0)
+        f->reply.reason = (struct text){ (const char *)f->copy.data, f->copy.n };
     finish(f);
 }
 
@@ -197,9 +213,11 @@ void future_orphan(struct ptools_future *f)
 {
     struct ptools *pt = f->pt;
     static const char text[] = "ptools_close() was called before the answer came";
+    const bool unknown = f->call != 0 || f->task != 0 || (f->again && f->again->left) ||
+                         (pt->transport && f->end <= pt->transport->sent);
 
     large_orphan(f);
-    if (f->abandoned) {
+    if (f->abandoned || f->owned) {
         detach(f);
         LIST_REMOVE(f, link);
         future_destroy(f);
@@ -210,8 +228,7 @@ void future_orphan(struct ptools_future *f)
     if (!f->done) {
         f->done = true;
         f->failed = true;
-        failure_set_message(&f->failure, PTOOLS_ERR_CLOSED, text,
-                            f->call != 0 || (pt->transport && f->end <= pt->transport->sent));
+        failure_set_message(&f->failure, PTOOLS_ERR_CLOSED, text, unknown);
     }
     f->fn = NULL;
     f->pt = NULL;
@@ -256,9 +273,11 @@ bool ptools_future_done(ptools_future *f)
 
 uint64_t ptools_future_task(ptools_future *f)
 {
-    if (!f || !f->done)
-        return 0;
-    return f->failed ? f->failure.facts.task : f->reply.task;
+    uint64_t told = 0;
+
+    if (f && f->done)
+        told = f->failed ? f->failure.facts.task : f->reply.task;
+    return f && told == 0 ? f->task : told;
 }
 
 uint32_t ptools_future_worker(ptools_future *f)
@@ -289,8 +308,29 @@ ptools_err ptools_future_then(ptools_future *f, ptools_future_fn fn, void *arg)
     f->fn = fn;
     f->arg = arg;
     if (f->done)
-        make_ready(f);
+        future_ready(f);
     return PTOOLS_OK;
+}
+
+/* The wait for a task that others may wait for, too, ends here alone; a task that this waits for is ended. */
+static ptools_err cancel_again(struct ptools_future *f)
+{
+    static const char text[] = "the wait for it was cancelled; the task goes on";
+    struct msg_request request = { .kind = MSG_CANCEL, .cancel = { .request = f->id } };
+    ptools_err err = PTOOLS_OK;
+
+    if (f->again->kind == MSG_TASK_RESULT) {
+        stop_waiting(f);
+        future_fail(f, &(struct msg_failure){ .code = PTOOLS_ERR_CANCELLED,
+                                              .message = { text, sizeof text - 1 },
+                                              .task = f->task,
+                                              .maybe_executed = true });
+        return PTOOLS_OK;
+    }
+    f->again->cancelled = true;
+    if (!f->again->parked)
+        err = request_send(f->pt, &request, NULL, 0, CLOCK_FOREVER, NULL);
+    return err == PTOOLS_ERR_LOST ? PTOOLS_OK : err; /* then it follows on the next connection */
 }
 
 ptools_err ptools_future_cancel(ptools_future *f)
@@ -309,6 +349,8 @@ ptools_err ptools_future_cancel(ptools_future *f)
         return lane_cancel(f);
     if (f->call)
         return PTOOLS_OK; /* its server task has died, and it ends with that */
+    if (f->again)
+        return cancel_again(f);
     request.cancel.request = f->id;
     err = request_send(f->pt, &request, NULL, 0, CLOCK_FOREVER, NULL);
     return err == PTOOLS_ERR_LOST ? PTOOLS_OK : err; /* then f is done */

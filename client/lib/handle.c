@@ -125,11 +125,14 @@ struct ptools *handle_new(void)
     LIST_INIT(&pt->pool);
     LIST_INIT(&pt->sets);
     LIST_INIT(&pt->stasks);
-    pt->door_fd = pt->epoll_fd = pt->wake_fd = pt->epoll_transport_fd = -1;
+    LIST_INIT(&pt->watches);
+    TAILQ_INIT(&pt->parked);
+    pt->door_fd = pt->epoll_fd = pt->wake_fd = pt->epoll_transport_fd = pt->timer_fd = -1;
     pt->large = UINT64_MAX;
     TAILQ_INIT(&pt->ready);
     failure_init(&pt->last);
     bytes_init(&pt->envelope, ENVELOPE_BYTES_MAX);
+    bytes_init(&pt->aside, ENVELOPE_BYTES_MAX);
     payload_init(&pt->scratch);
     pt->decoder = msg_decoder_new();
     pt->birthmark = birthmark_new();
@@ -143,9 +146,11 @@ static void release(struct ptools *pt)
 {
     struct ptools_future *f;
     struct ptools_workerset *set;
-
     struct ptools_stasks *stasks;
+    struct ptools_watch *watch;
 
+    while ((watch = LIST_FIRST(&pt->watches)))
+        watch_orphan(watch);
     while ((f = LIST_FIRST(&pt->futures)))
         future_orphan(f);
     while ((stasks = LIST_FIRST(&pt->stasks)))
@@ -154,6 +159,9 @@ static void release(struct ptools *pt)
     scratch_forget(pt);
     fds_forget(pt);
     multiplex_close(pt);
+    if (pt->timer_fd >= 0)
+        close(pt->timer_fd);
+    pt->timer_fd = -1;
     while ((f = LIST_FIRST(&pt->pool))) {
         LIST_REMOVE(f, link);
         future_destroy(f);
@@ -165,7 +173,9 @@ static void release(struct ptools *pt)
     pt->transport = transport_free(pt->transport, !pt->birthmark || !handle_is_ours(pt));
     pt->decoder = msg_decoder_free(pt->decoder);
     bytes_deinit(&pt->envelope);
+    bytes_deinit(&pt->aside);
     payload_deinit(&pt->scratch);
+    free(TAKE(pt->reason));
     free(TAKE(pt->settings.module_path));
     free(TAKE(pt->address));
 }
@@ -206,8 +216,10 @@ const ptools_failure *ptools_last_failure(ptools *pt)
 
 int ptools_fd(ptools *pt)
 {
-    if (handle_check(pt) != PTOOLS_OK || !pt->transport)
+    if (handle_check(pt) != PTOOLS_OK)
         return -1;
+    if (!pt->transport)
+        return again_fd(pt);
     return LIST_EMPTY(&pt->stasks) ? pt->transport->ops->fd(pt->transport) : multiplex_fd(pt);
 }
 
@@ -215,8 +227,10 @@ short ptools_events(ptools *pt)
 {
     bool wake;
 
-    if (handle_check(pt) != PTOOLS_OK || !pt->transport)
+    if (handle_check(pt) != PTOOLS_OK)
         return 0;
+    if (!pt->transport)
+        return again_is_due(pt) || pt->n_ready > 0 ? POLLIN : 0;
     wake = pt->n_ready > 0 || !connection_alive(pt);
     return LIST_EMPTY(&pt->stasks) ? pt->transport->ops->events(pt->transport, wake) : multiplex_events(pt, wake);
 }

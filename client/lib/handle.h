@@ -10,11 +10,14 @@
  *     shm_options.c their options, and files behind them  large.c    arguments and values that go by descriptor
  *     stasks.c     server tasks, from start to stop      stask_call.c calls of them, and their outcomes
  *     lane.c       the sockets to server tasks           multiplex.c  waiting for daemon and lanes at once
+ *     queue.c      queued tasks: describes, submits      queued.c     by their ids: result, wait, change
+ *     queued_list.c looks at them                        priorities.c for all that wait: calc() and pick()
+ *     watch.c      what happens to them                  again.c      requests that outlive their connection
  *
  * Who owns what: the handle has a list of its futures and of its sets; both belong to the user and
  * may outlive it (then their `pt` is NULL). A future is in flight exactly while it is in the table
- * `in_flight`; an answer whose id is not there is dropped. The table is empty while there is no
- * connection, or one that has ended: connection_end() ends every future in it.
+ * `in_flight`; an answer whose id is not there is dropped. While there is no connection, or one that has
+ * ended, all that is in the table waits to be sent again: connection_end() ends every other future in it.
  *
  * Every public function begins with handle_check(). Callbacks are called by ptools_dispatch() alone,
  * and may call anything, ptools_close() too: then the struct lives until the dispatch ends.
@@ -51,9 +54,12 @@ enum {
     POOL_MAX = 256,          /* futures kept for the next call, with their memory ... */
     POOL_VALUE_BYTES = 4096, /* ... unless it is more than this */
     TAKE_MAX = 4096,         /* answers taken in at once, before time is looked at again */
-    SCRATCH_MAX = 8          /* memory of large ones that is kept for the next */
+    SCRATCH_MAX = 8,         /* memory of large ones that is kept for the next */
+    EPOCH_BYTES = 16,
+    KEY_PASSING_BYTES = 16
 };
 
+struct again;
 struct lane;
 struct scratch;
 
@@ -77,11 +83,53 @@ struct ptools_future {
     struct scratch *args, *room, *value; /* large.c: memory that the call uses; of the value, once it is done */
     struct lane *lane;                   /* on whose list it is: a call of a server task that is not done */
     uint64_t call;                       /* the number of that call; 0: it is none of a server task */
+    struct again *again;                 /* in flight: it outlives its connection; NULL: it does not */
+    uint64_t task;                       /* that it is about, as far as that is known before it is done; 0 */
+    ptools_worker_task_fn task_fn;       /* with fn, for a callback of a queued task (queue.c) */
+    bool owned;                          /* by the library: no user has it */
     bool abandoned;                      /* freed by its user in flight: it goes when its answer has come */
     bool undo;                           /* ... and what that brings is ended */
     TAILQ_ENTRY(ptools_future) lane_link;
     TAILQ_ENTRY(ptools_future) ready_link;
     bool ready; /* in pt->ready: done, and fn was not called yet */
+};
+
+/* What is special about a request that outlives its connection. */
+struct manner {
+    struct ptools_watch *watch;  /* whose it is: it stays in flight when it is answered. Or NULL */
+    ptools_worker_task_fn callback; /* of a submit: for its end, with ... */
+    void *arg;                   /* ... this */
+    bool once;                   /* it ends with its daemon: not for one that was started anew */
+    bool bound;                  /* it names something of its connection: not for another one */
+};
+/* Such a request in flight, as it was sent: see again.c. */
+struct again {
+    TAILQ_ENTRY(again) link;     /* in pt->parked ... */
+    bool parked;                 /* ... if it waits to be sent */
+    enum msg_kind kind;
+    struct ptools_future *f;
+    struct manner how;
+    bool left;                   /* it may have been taken by the daemon ... */
+    bool anew;                   /* ... of a daemon that another has followed */
+    bool cancelled;              /* a cancel is to follow it */
+    uint64_t generation;         /* of the connection that it was made for: pt->generation */
+    uint64_t start;              /* of the daemon that it was made for, then sent to: pt->starts */
+    size_t envelope_bytes, payload_bytes;
+    uint8_t bytes[];
+};
+
+/* Events of queued tasks. */
+struct ptools_watch {
+    struct ptools *pt;           /* NULL: closed */
+    LIST_ENTRY(ptools_watch) link; /* in pt->watches */
+    struct ptools_future *f;     /* of its request, in flight as long as it lives; done: the daemon has ended it */
+    ptools_event_fn fn;
+    void *arg;
+    bool begun, ended;
+    bool delivering, freed;
+    size_t at, n, cap;           /* of those that wait to be told: the next, and how many there were */
+    struct ptools_event *events;
+    uint64_t missed;             /* came when there was no room for them; behind all in `events` */
 };
 
 struct ptools_workerset {
@@ -153,6 +201,20 @@ struct ptools {
     unsigned n_pool;
     TAILQ_HEAD(ready_futures, ptools_future) ready;
     unsigned n_ready;
+    TAILQ_HEAD(parked, again) parked; /* in flight, but not sent on this connection yet */
+    bool connecting;             /* the daemon has not said hello yet */
+    bool resting;                /* what is parked waits for the next call to connect */
+    LIST_HEAD(, ptools_watch) watches;
+    uint64_t again_until_us;     /* then it rests; 0: there was no attempt yet */
+    uint64_t retry_us, pause_us; /* when to try next, and how long to wait if that is in vain, too */
+    int timer_fd;                /* tells a loop of the user's when; -1 */
+    uint8_t epoch[EPOCH_BYTES];  /* of the daemon */
+    uint64_t starts;             /* how many different ones there were */
+    uint8_t key[KEY_PASSING_BYTES]; /* of the last task that was queued ... */
+    bool has_key;                /* ... if there was one */
+    char *reason;                /* ptools_queued_why() */
+    bool remotes_known;
+    uint32_t remotes;
     LIST_HEAD(, ptools_workerset) sets;
     bool has_door;               /* the door of descriptors is known: */
     char door[SOCKET_PATH_BYTES_MAX + 1];
@@ -169,6 +231,7 @@ struct ptools {
     int epoll_transport_fd;      /* what is in there of the transport; -1 */
     struct msg_decoder *decoder;
     struct bytes envelope;
+    struct bytes aside;     /* the envelope of what is said while another may wait for room */
     struct payload scratch; /* where values are parsed */
     struct failure last;    /* the last failure; its message may be `text` */
     char text[512];
@@ -357,8 +420,18 @@ ptools_err request_send(struct ptools *pt, struct msg_request *request, const ui
 bool request_tell(struct ptools *pt, struct msg_request *request);
 /* The same for a future that was in flight elsewhere. If it cannot be sent, it ends with that. */
 void request_send_for(struct ptools *pt, struct msg_request *request, struct ptools_future *f);
-/* Sends, on a new connection if need be, and waits for the answer, at most until until_us. On PTOOLS_OK *ret_future
- * (may be NULL) is done and did not fail. set: NULL, or the request is about this set. */
+/* As request_send(), on a new connection if need be, of a request that outlives its connection: *ret_future is in
+ * flight, sent or not. */
+ptools_err request_send_again(struct ptools *pt, struct msg_request *request, const uint8_t *payload, size_t n,
+                              uint64_t until_us, const struct manner *how, struct ptools_future **ret_future);
+/* The same for what is said on the way out of something else: it never waits, and connects nothing. */
+ptools_err request_tell_again(struct ptools *pt, struct msg_request *request, const struct manner *how,
+                              struct ptools_future **ret_future);
+/* Sends, on a new connection if need be, and waits for the answer, at most until until_us. On PTOOLS_OK *ret_future is
+ * done, well or not. set: NULL, or the request is about this set. */
+ptools_err request_ask(struct ptools *pt, struct msg_request *request, struct ptools_workerset *set,
+                       const uint8_t *payload, size_t n, uint64_t until_us, struct ptools_future **ret_future);
+/* The same; on PTOOLS_OK *ret_future (may be NULL) did not fail. */
 ptools_err request_round_trip(struct ptools *pt, struct msg_request *request, struct ptools_workerset *set,
                               struct ptools_future **ret_future);
 ptools_err request_wait(struct ptools *pt, struct msg_request *request, uint64_t until_us,
@@ -373,6 +446,71 @@ ptools_err options_copy(const char *what, const void *given, size_t first_bytes,
 /* Waits for one. PTOOLS_OK: done. PTOOLS_ERR_TIMEOUT. */
 ptools_err future_await(struct ptools_future *f, uint64_t until_us);
 
+/* -- again.c ------------------------------------------------------------------------------------------- */
+
+/* The future's request as it is sent. False: no memory. */
+bool again_attach(struct ptools_future *f, enum msg_kind kind, const struct bytes *envelope, const uint8_t *payload,
+                  size_t n, const struct manner *how);
+/* It was sent, on this connection; f->end is set. */
+void again_sent(struct ptools_future *f);
+/* It is answered, or not wanted any more. f->again may be NULL. */
+void again_drop(struct ptools_future *f);
+/* It waits to be sent. */
+void again_park(struct ptools_future *f);
+/* Sends what is parked, as far as it is taken; never waits. */
+void again_flush(struct ptools *pt);
+/* Something is parked and there is no connection for it, but one may be made. */
+static inline bool again_is_due(const struct ptools *pt)
+{
+    return !TAILQ_EMPTY(&pt->parked) && !connection_alive(pt) && !pt->resting && !pt->connecting;
+}
+/* It is due: tries to connect, or waits until it is time to try. False: the time was over first. */
+bool again_connect(struct ptools *pt, uint64_t until_us);
+/* There is a connection. */
+void again_connected(struct ptools *pt);
+/* What hello told of the daemon. */
+void again_learn(struct ptools *pt, struct text epoch);
+/* The daemon's NO_TASK, for a task that it knew before the connection was lost: fills *ret, with a text in room. False:
+ * it is what it is. */
+bool again_explain(const struct ptools_future *f, const struct msg_failure *told, char *room, size_t room_bytes,
+                   struct msg_failure *ret);
+/* A descriptor that is readable when something is to be done without a connection: -1: nothing is. */
+int again_fd(struct ptools *pt);
+
+/* -- queue.c, queued.c, priorities.c, queued_list.c, watch.c ------------------------------------------- */
+
+/* A submit with a callback was accepted: asks for the end, of it or of its parts. */
+ptools_err queue_follow(struct ptools *pt, const struct manner *submit, const struct msg_reply *accepted);
+
+/* In parts of TASK_IDS_MAX; those to which it cannot be done are no failure. */
+ptools_err queued_change_some(struct ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
+                              uint64_t *ret_changed);
+/* In one message; what is given is overwritten. The counts may be NULL. */
+ptools_err queued_set_priorities(struct ptools *pt, struct msg_priority *given, size_t n, uint64_t *ret_changed,
+                                 uint64_t *ret_skipped);
+
+/* A page of a list: as the daemon told it, for queued_read(). */
+struct queued_page {
+    struct ptools_future *f;
+    ptools_value tasks;
+    uint32_t n;
+    uint64_t next; /* what to ask for next; 0: that was the last */
+};
+/* request: task-get or task-list. */
+ptools_err queued_page_ask(struct ptools *pt, struct msg_request *request, struct queued_page *ret);
+void queued_page_free(struct queued_page *page);
+/* Look i; its texts and lists, and *ret_args, come from zone. */
+ptools_err queued_read(struct ptools *pt, const struct queued_page *page, uint32_t i, msgpack_zone *zone,
+                       ptools_queued_info *ret, struct span *ret_args);
+/* Their value, in *ret and zone, or nil if they are none. */
+ptools_value queued_read_args(const struct span *args, msgpack_zone *zone, msgpack_object *ret);
+
+/* Its request was answered: for the first time, or on another connection. */
+void watch_answered(struct ptools_watch *w);
+void watch_take(struct ptools_watch *w, const struct msg_event *told);
+/* The handle goes. */
+void watch_orphan(struct ptools_watch *w);
+
 /* -- futures.c --------------------------------------------------------------------------------------- */
 
 /* From the pool, or new; NULL: no memory. Belongs to pt->futures. */
@@ -381,6 +519,8 @@ struct ptools_future *future_new(struct ptools *pt);
 bool futures_reserve(struct ptools *pt, uint32_t n);
 /* One that is done, and failed as pt did last. NULL: no memory. */
 struct ptools_future *future_new_failed(struct ptools *pt);
+/* Its callback is due. */
+void future_ready(struct ptools_future *f);
 /* They end it: it leaves the table, and its callback is due. */
 void future_succeed(struct ptools_future *f, const struct msg_reply *reply);
 void future_fail(struct ptools_future *f, const struct msg_failure *told);

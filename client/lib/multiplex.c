@@ -94,6 +94,10 @@ bool handle_pump_lane(struct ptools *pt, const struct lane *lane, uint64_t until
     nfds_t n;
     int r;
 
+    if (again_is_due(pt))
+        return again_connect(pt, until_us);
+    if (!pt->connecting)
+        again_flush(pt);
     if (!lanes_busy(pt))
         return connection_alive(pt) && connection_pump(pt, until_us);
     n = gather(pt, lane, NULL, NULL);

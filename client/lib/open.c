@@ -93,6 +93,19 @@ void connection_free(struct ptools *pt)
     pt->transport = transport_free(pt->transport, false);
 }
 
+/* Both sides say what they speak. */
+static ptools_err greet(struct ptools *pt, uint64_t until_us)
+{
+    while (connection_alive(pt) && !pt->transport->open)
+        if (!connection_pump(pt, until_us) || (!pt->transport->open && until_us < clock_now_us()))
+            break;
+    if (!connection_alive(pt))
+        return fail(pt, pt->transport->end.code, "%s: %s", pt->address, pt->transport->end.text);
+    if (!pt->transport->open)
+        return fail(pt, PTOOLS_ERR_TIMEOUT, "%s: connected, but the peer did not greet in time", pt->address);
+    return say_hello(pt, until_us);
+}
+
 /* Connects to pt->address. On failure there is no connection. */
 static ptools_err connect_once(struct ptools *pt, uint64_t until_us)
 {
@@ -108,15 +121,9 @@ static ptools_err connect_once(struct ptools *pt, uint64_t until_us)
         return fail(pt, err, "%s", problem.text);
     pt->generation++;
     pt->message_max = MESSAGE_BYTES_DEFAULT;
-    while (connection_alive(pt) && !pt->transport->open)
-        if (!connection_pump(pt, until_us) || (!pt->transport->open && until_us < clock_now_us()))
-            break;
-    if (!connection_alive(pt))
-        err = fail(pt, pt->transport->end.code, "%s: %s", pt->address, pt->transport->end.text);
-    else if (!pt->transport->open)
-        err = fail(pt, PTOOLS_ERR_TIMEOUT, "%s: connected, but the peer did not greet in time", pt->address);
-    else
-        err = say_hello(pt, until_us);
+    pt->connecting = true;
+    err = greet(pt, until_us);
+    pt->connecting = false;
     if (err != PTOOLS_OK)
         connection_free(pt);
     return err;
@@ -170,7 +177,14 @@ static ptools_err connect_or_start(struct ptools *pt, uint64_t until_us)
 
 ptools_err connection_ensure(struct ptools *pt, uint64_t until_us)
 {
-    return connection_alive(pt) ? PTOOLS_OK : connect_or_start(pt, round_trip_until_us(pt, until_us));
+    ptools_err err;
+
+    if (connection_alive(pt))
+        return PTOOLS_OK;
+    err = connect_or_start(pt, round_trip_until_us(pt, until_us));
+    if (err == PTOOLS_OK)
+        again_connected(pt);
+    return err;
 }
 
 /* -- where ------------------------------------------------------------------------------------------- */

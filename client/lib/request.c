@@ -9,20 +9,26 @@
  *
  * A request on a connection that turns out to be dead is told apart from one whose fate is unknown:
  * nothing of it had left, so that its sender may try once more on a new connection. Nothing else is
- * ever sent twice.
+ * ever sent twice, but what queued tasks are asked with: see again.c.
  */
 #include "client/lib/handle.h"
 
 #include <errno.h>
 #include <string.h>
 
+enum { MESSAGE_TEXT_BYTES = 1024 };
+
 void connection_end(struct ptools *pt)
 {
     const struct problem *why = &pt->transport->end;
     struct ptools_future *f, *next;
 
+    TAILQ_INIT(&pt->parked); /* in the order in which it was asked for */
     HASH_ITER (hh, pt->in_flight, f, next) {
-        future_lose(f, why->code, why->text);
+        if (f->again)
+            again_park(f);
+        else
+            future_lose(f, why->code, why->text);
     }
 }
 
@@ -51,6 +57,30 @@ static void undo(struct ptools *pt, const struct msg_answer *answer, bool starte
         request_tell(pt, &stop);
 }
 
+/* What answers mean for a request that outlives its connection, beyond what they mean for any. */
+static void take_answer_again(struct ptools_future *f, const struct msg_answer *answer)
+{
+    const struct msg_failure *failure = &answer->failure;
+    struct ptools *pt = f->pt;
+    struct msg_failure told;
+    char text[MESSAGE_TEXT_BYTES];
+
+    if (answer->failed) {
+        if (again_explain(f, failure, text, sizeof text, &told))
+            failure = &told;
+        future_fail(f, failure);
+    } else if (f->again->how.watch) {
+        watch_answered(f->again->how.watch);
+    } else if (queue_follow(pt, &f->again->how, &answer->reply) == PTOOLS_OK) {
+        future_succeed(f, &answer->reply);
+    } else {
+        future_fail(f, &(struct msg_failure){ .code = pt->last.facts.code,
+                                              .message = { pt->last.facts.message, strlen(pt->last.facts.message) },
+                                              .task = answer->reply.task,
+                                              .maybe_executed = true });
+    }
+}
+
 static void take_answer(struct ptools *pt, struct zmtp_message *m)
 {
     struct transport *t = pt->transport;
@@ -74,15 +104,24 @@ static void take_answer(struct ptools *pt, struct zmtp_message *m)
         return;
     }
     HASH_FIND(hh, pt->in_flight, &answer.id, sizeof answer.id, f);
+    if (answer.is_event) {
+        if (f && f->again && f->again->how.watch)
+            watch_take(f->again->how.watch, &answer.event);
+        return;
+    }
     if (!f) {
         undo(pt, &answer, false);
         return;
     }
     if (!answer.failed && answer.reply.token.data)
         fds_learn(pt, &answer.reply);
+    if (!answer.failed && answer.reply.epoch.data)
+        again_learn(pt, answer.reply.epoch);
     if (f->undo)
         undo(pt, &answer, true);
-    if (answer.failed) {
+    if (f->again && (answer.failed || f->again->how.watch || f->again->how.callback)) {
+        take_answer_again(f, &answer);
+    } else if (answer.failed) {
         future_fail(f, &answer.failure);
     } else if (answer.reply.value && large_take_value(f, answer.reply.value, answer.reply.value_bytes) != PTOOLS_OK) {
         future_fail(f, &(struct msg_failure){ .code = pt->last.facts.code,
@@ -118,6 +157,8 @@ bool connection_receive(struct ptools *pt)
     }
     if (!connection_alive(pt))
         connection_end(pt);
+    else if (n > 0 && pt->corks == 0 && t->sent < t->queued) /* what answers made us say */
+        t->ops->flush(t);
     return n > 0 || !connection_alive(pt);
 }
 
@@ -191,42 +232,59 @@ static ptools_err add_future(struct ptools *pt, uint64_t id, struct ptools_futur
     return PTOOLS_OK;
 }
 
+/* Writes the envelope; with n bytes of payload it is not too large. */
+static ptools_err encode(struct ptools *pt, struct msg_request *request, size_t n, struct bytes *ret)
+{
+    request->id = ++pt->last_id;
+    bytes_reset(ret);
+    msg_request_encode(request, ret);
+    if (ret->err == -ENOMEM)
+        return fail_no_memory(pt);
+    if (ret->err < 0)
+        return fail(pt, PTOOLS_ERR_TOO_LARGE, "the request has an envelope of more than %u bytes", ENVELOPE_BYTES_MAX);
+    if (n > pt->message_max || ret->n > pt->message_max - n)
+        return fail(pt, PTOOLS_ERR_TOO_LARGE, "the request has %zu bytes, the daemon takes messages of at most %llu",
+                    n + ret->n, (unsigned long long)pt->message_max);
+    return PTOOLS_OK;
+}
+
+/* What is in pt->envelope, for f (or NULL). PTOOLS_ERR_LOST as request_send(), unless f outlives that. */
+static ptools_err send_encoded(struct ptools *pt, const struct msg_request *request, const uint8_t *payload, size_t n,
+                               uint64_t until_us, struct ptools_future *f)
+{
+    const struct span frames[2] = { { pt->envelope.data, pt->envelope.n, NULL }, { payload, n, NULL } };
+    struct transport *t = pt->transport;
+    bool lone = t->sent == t->queued;
+    ptools_err err = queue(pt, frames, msg_kind_has_payload(request->kind) ? 2 : 1, until_us);
+
+    if (err == PTOOLS_ERR_LOST && f && f->again)
+        return PTOOLS_OK; /* it is parked */
+    if (err != PTOOLS_OK)
+        return err;
+    if (f)
+        f->end = t->queued;
+    if (f && f->again)
+        again_sent(f);
+    if (pt->corks == 0 && pt->dispatching == 0 && lone)
+        connection_push(pt);
+    else if ((pt->corks == 0 && pt->dispatching == 0) || t->queued - t->sent >= CORKED_BYTES_MAX)
+        t->ops->flush(t);
+    if (f && f->failed && !f->failure.facts.maybe_executed && !connection_alive(pt))
+        return PTOOLS_ERR_LOST;
+    return PTOOLS_OK;
+}
+
 ptools_err request_send(struct ptools *pt, struct msg_request *request, const uint8_t *payload, size_t n,
                         uint64_t until_us, struct ptools_future **ret_future)
 {
-    struct transport *t = pt->transport;
     struct ptools_future *f = NULL;
-    struct span frames[2];
-    bool lone = t->sent == t->queued;
-    ptools_err err;
+    ptools_err err = encode(pt, request, n, &pt->envelope);
 
-    request->id = ++pt->last_id;
-    bytes_reset(&pt->envelope);
-    msg_request_encode(request, &pt->envelope);
-    if (pt->envelope.err == -ENOMEM)
-        return fail_no_memory(pt);
-    if (pt->envelope.err < 0)
-        return fail(pt, PTOOLS_ERR_TOO_LARGE, "the request has an envelope of more than %u bytes", ENVELOPE_BYTES_MAX);
-    if (n > pt->message_max || pt->envelope.n > pt->message_max - n)
-        return fail(pt, PTOOLS_ERR_TOO_LARGE, "the request has %zu bytes, the daemon takes messages of at most %llu",
-                    n + pt->envelope.n, (unsigned long long)pt->message_max);
-    frames[0] = (struct span){ pt->envelope.data, pt->envelope.n, NULL };
-    frames[1] = (struct span){ payload, n, NULL };
-
-    if (ret_future) {
+    if (err == PTOOLS_OK && ret_future)
         err = add_future(pt, request->id, &f);
-        if (err != PTOOLS_OK)
-            return err;
-    }
-    err = queue(pt, frames, msg_kind_has_payload(request->kind) ? 2 : 1, until_us);
-    if (err == PTOOLS_OK && f)
-        f->end = t->queued;
-    if (err == PTOOLS_OK && pt->corks == 0 && pt->dispatching == 0 && lone)
-        connection_push(pt);
-    else if (err == PTOOLS_OK && ((pt->corks == 0 && pt->dispatching == 0) || t->queued - t->sent >= CORKED_BYTES_MAX))
-        t->ops->flush(t);
-    if (err == PTOOLS_OK && f && f->failed && !f->failure.facts.maybe_executed && !connection_alive(pt))
-        err = PTOOLS_ERR_LOST;
+    if (err != PTOOLS_OK)
+        return err;
+    err = send_encoded(pt, request, payload, n, until_us, f);
     if (err != PTOOLS_OK) {
         ptools_future_free(f);
         return err;
@@ -234,6 +292,58 @@ ptools_err request_send(struct ptools *pt, struct msg_request *request, const ui
     if (ret_future)
         *ret_future = f;
     return PTOOLS_OK;
+}
+
+/* In the table, with what is needed to send it; not sent yet. */
+static ptools_err add_again(struct ptools *pt, struct msg_request *request, const uint8_t *payload, size_t n,
+                            const struct manner *how, struct bytes *envelope, struct ptools_future **ret)
+{
+    struct ptools_future *f;
+    ptools_err err = encode(pt, request, n, envelope);
+
+    if (err == PTOOLS_OK)
+        err = add_future(pt, request->id, &f);
+    if (err != PTOOLS_OK)
+        return err;
+    if (!again_attach(f, request->kind, envelope, payload, n, how)) {
+        ptools_future_free(f);
+        return fail_no_memory(pt);
+    }
+    *ret = f;
+    return PTOOLS_OK;
+}
+
+ptools_err request_send_again(struct ptools *pt, struct msg_request *request, const uint8_t *payload, size_t n,
+                              uint64_t until_us, const struct manner *how, struct ptools_future **ret_future)
+{
+    struct ptools_future *f = NULL;
+    ptools_err err = connection_ensure(pt, until_us);
+
+    if (err == PTOOLS_OK)
+        err = add_again(pt, request, payload, n, how, &pt->envelope, &f);
+    if (err != PTOOLS_OK)
+        return err;
+    err = send_encoded(pt, request, payload, n, until_us, f);
+    if (err != PTOOLS_OK) {
+        if (f->again)
+            f->again->how.callback = NULL;
+        ptools_future_free(f);
+        return err;
+    }
+    *ret_future = f;
+    return PTOOLS_OK;
+}
+
+ptools_err request_tell_again(struct ptools *pt, struct msg_request *request, const struct manner *how,
+                              struct ptools_future **ret_future)
+{
+    ptools_err err = add_again(pt, request, NULL, 0, how, &pt->aside, ret_future);
+
+    if (err == PTOOLS_OK) {
+        again_park(*ret_future);
+        again_flush(pt);
+    }
+    return err;
 }
 
 ptools_err future_await(struct ptools_future *f, uint64_t until_us)
@@ -251,10 +361,10 @@ bool request_tell(struct ptools *pt, struct msg_request *request)
         return false;
     if (request->id == 0)
         request->id = ++pt->last_id;
-    bytes_reset(&pt->envelope);
-    msg_request_encode(request, &pt->envelope);
-    frame = (struct span){ pt->envelope.data, pt->envelope.n, NULL };
-    if (pt->envelope.err || pt->transport->ops->send(pt->transport, &frame, 1) < 0)
+    bytes_reset(&pt->aside);
+    msg_request_encode(request, &pt->aside);
+    frame = (struct span){ pt->aside.data, pt->aside.n, NULL };
+    if (pt->aside.err || pt->transport->ops->send(pt->transport, &frame, 1) < 0)
         return false;
     if (pt->corks == 0)
         pt->transport->ops->flush(pt->transport);
@@ -276,8 +386,8 @@ void request_send_for(struct ptools *pt, struct msg_request *request, struct pto
         future_fail(f, &unknown);
 }
 
-static ptools_err round_trip(struct ptools *pt, struct msg_request *request, struct ptools_workerset *set,
-                             uint64_t until_us, struct ptools_future **ret_future)
+ptools_err request_ask(struct ptools *pt, struct msg_request *request, struct ptools_workerset *set,
+                       const uint8_t *payload, size_t n, uint64_t until_us, struct ptools_future **ret_future)
 {
     struct ptools_future *f;
     ptools_err err;
@@ -288,7 +398,7 @@ static ptools_err round_trip(struct ptools *pt, struct msg_request *request, str
             err = workerset_resolve(set, &request->set.set_id);
         if (err != PTOOLS_OK)
             return err;
-        err = request_send(pt, request, NULL, 0, until_us, &f);
+        err = request_send(pt, request, payload, n, until_us, &f);
         if (err == PTOOLS_OK)
             break;
         if (err != PTOOLS_ERR_LOST)
@@ -296,16 +406,29 @@ static ptools_err round_trip(struct ptools *pt, struct msg_request *request, str
         if (attempt > 0)
             return fail(pt, err, "the connection to %s ended twice before the request was sent", pt->address);
     }
-    if (future_await(f, until_us) != PTOOLS_OK)
-        err = fail(pt, PTOOLS_ERR_TIMEOUT,
-                   "the daemon did not answer the request %s in time; it may still do what it asks",
-                   msg_kind_name(request->kind));
-    else if (f->failed)
-        err = fail_with(pt, &f->failure);
-    if (!f->done && request->kind == MSG_STASKS_START) { /* what it starts after all is stopped when that is told */
-        f->abandoned = f->undo = true;
-        return err;
+    if (future_await(f, until_us) == PTOOLS_OK) {
+        *ret_future = f;
+        return PTOOLS_OK;
     }
+    err = fail(pt, PTOOLS_ERR_TIMEOUT, "the daemon did not answer the request %s in time; it may still do what it asks",
+               msg_kind_name(request->kind));
+    if (request->kind == MSG_STASKS_START) /* what it starts after all is stopped when that is told */
+        f->abandoned = f->undo = true;
+    else
+        ptools_future_free(f);
+    return err;
+}
+
+static ptools_err round_trip(struct ptools *pt, struct msg_request *request, struct ptools_workerset *set,
+                             uint64_t until_us, struct ptools_future **ret_future)
+{
+    struct ptools_future *f;
+    ptools_err err = request_ask(pt, request, set, NULL, 0, until_us, &f);
+
+    if (err != PTOOLS_OK)
+        return err;
+    if (f->failed)
+        err = fail_with(pt, &f->failure);
     if (err != PTOOLS_OK || !ret_future)
         ptools_future_free(f);
     else

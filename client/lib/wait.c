@@ -153,7 +153,7 @@ ptools_err ptools_dispatch(ptools *pt, int64_t timeout_ms)
         err = check_timeout(pt, timeout_ms);
     if (err != PTOOLS_OK)
         return err;
-    if (connection_alive(pt) || lanes_busy(pt))
+    if (connection_alive(pt) || lanes_busy(pt) || again_is_due(pt))
         happened = handle_pump(pt, pt->n_ready > 0 ? 0 : clock_until_us(timeout_ms));
     happened = multiplex_look(pt) || happened;
     if (pt->n_ready > 0) {
@@ -172,7 +172,7 @@ ptools_err ptools_dispatch(ptools *pt, int64_t timeout_ms)
             connection_push(pt);
         return PTOOLS_OK;
     }
-    if (connection_alive(pt))
+    if (connection_alive(pt) || again_is_due(pt))
         return happened ? PTOOLS_OK : fail_static(pt, PTOOLS_ERR_AGAIN, "nothing has happened");
     if (!pt->transport)
         return fail(pt, PTOOLS_ERR_LOST, "there is no connection to %s; the next call makes one", pt->address);

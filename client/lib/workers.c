@@ -159,6 +159,39 @@ ptools_err ptools_workers(ptools *pt, ptools_worker_info **ret_workers, size_t *
     return err;
 }
 
+/* -- for queued tasks ------------------------------------------------------------------------------------------- */
+
+ptools_err ptools_prep_remotes(ptools *pt, bool force)
+{
+    ptools_worker_info *workers;
+    size_t n;
+    ptools_err err = handle_check(pt);
+
+    if (err != PTOOLS_OK || (pt->remotes_known && !force))
+        return err;
+    err = ptools_workers(pt, &workers, &n);
+    if (err != PTOOLS_OK)
+        return err;
+    free(workers);
+    pt->remotes = (uint32_t)n;
+    pt->remotes_known = true;
+    return PTOOLS_OK;
+}
+
+ptools_err ptools_num_remotes(ptools *pt, uint32_t *ret_n)
+{
+    ptools_err err = handle_check(pt);
+
+    if (err != PTOOLS_OK)
+        return err;
+    if (!ret_n)
+        return fail_static(pt, PTOOLS_ERR_INVALID, "ret_n is NULL");
+    err = ptools_prep_remotes(pt, false);
+    if (err == PTOOLS_OK)
+        *ret_n = pt->remotes;
+    return err;
+}
+
 /* -- changing it ------------------------------------------------------------------------------------------------ */
 
 ptools_err ptools_workers_add(ptools *pt, uint32_t n, uint32_t *ret_first_id)

@@ -33,8 +33,10 @@ void actions_init(struct actions *a)
 
 void actions_clear(struct actions *a)
 {
-    for (size_t i = 0; i < a->n; i++)
+    for (size_t i = 0; i < a->n; i++) {
         a->v[i].payload = blob_free(a->v[i].payload);
+        a->v[i].row = core_row_free(a->v[i].row);
+    }
     a->n = 0;
 }
 

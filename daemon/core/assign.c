@@ -2,14 +2,15 @@
 /*
  * assign -- who gets what: the end of each turn.
  *
- *   1. Idle workers, longest idle first: each takes the oldest task that it may run, over its own queue and
- *      those of the first-free sets it is in.
+ *   1. Idle workers, longest idle first: each takes the best that it may run. Of calls that is the oldest, over
+ *      its own queue and those of the first-free sets it is in; of queued tasks that of backlog_best(). Of the two a
+ *      queued task with a priority goes first; one without (+infinity) and a call take turns.
  *   2. An idle worker for which nothing waits, while another holds tasks ahead that it may run: the last of
  *      them is taken back from the worker that holds most. It will be in its queue again when core_assign() is
  *      called again, which is why nothing is given ahead now.
- *   3. Busy workers get the oldest ones ahead, if these are usually short and those they hold are too: the
- *      one that holds least first. A task that is not short is never given ahead, nor overtaken by a younger
- *      one of its queue.
+ *   3. Busy workers get the best ones ahead, if these are usually short and those they hold are too: the
+ *      one that holds least first. A task that is not short is never given ahead, nor overtaken by one
+ *      that comes behind it.
  */
 #include "daemon/core/state.h"
 
@@ -27,30 +28,73 @@ static struct task *oldest_for(const struct core *core, const struct worker *w)
     return best;
 }
 
+/* What a worker is to run next: a call, or a queued task, or nothing. */
+struct next {
+    struct task *call;
+    struct qtask *queued;
+};
+
+static struct next best_for(const struct core *core, const struct worker *w)
+{
+    struct next n = { core->n_queued > 0 ? oldest_for(core, w) : NULL,
+                      core->n_backlog > 0 ? backlog_best(core, w) : NULL };
+
+    if (n.call && n.queued) {
+        if (n.queued->priority < INFINITY || !core->calls_turn)
+            n.call = NULL;
+        else
+            n.queued = NULL;
+    }
+    return n;
+}
+
+static uint64_t usual_us(const struct next *n)
+{
+    return n->call ? function_usual_us(n->call->function) : n->queued ? function_usual_us(n->queued->function) : CORE_NEVER;
+}
+
+static bool give(struct core *core, uint64_t now_us, struct worker *w, const struct next *n, struct actions *out)
+{
+    if (n->call)
+        worker_give(core, now_us, w, n->call, out);
+    else if (n->queued)
+        qtask_give(core, w, n->queued, out);
+    else
+        return false;
+    core->calls_turn = !n->call;
+    return true;
+}
+
 static void give_to_idle(struct core *core, uint64_t now_us, struct actions *out)
 {
     struct worker *w, *next;
 
     DL_FOREACH_SAFE2(core->idle, w, next, idle_next) {
-        struct task *t;
+        struct next n;
 
-        if (core->n_queued == 0)
+        if (core->n_queued + core->n_backlog == 0)
             return;
-        if (!worker_may_take(w))
+        if (!worker_may_take(w) || w->n_booked > 0)
             continue;
-        t = oldest_for(core, w);
-        if (t)
-            worker_give(core, now_us, w, t, out);
+        n = best_for(core, w);
+        (void)give(core, now_us, w, &n, out);
     }
 }
 
+static bool may_move(const struct core *core, const struct task *t, const struct worker *w)
+{
+    if (t->queued)
+        return w ? qtask_serves(core, t->queued, w) : !t->queued->only_worker;
+    return !t->bound && t->set && (!w || set_has(t->set, w));
+}
+
 /* The task given last that some other worker could begin at once; w NULL: whoever that is. */
-static struct task *last_ahead(const struct worker *holder, const struct worker *w)
+static struct task *last_ahead(const struct core *core, const struct worker *holder, const struct worker *w)
 {
     struct task *t = holder->held ? holder->held->place_prev : NULL; /* a utlist: the last */
 
     for (; t && t != holder->held; t = t->place_prev)
-        if (t->state == TASK_GIVEN && !t->begun && !t->bound && t->set && (!w || set_has(t->set, w)))
+        if (t->state == TASK_GIVEN && !t->begun && may_move(core, t, w))
             return t;
     return NULL;
 }
@@ -65,7 +109,7 @@ static bool take_back_for_idle(struct core *core, struct actions *out)
     if (!core->idle || core->n_given == core->n_holding)
         return false;
     for (uint32_t i = 0; i < core->n_workers; i++)
-        if (core->workers[i]->n_held > 1 && last_ahead(core->workers[i], NULL))
+        if (core->workers[i]->n_held > 1 && last_ahead(core, core->workers[i], NULL))
             core->scratch[n++] = core->workers[i];
     DL_FOREACH2(core->idle, w, idle_next) {
         struct worker *most = NULL;
@@ -73,12 +117,12 @@ static bool take_back_for_idle(struct core *core, struct actions *out)
 
         if (n == 0)
             break;
-        if (!worker_may_take(w))
+        if (!worker_may_take(w) || w->n_booked > 0)
             continue;
         for (uint32_t i = 0; i < n; i++)
-            if ((!most || core->scratch[i]->n_held > most->n_held) && last_ahead(core->scratch[i], w))
+            if ((!most || core->scratch[i]->n_held > most->n_held) && last_ahead(core, core->scratch[i], w))
                 most = core->scratch[i];
-        t = most ? last_ahead(most, w) : NULL;
+        t = most ? last_ahead(core, most, w) : NULL;
         if (t) {
             worker_recall(core, t, out);
             asked = true;
@@ -89,20 +133,19 @@ static bool take_back_for_idle(struct core *core, struct actions *out)
 
 static bool has_room_ahead(const struct core *core, const struct worker *w)
 {
-    return w->state == WORKER_BUSY && worker_may_take(w) && !w->late && w->n_long == 0 &&
-           w->n_held < core->limits.ahead_max;
+    return (w->state == WORKER_BUSY || w->n_booked > 0) && worker_may_take(w) && !w->late && w->n_long == 0 &&
+           w->n_held + w->n_booked < core->limits.ahead_max;
 }
 
 /* Gives it one more; false: there is none for it. */
 static bool give_ahead_to(struct core *core, uint64_t now_us, struct worker *w, struct actions *out)
 {
-    struct task *t = oldest_for(core, w);
-    uint64_t usual_us = t ? function_usual_us(t->function) : CORE_NEVER;
+    const struct next n = best_for(core, w);
+    const uint64_t us = usual_us(&n);
 
-    if (usual_us >= core->limits.ahead_task_us || w->usual_us + usual_us > core->limits.ahead_us)
+    if (us >= core->limits.ahead_task_us || w->usual_us + us > core->limits.ahead_us)
         return false;
-    worker_give(core, now_us, w, t, out);
-    return true;
+    return give(core, now_us, w, &n, out);
 }
 
 static void give_ahead(struct core *core, uint64_t now_us, struct actions *out)
@@ -111,7 +154,7 @@ static void give_ahead(struct core *core, uint64_t now_us, struct actions *out)
 
     if (core->limits.ahead_max < 2)
         return;
-    for (uint32_t i = 0; i < core->n_workers && core->n_queued > 0; i++)
+    for (uint32_t i = 0; i < core->n_workers; i++)
         if (has_room_ahead(core, core->workers[i]))
             core->scratch[n++] = core->workers[i];
     /* Level by level: all are brought to `level` tasks before one gets more. */
@@ -121,9 +164,9 @@ static void give_ahead(struct core *core, uint64_t now_us, struct actions *out)
         for (uint32_t i = 0; i < n; i++) {
             struct worker *w = core->scratch[i];
 
-            if (core->n_queued == 0)
+            if (core->n_queued + core->n_backlog == 0)
                 return;
-            if (w->n_held >= level || (has_room_ahead(core, w) && give_ahead_to(core, now_us, w, out)))
+            if (w->n_held + w->n_booked >= level || (has_room_ahead(core, w) && give_ahead_to(core, now_us, w, out)))
                 core->scratch[kept++] = w;
         }
         n = kept;
@@ -132,8 +175,9 @@ static void give_ahead(struct core *core, uint64_t now_us, struct actions *out)
 
 void core_assign(struct core *core, uint64_t now_us, struct actions *out)
 {
-    if (core->n_queued > 0)
+    core->now_us = now_us;
+    if (core->n_queued + core->n_backlog > 0)
         give_to_idle(core, now_us, out);
-    if (!take_back_for_idle(core, out) && core->n_queued > 0)
+    if (!take_back_for_idle(core, out) && core->n_queued + core->n_backlog > 0)
         give_ahead(core, now_us, out);
 }

@@ -7,12 +7,19 @@
 
 #include <string.h>
 
+static bool comes_before(const struct heap_entry *a, const struct heap_entry *b)
+{
+    if (a->key != b->key)
+        return a->key < b->key;
+    return a->turn != b->turn ? a->turn < b->turn : a->number < b->number;
+}
+
 const char *check_heap(const struct heap *h)
 {
     HOLDS(h->n <= h->cap, "a heap holds more than it has room for");
     for (size_t i = 0; i < h->n; i++) {
         HOLDS(h->v[i].node->place == i + 1, "a node does not know its place in the heap");
-        HOLDS(i == 0 || h->v[(i - 1) / 2].key <= h->v[i].key, "a heap is out of order");
+        HOLDS(i == 0 || !comes_before(&h->v[i], &h->v[(i - 1) / 2]), "a heap is out of order");
     }
     return NULL;
 }
@@ -40,8 +47,8 @@ static const char *check_task(const struct core *core, const struct task *t)
     HOLDS((t->state == TASK_HELD) == (t->wanted != NULL), "a held task has no name, or another keeps one");
     HOLDS((t->state == TASK_WAITING) == (t->queue != NULL), "a task is in a queue, or not, against its state");
     HOLDS((t->state == TASK_WAITING) == heap_holds(&t->queue_node), "a task is in a heap, or not, against its state");
-    HOLDS((t->state >= TASK_GIVEN) == (w != NULL), "a task has a worker, or not, against its state");
-    HOLDS(!w || worker_held(w, t->id) == t, "a worker does not hold the task that names it");
+    HOLDS((t->state >= TASK_BOOKED) == (w != NULL), "a task has a worker, or not, against its state");
+    HOLDS(!w || t->state == TASK_BOOKED || worker_held(w, t->id) == t, "a worker does not hold the task that names it");
     HOLDS(!t->in_requests || t->client, "nobody waits for a task that is in the table of requests");
     HOLDS(t->detached || !t->client || t->in_requests, "somebody waits for a task that is in no table");
     HOLDS(!t->in_requests || task_find_request(core, t->client->id, t->key.request) == t, "a request is not found");
@@ -68,7 +75,7 @@ static const char *check_task(const struct core *core, const struct task *t)
 
 static const char *check_tasks(const struct core *core)
 {
-    uint64_t held = 0, queued = 0, given = 0, requests = 1, bytes = 0, deadlines = 0;
+    uint64_t held = 0, queued = 0, given = 0, booked = 0, requests = 1, bytes = 0, deadlines = 0;
     const struct task *t;
     const char *wrong;
 
@@ -81,12 +88,14 @@ static const char *check_tasks(const struct core *core)
         held += t->state == TASK_HELD;
         queued += t->state == TASK_WAITING;
         given += t->state >= TASK_GIVEN;
+        booked += t->state == TASK_BOOKED;
         requests += t->in_requests;
-        bytes += t->payload ? t->payload->n : 0;
+        bytes += t->payload && !t->is_attempt ? t->payload->n : 0;
         deadlines += heap_holds(&t->deadline_node);
     }
     HOLDS(held == core->n_held && queued == core->n_queued && given == core->n_given, "tasks by place are miscounted");
-    HOLDS(held + queued + given == core_tasks(core), "a task is in no place");
+    HOLDS(booked == core->n_booked, "booked tasks are miscounted");
+    HOLDS(held + queued + booked + given == core_tasks(core), "a task is in no place");
     HOLDS(requests == HASH_CNT(hh_request, core->requests), "the table of requests holds others");
     HOLDS(bytes == core->stats.payload_bytes, "payload bytes are miscounted");
     HOLDS(deadlines == core->deadlines.n, "the heap of deadlines holds others");
@@ -98,7 +107,7 @@ static const char *check_tasks(const struct core *core)
 static const char *check_worker(const struct core *core, const struct worker *w)
 {
     uint64_t slots = w->free_slots | w->revoked_slots, usual_us = 0;
-    uint32_t n = 0, n_long = 0, stopping = 0;
+    uint32_t n = 0, n_long = 0, stopping = 0, booked = 0;
     const struct worker *idle;
     const struct task *t;
 
@@ -112,6 +121,15 @@ static const char *check_worker(const struct core *core, const struct worker *w)
         usual_us += t->usual_us;
         stopping += t->state == TASK_STOPPING;
     }
+    DL_FOREACH2(w->booked, t, place_next) {
+        HOLDS(t->worker == w && t->state == TASK_BOOKED, "a worker has a foreign task booked");
+        HOLDS(!(slots >> t->slot & 1), "a slot is booked twice");
+        slots |= UINT64_C(1) << t->slot;
+        booked++;
+        n_long += !t->is_short;
+        usual_us += t->usual_us;
+    }
+    HOLDS(booked == w->n_booked, "what is booked at a worker is miscounted");
     HOLDS(slots == UINT64_MAX, "a slot was lost");
     HOLDS(n == w->n_held && n_long == w->n_long && usual_us == w->usual_us, "what a worker holds is miscounted");
     HOLDS(w->oldest == (w->held ? w->held->id : 0), "a worker does not know its oldest task");
@@ -172,7 +190,7 @@ static const char *check_set(const struct core *core, const struct set *s)
         queued += t->state == TASK_WAITING;
     }
     HOLDS(queued == s->n_queued, "the waiting tasks of a set are miscounted");
-    HOLDS(!s->orphan || s->tasks, "a set is kept for nobody");
+    HOLDS(!s->orphan || s->tasks || s->queued, "a set is kept for nobody");
     DL_FOREACH2(core->waiting, waiting, waiting_next)
         if (waiting == s)
             break;
@@ -212,12 +230,12 @@ static const char *check_users(const struct core *core)
     uint64_t tasks = 0, bytes = 0, clients = 0, sets = 0;
 
     for (const struct user *u = core->users; u; u = u->hh.next) {
-        HOLDS(u->n_tasks || u->n_clients || u->n_sets || u->n_arrays || u->n_stasks, "a user is kept for nothing");
+        HOLDS(u->n_tasks || u->n_clients || u->n_sets || u->n_arrays || u->n_stasks || u->n_queued || u->n_kept, "a user is kept for nothing");
         HOLDS(HASH_CNT(hh_name, u->named) <= u->n_sets, "a user has more names than sets");
         tasks += u->n_tasks;
         bytes += u->bytes;
         clients += u->n_clients;
-        sets += u->n_sets;
+        sets += u->n_sets + u->n_hidden;
     }
     HOLDS(tasks == core_tasks(core) && bytes == core->stats.payload_bytes, "tasks are charged wrongly");
     HOLDS(clients == HASH_COUNT(core->clients) && sets == HASH_COUNT(core->sets), "users are miscounted");
@@ -227,7 +245,7 @@ static const char *check_users(const struct core *core)
 const char *core_check(const struct core *core)
 {
     static const char *(*const parts[])(const struct core *core) = {
-        check_tasks, check_workers, check_sets, check_modules, check_users, check_arrays, check_stasks,
+        check_tasks, check_workers, check_sets, check_modules, check_users, check_queued, check_arrays, check_stasks,
     };
 
     for (size_t i = 0; i < ELEMENTS(parts); i++) {

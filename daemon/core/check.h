@@ -17,5 +17,6 @@
 const char *check_heap(const struct heap *h);
 const char *check_arrays(const struct core *core);
 const char *check_stasks(const struct core *core);
+const char *check_queued(const struct core *core);
 
 #endif

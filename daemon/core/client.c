@@ -6,7 +6,7 @@
 
 #include "daemon/core/state.h"
 
-static int user_get(struct core *core, uint32_t uid, struct user **ret)
+int user_get(struct core *core, uint32_t uid, struct user **ret)
 {
     struct user *u;
 
@@ -28,8 +28,10 @@ static int user_get(struct core *core, uint32_t uid, struct user **ret)
 
 void user_release(struct core *core, struct user *user)
 {
-    if (user->n_clients || user->n_tasks || user->n_sets || user->n_arrays || user->n_stasks)
+    if (user->n_clients || user->n_tasks || user->n_sets || user->n_arrays || user->n_stasks || user->n_queued ||
+        user->n_kept || user->n_pins || user->n_hidden)
         return;
+    backlog_forget_user(user);
     HASH_DELETE(hh, core->users, user);
     free(user);
 }
@@ -69,6 +71,8 @@ int core_client_add(struct core *core, uint32_t uid, uint32_t *ret_client)
 void client_free(struct core *core, struct client *c)
 {
     holds_drop(core, &c->holds);
+    blocked_free_client(core, c);
+    watchers_free_client(core, c);
     HASH_DELETE(hh, core->clients, c);
     c->user->n_clients--;
     user_release(core, c->user);
@@ -84,8 +88,7 @@ static void leave_sets(struct core *core, struct client *c)
         DL_DELETE2(c->anonymous, s, owner_prev, owner_next);
         s->client = NULL;
         s->orphan = true;
-        if (!s->tasks)
-            set_free(core, s);
+        set_release(core, s);
     }
 }
 
@@ -94,6 +97,7 @@ void core_client_gone(struct core *core, uint64_t now_us, uint32_t client, struc
     struct client *c = client_find(core, client);
     struct task *t;
 
+    core->now_us = now_us;
     if (!c) {
         action_bug(out, 0, 0, "client %u left, which there is not", client);
         return;
@@ -104,6 +108,8 @@ void core_client_gone(struct core *core, uint64_t now_us, uint32_t client, struc
             core_stop_task(core, now_us, t, STOP_CLIENT_GONE, out);
     }
     leave_sets(core, c);
+    blocked_free_client(core, c);
+    watchers_free_client(core, c);
     stasks_of_client_end(core, now_us, c, out);
     arrays_of_client_end(core, c, out);
     client_free(core, c);
@@ -120,6 +126,9 @@ void core_cancel(struct core *core, uint64_t now_us, uint32_t client, uint64_t r
         action_bug(out, 0, 0, "a request of client %u, which there is not", client);
         return;
     }
+    core->now_us = now_us;
+    if (queued_cancel(core, c, request, cancel, out))
+        return;
     t = cancel->request ? task_find_request(core, client, cancel->request) : task_find(core, cancel->task);
     if (t && t->user == c->user) {
         core_stop_task(core, now_us, t, STOP_CANCEL, out);

@@ -15,6 +15,19 @@ struct user {
     uint32_t n_stasks;      /* processes of server tasks */
     uint64_t bytes;         /* of the arguments of its tasks */
     uint64_t shm_bytes;     /* of its arrays */
+    uint32_t n_queued;      /* queued tasks that have not ended */
+    uint64_t queue_bytes;
+    uint32_t n_kept;        /* queued tasks that have ended */
+    uint64_t kept_bytes;
+    uint32_t n_hidden;      /* sets that are targets of its queued tasks */
+    uint32_t n_pins;        /* by functions that still need it */
+    uint32_t n_given;       /* of its queued tasks, at workers now */
+    uint64_t last_served;   /* core.served when it was given one */
+    uint64_t turn;          /* see backlog.h */
+    struct lane *lanes;     /* by user_next */
+    struct qtask *ended;    /* its queued tasks that have, oldest first, by next */
+    struct blocked *blocked; /* submissions that wait for room, oldest first */
+    uint32_t n_blocked;
     struct set *named;      /* its sets that have a name, by name */
     UT_hash_handle hh;
 };
@@ -27,9 +40,13 @@ struct client {
     struct array *arrays;   /* that end with it, by owner_next */
     struct stasks *stasks;  /* that end with it, by owner_next */
     struct hold *holds;     /* arrays that it maps, by holder_next */
+    uint64_t turn;          /* see backlog.h */
+    struct watcher *watchers; /* by client_next */
     UT_hash_handle hh;
 };
 
+/* The user of this uid, made if need be. 0 or -ENOMEM. */
+int user_get(struct core *core, uint32_t uid, struct user **ret);
 struct client *client_find(const struct core *core, uint32_t id);
 /* Nothing of it is left: no task, no set, no array, no server task. */
 void client_free(struct core *core, struct client *c);

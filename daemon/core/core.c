@@ -27,6 +27,14 @@ void core_limits_default(struct core_limits *limits)
         .backoff_min_us = 100000,
         .backoff_max_us = 30000000,
         .module_retry_us = 1000000,
+        .user_queued_max = 1000000,
+        .user_queue_bytes_max = UINT64_C(1) << 30,
+        .user_kept_max = 1000000,
+        .user_kept_bytes_max = UINT64_C(1) << 30,
+        .result_max = UINT64_C(1) << 20,
+        .keep_volatile_us = UINT64_C(3600) * 1000000,
+        .keep_us = UINT64_C(86400) * 1000000,
+        .journal = true,
     };
 }
 
@@ -43,7 +51,10 @@ static bool core_init(struct core *core)
 
     core->workers = calloc(core->limits.workers_max, sizeof *core->workers);
     core->scratch = calloc(core->limits.workers_max, sizeof *core->scratch);
-    if (!core->workers || !core->scratch || set_init_all(core) < 0 ||
+    core->decoder = msg_decoder_new();
+    core->unblocking = msg_decoder_new();
+    core->host_backlog.kind = BACKLOG_HOST;
+    if (!core->workers || !core->scratch || !core->decoder || !core->unblocking || set_init_all(core) < 0 ||
         heap_reserve(&core->timers, core->limits.workers_max) < 0)
         return false;
     HASH_ADD(hh, core->tasks, id, sizeof keeper->id, keeper);
@@ -56,10 +67,10 @@ struct core *core_new(const struct core_limits *limits, uint64_t first_task, uin
 {
     AUTO(core) core = calloc(1, sizeof *core);
 
-    (void)now_us;
     if (!core)
         return NULL;
     core->limits = *limits;
+    core->now_us = core->wall_at_us = now_us;
     limits_fit(&core->limits);
     core->next_task = MAX(first_task, 1);
     core->last_array = core->last_stasks = core->next_task; /* numbers that no earlier daemon gave */
@@ -83,6 +94,7 @@ struct core *core_free(struct core *core)
 
     if (!core)
         return NULL;
+    qtasks_deinit(core);
     tasks_deinit(core);
     stasks_deinit(core);
     arrays_deinit(core);
@@ -94,6 +106,9 @@ struct core *core_free(struct core *core)
         worker_free(core, core->workers[core->n_workers - 1]);
     modules_deinit(core);
     set_deinit_all(core);
+    backlog_deinit(core, &core->host_backlog);
+    core->decoder = msg_decoder_free(core->decoder);
+    core->unblocking = msg_decoder_free(core->unblocking);
     heap_deinit(&core->deadlines);
     heap_deinit(&core->timers);
     free(core->workers);
@@ -106,12 +121,14 @@ void core_tick(struct core *core, uint64_t now_us, struct actions *out)
 {
     struct heap_node *node;
 
+    core->now_us = now_us;
     while ((node = heap_top(&core->deadlines)) && heap_top_key(&core->deadlines) <= now_us)
         core_stop_task(core, now_us, CONTAINER_OF(node, struct task, deadline_node), STOP_DEADLINE, out);
     while ((node = heap_top(&core->timers)) && heap_top_key(&core->timers) <= now_us)
         core_worker_due(core, now_us, CONTAINER_OF(node, struct worker, timer), out);
     if (core->late_check_us <= now_us)
         core_recall_late(core, now_us, out);
+    qtasks_due(core, out);
     arrays_due(core, now_us, out);
     stasks_due(core, now_us, out);
 }
@@ -120,7 +137,7 @@ uint64_t core_next_us(const struct core *core)
 {
     const uint64_t tasks = heap_top_key(&core->deadlines), workers = heap_top_key(&core->timers);
 
-    return MIN(MIN(MIN(tasks, workers), core->late_check_us),
+    return MIN(MIN(MIN(tasks, workers), MIN(core->late_check_us, heap_top_key(&core->queue_timers))),
                MIN(MIN(heap_top_key(&core->leases), heap_top_key(&core->stask_timers)),
                    heap_top_key(&core->fate_timers)));
 }

@@ -51,6 +51,15 @@ struct core_limits {
     uint32_t recycle_fds;        /* ... when it has so many descriptors more than at birth; 0: never */
     uint64_t backoff_min_us;     /* wait before a worker that died while starting is tried again ... */
     uint64_t backoff_max_us;     /* ... doubled each time, up to this */
+    uint32_t user_queued_max;    /* queued tasks of one uid that have not ended */
+    uint64_t user_queue_bytes_max; /* bytes of them */
+    uint32_t user_kept_max;      /* that have ended and are still known: the oldest are forgotten */
+    uint64_t user_kept_bytes_max; /* bytes of these: over it nothing new is taken */
+    uint64_t result_max;         /* bytes of a value, if its task does not say */
+    uint64_t keep_volatile_us;   /* how long a task is known after its end, if it does not say: a volatile one, ... */
+    uint64_t keep_us;            /* ... any other */
+    double ageing;               /* by how much a priority gets better with each second of waiting; 0: not */
+    bool journal;                /* there is one: else only volatile tasks are taken */
     uint64_t module_retry_us;    /* a broken module is tried again after this, doubled up to backoff_max_us */
 };
 void core_limits_default(struct core_limits *limits);
@@ -72,7 +81,8 @@ enum action_type {
     ACT_ARRAY_GIVE,   /* answer FDS_MAKE of the process `worker`: array, or 0 and code, text */
     ACT_KILL_CALL,    /* SIGKILL to the server task's process `worker` if it still runs the call `task` */
     ACT_ANSWER, /* to client: answer, payload (the value; NULL if none) */
-    ACT_RECORD, /* write row into the journal, then core_recorded(); row is the program's, core_row_free() */
+    ACT_EVENT,  /* to client: answer, which is an event; it may be dropped, and then the client is told that */
+    ACT_RECORD, /* write row into the journal, then core_recorded(); row; who takes it sets it to NULL there */
     ACT_NOTE,   /* something worth a line in the log; note, worker and task if they belong to it */
     ACT_BUG     /* an impossible step was refused; text */
 };
@@ -380,11 +390,24 @@ struct core_stask_view {
     const char *state;     /* "starting", "up", "stopping", "dead" */
     const char *why;       /* how it died; "" */
 };
+struct core_queued_view {
+    uint64_t id, parent;
+    uint32_t parts, state; /* enum task_shown */
+    double priority;
+    uint32_t durability, attempt, attempts, kills, worker;
+    bool hold, idempotent, running, maybe_executed;
+    uint64_t queued_ms, due_ms, started_ms, ended_ms;
+    ptools_err code;
+    char target[256];
+    const struct blob *args, *value, *outcome; /* outcome: the envelope of its answer, once it has ended */
+    struct msg_submit spec;
+};
 struct core_stats {
     uint64_t submitted, done, failed, cancelled; /* tasks, since the start; failed includes deadline and deaths */
     uint64_t waiting, given;                     /* now */
     uint64_t stale;                              /* answers of old attempts that were dropped */
     uint64_t given_ahead, taken_back;
+    uint64_t queued, queue_waiting, queue_known; /* queued tasks: taken so far, not ended now, known now */
     uint32_t clients, workers, sets;
     uint64_t payload_bytes;
     uint64_t shm_bytes;
@@ -406,6 +429,14 @@ bool core_view_stasks(const struct core *core, size_t index, struct core_stasks_
 bool core_view_stask(const struct core *core, uint64_t stasks, uint32_t index, struct core_stask_view *ret);
 /* The id of its array of that index; 0 beyond the end. */
 uint64_t core_view_stasks_array(const struct core *core, uint64_t stasks, uint32_t index);
+/* The first queued task of this user above `after`. */
+bool core_view_queued(struct core *core, uint32_t uid, uint64_t after, struct core_queued_view *ret);
+/* The number of that which a user means by a number or by a key; false: there is none. */
+bool core_queued_id(struct core *core, uint32_t uid, uint64_t task, struct text key, uint64_t *ret);
+/* Rows that are not recorded yet, and that somebody waits for. */
+uint64_t core_unrecorded(const struct core *core);
+/* Queued tasks that have not ended. */
+uint64_t core_queue_waiting(const struct core *core);
 void core_view_stats(const struct core *core, struct core_stats *ret);
 /* Checks every invariant that can be checked; NULL if all hold, else a sentence. For tests; O(all). */
 const char *core_check(const struct core *core);

@@ -11,7 +11,9 @@ enum { HEAP_CAP_MIN = 16 };
 
 static bool before(const struct heap_entry *a, const struct heap_entry *b)
 {
-    return a->key < b->key;
+    if (a->key != b->key)
+        return a->key < b->key;
+    return a->turn != b->turn ? a->turn < b->turn : a->number < b->number;
 }
 
 static void put(struct heap *h, size_t i, struct heap_entry e)
@@ -73,12 +75,17 @@ int heap_reserve(struct heap *h, size_t n)
 
 int heap_push(struct heap *h, struct heap_node *node, uint64_t key)
 {
+    return heap_push_rank(h, node, key, 0, 0);
+}
+
+int heap_push_rank(struct heap *h, struct heap_node *node, uint64_t key, uint64_t turn, uint64_t number)
+{
     int r = heap_reserve(h, h->n + 1);
 
     if (r < 0)
         return r;
     h->n++;
-    rise(h, h->n - 1, (struct heap_entry){ key, node });
+    rise(h, h->n - 1, (struct heap_entry){ key, turn, number, node });
     return 0;
 }
 

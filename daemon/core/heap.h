@@ -3,10 +3,12 @@
  * heap -- what comes first: an indexed binary heap.
  *
  * Its elements are nodes that live inside other structs and know their place, so that one can be
- * taken out from anywhere in O(log n). The smallest key is on top. A push of a key larger than all
+ * taken out from anywhere in O(log n). The smallest key is on top; of equal keys that with the smaller turn, then that
+ * with the smaller number. A push of a key larger than all
  * others, the usual case of a queue, moves nothing. The heap does not own what is in it.
  *
- * Used as the queue of tasks (key: the number of the task) and for what is due (key: a time).
+ * Used as the queue of tasks (key: the number of the task), for queued tasks (key: the priority), and for what is due
+ * (key: a time).
  */
 #ifndef CORE_HEAP_H
 #define CORE_HEAP_H
@@ -20,6 +22,7 @@ struct heap_node {
 };
 struct heap_entry {
     uint64_t key; /* beside the pointer, so that comparing does not touch the elements */
+    uint64_t turn, number;
     struct heap_node *node;
 };
 struct heap {
@@ -32,6 +35,7 @@ void heap_deinit(struct heap *h);
 int heap_reserve(struct heap *h, size_t n);
 /* The node must be in no heap. 0, or -ENOMEM and nothing changed. */
 int heap_push(struct heap *h, struct heap_node *node, uint64_t key);
+int heap_push_rank(struct heap *h, struct heap_node *node, uint64_t key, uint64_t turn, uint64_t number);
 /* Takes it out; nothing happens if it is in no heap. */
 void heap_remove(struct heap *h, struct heap_node *node);
 

@@ -130,6 +130,19 @@ bool module_refuses(const struct module *m, uint64_t now_us)
     return m->state == MODULE_LOADED || (m->state == MODULE_BROKEN && now_us < m->retry_at_us);
 }
 
+void module_ask(struct core *core, struct module *m, struct actions *out)
+{
+    struct action *act;
+
+    (void)core;
+    if (m->state == MODULE_LOADING)
+        return;
+    m->state = MODULE_LOADING;
+    act = action_add(out, ACT_LOAD);
+    if (act)
+        act->function = m->name;
+}
+
 void module_hold(struct core *core, struct module *m, struct task *t, struct actions *out)
 {
     if (!task_step(core, t, EV_HOLD, out))
@@ -137,13 +150,7 @@ void module_hold(struct core *core, struct module *m, struct task *t, struct act
     t->module = m;
     DL_APPEND2(m->held, t, place_prev, place_next);
     core->n_held++;
-    if (m->state != MODULE_LOADING) {
-        struct action *act = action_add(out, ACT_LOAD);
-
-        m->state = MODULE_LOADING;
-        if (act)
-            act->function = m->name;
-    }
+    module_ask(core, m, out);
 }
 
 ptools_err module_refusal(const struct module *m, const char *function, char text[256], const char **ret_sentence)
@@ -211,6 +218,7 @@ static void follow(struct core *core, struct module *m, struct actions *out)
         if (task_requeue(core, t, out))
             task_accept(core, t, out);
     }
+    qtasks_follow_module(core, m, out);
     if (!m->has_functions)
         return;
     for (t = core->tasks; t; t = next) {
@@ -272,8 +280,10 @@ static int learn(struct core *core, struct module *m, const struct report *repor
     }
     for (size_t i = 0; m->report && i < m->report->n; i++)
         m->table[i]->present = false;
-    for (size_t i = 0; i < report->n; i++)
+    for (size_t i = 0; i < report->n; i++) {
         table[i]->present = true;
+        table[i]->flags = report->functions[i].flags;
+    }
     report_free(m->report);
     free(m->table);
     m->report = TAKE(copy);
@@ -294,6 +304,7 @@ static void loaded(struct core *core, uint64_t now_us, struct module *m, const s
                     report->path);
     } else if (report->code == PTOOLS_ERR_NO_MODULE) {
         m->state = MODULE_MISSING;
+        m->look_again_us = now_us + core->limits.backoff_max_us;
         set_sentence(m, report->problem, out);
     } else {
         set_broken(core, now_us, m, report->problem, out);

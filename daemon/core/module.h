@@ -16,6 +16,7 @@ enum module_state { MODULE_NEW, MODULE_LOADING, MODULE_LOADED, MODULE_MISSING, M
 struct function {
     struct module *module;
     bool present;       /* in the module's present table */
+    uint32_t flags;     /* PTOOLS_FN_... */
     uint64_t calls;     /* tasks that were queued for it */
     uint32_t runs;      /* of those that ended, up to FUNCTION_RUNS_KNOWN */
     uint64_t usual8_us; /* eight times the moving average of its run time */
@@ -32,8 +33,10 @@ struct module {
     struct function **table;    /* beside report->functions */
     bool has_functions;         /* or had: never freed before the core */
     struct task *held;          /* by place_next, in order */
+    struct qtask *queued_held;  /* queued tasks that wait to be accepted, by x->held_next */
     uint64_t retry_us;          /* the last pause of a broken one; 0 again once a task of it was done */
     uint64_t retry_at_us;
+    uint64_t look_again_us;     /* a missing one, for queued tasks that wait for it */
     UT_hash_handle hh;
     char name[NAME_BYTES_MAX + 1];
 };
@@ -58,6 +61,7 @@ struct module *module_free(struct core *core, struct module *m);
 /* Whether a call that found no usable function ends at once, with module_refusal(); otherwise it is to be held. */
 bool module_refuses(const struct module *m, uint64_t now_us);
 /* The task waits here until the report comes; the first one asks for it. */
+void module_ask(struct core *core, struct module *m, struct actions *out); /* unless it is being loaded */
 void module_hold(struct core *core, struct module *m, struct task *t, struct actions *out);
 /* A worker died while it loaded the module. */
 void module_broke(struct core *core, uint64_t now_us, struct module *m, const char *why, struct actions *out);

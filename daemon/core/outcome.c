@@ -28,6 +28,8 @@ void task_succeed(struct core *core, struct task *t, const struct core_value *va
 
     if (t->client)
         answer_reply(out, t->client->id, t->key.request, &reply, value->blob);
+    if (t->queued)
+        qtask_attempt_done(core, t->queued, value, run_us, out);
     core->stats.done++;
     task_release_arrays(core, t, out);
     if (task_step(core, t, EV_END, out))
@@ -51,6 +53,8 @@ static void fail(struct core *core, struct task *t, ptools_err code, const struc
         f.message = (struct text){ sentence, strlen(sentence) };
     if (answered)
         answer_failure(out, t->client->id, t->key.request, &f, sentence);
+    if (t->queued)
+        qtask_attempt_failed(core, t->queued, &f, out);
     /* Whoever cancels knows it; and a drained queue is one event, not a line a task. */
     if (code != PTOOLS_ERR_CANCELLED && !(code == PTOOLS_ERR_DRAINING && answered))
         action_note(out, NOTE_TASK_FAILED, f.worker, t->id, "%s %s: %.*s", task_function_name(t), ptools_errname(code),

@@ -61,6 +61,7 @@ void core_worker_done(struct core *core, uint64_t now_us, uint32_t worker, uint6
     struct worker *w = worker_find(core, worker);
     struct task *t = w ? worker_held(w, task) : NULL;
 
+    core->now_us = now_us;
     if (!t || t->attempt != attempt) {
         core->stats.stale++;
         return;
@@ -183,6 +184,8 @@ static uint32_t end_tasks(struct core *core, uint64_t now_us, struct worker *w, 
 
         if (t->stop != STOP_NONE) {
             task_end_stopped(core, t, begun ? d->facts : NULL, begun, out);
+        } else if (!begun && t->queued) {
+            task_attempt_back(core, t, true, out);
         } else if (!begun && ++t->losses < LOSSES_MAX) {
             (void)task_requeue(core, t, out);
         } else if (!begun) { /* whoever is given it ends: it is not given to the whole pool in turn */
@@ -255,9 +258,11 @@ void core_worker_gone(struct core *core, uint64_t now_us, uint32_t worker, const
         action_bug(out, worker, 0, "worker %" PRIu32 " is gone, which there was not", worker);
         return;
     }
+    core->now_us = now_us;
     was = w->state;
     if (!worker_step(core, w, EV_GONE, out))
         return;
+    worker_unbook_all(core, w, out);
     crashed = end_tasks(core, now_us, w, &d, out);
     worker_forget_slots(w);
     holds_drop(core, &w->holds);
@@ -273,7 +278,6 @@ void core_workers_add(struct core *core, uint64_t now_us, uint32_t client, uint6
     const uint32_t max = core->limits.workers_max, first = core->last_worker + 1;
     const struct msg_reply reply = { .worker = first };
 
-    (void)now_us;
     if (core->draining) {
         answer_refusal(out, client, request, PTOOLS_ERR_DRAINING, "the daemon is about to end");
         return;
@@ -297,6 +301,8 @@ void core_workers_add(struct core *core, uint64_t now_us, uint32_t client, uint6
         }
         worker_spawn(core, w, out);
     }
+    core->now_us = now_us;
+    qtasks_place_parked(core, out);
     answer_reply(out, client, request, &reply, NULL);
 }
 
@@ -317,6 +323,9 @@ void core_workers_remove(struct core *core, uint64_t now_us, uint32_t client, ui
     sets_lose_worker(core, w, out);
     while ((t = queue_top(&w->queue)))
         (void)task_requeue(core, t, out);
+    core->now_us = now_us;
+    worker_unbook_all(core, w, out);
+    backlog_dissolve(core, &w->backlog, out);
     worker_recall_all(core, w, NULL, out);
     worker_settle(core, now_us, w, out);
     answer_reply(out, client, request, &reply, NULL);

@@ -31,6 +31,7 @@ int set_init_all(struct core *core)
 
     all->mode = SET_FF;
     all->queue.set = all;
+    all->backlog = (struct backlog){ .kind = BACKLOG_SET, .set = all };
     all->ids = calloc(core->limits.workers_max, sizeof *all->ids);
     all->members = calloc(core->limits.workers_max, sizeof *all->members);
     snprintf(all->name, sizeof all->name, "all");
@@ -42,6 +43,7 @@ void set_deinit_all(struct core *core)
     free(core->all.ids);
     free(core->all.members);
     heap_deinit(&core->all.queue.heap);
+    backlog_deinit(core, &core->all.backlog);
 }
 
 void set_join(struct set *s, struct worker *w)
@@ -82,6 +84,7 @@ int set_new(struct core *core, struct client *client, struct text name, struct s
     if (!s)
         return -ENOMEM;
     s->queue.set = s;
+    s->backlog = (struct backlog){ .kind = BACKLOG_SET, .set = s };
     s->user = client->user;
     if (name.data)
         memcpy(s->name, name.data, name.n);
@@ -133,6 +136,39 @@ int set_fill(struct set *s, struct worker *const *members, uint32_t n, enum set_
     return 0;
 }
 
+struct set *set_new_hidden(struct core *core, struct user *user, struct worker *const *members, uint32_t n)
+{
+    struct set *s = calloc(1, sizeof *s), *taken;
+
+    if (!s || set_fill(s, members, n, SET_FF) < 0) {
+        free(s);
+        return NULL;
+    }
+    s->queue.set = s;
+    s->backlog = (struct backlog){ .kind = BACKLOG_SET, .set = s };
+    s->user = user;
+    s->hidden = s->orphan = true;
+    do {
+        s->id = ++core->last_set;
+        HASH_FIND(hh, core->sets, &s->id, sizeof s->id, taken);
+    } while (s->id == 0 || taken);
+    HASH_ADD(hh, core->sets, id, sizeof s->id, s);
+    if (!s->hh.tbl) {
+        free(s->ids);
+        free(s->members);
+        free(s);
+        return NULL;
+    }
+    user->n_hidden++;
+    return s;
+}
+
+void set_release(struct core *core, struct set *s)
+{
+    if (s->orphan && !s->tasks && !s->queued && !s->pins)
+        set_free(core, s);
+}
+
 struct set *set_free(struct core *core, struct set *s)
 {
     if (!s)
@@ -142,9 +178,13 @@ struct set *set_free(struct core *core, struct set *s)
         HASH_DELETE(hh_name, s->user->named, s);
     if (s->client)
         DL_DELETE2(s->client->anonymous, s, owner_prev, owner_next);
-    s->user->n_sets--;
+    if (s->hidden)
+        s->user->n_hidden--;
+    else
+        s->user->n_sets--;
     user_release(core, s->user);
     heap_deinit(&s->queue.heap);
+    backlog_deinit(core, &s->backlog);
     free(s->ids);
     free(s->members);
     free(s);
@@ -163,6 +203,7 @@ void set_end(struct core *core, struct set *s, struct actions *out)
             t->set = NULL;
         }
     }
+    set_lose_queued(core, s, out);
     set_free(core, s);
 }
 
@@ -172,12 +213,16 @@ void set_redeal(struct core *core, struct set *s, struct actions *out)
     struct queue *q;
     ptools_err code;
 
+    s->pins++;
     DL_FOREACH_SAFE2(s->tasks, t, next, set_next) {
         if (t->state == TASK_WAITING)
             task_requeue(core, t, out);
         else if (t->state == TASK_HELD && (code = task_route(core, t, &q)) != PTOOLS_OK)
             task_fail_route(core, t, code, out);
     }
+    set_redeal_queued(core, s, out);
+    s->pins--;
+    set_release(core, s);
 }
 
 static void lose_worker(struct core *core, struct set *s, const struct worker *w, struct actions *out)
@@ -205,6 +250,12 @@ void sets_lose_worker(struct core *core, const struct worker *w, struct actions 
     struct set *s, *next;
 
     lose_worker(core, &core->all, w, out);
-    HASH_ITER(hh, core->sets, s, next)
+    for (s = core->sets; s; s = s->hh.next)
+        s->pins++; /* what ends with one set may be the last of another */
+    for (s = core->sets; s; s = s->hh.next)
         lose_worker(core, s, w, out);
+    HASH_ITER(hh, core->sets, s, next) {
+        s->pins--;
+        set_release(core, s);
+    }
 }

@@ -96,6 +96,7 @@ static void create(const struct asked *a)
     }
     reply.set_id = s->id;
     answer_reply(a->out, a->client->id, a->request, &reply, NULL);
+    qtasks_place_parked(a->core, a->out);
 }
 
 static void open_named(const struct asked *a)
@@ -143,7 +144,7 @@ void core_set(struct core *core, uint64_t now_us, uint32_t client, uint64_t requ
 {
     const struct asked a = { core, client_find(core, client), request, set, out };
 
-    (void)now_us;
+    core->now_us = now_us;
     if (!a.client) {
         action_bug(out, 0, 0, "a request of client %" PRIu32 ", which there is not", client);
         return;

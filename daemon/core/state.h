@@ -13,6 +13,7 @@
 #define HASH_NONFATAL_OOM 1
 /* The default one falls through its switch without saying so in a way that clang understands. */
 #define HASH_FUNCTION(keyptr, keylen, hashv) HASH_OAT(keyptr, keylen, hashv)
+#include <math.h>
 #include <uthash.h>
 #include <utlist.h>
 
@@ -37,10 +38,16 @@ struct queue {
     struct heap heap;
     struct set *set; /* NULL: a worker's own */
 };
+struct qtask;
+struct watch;
+struct watcher;
+
+#include "daemon/core/backlog.h"
 
 #include "daemon/core/array.h"
 #include "daemon/core/client.h"
 #include "daemon/core/module.h"
+#include "daemon/core/qtask.h"
 #include "daemon/core/set.h"
 #include "daemon/core/stasks.h"
 #include "daemon/core/task.h"
@@ -92,7 +99,30 @@ struct core {
     struct heap stask_timers;  /* of stask.timer, by time */
     struct heap fate_timers;   /* of stask.fate_timer, by time */
 
-    uint64_t n_held, n_queued, n_given; /* tasks by place; their sum is all tasks */
+    struct msg_decoder *decoder; /* for specs and outcomes */
+    struct msg_decoder *unblocking; /* for a submission that was blocked */
+    uint64_t now_us;             /* of the event that is being told */
+    uint64_t wall_ms, wall_at_us; /* the time of day, then */
+    char **host_names;           /* of this host; ends with NULL */
+    struct queue_entry { uint64_t id; struct qtask *q; } *queue_table; /* by rising number, with holes */
+    size_t n_queue_table, queue_table_cap;
+    uint64_t n_queue;            /* in it */
+    uint64_t n_qtasks[QT_STATES]; /* by state */
+    struct qtask *queue_keys;    /* by hash of user and key */
+    struct heap queue_timers;    /* of qtask.timer, by time */
+    struct backlog *backlogs;    /* that are not empty */
+    struct backlog host_backlog;
+    uint64_t n_backlog;          /* tasks in them */
+    uint64_t served;             /* tasks given so far */
+    bool calls_turn;             /* of equals, a call or a queued task: whose turn it is */
+    uint64_t row_number;         /* of the last row */
+    struct pending *pending;     /* what waits for rows, in order: a ring ... */
+    size_t pending_first, n_pending, pending_cap;
+    const char *storage_failed;  /* why the journal is not written any more; NULL: it is */
+    uint64_t queue_ended, queue_last_us, queue_rate_us; /* how often one ends */
+    struct watch *watches;
+
+    uint64_t n_held, n_queued, n_booked, n_given; /* tasks by place; their sum is all tasks */
     uint32_t n_holding;                 /* workers that hold a task */
     struct core_stats stats;            /* the counters; what is "now" is filled in by core_view_stats() */
 };

@@ -20,6 +20,7 @@ static void interrupt(struct core *core, uint64_t now_us, struct task *t, struct
     if (!task_step(core, t, EV_STOP, out))
         return;
     worker_recall_all(core, w, t, out);
+    worker_unbook_all(core, w, out);
     if (!worker_step(core, w, EV_INTERRUPT, out) || w->state == WORKER_KILLED)
         return;
     action_worker(out, ACT_CANCEL, w->id, t->id);
@@ -32,7 +33,7 @@ void core_stop_task(struct core *core, uint64_t now_us, struct task *t, enum sto
         return;
     t->stop = why;
     heap_remove(&core->deadlines, &t->deadline_node);
-    if (t->state == TASK_HELD || t->state == TASK_WAITING)
+    if (t->state == TASK_HELD || t->state == TASK_WAITING || t->state == TASK_BOOKED)
         task_end_stopped(core, t, NULL, false, out);
     else if (t->state == TASK_GIVEN && t->begun)
         interrupt(core, now_us, t, out);
@@ -47,6 +48,7 @@ void core_revoked(struct core *core, uint64_t now_us, uint32_t worker, uint64_t 
     struct worker *w = worker_find(core, worker);
     struct task *t = w ? worker_held(w, task) : NULL;
 
+    core->now_us = now_us;
     if (!t || t->state != TASK_RECALLED) {
         action_bug(out, worker, task, "the result of a recall that nobody asked for");
         return;
@@ -55,6 +57,8 @@ void core_revoked(struct core *core, uint64_t now_us, uint32_t worker, uint64_t 
         core->stats.taken_back++;
         if (t->stop != STOP_NONE)
             task_end_stopped(core, t, NULL, false, out);
+        else if (t->queued)
+            task_attempt_back(core, t, false, out);
         else
             (void)task_requeue(core, t, out);
     } else {
@@ -120,6 +124,8 @@ void core_drain(struct core *core, uint64_t now_us, bool hurry, struct actions *
     struct task *t, *next;
 
     core->draining = true;
+    core->now_us = now_us;
+    qtasks_drain(core, out);
     stasks_drain(core, now_us, hurry, out);
     for (t = core->tasks; t; t = next) {
         next = t->hh.next;

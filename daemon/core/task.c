@@ -15,20 +15,21 @@
 /* clang-format off */
 #define NO TASK_STATES
 static const enum task_state next_state[TASK_STATES][TASK_EVENTS] = {
-    /*                   HOLD        QUEUE         GIVE        RECALL         KEPT        STOP           END */
-    [TASK_NEW]      = { TASK_HELD, TASK_WAITING, NO,         NO,            NO,         NO,            TASK_ENDED },
-    [TASK_HELD]     = { NO,        TASK_WAITING, NO,         NO,            NO,         NO,            TASK_ENDED },
-    [TASK_WAITING]  = { NO,        TASK_WAITING, TASK_GIVEN, NO,            NO,         NO,            TASK_ENDED },
-    [TASK_GIVEN]    = { NO,        TASK_WAITING, NO,         TASK_RECALLED, NO,         TASK_STOPPING, TASK_ENDED },
-    [TASK_RECALLED] = { NO,        TASK_WAITING, NO,         NO,            TASK_GIVEN, TASK_STOPPING, TASK_ENDED },
-    [TASK_STOPPING] = { NO,        NO,           NO,         NO,            NO,         NO,            TASK_ENDED },
-    [TASK_ENDED]    = { NO,        NO,           NO,         NO,            NO,         NO,            NO         },
+    /*                   HOLD        QUEUE         BOOK         GIVE        RECALL         KEPT        STOP           END */
+    [TASK_NEW]      = { TASK_HELD, TASK_WAITING, TASK_BOOKED, TASK_GIVEN, NO,            NO,         NO,            TASK_ENDED },
+    [TASK_HELD]     = { NO,        TASK_WAITING, NO,          NO,         NO,            NO,         NO,            TASK_ENDED },
+    [TASK_WAITING]  = { NO,        TASK_WAITING, NO,          TASK_GIVEN, NO,            NO,         NO,            TASK_ENDED },
+    [TASK_BOOKED]   = { NO,        NO,           NO,          TASK_GIVEN, NO,            NO,         NO,            TASK_ENDED },
+    [TASK_GIVEN]    = { NO,        TASK_WAITING, NO,          NO,         TASK_RECALLED, NO,         TASK_STOPPING, TASK_ENDED },
+    [TASK_RECALLED] = { NO,        TASK_WAITING, NO,          NO,         NO,            TASK_GIVEN, TASK_STOPPING, TASK_ENDED },
+    [TASK_STOPPING] = { NO,        NO,           NO,          NO,         NO,            NO,         NO,            TASK_ENDED },
+    [TASK_ENDED]    = { NO,        NO,           NO,          NO,         NO,            NO,         NO,            NO         },
 };
 /* clang-format on */
 static const char *const state_names[TASK_STATES] = {
-    "new", "held", "waiting", "given", "recalled", "stopping", "ended",
+    "new", "held", "waiting", "booked", "given", "recalled", "stopping", "ended",
 };
-static const char *const event_names[TASK_EVENTS] = { "hold", "queue", "give", "recall", "kept", "stop", "end" };
+static const char *const event_names[TASK_EVENTS] = { "hold", "queue", "book", "give", "recall", "kept", "stop", "end" };
 
 enum task_state task_next(enum task_state state, enum task_event event)
 {
@@ -50,6 +51,9 @@ static void leave_place(struct core *core, struct task *t)
         break;
     case TASK_WAITING:
         queue_remove(core, t);
+        break;
+    case TASK_BOOKED:
+        worker_unbook(core, t);
         break;
     case TASK_GIVEN:
     case TASK_RECALLED:
@@ -113,6 +117,37 @@ struct task *task_new(struct core *core, struct client *client, struct set *set,
     return t;
 }
 
+struct task *task_new_attempt(struct core *core, struct qtask *q)
+{
+    struct task *t = task_alloc(core);
+
+    if (!t)
+        return NULL;
+    t->id = q->id;
+    HASH_ADD(hh, core->tasks, id, sizeof t->id, t);
+    if (!t->hh.tbl) {
+        t->place_next = core->spare;
+        core->spare = t;
+        return NULL;
+    }
+    t->user = q->user;
+    t->user->n_tasks++;
+    t->queued = q;
+    t->is_attempt = true;
+    t->function = q->function;
+    t->payload = q->args ? blob_ref(q->args) : NULL;
+    core->stats.submitted++;
+    return t;
+}
+
+void task_attempt_back(struct core *core, struct task *t, bool lost, struct actions *out)
+{
+    qtask_back(core, t->queued, lost, out);
+    core->stats.submitted--; /* it never was */
+    if (task_step(core, t, EV_END, out))
+        task_free(core, t);
+}
+
 int task_register(struct core *core, struct task *t, uint64_t request)
 {
     t->id = core->next_task;
@@ -171,15 +206,16 @@ struct task *task_free(struct core *core, struct task *t)
     user = t->user;
     set = t->set;
     if (t->payload) {
-        user->bytes -= t->payload->n;
-        core->stats.payload_bytes -= t->payload->n;
+        if (!t->is_attempt) {
+            user->bytes -= t->payload->n;
+            core->stats.payload_bytes -= t->payload->n;
+        }
         blob_free(t->payload);
     }
     free(t->wanted);
     if (set) {
         DL_DELETE2(set->tasks, t, set_prev, set_next);
-        if (set->orphan && !set->tasks)
-            set_free(core, set);
+        set_release(core, set);
     }
     user->n_tasks--; /* last: until here the task keeps its user */
     user_release(core, user);

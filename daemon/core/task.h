@@ -8,9 +8,11 @@
  *                                            queue |            stop                stop
  *                                           (other |            v                    |
  *                                            queue)|          STOPPING <-------------+
+ *     NEW --book--> BOOKED --give--> GIVEN, NEW --give--> GIVEN: attempts of queued tasks (qtask.h)
  *     each of them --end--> ENDED
  *
- * HELD: its module is being loaded. WAITING: in one queue. GIVEN: to a worker, which may have begun it.
+ * HELD: its module is being loaded. WAITING: in one queue. BOOKED: has its place at a worker, and is given when the
+ * journal has it. GIVEN: to a worker, which may have begun it.
  * RECALLED: ACT_REVOKE is on its way. STOPPING: it has begun and was told to stop. A worker that dies
  * sends a GIVEN or RECALLED task that had not begun back to WAITING.
  *
@@ -21,10 +23,10 @@
 #define CORE_TASK_H
 
 enum task_state {
-    TASK_NEW, TASK_HELD, TASK_WAITING, TASK_GIVEN, TASK_RECALLED, TASK_STOPPING, TASK_ENDED,
+    TASK_NEW, TASK_HELD, TASK_WAITING, TASK_BOOKED, TASK_GIVEN, TASK_RECALLED, TASK_STOPPING, TASK_ENDED,
     TASK_STATES
 };
-enum task_event { EV_HOLD, EV_QUEUE, EV_GIVE, EV_RECALL, EV_KEPT, EV_STOP, EV_END, TASK_EVENTS };
+enum task_event { EV_HOLD, EV_QUEUE, EV_BOOK, EV_GIVE, EV_RECALL, EV_KEPT, EV_STOP, EV_END, TASK_EVENTS };
 
 enum stop { STOP_NONE, STOP_CANCEL, STOP_DEADLINE, STOP_CLIENT_GONE, STOP_DRAIN };
 
@@ -37,6 +39,9 @@ struct task {
     enum task_state state;
     enum stop stop;             /* why it is to end */
     struct user *user;
+    struct qtask *queued;       /* whose attempt this is; NULL: a call, or that has let it go */
+    bool is_attempt;
+    uint64_t row;               /* while booked: it is given when this row is written */
     struct client *client;      /* NULL: nobody waits for it */
     struct task_key key;        /* in core.requests while in_requests */
     bool in_requests;
@@ -58,12 +63,12 @@ struct task {
     uint32_t bound;             /* the worker that it waits for: pinned, or dealt by round robin; 0: none */
     struct queue *queue;        /* while waiting */
     struct heap_node queue_node;
-    struct worker *worker;      /* while given, recalled, stopping */
+    struct worker *worker;      /* while booked, given, recalled, stopping */
     uint32_t slot;
     uint64_t usual_us;          /* of its function, when it was given, if is_short */
     uint64_t deadline_ms;
     struct heap_node deadline_node;
-    struct task *place_prev, *place_next;   /* in module.held or worker.held */
+    struct task *place_prev, *place_next;   /* in module.held, worker.booked or worker.held */
     struct task *client_prev, *client_next;
     struct task *set_prev, *set_next;
     UT_hash_handle hh, hh_request;
@@ -78,6 +83,10 @@ bool task_step(struct core *core, struct task *t, enum task_event event, struct 
 /* In no place, in no table but the client's and the set's; charged to the user. NULL: no memory. */
 struct task *task_new(struct core *core, struct client *client, struct set *set, const struct msg_call *call,
                       struct blob *payload);
+/* An attempt of a queued task: in the table, with the number of that, and in no place. NULL: no memory. */
+struct task *task_new_attempt(struct core *core, struct qtask *q);
+/* It did not begin: it goes, and the queued task back to where it waits. lost: its worker ended. */
+void task_attempt_back(struct core *core, struct task *t, bool lost, struct actions *out);
 /* Into the tables, with its number. 0, or -ENOMEM and it is in none of them. */
 int task_register(struct core *core, struct task *t, uint64_t request);
 /* Out of everything, whatever its state, without a word to anybody. */

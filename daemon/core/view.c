@@ -47,8 +47,8 @@ bool core_view_set(const struct core *core, size_t index, struct core_set_view *
     const struct set *s = &core->all;
 
     if (index > 0)
-        for (s = core->sets; s && index > 1; index--)
-            s = s->hh.next;
+        for (s = core->sets; s && (s->hidden || index > 1); s = s->hh.next)
+            index -= !s->hidden;
     if (!s)
         return false;
     *ret = (struct core_set_view){
@@ -104,4 +104,20 @@ void core_view_stats(const struct core *core, struct core_stats *ret)
     ret->arrays = HASH_COUNT(core->arrays);
     ret->stasks = HASH_COUNT(core->stasks);
     ret->shm_bytes = core->shm_bytes;
+    ret->queue_known = core->n_queue;
+    ret->queue_waiting = core_queue_waiting(core);
+}
+
+uint64_t core_unrecorded(const struct core *core)
+{
+    return core->n_pending;
+}
+
+uint64_t core_queue_waiting(const struct core *core)
+{
+    uint64_t n = 0;
+
+    for (enum qtask_state s = QT_HELD; s <= QT_ENDING; s++)
+        n += core->n_qtasks[s];
+    return n;
 }

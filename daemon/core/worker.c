@@ -135,6 +135,7 @@ struct worker *worker_new(struct core *core)
         return NULL;
     w->state = WORKER_DEAD;
     w->free_slots = UINT64_MAX;
+    w->backlog.worker = w; /* of kind BACKLOG_WORKER, which is 0 */
     w->index = free_index(core);
     w->id = ++core->last_worker;
     core->workers[core->n_workers++] = w;
@@ -157,6 +158,7 @@ struct worker *worker_free(struct core *core, struct worker *w)
         core->recycling = NULL;
     heap_remove(&core->timers, &w->timer);
     heap_deinit(&w->queue.heap);
+    backlog_deinit(core, &w->backlog);
     free(w);
     return NULL;
 }
@@ -177,27 +179,59 @@ void worker_set_timer(struct core *core, struct worker *w, uint64_t at_us)
 
 /* -- what it holds --------------------------------------------------------------------------------------- */
 
-void worker_give(struct core *core, uint64_t now_us, struct worker *w, struct task *t, struct actions *out)
+/* It has a slot there from now on. */
+static void take_slot(struct core *core, struct worker *w, struct task *t)
 {
     const uint32_t slot = (uint32_t)__builtin_ctzll(w->free_slots);
     const uint64_t usual_us = function_usual_us(t->function);
-    struct action *act;
 
-    if (!task_step(core, t, EV_GIVE, out))
-        return;
-    (void)worker_step(core, w, EV_GIVEN, out);
     t->worker = w;
     t->slot = slot;
-    t->attempt = 1; /* a task that had begun is never given again */
+    t->attempt = t->queued ? t->queued->attempt : 1; /* a call that had begun is never given again */
     t->begun = false;
     t->is_short = usual_us < core->limits.ahead_task_us;
     t->usual_us = t->is_short ? usual_us : 0;
-    DL_APPEND2(w->held, t, place_prev, place_next);
-    w->n_held++;
     w->n_long += !t->is_short;
     w->usual_us += t->usual_us;
     w->free_slots &= ~(UINT64_C(1) << slot);
     w->slot_task[slot] = t->id;
+}
+
+void worker_book(struct core *core, struct worker *w, struct task *t, struct actions *out)
+{
+    if (!task_step(core, t, EV_BOOK, out))
+        return;
+    take_slot(core, w, t);
+    DL_APPEND2(w->booked, t, place_prev, place_next);
+    w->n_booked++;
+    core->n_booked++;
+}
+
+void worker_unbook(struct core *core, struct task *t)
+{
+    struct worker *w = t->worker;
+
+    DL_DELETE2(w->booked, t, place_prev, place_next);
+    w->n_booked--;
+    w->n_long -= !t->is_short;
+    w->usual_us -= t->usual_us;
+    w->free_slots |= UINT64_C(1) << t->slot;
+    core->n_booked--;
+    t->worker = NULL;
+}
+
+void worker_give(struct core *core, uint64_t now_us, struct worker *w, struct task *t, struct actions *out)
+{
+    struct action *act;
+    uint32_t slot;
+
+    if (!task_step(core, t, EV_GIVE, out))
+        return;
+    (void)worker_step(core, w, EV_GIVEN, out);
+    take_slot(core, w, t);
+    slot = t->slot;
+    DL_APPEND2(w->held, t, place_prev, place_next);
+    w->n_held++;
     w->slot_serial[slot] = ++w->serial;
     core->n_given++;
     if (w->n_held == 1) {
@@ -326,6 +360,8 @@ void worker_settle(struct core *core, uint64_t now_us, struct worker *w, struct 
         (void)worker_step(core, w, EV_EMPTY, out);
     else if (w->state == WORKER_STOPPING && !has_stopping(w))
         (void)worker_step(core, w, EV_RESUME, out);
+    if (w->state == WORKER_IDLE && w->leave != LEAVE_NOT && w->n_booked > 0)
+        worker_unbook_all(core, w, out);
     if (w->state == WORKER_IDLE && w->leave != LEAVE_NOT && worker_step(core, w, EV_LEAVE, out)) {
         action_worker(out, ACT_STOP, w->id, 0);
         worker_set_timer(core, w, now_us + core->limits.kill_grace_us);

@@ -36,9 +36,12 @@ struct worker {
     enum worker_state state;
     enum leave leave;           /* it is to end: gets nothing more */
     struct queue queue;         /* tasks bound to it */
+    struct backlog backlog;     /* queued tasks for it alone */
     struct task *held;          /* given, in the order given, by place_next */
     uint32_t n_held;
-    uint32_t n_long;            /* of these, those that are not short */
+    struct task *booked;        /* attempts that are about to be given, by place_next: their rows are being written */
+    uint32_t n_booked;
+    uint32_t n_long;            /* of both, those that are not short */
     uint64_t usual_us;          /* of the short ones, together */
     uint64_t oldest;            /* the first of held; 0: none */
     uint64_t since_us;          /* when it became the first */
@@ -71,10 +74,13 @@ struct worker *worker_free(struct core *core, struct worker *w);
 void worker_spawn(struct core *core, struct worker *w, struct actions *out);
 void worker_set_timer(struct core *core, struct worker *w, uint64_t at_us);
 
-/* Takes a waiting task; it must be ready for one (worker_has_room()). */
+/* Keeps a slot for a new attempt, to be given later. */
+void worker_book(struct core *core, struct worker *w, struct task *t, struct actions *out);
+/* Takes a waiting task, a new attempt, or one that is booked there; it must be ready for one. */
 void worker_give(struct core *core, uint64_t now_us, struct worker *w, struct task *t, struct actions *out);
-/* A task leaves its list; task_step() calls it. */
+/* A task leaves its list; task_step() calls them. */
 void worker_drop(struct core *core, struct task *t);
+void worker_unbook(struct core *core, struct task *t);
 /* The slot of a task that was taken back is free. false: there is none such. */
 bool worker_skipped(struct worker *w, uint64_t task);
 struct task *worker_held(const struct worker *w, uint64_t task);

@@ -96,6 +96,23 @@ const struct setting config_settings[] = {
       "processes of server tasks of one user" },
     { "limits", "large", SETTING_BYTES, AT(large), 64 * K, T, "never", "1M",
       "arguments and values of more than this are handed over as memory" },
+
+    { "queue", "user_queued_max", SETTING_NUMBER, AT(user_queued_max), 1, 100000000, NULL, "100000",
+      "queued tasks of one user that have not ended" },
+    { "queue", "user_queue_bytes_max", SETTING_BYTES, AT(user_queue_bytes_max), M, T, NULL, "256M",
+      "memory of these tasks" },
+    { "queue", "user_kept_max", SETTING_NUMBER, AT(user_kept_max), 1, 100000000, NULL, "100000",
+      "queued tasks of one user that have ended and are still known; beyond it the oldest are forgotten" },
+    { "queue", "user_kept_bytes_max", SETTING_BYTES, AT(user_kept_bytes_max), M, T, NULL, "256M",
+      "memory of these, results included; beyond it that user can queue nothing" },
+    { "queue", "result_max", SETTING_BYTES, AT(result_max), 1, 2 * G, NULL, "1M",
+      "the result of a queued task that does not say" },
+    { "queue", "keep_s", SETTING_NUMBER, AT(keep_s), 1, 315360000, NULL, "86400",
+      "how long a queued task is known after its end, if it does not say" },
+    { "queue", "keep_volatile_s", SETTING_NUMBER, AT(keep_volatile_s), 1, 315360000, NULL, "3600",
+      "the same of a volatile one" },
+    { "queue", "ageing", SETTING_NUMBER, AT(ageing), 1, 1000000000, "no ageing", "0",
+      "by how much the priority of a queued task gets better with each hour of waiting" },
     { NULL }
 };
 /* clang-format on */
@@ -267,7 +284,7 @@ static int set_string(struct config *c, const struct setting *s, const char *tex
 static int refuse_section(const char *section, char why[CONFIG_WHY_BYTES])
 {
     snprintf(why, CONFIG_WHY_BYTES,
-             "there is no section [%.60s]; allowed are [daemon], [modules], [workers] and [limits]", section);
+             "there is no section [%.60s]; allowed are [daemon], [modules], [workers], [limits] and [queue]", section);
     return CONFIG_REFUSED;
 }
 
@@ -442,6 +459,11 @@ int config_finish(struct config *c, char why[CONFIG_WHY_BYTES])
         r = find_modules(c, why);
     if (r)
         return r;
+    if (!c->state_dir) {
+        if (asprintf(&c->state_dir, "%s/state", c->dir) < 0)
+            return -ENOMEM;
+        c->journal = !c->private_mode;
+    }
     if (c->workers == 0)
         c->workers = MIN(processors(), c->workers_max);
     if (c->workers > c->workers_max) {

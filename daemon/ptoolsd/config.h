@@ -23,6 +23,9 @@ struct config {
     char *dir;              /* absolute; socket paths in it fit into a socket address */
     enum log_level log_level;
     char *worker_program;   /* absolute */
+    char *state_dir;        /* absolute */
+    uint64_t journal;
+    bool state_implied;
     /* [modules] */
     char *module_path;      /* absolute directories, ':' between */
     char *preload;          /* module names, a space between; "" if none */
@@ -41,6 +44,10 @@ struct config {
     uint64_t user_tasks_max, user_sets_max, modules_max, workers_max;
     uint64_t user_arrays_max, user_stasks_max;
     uint64_t user_shm_max, shm_max, large; /* bytes; 0: no limit, never */
+    /* [queue] */
+    uint64_t user_queued_max, user_queue_bytes_max, user_kept_max, user_kept_bytes_max, result_max;
+    uint64_t keep_s, keep_volatile_s;
+    uint64_t ageing;        /* points an hour */
     /* the command line alone */
     bool private_mode;      /* end with the last client */
     int ready_fd;           /* -1: none */

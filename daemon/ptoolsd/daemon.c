@@ -21,11 +21,14 @@
 
 #include "daemon/ptoolsd/door.h"
 #include "daemon/ptoolsd/fds.h"
+#include "daemon/ptoolsd/host.h"
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/memory.h"
+#include "daemon/ptoolsd/recorder.h"
 #include "daemon/ptoolsd/supervisor.h"
 
 enum {
+    FAILED_DRAIN_MS = 5000,       /* the same as drain_ms, when the journal has failed */
     PRIVATE_UNUSED_US = 10000000, /* a private daemon to which nobody comes ends */
     TASK_EPOCH_S = 1577836800,    /* 2020-01-01: where task numbers begin */
     TASK_SECOND_BITS = 22,        /* room for four million tasks a second: numbers stay below 2^53 until 2088, */
@@ -150,8 +153,12 @@ static void carry_out(struct daemon *d, size_t i)
         door_answer(d->door, own->client, &own->answer, own->payload);
         break;
     }
+    case ACT_EVENT:
+        door_event(d->door, a.client, &d->actions.v[i].answer);
+        break;
     case ACT_RECORD:
-        core_row_free(a.row);
+        d->actions.v[i].row = NULL;
+        recorder_put(d->recorder, a.row);
         break;
     case ACT_NOTE:
         log_note(&a);
@@ -210,13 +217,21 @@ static int set_core_timer(struct daemon *d)
 static void end_if_done(struct daemon *d)
 {
     if (d->config->private_mode && !d->draining && door_was_used(d->door) && door_clients(d->door) == 0 &&
-        core_tasks(d->core) == 0) {
+        core_tasks(d->core) == 0 && core_queue_waiting(d->core) == 0) {
         door_stop_listening(d->door);
         d->draining = true;
     }
-    if (d->draining && core_tasks(d->core) == 0 && (d->config->private_mode || core_stask_processes(d->core) == 0) &&
+    if (d->draining && core_tasks(d->core) == 0 && core_unrecorded(d->core) == 0 && (d->config->private_mode || core_stask_processes(d->core) == 0) &&
         (d->hurry || (!door_pending(d->door) && core_values_untaken(d->core) == 0)))
         sd_event_exit(d->event, d->exit_code);
+}
+
+static uint64_t wall_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec < 0 ? 0 : (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 static void turn_end(struct daemon *d)
@@ -231,7 +246,9 @@ static void turn_end(struct daemon *d)
         more |= door_flush(d->door);
         more |= d->actions.n > 0;
     } while (more);
+    recorder_turn(d->recorder);
     memory_turn(d->memory);
+    core_wall(d->core, daemon_now(d), wall_ms());
     if (set_core_timer(d) < 0)
         daemon_fail(d, "setting a timer", -ENOMEM);
     end_if_done(d);
@@ -254,7 +271,8 @@ static int on_drain_over(sd_event_source *s, uint64_t usec, void *userdata)
 
 void daemon_drain(struct daemon *d)
 {
-    uint64_t now = daemon_now(d);
+    const uint64_t now = daemon_now(d);
+    const uint64_t drain_ms = recorder_failed(d->recorder) ? MIN(d->config->drain_ms, FAILED_DRAIN_MS) : d->config->drain_ms;
 
     if (d->draining)
         d->hurry = true;
@@ -265,7 +283,7 @@ void daemon_drain(struct daemon *d)
     core_drain(d->core, now, d->hurry, &d->actions);
     daemon_deliver(d);
     if (!d->drain_timer && sd_event_add_time(d->event, &d->drain_timer, CLOCK_MONOTONIC,
-                                             now + d->config->drain_ms * UINT64_C(1000), 1000, on_drain_over, d) < 0)
+                                             now + drain_ms * UINT64_C(1000), 1000, on_drain_over, d) < 0)
         daemon_fail(d, "setting a timer", -ENOMEM);
 }
 
@@ -333,6 +351,15 @@ static void limits_from(const struct config *c, struct core_limits *l)
     l->user_stasks_max = (uint32_t)c->user_stasks_max;
     l->kill_grace_us = c->kill_grace_ms * 1000;
     l->ahead_max = (uint32_t)c->ahead;
+    l->user_queued_max = (uint32_t)c->user_queued_max;
+    l->user_queue_bytes_max = c->user_queue_bytes_max;
+    l->user_kept_max = (uint32_t)c->user_kept_max;
+    l->user_kept_bytes_max = c->user_kept_bytes_max;
+    l->result_max = c->result_max;
+    l->keep_us = c->keep_s * 1000000;
+    l->keep_volatile_us = c->keep_volatile_s * 1000000;
+    l->ageing = (double)c->ageing / 3600;
+    l->journal = c->journal;
     l->recycle_tasks = (uint32_t)c->recycle_tasks;
     l->recycle_kb = (uint32_t)MIN(c->recycle_memory / 1024, UINT32_MAX);
     l->recycle_fds = (uint32_t)c->recycle_descriptors;
@@ -348,6 +375,19 @@ static uint64_t first_task(void)
     if (t.tv_sec <= TASK_EPOCH_S)
         return 1; /* the clock is not set */
     return (uint64_t)(t.tv_sec - TASK_EPOCH_S) << TASK_SECOND_BITS | (uint64_t)t.tv_nsec >> TASK_NS_BITS | 1;
+}
+
+/* 0; -errno; 1: what is said is said, and d->exit_code tells. */
+static int start_recorder(struct daemon *d)
+{
+    char why[JOURNAL_WHY_BYTES] = "";
+    int r = recorder_new(d, &d->recorder, why);
+
+    if (r == 0)
+        return 0;
+    log_error("journal-refused", LOG_STR("dir", d->config->state_dir), LOG_STR("why", why[0] ? why : strerror(-r)));
+    d->exit_code = r == JOURNAL_BAD_DATA ? JOURNAL_EXIT_BAD_DATA : 1;
+    return 1;
 }
 
 static int daemon_start(struct daemon *d)
@@ -373,8 +413,13 @@ static int daemon_start(struct daemon *d)
     d->core = core_new(&limits, first_task(), (uint32_t)d->config->workers, d->started_us, &d->actions);
     if (!d->core)
         return -ENOMEM;
-    r = supervisor_new(d, &d->supervisor);
+    core_wall(d->core, d->started_us, wall_ms());
+    r = host_tell(d->core);
     if (r >= 0)
+        r = supervisor_new(d, &d->supervisor);
+    if (r >= 0) /* after the template was started: it is no child of a process with threads */
+        r = start_recorder(d);
+    if (r == 0)
         r = sd_event_add_time(d->event, &d->core_timer, CLOCK_MONOTONIC, 0, 1, on_core_timer, d);
     if (r >= 0)
         r = sd_event_source_set_priority(d->core_timer, PHASE_TIMER);
@@ -394,14 +439,20 @@ static int daemon_start(struct daemon *d)
     }
     if (r >= 0)
         r = sd_event_set_watchdog(d->event, true);
-    return r;
+    return r > 0 && d->exit_code == 0 ? 0 : r;
 }
 
 static void daemon_end(struct daemon *d)
 {
+    int status;
+
     if (d->door)
         door_close(d->door);
+    recorder_turn(d->recorder);
     d->supervisor = supervisor_free(d->supervisor);
+    status = recorder_end(d->recorder);
+    if (status && d->exit_code == 0)
+        d->exit_code = status;
     d->fds = fds_free(d->fds);
     d->door = door_free(d->door);
     d->memory = memory_free(d->memory);
@@ -428,7 +479,7 @@ int daemon_run(const struct config *config, struct start *take_start)
     if (r < 0) {
         log_error("cannot-start", LOG_STR("why", strerror(-r)));
         d.exit_code = 1;
-    } else {
+    } else if (r == 0) {
         turn_end(&d);
         while (sd_event_get_state(d.event) != SD_EVENT_FINISHED) {
             r = sd_event_run(d.event, UINT64_MAX);

@@ -21,6 +21,7 @@
 struct door;
 struct fds;
 struct memory;
+struct recorder;
 struct supervisor;
 
 /* Within one turn of the loop, earlier phases run first. */
@@ -28,6 +29,7 @@ enum phase {
     PHASE_STOP = -50,        /* a request to end must not queue behind work                      */
     PHASE_WORKER_DATA = -40, /* a result that was sent counts, even if its sender died since     */
     PHASE_WORKER_EXIT = -30, /* so exits come after data, or we would fail tasks that are done   */
+    PHASE_JOURNAL = -25,     /* what is recorded frees workers and answers                       */
     PHASE_TIMER = -20,       /* a deadline must not beat a result that has arrived               */
     PHASE_CLIENT = 0,        /* new work last: it sees every worker that became free             */
     PHASE_SWEEP = 10,        /* who owes us bytes is asked after they were read                  */
@@ -52,7 +54,9 @@ struct daemon {
     struct door *door;
     struct fds *fds;
     struct memory *memory;
+    struct recorder *recorder;   /* NULL: there is no journal */
     struct supervisor *supervisor;
+    struct span envelope;        /* of the request that is being handled */
     uint8_t epoch[16];
     uint64_t started_us;
     struct start start;          /* its descriptors are -1 once they are used up */

@@ -36,6 +36,7 @@ enum {
     STRIKES_MAX = 3,
     IOV_MAX_SEND = 64,
     PAUSE_BYTES = 8 << 20,           /* with so much to send, the client is not read from */
+    EVENTS_BYTES = 1 << 20,          /* ... and with so much, it gets no more events */
     SWEEP_US = 250000,
     LAST_READS = 64,                 /* at the end, of each client */
     ENVELOPE_OUT_BYTES = 65536
@@ -59,6 +60,7 @@ struct client {
     bool held_back;                  /* there may be whole messages in the intake: see PAUSE_BYTES */
     size_t held;                     /* bytes that are kept for it, as charged to its user */
     bool dirty;                      /* in door->dirty */
+    uint64_t missed;                 /* events that it was not sent */
     bool has_token;
     uint8_t token[FDS_TOKEN_BYTES];
     TAILQ_ENTRY(client) link;        /* in door->clients: in the order of arrival */
@@ -531,6 +533,27 @@ void door_answer(struct door *door, uint32_t id, const struct msg_answer *answer
         client_doom_abruptly(c, "does not read its answers: client_output_max is reached");
     client_charge(c);
     mark_dirty(c);
+}
+
+void door_event(struct door *door, uint32_t id, const struct msg_answer *event)
+{
+    struct msg_answer missed = { .id = event->id, .is_event = true, .event = event->event };
+    struct client *c;
+
+    HASH_FIND(hh, door->by_id, &id, sizeof id, c);
+    if (!c)
+        return;
+    if (c->out.n > EVENTS_BYTES) {
+        c->missed++;
+        return;
+    }
+    if (c->missed) {
+        missed.event.event = EVENT_MISSED;
+        missed.event.missed = c->missed;
+        c->missed = 0;
+        door_answer(door, id, &missed, NULL);
+    }
+    door_answer(door, id, event, NULL);
 }
 
 bool door_flush(struct door *door)

@@ -107,6 +107,47 @@ static void handle_stasks(struct daemon *d, struct client *c, const struct msg_r
     core_stasks(d->core, daemon_now(d), client_id(c), r->id, r->kind, &r->stasks, &d->actions);
 }
 
+static void handle_submit(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
+{
+    AUTO(blob) spec = blob_new(d->envelope.data, d->envelope.n);
+    int err = spec ? core_queue(d->core, daemon_now(d), client_id(c), r->id, &r->submit, spec, payload, &d->actions)
+                   : -ENOMEM;
+
+    if (err < 0)
+        refuse(d, c, r->id, PTOOLS_ERR_LIMIT, "the daemon is out of memory: the task was not taken");
+}
+
+static void handle_queued(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
+{
+    (void)payload;
+    core_queued(d->core, daemon_now(d), client_id(c), r->id, r->kind, &r->task, &d->actions);
+}
+
+static void handle_priorities(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
+{
+    core_priorities(d->core, daemon_now(d), client_id(c), r->id, payload ? payload->data : NULL,
+                    payload ? payload->n : 0, &d->actions);
+}
+
+/* task-get and task-list. */
+static void handle_tasks(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
+{
+    struct msg_answer answer = { .id = r->id };
+    AUTO(blob) document = NULL;
+    int err;
+
+    (void)payload;
+    err = inspect_queue(d, client_uid(c), r, &answer.reply, &document);
+    if (err == INSPECT_UNKNOWN && r->task.task)
+        refuse(d, c, r->id, PTOOLS_ERR_NO_TASK, "there is no queued task of that number");
+    else if (err == INSPECT_UNKNOWN)
+        refuse(d, c, r->id, PTOOLS_ERR_NO_TASK, "there is no queued task of that key");
+    else if (err < 0)
+        refuse(d, c, r->id, PTOOLS_ERR_LIMIT, "the daemon is out of memory");
+    else
+        door_answer(d->door, client_id(c), &answer, document);
+}
+
 static void handle_inspect(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
 {
     struct msg_answer answer = { .id = r->id };
@@ -147,6 +188,16 @@ static const struct op {
     [MSG_STASKS_STOP] = { handle_stasks, true },
     [MSG_STASKS_FATE] = { handle_stasks, true },
     [MSG_STASKS_CANCEL] = { handle_stasks, true },
+    [MSG_TASK_SUBMIT] = { handle_submit, true }, /* the core refuses it, with DRAINING */
+    [MSG_TASK_GET] = { handle_tasks, true },
+    [MSG_TASK_RESULT] = { handle_queued, true },
+    [MSG_TASK_WAIT] = { handle_queued, true },
+    [MSG_TASK_CHANGE] = { handle_queued, true },
+    [MSG_TASK_LIST] = { handle_tasks, true },
+    [MSG_TASK_PRIORITIES] = { handle_priorities, true },
+    [MSG_TASK_WHY] = { handle_queued, true },
+    [MSG_EVENTS] = { handle_queued, true },
+    [MSG_EVENTS_END] = { handle_queued, true },
 };
 
 /* The payload frame as a blob: a large one is one already, a small one is copied, once. 0 or -ENOMEM. */
@@ -185,7 +236,7 @@ void request_handle(struct daemon *d, struct client *c, struct msg_decoder *deco
     }
     if (m->n > (msg_kind_has_payload(request.kind) ? 2u : 1u)) {
         refuse(d, c, request.id, PTOOLS_ERR_BAD_REQUEST,
-               "the message has too many frames: one envelope, and for call one payload, are allowed");
+               "the message has too many frames: one envelope, and for some kinds one payload, are allowed");
         client_strike(c);
         return;
     }
@@ -193,14 +244,11 @@ void request_handle(struct daemon *d, struct client *c, struct msg_decoder *deco
         refuse(d, c, request.id, PTOOLS_ERR_DRAINING, ptools_strerror(PTOOLS_ERR_DRAINING));
         return;
     }
-    if (!ops[request.kind].handle) {
-        refuse(d, c, request.id, PTOOLS_ERR_BAD_REQUEST, "this daemon does not serve queued tasks");
-        return;
-    }
     if (payload_take(m, &payload) < 0) {
         refuse(d, c, request.id, PTOOLS_ERR_LIMIT, "the daemon is out of memory: the request was not taken");
         return;
     }
+    d->envelope = (struct span){ m->frame[0].data, m->frame[0].n, NULL };
     ops[request.kind].handle(d, c, &request, payload);
     daemon_deliver(d);
 }

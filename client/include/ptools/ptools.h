@@ -17,9 +17,10 @@
  * Delivery A call is executed at most once. When the connection ends before the answer, the
  *          future ends with PTOOLS_ERR_LOST, or with the reason that the daemon gave or the
  *          library had (PTOOLS_ERR_PROTOCOL): ptools_failure.maybe_executed tells whether it may
- *          have run; it is never repeated. The next call connects anew by itself if the daemon is
- *          back. Each connect, and each "round trip" below, ends after the connect timeout of
- *          ptools_options with PTOOLS_ERR_TIMEOUT.
+ *          have run; it is never repeated. (Queued tasks have rules of their own: <ptools/queue.h>.)
+ *          The next call connects anew by itself if the daemon is back. Each connect, and each
+ *          "round trip" below, ends after the connect timeout of ptools_options with
+ *          PTOOLS_ERR_TIMEOUT.
  *
  * The calls and their names come from PTools.jl (WorkerSet) and Julia's Distributed.
  */
@@ -29,6 +30,7 @@
 #include <ptools/array.h>
 #include <ptools/error.h>
 #include <ptools/pfork.h>
+#include <ptools/queue.h>
 #include <ptools/value.h>
 
 #ifdef __cplusplus
@@ -91,16 +93,18 @@ const char *ptools_error_message(ptools *pt);
 /* For your own event loop: poll ptools_fd() for ptools_events() (POLLIN, POLLOUT), then call
  * ptools_dispatch(pt, 0) until it returns something else than PTOOLS_OK. Ask both again before each
  * poll: the descriptor changes when the library connects anew, and the events make poll() return at
- * once while callbacks wait to be run. -1 and 0 while there is no connection. */
+ * once while callbacks wait to be run. -1 and 0 while there is no connection; but while queued tasks wait for one
+ * (<ptools/queue.h>) or callbacks to be run, a descriptor that is readable when it is time to dispatch. */
 int ptools_fd(ptools *pt);
 short ptools_events(ptools *pt);
 
 /* Moves bytes and calls the callbacks of futures that ended (ptools_future_then()): callbacks run
  * here and nowhere else. Calls that a callback starts leave together when the callbacks have run.
  * Waits up to timeout_ms for something to happen. PTOOLS_OK: something did; PTOOLS_ERR_AGAIN: nothing;
- * PTOOLS_ERR_LOST: there is no connection, and nothing is in flight: no need to dispatch before the
- * next call; PTOOLS_ERR_CLOSED: a callback has closed pt. When a value above large_bytes has come the
- * daemon is asked for its memory: a short round trip, also with 0. */
+ * PTOOLS_ERR_LOST: there is no connection, and nothing is in flight (or watches alone, and the daemon
+ * has not come back): no need to dispatch before the next call; PTOOLS_ERR_CLOSED: a callback has
+ * closed pt. When a value above large_bytes has come the daemon is asked for its memory: a short
+ * round trip, also with 0. */
 ptools_err ptools_dispatch(ptools *pt, int64_t timeout_ms);
 
 /* A call leaves the process when it is started, which costs a system call each. Between cork and
@@ -155,7 +159,7 @@ ptools_err ptools_remote_do(ptools *pt, ptools_workerset *set, const char *funct
 /* -- futures -------------------------------------------------------------------------------- */
 
 bool ptools_future_done(ptools_future *f);  /* only looks; moves no bytes: see ptools_dispatch() */
-uint64_t ptools_future_task(ptools_future *f); /* the daemon's task id; 0 while not done         */
+uint64_t ptools_future_task(ptools_future *f); /* the daemon's task id; 0 while that is not known */
 uint32_t ptools_future_worker(ptools_future *f); /* where it ran; 0 if nowhere or not done       */
 
 /* PTOOLS_OK: done, well or not. PTOOLS_ERR_TIMEOUT: not yet. */
@@ -202,6 +206,7 @@ typedef struct ptools_failure {
     uint64_t progress_of;
     const char *log;        /* its last log lines, each ended by '\n'; "" if none                */
     const char *backtrace;  /* where it crashed or was stopped, a line a frame; "" if unknown    */
+    int64_t retry_ms;       /* PTOOLS_ERR_LIMIT: try again after about so long; 0: nobody can say */
 } ptools_failure;
 
 /* Borrowed from f; NULL unless f is done and failed. */
@@ -430,6 +435,8 @@ PTOOLS_AUTO_DEFINE(ptools_array, ptools_array_free)
 PTOOLS_AUTO_DEFINE(ptools_stasks, ptools_stasks_free)
 PTOOLS_AUTO_DEFINE(ptools_outcomes, ptools_outcomes_free)
 PTOOLS_AUTO_DEFINE(ptools_children, ptools_children_free)
+PTOOLS_AUTO_DEFINE(ptools_queued, ptools_queued_free)
+PTOOLS_AUTO_DEFINE(ptools_watch, ptools_watch_free)
 #pragma GCC visibility pop
 #endif
 

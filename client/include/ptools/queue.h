@@ -18,6 +18,14 @@
  *            One that has killed three workers is dead, whatever it was allowed.
  * Again      The library gives each task a key of its own, so that one that was sent when the connection broke is
  *            sent again and queued once. With a key of yours, equal tasks are one task: also from other programs.
+ *            What waits for the end of tasks, futures, callbacks and watches, outlives its connection, too: the next
+ *            wait, dispatch or call makes another and asks again, by the same ids. Waits and dispatches try at once,
+ *            then ever more seldom, until the connect timeout is over; then futures and callbacks end with
+ *            PTOOLS_ERR_LOST, and watches rest until a call connects. (An attempt is a short round trip, also in
+ *            ptools_dispatch(pt, 0), of 100 ms at most. Between attempts ptools_fd() is a timer: poll it as always.)
+ *            PTOOLS_ERR_LOST is also the end of what the daemon does not know any more: a volatile task, when the
+ *            daemon was started anew. Such a daemon is not given a volatile task that its predecessor may have begun,
+ *            unless PTOOLS_TASK_IDEMPOTENT is set; nor any connection a task for an anonymous set of another one.
  * Callbacks  run in ptools_dispatch(), like those of futures; they hold up no worker, and may queue more.
  *
  * The calls and their names come from PTools.jl (QueuedTasks).
@@ -81,8 +89,8 @@ const char *ptools_queued_state_name(ptools_queued_state state);
 
 enum { /* flags of ptools_worker_task */
     PTOOLS_TASK_IDEMPOTENT = 1,  /* running it twice is the same as once                            */
-    PTOOLS_TASK_WAIT_TARGET = 2, /* workers, hosts or a set that are not there: wait until they are. Without this and the
-                                    next they are refused: PTOOLS_ERR_NO_WORKER, _NO_SET            */
+    PTOOLS_TASK_WAIT_TARGET = 2, /* workers, hosts or a set that are not there: wait until they are. Without this and
+                                    the next they are refused: PTOOLS_ERR_NO_WORKER, _NO_SET        */
     PTOOLS_TASK_ANY_TARGET = 4,  /* ... or any worker will do                                       */
     PTOOLS_TASK_AFTER_ANY = 8,   /* `after`: when those have ended, well or not. Without: when they are done */
     PTOOLS_TASK_AFTER_KEEP = 16, /* one of `after` did not get done: go on waiting, it may be run anew. Without: this
@@ -138,8 +146,8 @@ typedef struct ptools_worker_task {
 
 /* -- the five calls --------------------------------------------------------------------------- */
 
-/* Learns the workers and their hosts, for ptools_num_remotes(). What is known is kept, unless force. Not calling it is
- * no mistake: the daemon knows its workers. One round trip. */
+/* Learns the workers, for ptools_num_remotes(). What is known is kept, unless force. Not calling it is no mistake: the
+ * daemon knows its workers, and their hosts. One round trip. */
 ptools_err ptools_prep_remotes(struct ptools *pt, bool force);
 /* How many workers there are (PTools counted the caller too). Calls ptools_prep_remotes() if nobody has. */
 ptools_err ptools_num_remotes(struct ptools *pt, uint32_t *ret_n);
@@ -149,14 +157,17 @@ ptools_err ptools_num_remotes(struct ptools *pt, uint32_t *ret_n);
  * PTOOLS_ERR_NO_MODULE, _NO_FUNCTION, _NO_WORKER, _NO_SET, _NO_TASK (one of after), _LIMIT (the failure tells
  * which, and retry_ms when to try again), _KEY_REUSED, _STORAGE, _NO_SPACE, _DRAINING, _INVALID. When the
  * connection breaks meanwhile it is made anew and the task sent once more, within the connect timeout; only then
- * PTOOLS_ERR_LOST: whether it was accepted is unknown. */
+ * PTOOLS_ERR_LOST: whether it was accepted is unknown. PTOOLS_ERR_TIMEOUT: so is it, for the daemon did not answer
+ * within the connect timeout (with PTOOLS_TASK_BLOCK it may take its time). After both no callback is called. */
 ptools_err ptools_queue_worker_task(struct ptools *pt, const ptools_worker_task *task, uint64_t *ret_task);
-/* The same without waiting: the future is done when it is accepted; ptools_future_task() is the id. */
+/* The same without waiting: the future is done when it is accepted; ptools_future_task() is the id. Freeing it earlier
+ * withdraws nothing, neither the task nor its callback; but nobody tells you then that it was refused. */
 ptools_err ptools_queue_worker_task_start(struct ptools *pt, const ptools_worker_task *task,
                                           struct ptools_future **ret_accepted);
 /* Queues, waits for its end, and hands out the value or the failure; as ptools_remotecall_fetch(), but a wait that
- * times out leaves the task in the queue (ptools_future_task() of the future, which is set then, tells its id). With
- * target ALL the value is nil: the parts have the values. */
+ * times out leaves the task in the queue: *ret_future is set then (the third exception to the rule on ret_ parameters;
+ * NULL: it could not even be sent), goes on, and ptools_future_task() of it tells the id (0: it is not accepted yet).
+ * ptools_future_cancel() of it cancels the task. With target ALL the value is nil: the parts have the values. */
 ptools_err ptools_execute_worker_task(struct ptools *pt, const ptools_worker_task *task, int64_t timeout_ms,
                                       struct ptools_future **ret_future, ptools_value *ret_value);
 
@@ -202,22 +213,26 @@ typedef struct ptools_queued_info {
     uint32_t n_tags;
     uint32_t n_after;
     const uint64_t *after;
-    ptools_value args;       /* for calc and pick below, and with PTOOLS_LIST_ARGS: its arguments, a list; else nil */
+    ptools_value args;       /* for calc and pick below, and with PTOOLS_LIST_ARGS: its arguments, a list; else, and if
+                                they are no msgpack, nil */
 } ptools_queued_info;
 
 /* Takes all those out that no worker has begun and for which pick() is true (drop_if), or false (keep_if: PTools' own
- * meaning). pick() is called once for each waiting task of this user, here, before anything is removed; all that it
- * picked are then taken out at once, but for those begun meanwhile. pick() must not call ptools. */
+ * meaning). pick() is called once for each waiting task of this user, here, by id, before anything is removed; all that
+ * it picked are then taken out, 1024 at a time, but for those begun meanwhile. What is looked at is borrowed until
+ * pick() returns. pick() must not call ptools. ret_removed may be NULL. */
 typedef bool (*ptools_queued_pick_fn)(const ptools_queued_info *task, void *arg);
 ptools_err ptools_dequeue_worker_tasks_drop_if(struct ptools *pt, ptools_queued_pick_fn pick, void *arg,
                                                uint64_t *ret_removed);
 ptools_err ptools_dequeue_worker_tasks_keep_if(struct ptools *pt, ptools_queued_pick_fn pick, void *arg,
                                                uint64_t *ret_removed);
 
-/* Gives every waiting task of this user a new priority: calc() is called once for each, here, on a snapshot, with its
- * target and its priority until now; then all are changed at once. NaN leaves one as it is. Those that a worker has
- * begun meanwhile are passed over, and counted. Not a standing rule: what is queued later begins at its own. Both
- * counts may be NULL. calc() must not call ptools. PTools: set_priorities(calc_prio). */
+/* Gives every waiting task of this user a new priority: calc() is called once for each, here, by id, with its target
+ * and its priority until now; then all are changed at once, by one message (PTOOLS_ERR_TOO_LARGE, and none is changed:
+ * there are more of them than 16 bytes each fit into the largest that the daemon takes). NaN leaves one as it is.
+ * Those that a worker has begun meanwhile are passed over, and counted. Not a standing rule: what is queued later
+ * begins at its own. Both counts may be NULL. What is looked at is borrowed until calc() returns. calc() must not call
+ * ptools. PTools: set_priorities(calc_prio). */
 typedef double (*ptools_calc_prio_fn)(const char *target, const ptools_queued_info *task, double current, void *arg);
 ptools_err ptools_set_priorities(struct ptools *pt, ptools_calc_prio_fn calc, void *arg, uint64_t *ret_changed,
                                  uint64_t *ret_skipped);
@@ -233,7 +248,8 @@ enum { PTOOLS_LIST_ARGS = 1 };              /* with their arguments             
 ptools_err ptools_queued_get(struct ptools *pt, uint64_t task, uint32_t flags, ptools_queued **ret_list);
 ptools_err ptools_queued_find(struct ptools *pt, const void *key, size_t key_bytes, uint32_t flags,
                               ptools_queued **ret_list);
-/* All of this user, by id. states: bits 1 << ptools_queued_state, 0: all. tag NULL: all. */
+/* All of this user, by id. states: bits 1 << ptools_queued_state, 0: all. tag NULL: all. Of many it is no snapshot:
+ * they are asked for by the thousand. A list outlives its handle. */
 ptools_err ptools_queued_list(struct ptools *pt, uint32_t states, const char *tag, uint32_t flags,
                               ptools_queued **ret_list);
 size_t ptools_queued_count(const ptools_queued *list);
@@ -241,11 +257,13 @@ const ptools_queued_info *ptools_queued_at(const ptools_queued *list, size_t i);
 ptools_queued *ptools_queued_free(ptools_queued *list);
 
 /* A future that is done when the task has ended, with its value or failure: as of a call. When the connection breaks,
- * it is asked for anew. Freeing or cancelling it does nothing to the task. */
+ * it is asked for anew. Freeing or cancelling it does nothing to the task: cancelled, the future ends with
+ * PTOOLS_ERR_CANCELLED at once. PTOOLS_ERR_NO_TASK comes through it. */
 ptools_err ptools_queued_result(struct ptools *pt, uint64_t task, struct ptools_future **ret_future);
 
 /* Waits until all have ended (any: until one has: *ret_index is the first of those, in the list's order). PTOOLS_OK
- * says nothing about how. PTOOLS_ERR_TIMEOUT, _NO_TASK. */
+ * says nothing about how. At most 1024 tasks. timeout_ms 0 asks, and takes a round trip; so does a wait that is over in
+ * vain. PTOOLS_ERR_TIMEOUT, _NO_TASK. */
 ptools_err ptools_queued_wait(struct ptools *pt, const uint64_t *tasks, size_t n, bool any, int64_t timeout_ms,
                               size_t *ret_index);
 
@@ -254,13 +272,14 @@ typedef enum ptools_change {
     PTOOLS_CHANGE_CANCEL,      /* the same; if it runs, it is stopped, and killed after the grace time */
     PTOOLS_CHANGE_HOLD,        /* it stays where it is, and is not run                              */
     PTOOLS_CHANGE_RELEASE,
-    PTOOLS_CHANGE_KICK,        /* now: one that is delayed, waits for its next attempt, or is dead (with new attempts) */
+    PTOOLS_CHANGE_KICK,        /* now: one that is delayed, waits for another attempt, or is dead (with new attempts) */
     PTOOLS_CHANGE_RERUN,       /* one that has ended: again, with new attempts, under its id        */
     PTOOLS_CHANGE_FORGET,      /* one that has ended: its id, result and key                        */
     PTOOLS_CHANGE_WIDTH_ = 0x7fffffff
 } ptools_change;
-/* To n tasks, at once. *ret_changed of them; to the others it could not be done in the state they are in, or there are
- * none of these ids. n = 1 and none changed: PTOOLS_ERR_NO_TASK or PTOOLS_ERR_NOT_NOW, with the reason. */
+/* To n tasks, up to 1024 at once. *ret_changed of them; to the others it could not be done in the state they are in, or
+ * there are none of these ids. n = 1 and none changed: PTOOLS_ERR_NO_TASK or PTOOLS_ERR_NOT_NOW, with the reason.
+ * PTOOLS_ERR_LOST: the connection broke before the answer, and it may have been done. */
 ptools_err ptools_queued_change(struct ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
                                 uint64_t *ret_changed);
 
@@ -275,11 +294,13 @@ typedef enum ptools_event_kind {
     PTOOLS_EVENT_PROGRESS,
     PTOOLS_EVENT_ENDED,
     PTOOLS_EVENT_RETRY,      /* an attempt has failed, another will be made                         */
-    PTOOLS_EVENT_MISSED,     /* `missed` events were dropped, for this client did not read; or the connection broke */
+    PTOOLS_EVENT_MISSED,     /* `missed` events were dropped, for this client did not read; 0: nobody knows how many, for
+                                the connection broke and was made anew. With a code: the daemon did not take up the
+                                watch again, for this reason, and there will be no more */
     PTOOLS_EVENT_WIDTH_ = 0x7fffffff
 } ptools_event_kind;
 typedef struct ptools_event {
-    uint64_t seq;
+    uint64_t seq;            /* of this connection, as the daemon counts; 0: it comes from the library */
     ptools_event_kind kind;
     uint64_t task;
     ptools_queued_state state;
@@ -291,10 +312,12 @@ typedef struct ptools_event {
 } ptools_event;
 typedef struct ptools_watch ptools_watch;
 /* Calls fn in ptools_dispatch() for what happens from now on to tasks of this user: all, or those with the tag, or the
- * one of that id (0: all). Returns when it has begun. event is borrowed. */
+ * one of that id (0: all). Not both. Returns when it has begun. event is borrowed. fn may call anything, also
+ * ptools_watch_free() and ptools_close(). Events that wait for a dispatch are kept, up to 65536. */
 typedef void (*ptools_event_fn)(const ptools_event *event, void *arg);
 ptools_err ptools_watch_tasks(struct ptools *pt, const char *tag, uint64_t task, ptools_event_fn fn, void *arg,
                               ptools_watch **ret_watch);
+/* Ends it; may be called after ptools_close(). */
 ptools_watch *ptools_watch_free(ptools_watch *watch);
 
 #if defined(__GNUC__)

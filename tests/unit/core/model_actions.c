@@ -231,6 +231,7 @@ static void carry_out(struct model *m, size_t i)
     case ACT_ARRAY_FORGET:
     case ACT_ARRAY_GIVE:
     case ACT_KILL_CALL:
+    case ACT_EVENT:
     case ACT_RECORD: /* nor queued tasks */
         ck_abort_msg("action %d, which nobody asked for", (int)a.type);
     case ACT_BUG:

@@ -203,17 +203,28 @@ bool fake_accept_hello(struct fake *f)
         return false;
     FAKE_CHECK(request.kind == MSG_HELLO);
     FAKE_CHECK(request.hello.version_min <= 1 && request.hello.version_max >= 1);
-    fake_reply(f, &(struct msg_answer){ .id = request.id, .reply = { .version = 1, .message_max = f->message_max } },
+    fake_reply(f,
+               &(struct msg_answer){ .id = request.id,
+                                     .reply = { .version = 1,
+                                                .message_max = f->message_max,
+                                                .epoch = { f->epoch, f->epoch ? 16 : 0 } } },
                NULL);
     return true;
+}
+
+void fake_next_of(struct fake *f, enum msg_kind kind, struct msg_request *ret)
+{
+    FAKE_CHECK(fake_next(f, ret));
+    if (ret->kind != kind)
+        fprintf(stderr, "in the fake daemon: %s came, %s is expected\n", msg_kind_name(ret->kind), msg_kind_name(kind));
+    FAKE_CHECK(ret->kind == kind);
 }
 
 uint64_t fake_next_call(struct fake *f)
 {
     struct msg_request request;
 
-    FAKE_CHECK(fake_next(f, &request));
-    FAKE_CHECK(request.kind == MSG_CALL);
+    fake_next_of(f, MSG_CALL, &request);
     return request.id;
 }
 
@@ -260,6 +271,25 @@ void fake_until_closed(struct fake *f)
 {
     while (next_event(f) == ZMTP_MESSAGE)
         ;
+}
+
+static void move_socket(struct fake *f, const char *from, const char *to)
+{
+    char old[128], new[128];
+
+    snprintf(old, sizeof old, "%s/%s", f->dir, from);
+    snprintf(new, sizeof new, "%s/%s", f->dir, to);
+    FAKE_CHECK(rename(old, new) == 0);
+}
+
+void fake_hide(struct fake *f)
+{
+    move_socket(f, SOCKET_NAME, "hidden");
+}
+
+void fake_show(struct fake *f)
+{
+    move_socket(f, "hidden", SOCKET_NAME);
 }
 
 void fake_close(struct fake *f)

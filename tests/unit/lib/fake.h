@@ -36,6 +36,7 @@ struct fake {
     struct zmtp_message message;
     struct msg_decoder *decoder;
     uint64_t message_max; /* told in hello; 0: not told */
+    const char *epoch;    /* told in hello, 16 bytes; NULL: not told */
     unsigned connections; /* accepted so far */
 };
 
@@ -71,6 +72,8 @@ bool fake_accept(struct fake *f);
 bool fake_accept_hello(struct fake *f);
 /* The next request. False: the client has closed. */
 bool fake_next(struct fake *f, struct msg_request *ret);
+/* The next request must be of this kind. */
+void fake_next_of(struct fake *f, enum msg_kind kind, struct msg_request *ret);
 /* The next request must be a call. Returns its id. */
 uint64_t fake_next_call(struct fake *f);
 /* Its payload; valid until the next fake_next(). */
@@ -82,6 +85,9 @@ void fake_error(struct fake *f, uint64_t id, ptools_err code, const char *messag
 void fake_write(struct fake *f, const void *data, size_t n);
 /* Waits until the client closes, drops what it sends meanwhile. */
 void fake_until_closed(struct fake *f);
+/* Nobody can connect from now on, until it is shown again. Also for the parent. */
+void fake_hide(struct fake *f);
+void fake_show(struct fake *f);
 void fake_close(struct fake *f);
 
 /* Serves so many connections, one after the other. Functions: t.echo X -> X; t.fail -> all facts of a failure;

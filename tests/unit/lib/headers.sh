@@ -5,9 +5,9 @@
 # every warning an error. TAP.
 include=$1
 shift
-echo "1..12"
+echo "1..14"
 i=0
-for header in error value array pfork ptools module; do
+for header in error value array pfork queue ptools module; do
     for language in c c++; do
         i=$((i + 1))
         printf '#include <ptools/%s.h>\n#include <ptools/%s.h>\nint main(void) { return 0; }\n' $header $header |

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * backlog -- see backlog.h. Lanes live as long as their user and their backlog, empty or not: a task that comes finds
+ * its lane, and what it needs of memory is asked for before anything changes.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/core/state.h"
+
+/* Doubles as numbers in the same order: -infinity first, +infinity last. */
+static uint64_t rank_of(const struct core *core, const struct qtask *q)
+{
+    double priority = q->priority == 0 ? 0 : q->priority; /* -0 is 0 */
+    uint64_t bits;
+
+    /* Ageing: who has waited longer counts as better by so much. What counts is the difference, and that does not
+     * change while both wait: so the rank is made once, from the time of queueing. */
+    if (core->limits.ageing > 0 && isfinite(priority))
+        priority += core->limits.ageing * (double)q->queued_ms / 1000;
+    memcpy(&bits, &priority, sizeof bits);
+    return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
+}
+
+static struct lane *lane_of(struct backlog *b, const struct user *user)
+{
+    struct lane *lane;
+
+    DL_FOREACH(b->lanes, lane)
+        if (lane->user == user)
+            return lane;
+    return NULL;
+}
+
+static struct lane *lane_get(struct backlog *b, struct user *user)
+{
+    struct lane *lane = lane_of(b, user);
+
+    if (lane)
+        return lane;
+    lane = calloc(1, sizeof *lane);
+    if (!lane)
+        return NULL;
+    lane->backlog = b;
+    lane->user = user;
+    DL_APPEND(b->lanes, lane);
+    DL_APPEND2(user->lanes, lane, user_prev, user_next);
+    return lane;
+}
+
+static void lane_free(struct lane *lane)
+{
+    DL_DELETE(lane->backlog->lanes, lane);
+    DL_DELETE2(lane->user->lanes, lane, user_prev, user_next);
+    heap_deinit(&lane->heap);
+    free(lane);
+}
+
+void backlog_deinit(struct core *core, struct backlog *b)
+{
+    if (b->n > 0)
+        DL_DELETE(core->backlogs, b);
+    while (b->lanes)
+        lane_free(b->lanes);
+}
+
+void backlog_forget_user(struct user *user)
+{
+    while (user->lanes)
+        lane_free(user->lanes);
+}
+
+int backlog_add(struct core *core, struct backlog *b, struct qtask *q)
+{
+    struct lane *lane = lane_get(b, q->user);
+
+    if (!lane || heap_push_rank(&lane->heap, &q->wait_node, rank_of(core, q), q->turn, q->id) < 0)
+        return -ENOMEM;
+    q->lane = lane;
+    if (b->n++ == 0)
+        DL_APPEND(core->backlogs, b);
+    core->n_backlog++;
+    return 0;
+}
+
+void backlog_remove(struct core *core, struct qtask *q)
+{
+    struct backlog *b = q->lane->backlog;
+
+    heap_remove(&q->lane->heap, &q->wait_node);
+    q->lane = NULL;
+    core->n_backlog--;
+    if (--b->n == 0)
+        DL_DELETE(core->backlogs, b);
+}
+
+void backlog_rerank(struct core *core, struct qtask *q)
+{
+    heap_remove(&q->lane->heap, &q->wait_node);
+    (void)heap_push_rank(&q->lane->heap, &q->wait_node, rank_of(core, q), q->turn, q->id); /* there is room */
+}
+
+bool backlog_serves(const struct backlog *b, const struct worker *w)
+{
+    switch (b->kind) {
+    case BACKLOG_WORKER:
+        return b->worker == w;
+    case BACKLOG_SET:
+        return set_has(b->set, w);
+    case BACKLOG_HOST:
+        return true; /* all workers are on one host */
+    }
+    return false;
+}
+
+/* Whose turn it is: false if b's user comes before a's. */
+static bool user_first(const struct user *a, const struct user *b)
+{
+    if (a->n_given != b->n_given)
+        return a->n_given < b->n_given;
+    return a->last_served < b->last_served;
+}
+
+static bool entry_before(const struct heap_entry *a, const struct heap_entry *b)
+{
+    if (a->key != b->key)
+        return a->key < b->key;
+    return a->turn != b->turn ? a->turn < b->turn : a->number < b->number;
+}
+
+struct qtask *backlog_best(const struct core *core, const struct worker *w)
+{
+    const struct lane *best = NULL;
+    const struct backlog *b;
+    const struct lane *lane;
+
+    DL_FOREACH(core->backlogs, b) {
+        if (!backlog_serves(b, w))
+            continue;
+        DL_FOREACH(b->lanes, lane) {
+            if (lane->heap.n == 0)
+                continue;
+            if (!best || (lane->user == best->user ? entry_before(&lane->heap.v[0], &best->heap.v[0])
+                                                   : user_first(lane->user, best->user)))
+                best = lane;
+        }
+    }
+    return best ? CONTAINER_OF(best->heap.v[0].node, struct qtask, wait_node) : NULL;
+}
+
+uint64_t backlog_ahead_of(const struct qtask *q)
+{
+    const struct heap *h = &q->lane->heap;
+    const struct heap_entry *own = &h->v[q->wait_node.place - 1];
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < h->n; i++)
+        n += entry_before(&h->v[i], own);
+    return n;
+}

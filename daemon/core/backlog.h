@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * backlog -- where queued tasks wait for a worker: one backlog for each worker, for each set that takes the first that
+ * is free, for the host, and all that is in common for `any` in the set of all workers.
+ *
+ * A backlog has a lane for each user; a lane is a heap by rank: the priority, then the turn, then the number. The
+ * turn is what keeps one client's flood from starving another's few: each task of a client is a turn behind the one
+ * before it, but never behind the turn that its user is at. So of clients with equal priorities each is served in
+ * turn, and each one's tasks in the order in which they were queued; with one client that is first come, first served.
+ *
+ * Which user comes next is decided first, and not by priority: the one who has least running, then the one who
+ * waited longest.
+ */
+#ifndef CORE_BACKLOG_H
+#define CORE_BACKLOG_H
+
+enum backlog_kind { BACKLOG_WORKER, BACKLOG_SET, BACKLOG_HOST };
+
+struct lane {
+    struct backlog *backlog;
+    struct user *user;
+    struct heap heap;               /* of qtask.wait_node, by rank */
+    struct lane *prev, *next;       /* in backlog.lanes */
+    struct lane *user_prev, *user_next; /* in user.lanes */
+};
+
+struct backlog {
+    enum backlog_kind kind;
+    union {
+        struct worker *worker;
+        struct set *set;
+    };
+    uint64_t n;                     /* tasks in all lanes */
+    struct lane *lanes;
+    struct backlog *prev, *next;    /* in core.backlogs while n > 0 */
+};
+
+void backlog_deinit(struct core *core, struct backlog *b); /* it must be empty */
+/* The user goes: so do its lanes, which are empty. */
+void backlog_forget_user(struct user *user);
+/* 0; -ENOMEM: nothing changed. */
+int backlog_add(struct core *core, struct backlog *b, struct qtask *q);
+void backlog_remove(struct core *core, struct qtask *q);
+/* Its priority has changed. */
+void backlog_rerank(struct core *core, struct qtask *q);
+bool backlog_serves(const struct backlog *b, const struct worker *w);
+/* What this worker is to run next; NULL: nothing. */
+struct qtask *backlog_best(const struct core *core, const struct worker *w);
+/* How many of its lane come before it. O(n of the lane). */
+uint64_t backlog_ahead_of(const struct qtask *q);
+
+#endif

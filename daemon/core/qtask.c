@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * qtask -- the table of its states, and how a queued task comes into the tables and goes.
+ *
+ * The table by number is a plain list of pointers in rising order, since numbers rise: what has gone leaves a hole,
+ * and the list is put together again when half of it is holes. A million tasks cost eight bytes each there, and a
+ * page of a list is a piece of it.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/core/state.h"
+
+/* clang-format off */
+#define NO QT_STATES
+static const enum qtask_state next_state[QT_STATES][QTASK_EVENTS] = {
+    /*                 HOLD     RECORD        ACCEPT      WAIT        READY      GIVE      BACK       END        SETTLE    RERUN */
+    [QT_NEW]       = { QT_HELD, QT_RECORDING, QT_WAITING, NO,         NO,        NO,       NO,        NO,        NO,       NO },
+    [QT_HELD]      = { NO,      QT_RECORDING, QT_WAITING, NO,         NO,        NO,       NO,        NO,        NO,       NO },
+    [QT_RECORDING] = { NO,      NO,           QT_WAITING, NO,         NO,        NO,       NO,        NO,        NO,       NO },
+    [QT_WAITING]   = { NO,      NO,           NO,         QT_WAITING, QT_QUEUED, NO,       NO,        QT_ENDING, NO,       NO },
+    [QT_QUEUED]    = { NO,      NO,           NO,         QT_WAITING, QT_QUEUED, QT_GIVEN, NO,        QT_ENDING, NO,       NO },
+    [QT_GIVEN]     = { NO,      NO,           NO,         QT_WAITING, NO,        NO,       QT_WAITING, QT_ENDING, NO,      NO },
+    [QT_ENDING]    = { NO,      NO,           NO,         NO,         NO,        NO,       NO,        NO,        QT_ENDED, NO },
+    [QT_ENDED]     = { NO,      NO,           NO,         NO,         NO,        NO,       NO,        NO,        NO,       QT_WAITING },
+};
+/* clang-format on */
+static const char *const state_names[QT_STATES] = {
+    "new", "held", "recording", "waiting", "queued", "given", "ending", "ended",
+};
+static const char *const event_names[QTASK_EVENTS] = {
+    "hold", "record", "accept", "wait", "ready", "give", "back", "end", "settle", "rerun",
+};
+
+enum qtask_state qtask_next(enum qtask_state state, enum qtask_event event)
+{
+    return next_state[state][event];
+}
+
+const char *qtask_state_name(enum qtask_state state)
+{
+    return state_names[state];
+}
+
+static void leave_held(struct qtask *q)
+{
+    if (q->x && q->x->module) { /* parts are held by their whole */
+        DL_DELETE2(q->x->module->queued_held, q, x->held_prev, x->held_next);
+        q->x->module = NULL;
+    }
+}
+
+/* Out of the place of its state. What is beside it, the watchers and the tables, stays. */
+static void leave_place(struct core *core, struct qtask *q)
+{
+    struct task *t;
+
+    switch ((enum qtask_state)q->state) {
+    case QT_HELD:
+        leave_held(q);
+        break;
+    case QT_QUEUED:
+        backlog_remove(core, q);
+        break;
+    case QT_GIVEN:
+        t = q->run;
+        q->run = NULL;
+        q->user->n_given--;
+        t->queued = NULL;
+        break;
+    default:
+        break;
+    }
+}
+
+bool qtask_step(struct core *core, struct qtask *q, enum qtask_event event, struct actions *out)
+{
+    const enum qtask_state next = next_state[q->state][event];
+
+    if (next == NO) {
+        action_bug(out, 0, q->id, "refused: event %s for a queued task that is %s", event_names[event],
+                   state_names[q->state]);
+        return false;
+    }
+    leave_place(core, q);
+    core->n_qtasks[q->state]--;
+    core->n_qtasks[next]++;
+    q->state = (uint8_t)next;
+    return true;
+}
+
+/* -- the table by number -------------------------------------------------------------------------------- */
+
+/* The place of the first whose number is at least id. */
+static size_t place_of(const struct core *core, uint64_t id)
+{
+    size_t low = 0, high = core->n_queue_table;
+
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+
+        if (core->queue_table[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct qtask *qtask_find(const struct core *core, uint64_t id)
+{
+    const size_t i = place_of(core, id);
+
+    return i < core->n_queue_table && core->queue_table[i].id == id ? core->queue_table[i].q : NULL;
+}
+
+struct qtask *qtask_after(const struct core *core, uint64_t id)
+{
+    if (id == UINT64_MAX)
+        return NULL;
+    for (size_t i = place_of(core, id + 1); i < core->n_queue_table; i++)
+        if (core->queue_table[i].q)
+            return core->queue_table[i].q;
+    return NULL;
+}
+
+static void close_holes(struct core *core)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < core->n_queue_table; i++)
+        if (core->queue_table[i].q)
+            core->queue_table[n++] = core->queue_table[i];
+    core->n_queue_table = n;
+}
+
+int qtask_register(struct core *core, struct qtask *q)
+{
+    if (core->n_queue_table == core->queue_table_cap) {
+        const size_t cap = core->queue_table_cap ? core->queue_table_cap * 2 : 64;
+        struct queue_entry *v = realloc(core->queue_table, cap * sizeof *v);
+
+        if (!v)
+            return -ENOMEM;
+        core->queue_table = v;
+        core->queue_table_cap = cap;
+    }
+    core->queue_table[core->n_queue_table++] = (struct queue_entry){ q->id, q };
+    core->n_queue++;
+    return 0;
+}
+
+static void unregister(struct core *core, const struct qtask *q)
+{
+    const size_t i = place_of(core, q->id);
+
+    if (i >= core->n_queue_table || core->queue_table[i].q != q)
+        return; /* it was never in */
+    core->queue_table[i].q = NULL;
+    core->n_queue--;
+    if (core->n_queue < core->n_queue_table / 2)
+        close_holes(core);
+}
+
+/* -- keys ----------------------------------------------------------------------------------------------------- */
+
+static uint64_t hash_key(const struct user *user, struct text key)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ user->uid; /* FNV-1a; keys that only look alike are compared */
+
+    for (size_t i = 0; i < key.n; i++)
+        h = (h ^ (uint8_t)key.data[i]) * UINT64_C(0x100000001b3);
+    return h ^ h >> 29;
+}
+
+/* Of equal hashes the first is in the table; there are none in practice, and one that is would only lose its key. */
+struct qtask *qtask_by_key(struct core *core, const struct user *user, struct text key)
+{
+    const uint64_t hash = hash_key(user, key);
+    struct msg_submit spec;
+    struct qtask *q;
+
+    HASH_FIND(hh_key, core->queue_keys, &hash, sizeof hash, q);
+    if (!q || q->user != user)
+        return NULL;
+    qtask_spec(core, q, &spec);
+    return spec.key.n == key.n && memcmp(spec.key.data, key.data, key.n) == 0 ? q : NULL;
+}
+
+int qtask_add_key(struct core *core, struct qtask *q, struct text key)
+{
+    struct qtask *other;
+
+    q->key_hash = hash_key(q->user, key);
+    HASH_FIND(hh_key, core->queue_keys, &q->key_hash, sizeof q->key_hash, other);
+    if (other)
+        return 0;
+    HASH_ADD(hh_key, core->queue_keys, key_hash, sizeof q->key_hash, q);
+    if (!q->hh_key.tbl)
+        return -ENOMEM;
+    q->in_keys = true;
+    return 0;
+}
+
+/* -- life ------------------------------------------------------------------------------------------------------ */
+
+struct qtask *qtask_new(struct core *core, struct user *user, uint64_t id, struct blob *spec, struct blob *args)
+{
+    struct qtask *q = calloc(1, sizeof *q);
+
+    if (!q)
+        return NULL;
+    q->id = id;
+    q->user = user;
+    q->spec = blob_ref(spec);
+    q->args = args ? blob_ref(args) : NULL;
+    q->attempts = 1;
+    q->durability = TASK_VOLATILE;
+    q->queued_ms = core_wall_ms(core);
+    user->n_queued++;
+    user->queue_bytes += spec->n + (args ? args->n : 0);
+    core->n_qtasks[QT_NEW]++;
+    return q;
+}
+
+struct qextra *qtask_extra(struct qtask *q)
+{
+    if (!q->x)
+        q->x = calloc(1, sizeof *q->x);
+    return q->x;
+}
+
+static void drop_edges(struct qtask *q)
+{
+    struct qedge *e;
+
+    while (q->x && (e = q->x->after)) {
+        DL_DELETE2(q->x->after, e, then_prev, then_next);
+        DL_DELETE2(e->first->x->before, e, first_prev, first_next);
+        free(e);
+    }
+    while (q->x && (e = q->x->before)) {
+        DL_DELETE2(q->x->before, e, first_prev, first_next);
+        DL_DELETE2(e->then->x->after, e, then_prev, then_next);
+        free(e);
+    }
+}
+
+struct qtask *qtask_free(struct core *core, struct qtask *q)
+{
+    struct user *user;
+
+    if (!q)
+        return NULL;
+    user = q->user;
+    leave_place(core, q);
+    core->n_qtasks[q->state]--;
+    heap_remove(&core->queue_timers, &q->timer);
+    if (q->in_keys)
+        HASH_DELETE(hh_key, core->queue_keys, q);
+    if (q->set)
+        DL_DELETE(q->set->queued, q);
+    if (q->state == QT_ENDED)
+        DL_DELETE(user->ended, q);
+    if (q->state == QT_ENDED || q->state == QT_ENDING) {
+        if (q->state == QT_ENDED) {
+            user->n_kept--;
+            user->kept_bytes -= q->spec->n + (q->end->value ? q->end->value->n : 0) + (q->args ? q->args->n : 0);
+        }
+        q->end = qend_free(q->end);
+    }
+    if (q->state != QT_ENDED) {
+        user->n_queued--;
+        user->queue_bytes -= q->spec->n + (q->args ? q->args->n : 0);
+    }
+    drop_edges(q);
+    watchers_free_task(q);
+    unregister(core, q);
+    if (q->set)
+        set_release(core, q->set);
+    blob_free(q->spec);
+    blob_free(q->args);
+    free(q->x);
+    free(q);
+    user_release(core, user);
+    return NULL;
+}
+
+struct qtask *qtask_of(const struct core *core, const struct user *user, uint64_t id)
+{
+    struct qtask *q = qtask_find(core, id);
+
+    return q && q->user == user && qtask_accepted(q) ? q : NULL;
+}
+
+void qtask_spec(struct core *core, const struct qtask *q, struct msg_submit *ret)
+{
+    struct msg_request request;
+    struct msg_problem problem;
+
+    if (msg_request_decode(core->decoder, q->spec->data, q->spec->n, &request, &problem) == 0)
+        *ret = request.submit;
+    else
+        *ret = (struct msg_submit){ .function = { "", 0 } }; /* no memory: it was decoded before */
+}
+
+uint32_t qtask_shown(const struct qtask *q)
+{
+    switch ((enum qtask_state)q->state) {
+    case QT_QUEUED:
+        return SHOWN_QUEUED;
+    case QT_GIVEN:
+    case QT_ENDING:
+        return SHOWN_RUNNING;
+    case QT_ENDED:
+        return q->shown;
+    default:
+        return SHOWN_WAITING;
+    }
+}
+
+uint64_t core_wall_ms(const struct core *core)
+{
+    return core->wall_ms + (core->now_us - MIN(core->now_us, core->wall_at_us)) / 1000;
+}
+
+void core_wall(struct core *core, uint64_t now_us, uint64_t wall_ms)
+{
+    core->now_us = core->wall_at_us = now_us;
+    core->wall_ms = wall_ms;
+}
+
+int core_host(struct core *core, const char *const *names, size_t n)
+{
+    char **copy = calloc(n + 1, sizeof *copy);
+
+    for (size_t i = 0; copy && i < n; i++) {
+        copy[i] = strdup(names[i]);
+        if (!copy[i])
+            n = 0;
+    }
+    if (!copy || (n == 0 && names[0])) {
+        for (size_t i = 0; copy && copy[i]; i++)
+            free(copy[i]);
+        free(copy);
+        return -ENOMEM;
+    }
+    core->host_names = copy;
+    return 0;
+}
+
+void qtasks_deinit(struct core *core)
+{
+    while (core->n_queue_table > 0) {
+        struct qtask *last = core->queue_table[core->n_queue_table - 1].q;
+
+        if (last)
+            qtask_free(core, last); /* leaves a hole, or closes all of them */
+        else
+            core->n_queue_table--;
+    }
+    if (core->queue_keys)
+        HASH_CLEAR(hh_key, core->queue_keys);
+    for (size_t i = 0; core->host_names && core->host_names[i]; i++)
+        free(core->host_names[i]);
+    free(core->host_names);
+    free(core->queue_table);
+    free(core->pending);
+    heap_deinit(&core->queue_timers);
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * qtask -- a queued task on its way: its states, and what is known of it as long as it is known.
+ *
+ *     NEW --hold--> HELD --+                                             +-- end (each but NEW, HELD, RECORDING) --+
+ *      |                   v                                             |                                         v
+ *      +-----record--> RECORDING --accept--> WAITING <==ready/wait==> QUEUED --give--> GIVEN --end--> ENDING --settle--> ENDED
+ *      +-----accept---------------------------^   ^                     ^                |                |
+ *                                                 +--wait (back-off)----+------back------+                +--rerun--> WAITING
+ *
+ * HELD: its module is being loaded, to see whether it has the function. RECORDING: it is on its way to the journal,
+ * and not accepted yet. WAITING: for a time, other tasks, a target, a module, a release, or (target all) its parts.
+ * QUEUED: in one backlog. GIVEN: a struct task, its attempt, is booked at or given to a worker. ENDING: how it ended is
+ * on its way to the journal. ENDED: shown as done, failed, timeout, cancelled, expired, dead or lost; until it is
+ * forgotten. These are the states of reliability's table: DELAYED is WAITING, DISPATCHED and RUNNING are GIVEN (booked
+ * or in line at a worker, and running), and the ends are told apart by `shown`.
+ *
+ * qtask_step() alone changes the state. A volatile task passes RECORDING and ENDING by.
+ */
+#ifndef CORE_QTASK_H
+#define CORE_QTASK_H
+
+enum qtask_state { QT_NEW, QT_HELD, QT_RECORDING, QT_WAITING, QT_QUEUED, QT_GIVEN, QT_ENDING, QT_ENDED, QT_STATES };
+enum qtask_event { QE_HOLD, QE_RECORD, QE_ACCEPT, QE_WAIT, QE_READY, QE_GIVE, QE_BACK, QE_END, QE_SETTLE, QE_RERUN,
+                   QTASK_EVENTS };
+
+enum { DEAD_KILLS = 3, KEPT_SLICE = 256, WATCHES_MAX = 64, BLOCKED_MAX = 1024 };
+enum life_flags { LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4 };
+
+/* How it ended. */
+struct qend {
+    ptools_err code;
+    bool maybe_executed;
+    uint32_t worker, attempt;
+    uint64_t ended_ms;
+    struct blob *outcome; /* the envelope of its MSG_REPLY or MSG_ERROR, id 1 */
+    struct blob *value;   /* NULL: none */
+};
+
+/* A task waits for another. */
+struct qedge {
+    struct qtask *first, *then;
+    struct qedge *first_prev, *first_next; /* in first's list */
+    struct qedge *then_prev, *then_next;   /* in then's list */
+};
+
+/* What most tasks do not have. */
+struct qextra {
+    uint64_t parent;          /* 0: it is no part */
+    uint32_t parts, parts_left, parts_failed;
+    struct qedge *after, *before; /* what it waits for, by then_next; what waits for it, by first_next */
+    struct watcher *watchers; /* who waits for its end, by task_next */
+    uint64_t expire_us;
+    struct module *module;    /* while HELD */
+    struct qtask *held_prev, *held_next; /* in module.queued_held */
+};
+
+struct qtask {
+    uint64_t id;
+    struct user *user;
+    struct blob *spec;        /* the envelope as it was submitted; decode with qtask_spec() */
+    struct blob *args;        /* NULL: none */
+    struct function *function; /* NULL: not known, see qtask_spec() */
+    struct qextra *x;         /* NULL: nothing of it */
+    double priority;
+    uint64_t turn;
+    struct heap_node wait_node; /* in lane.heap while QUEUED */
+    struct heap_node timer;   /* in core.queue_timers: due, expiry, or the end of its keeping */
+    union {
+        struct lane *lane;    /* while QUEUED */
+        struct task *run;     /* while GIVEN */
+        struct qend *end;     /* ENDING, ENDED */
+    };
+    struct qtask *prev, *next; /* in set.queued while it is for a set; in user.ended while ENDED */
+    struct set *set;          /* of that kind; NULL: not, or not found yet */
+    UT_hash_handle hh_key;    /* in core.queue_keys, while in_keys */
+    uint64_t key_hash;
+    uint64_t queued_ms, started_ms;
+    uint64_t due_us;          /* not before; 0: at once */
+    uint32_t only_worker;     /* the target is this one; 0: not */
+    uint32_t worker;          /* that had it last */
+    uint16_t attempt, attempts;
+    uint8_t kills, losses;
+    uint8_t state, shown;     /* enum qtask_state; once it ends: enum task_shown */
+    uint8_t durability, retry_on;
+    bool in_keys : 1, hold : 1, idempotent : 1, has_deadline : 1, is_parent : 1, in_set : 1, host : 1,
+        recovered : 1, stopping : 1, was_running : 1;
+};
+
+enum qtask_state qtask_next(enum qtask_state state, enum qtask_event event);
+const char *qtask_state_name(enum qtask_state state);
+bool qtask_step(struct core *core, struct qtask *q, enum qtask_event event, struct actions *out);
+static inline bool qtask_journaled(const struct qtask *q)
+{
+    return q->durability >= TASK_CRASHSAFE;
+}
+static inline bool qtask_accepted(const struct qtask *q)
+{
+    return q->state >= QT_WAITING;
+}
+
+/* -- qtask.c: life and places -------------------------------------------------------------------- */
+
+struct qtask *qtask_new(struct core *core, struct user *user, uint64_t id, struct blob *spec, struct blob *args);
+/* Into the table; ids rise. 0 or -ENOMEM. */
+int qtask_register(struct core *core, struct qtask *q);
+struct qtask *qtask_free(struct core *core, struct qtask *q);
+struct qtask *qtask_find(const struct core *core, uint64_t id);
+/* The first whose id is larger; NULL: none. */
+struct qtask *qtask_after(const struct core *core, uint64_t id);
+/* What this user may see: its own, once accepted. */
+struct qtask *qtask_of(const struct core *core, const struct user *user, uint64_t id);
+struct qtask *qtask_by_key(struct core *core, const struct user *user, struct text key);
+int qtask_add_key(struct core *core, struct qtask *q, struct text key);
+/* Decodes its spec into *ret: valid until the next use. */
+void qtask_spec(struct core *core, const struct qtask *q, struct msg_submit *ret);
+/* Its extra, made if need be; NULL: no memory. */
+struct qextra *qtask_extra(struct qtask *q);
+void qtasks_deinit(struct core *core);
+uint32_t qtask_shown(const struct qtask *q);
+/* Now, as time of day. */
+uint64_t core_wall_ms(const struct core *core);
+
+/* -- qtask_submit.c -- */
+
+/* The set of its target, if it is there now. */
+void qtask_find_set(struct core *core, struct qtask *q, const struct msg_submit *spec);
+
+/* Takes from the submission what is kept outside of the spec. The queued task is in the table. 0 or -ENOMEM. */
+int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *spec, uint64_t parent);
+/* The edges and parts of one that was recovered. */
+void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out);
+/* How long it may wait at first, or between two attempts. */
+uint64_t qtask_longest_wait_us(const struct msg_submit *spec);
+/* Its delay, as far as it is not over: after a restart. */
+void recover_delay(struct core *core, struct qtask *q, const struct msg_submit *spec);
+/* It is known that its module has the function, or that it has not. */
+void qtasks_follow_module(struct core *core, struct module *m, struct actions *out);
+void qtask_accepted_now(struct core *core, struct qtask *q, struct actions *out);
+void qtask_refused(struct core *core, struct qtask *q, ptools_err code, const char *why, struct actions *out);
+/* There is room in the queue of the user: who was blocked goes on. */
+void user_unblock(struct core *core, struct user *user, struct actions *out);
+void blocked_free_client(struct core *core, struct client *c);
+
+/* -- qtask_run.c: from waiting to the worker and back -- */
+
+/* It may have become ready, or not be any more: to where it belongs. */
+void qtask_place(struct core *core, struct qtask *q, struct actions *out);
+/* All that wait for something that may have come: a worker, a set, a module. */
+void qtasks_place_parked(struct core *core, struct actions *out);
+/* A worker takes it. */
+void qtask_give(struct core *core, struct worker *w, struct qtask *q, struct actions *out);
+/* Its attempt did not begin: it was taken back, or its worker ended. lost: that. */
+void qtask_back(struct core *core, struct qtask *q, bool lost, struct actions *out);
+/* Its attempt is over. */
+void qtask_attempt_done(struct core *core, struct qtask *q, const struct core_value *value, uint64_t run_us,
+                        struct actions *out);
+void qtask_attempt_failed(struct core *core, struct qtask *q, const struct msg_failure *f, struct actions *out);
+/* The row of this number, of its attempt, is written. */
+void qtask_give_booked(struct core *core, uint64_t number, uint64_t task, struct actions *out);
+/* When the next attempt is due. */
+void qtask_retry(struct core *core, struct qtask *q);
+/* What is booked at this worker goes back. */
+void worker_unbook_all(struct core *core, struct worker *w, struct actions *out);
+/* Whether it may run there. */
+bool qtask_serves(const struct core *core, const struct qtask *q, const struct worker *w);
+void qtasks_due(struct core *core, struct actions *out);
+void qtasks_drain(struct core *core, struct actions *out);
+/* The worker, or the set, is no more. */
+void backlog_dissolve(struct core *core, struct backlog *b, struct actions *out);
+void set_lose_queued(struct core *core, struct set *s, struct actions *out);
+/* Its members are others now. */
+void set_redeal_queued(struct core *core, struct set *s, struct actions *out);
+
+/* -- qtask_end.c -- */
+
+/* The end: failure NULL: it is done. */
+void qtask_end(struct core *core, struct qtask *q, uint32_t shown, const struct msg_failure *failure,
+               struct blob *value, uint64_t run_us, struct actions *out);
+void qtask_end_text(struct core *core, struct qtask *q, uint32_t shown, ptools_err code, struct actions *out,
+                    const char *format, ...) __attribute__((format(printf, 6, 7)));
+/* How it ended is where it must be. */
+void qtask_settle(struct core *core, struct qtask *q, struct actions *out);
+void qtask_forget(struct core *core, struct qtask *q, struct actions *out);
+void qtask_unend(struct core *core, struct qtask *q);
+/* It is among the ended ones from now on. */
+void qtask_keep(struct core *core, struct qtask *q, struct actions *out);
+void qtask_answer_end(struct core *core, const struct qtask *q, uint32_t client, uint64_t request,
+                      struct actions *out);
+void user_keep_less(struct core *core, struct user *user, struct actions *out);
+struct qend *qend_free(struct qend *end);
+
+/* -- qtask_wait.c: who waits for what, and who watches -- */
+
+struct watcher {
+    struct qtask *task;
+    struct client *client;
+    uint64_t request;
+    struct wait *wait;        /* of several tasks; NULL: it wants the result of this one, or: */
+    bool accept;              /* it waits for the task to be accepted ... */
+    bool result;              /* ... and then for the result */
+    bool duplicate;           /* ... and was not the first */
+    struct watcher *task_prev, *task_next;     /* in qextra.watchers */
+    struct watcher *client_prev, *client_next; /* in client.watchers */
+};
+/* The client is told the result when it is there; or, before it is accepted, that it is. NULL: no memory. */
+struct watcher *qtask_watch(struct qtask *q, struct client *c, uint64_t request);
+/* It is accepted, or (code) refused: who waits for that is told. */
+void watchers_accepted(struct core *core, struct qtask *q, struct actions *out);
+void watchers_refused(struct core *core, struct qtask *q, ptools_err code, const char *why, struct actions *out);
+/* It has ended: all who wait are told. */
+void watchers_tell(struct core *core, struct qtask *q, struct actions *out);
+void watchers_free_client(struct core *core, struct client *c);
+void watchers_free_task(struct qtask *q);
+void watcher_drop(struct watcher *w);
+void event_emit(struct core *core, struct qtask *q, enum task_event_kind event, ptools_err code, struct actions *out);
+void queued_wait(struct core *core, struct client *c, uint64_t request, const struct msg_task *m, struct actions *out);
+void queued_events(struct core *core, struct client *c, uint64_t request, const struct msg_task *m,
+                   struct actions *out);
+void queued_events_end(struct core *core, struct client *c, uint64_t request, const struct msg_task *m,
+                       struct actions *out);
+bool request_in_use(const struct client *c, uint64_t request);
+
+/* -- qtask_change.c -- */
+void qtask_cancel(struct core *core, struct qtask *q, struct actions *out);
+/* False: what is to be cancelled is no queued task, and no wait for one. */
+bool queued_cancel(struct core *core, struct client *c, uint64_t request, const struct msg_cancel *cancel,
+                   struct actions *out);
+void queued_change(struct core *core, struct client *c, uint64_t request, const struct msg_task *m,
+                   struct actions *out);
+
+/* -- qtask_why.c -- */
+size_t qtask_target_text(struct core *core, const struct qtask *q, char *text, size_t size);
+void qtask_why(struct core *core, struct qtask *q, char text[256]);
+
+/* -- qtask_record.c: what the journal is told, and what it says -- */
+
+enum pending_kind { PENDING_ACCEPT, PENDING_GIVE, PENDING_SETTLE, PENDING_NOTHING };
+struct pending {
+    uint64_t number, task;
+    enum pending_kind kind;
+};
+/* A row goes out; what waits for it happens in core_recorded(). */
+void record_new(struct core *core, struct qtask *q, enum pending_kind then, struct actions *out);
+void record_life(struct core *core, struct qtask *q, bool durable, enum pending_kind then, struct actions *out);
+void record_forget(struct core *core, const struct qtask *q, struct actions *out);
+
+#endif

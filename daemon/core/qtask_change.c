@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * qtask_change -- what clients ask of queued tasks that are there: results, changes, priorities.
+ *
+ * A request about several tasks is done to each of them, or not, as its state allows; how many is the answer. Of a
+ * single one that it could not be done to, the answer is why.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/core/state.h"
+
+static void cancel_waiting(struct core *core, struct qtask *q, struct actions *out)
+{
+    qtask_end_text(core, q, SHOWN_CANCELLED, PTOOLS_ERR_CANCELLED, out, "cancelled on request");
+}
+
+static void cancel_parts(struct core *core, struct qtask *q, struct actions *out)
+{
+    const uint32_t n = q->x ? q->x->parts : 0;
+    const uint64_t id = q->id;
+
+    for (uint32_t i = 1; i <= n; i++) {
+        struct qtask *part = qtask_find(core, id + i);
+
+        if (part && part->state >= QT_WAITING && part->state <= QT_GIVEN)
+            qtask_cancel(core, part, out);
+    }
+}
+
+void qtask_cancel(struct core *core, struct qtask *q, struct actions *out)
+{
+    if (q->x && q->x->parts > 0) {
+        cancel_parts(core, q, out); /* its own end follows theirs */
+    } else if (q->state == QT_GIVEN) {
+        q->stopping = true;
+        core_stop_task(core, core->now_us, q->run, STOP_CANCEL, out);
+    } else if (q->state == QT_WAITING || q->state == QT_QUEUED) {
+        cancel_waiting(core, q, out);
+    }
+}
+
+bool queued_cancel(struct core *core, struct client *c, uint64_t request, const struct msg_cancel *cancel,
+                   struct actions *out)
+{
+    const struct msg_reply reply = { 0 };
+    struct watcher *w, *next;
+    struct qtask *q;
+    bool found = false;
+
+    if (cancel->task) {
+        q = qtask_of(core, c->user, cancel->task);
+        if (!q || q->state >= QT_ENDING)
+            return false;
+        qtask_cancel(core, q, out);
+    } else {
+        DL_FOREACH_SAFE2(c->watchers, w, next, client_next) {
+            if (w->request != cancel->request)
+                continue;
+            if (!found)
+                answer_refusal(out, c->id, w->request, PTOOLS_ERR_CANCELLED,
+                               "the wait was cancelled; the queued task goes on");
+            found = true;
+            watcher_drop(w);
+        }
+        if (!found)
+            return false;
+    }
+    answer_reply(out, c->id, request, &reply, NULL);
+    return true;
+}
+
+/* -- changes -------------------------------------------------------------------------------------------------- */
+
+static void note_life(struct core *core, struct qtask *q, struct actions *out)
+{
+    if (qtask_journaled(q))
+        record_life(core, q, false, PENDING_NOTHING, out);
+}
+
+static void rerun(struct core *core, struct qtask *q, struct actions *out)
+{
+    struct msg_submit spec;
+
+    if (!qtask_step(core, q, QE_RERUN, out))
+        return;
+    qtask_unend(core, q);
+    qtask_spec(core, q, &spec);
+    q->attempt = 0;
+    q->kills = q->losses = 0;
+    q->due_us = 0;
+    q->hold = false;
+    q->stopping = false;
+    if (q->in_set)
+        qtask_find_set(core, q, &spec);
+    note_life(core, q, out);
+    event_emit(core, q, EVENT_QUEUED, PTOOLS_OK, out);
+    qtask_place(core, q, out);
+}
+
+static bool change_one(struct core *core, struct qtask *q, enum task_change change, struct actions *out)
+{
+    const bool waits = q->state == QT_WAITING || q->state == QT_QUEUED, whole = q->x && q->x->parts > 0;
+
+    switch (change) {
+    case CHANGE_DEQUEUE:
+        if (!waits || whole)
+            return false;
+        cancel_waiting(core, q, out);
+        return true;
+    case CHANGE_CANCEL:
+        if (!waits && q->state != QT_GIVEN)
+            return false;
+        qtask_cancel(core, q, out);
+        return true;
+    case CHANGE_HOLD:
+    case CHANGE_RELEASE:
+        if (!waits || whole || q->hold == (change == CHANGE_HOLD))
+            return false;
+        q->hold = change == CHANGE_HOLD;
+        note_life(core, q, out);
+        qtask_place(core, q, out);
+        return true;
+    case CHANGE_KICK:
+        if (q->state == QT_ENDED && q->shown == SHOWN_DEAD) {
+            rerun(core, q, out);
+            return true;
+        }
+        if (q->state != QT_WAITING || q->due_us <= core->now_us)
+            return false;
+        q->due_us = 0;
+        note_life(core, q, out);
+        qtask_place(core, q, out);
+        return true;
+    case CHANGE_RERUN:
+        if (q->state != QT_ENDED || whole)
+            return false;
+        rerun(core, q, out);
+        return true;
+    case CHANGE_FORGET:
+        if (q->state != QT_ENDED)
+            return false;
+        qtask_forget(core, q, out);
+        return true;
+    }
+    return false;
+}
+
+static const char *needs(enum task_change change)
+{
+    switch (change) {
+    case CHANGE_DEQUEUE:
+        return "only one that no worker has begun can be taken out";
+    case CHANGE_CANCEL:
+        return "it has ended";
+    case CHANGE_HOLD:
+        return "only one that waits, and is not on hold, can be held";
+    case CHANGE_RELEASE:
+        return "it is not on hold";
+    case CHANGE_KICK:
+        return "only one that waits for a time, or is dead, can be kicked";
+    case CHANGE_RERUN:
+        return "only one that has ended, and has no parts, can be run again";
+    case CHANGE_FORGET:
+        return "only one that has ended can be forgotten";
+    }
+    return "";
+}
+
+void queued_change(struct core *core, struct client *c, uint64_t request, const struct msg_task *m,
+                   struct actions *out)
+{
+    struct msg_reply reply = { 0 };
+
+    for (uint32_t i = 0; i < m->n_tasks; i++) {
+        struct qtask *q = qtask_of(core, c->user, m->tasks[i]);
+        const uint32_t shown = q ? qtask_shown(q) : 0;
+
+        if (q && change_one(core, q, (enum task_change)m->change, out)) {
+            reply.count++;
+            q = m->n_tasks == 1 ? qtask_of(core, c->user, m->tasks[0]) : NULL;
+            reply.state = q ? qtask_shown(q) : 0;
+        } else if (m->n_tasks > 1) {
+            reply.skipped++;
+        } else if (!q) {
+            answer_refusal(out, c->id, request, PTOOLS_ERR_NO_TASK, "no queued task %" PRIu64, m->tasks[0]);
+            return;
+        } else {
+            const struct msg_failure f = { .code = PTOOLS_ERR_NOT_NOW, .task = q->id, .state = shown };
+            char text[200];
+
+            snprintf(text, sizeof text, "task %" PRIu64 " is %s: %s", q->id, task_shown_name(shown),
+                     needs((enum task_change)m->change));
+            answer_failure(out, c->id, request, &f, text);
+            return;
+        }
+    }
+    answer_reply(out, c->id, request, &reply, NULL);
+}
+
+/* -- priorities -------------------------------------------------------------------------------------------------- */
+
+void core_priorities(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, const uint8_t *data,
+                     size_t n, struct actions *out)
+{
+    struct client *c = client_find(core, client);
+    struct msg_reply reply = { 0 };
+    struct msg_priority p;
+
+    core->now_us = now_us;
+    if (!c) {
+        action_bug(out, 0, 0, "a request of client %" PRIu32 ", which there is not", client);
+        return;
+    }
+    if (n == 0 || n % sizeof p != 0) {
+        answer_refusal(out, client, request, PTOOLS_ERR_BAD_REQUEST,
+                       "task-priorities: the payload must be pairs of 8 bytes task and 8 bytes priority; it has %zu bytes",
+                       n);
+        return;
+    }
+    for (size_t i = 0; i < n; i += sizeof p) { /* all or nothing: what is wrong is found before anything is changed */
+        memcpy(&p, data + i, sizeof p);
+        if (isnan(p.priority)) {
+            answer_refusal(out, client, request, PTOOLS_ERR_BAD_REQUEST,
+                           "task-priorities: the priority of task %" PRIu64 " is not a number", p.task);
+            return;
+        }
+    }
+    for (size_t i = 0; i < n; i += sizeof p) {
+        struct qtask *q;
+
+        memcpy(&p, data + i, sizeof p);
+        q = qtask_of(core, c->user, p.task);
+        if (!q || (q->state != QT_WAITING && q->state != QT_QUEUED)) {
+            reply.skipped++;
+            continue;
+        }
+        reply.count++;
+        if (q->priority == p.priority)
+            continue;
+        q->priority = p.priority;
+        if (q->state == QT_QUEUED)
+            backlog_rerank(core, q);
+        note_life(core, q, out);
+    }
+    answer_reply(out, client, request, &reply, NULL);
+}
+
+/* -- the rest ------------------------------------------------------------------------------------------------------ */
+
+static struct qtask *the_task(struct core *core, struct client *c, uint64_t request, const struct msg_task *m,
+                              struct actions *out)
+{
+    struct qtask *q = m->task ? qtask_of(core, c->user, m->task) : qtask_by_key(core, c->user, m->key);
+
+    if (q && qtask_accepted(q))
+        return q;
+    if (m->task)
+        answer_refusal(out, c->id, request, PTOOLS_ERR_NO_TASK, "no queued task %" PRIu64, m->task);
+    else
+        answer_refusal(out, c->id, request, PTOOLS_ERR_NO_TASK, "no queued task of that key");
+    return NULL;
+}
+
+static void result(struct core *core, struct client *c, uint64_t request, struct qtask *q, struct actions *out)
+{
+    if (q->state == QT_ENDED)
+        qtask_answer_end(core, q, c->id, request, out);
+    else if (!qtask_watch(q, c, request))
+        out->no_memory = true;
+}
+
+static void why(struct client *c, uint64_t request, struct core *core, struct qtask *q, struct actions *out)
+{
+    struct action *act = action_add(out, ACT_ANSWER);
+
+    if (!act)
+        return;
+    qtask_why(core, q, act->text);
+    act->client = c->id;
+    act->answer.id = request;
+    act->answer.reply = (struct msg_reply){ .task = q->id, .state = qtask_shown(q),
+                                            .reason = { act->text, strlen(act->text) } };
+}
+
+void core_queued(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, enum msg_kind kind,
+                 const struct msg_task *m, struct actions *out)
+{
+    struct client *c = client_find(core, client);
+    struct qtask *q;
+
+    core->now_us = now_us;
+    if (!c) {
+        action_bug(out, 0, 0, "a request of client %" PRIu32 ", which there is not", client);
+        return;
+    }
+    if (request_in_use(c, request)) {
+        answer_refusal(out, client, request, PTOOLS_ERR_BAD_REQUEST, "id: request %" PRIu64 " is in flight already",
+                       request);
+        return;
+    }
+    switch (kind) {
+    case MSG_TASK_RESULT:
+    case MSG_TASK_WHY:
+        q = the_task(core, c, request, m, out);
+        if (q && kind == MSG_TASK_RESULT)
+            result(core, c, request, q, out);
+        else if (q)
+            why(c, request, core, q, out);
+        return;
+    case MSG_TASK_WAIT:
+        queued_wait(core, c, request, m, out);
+        return;
+    case MSG_TASK_CHANGE:
+        queued_change(core, c, request, m, out);
+        return;
+    case MSG_EVENTS:
+        queued_events(core, c, request, m, out);
+        return;
+    case MSG_EVENTS_END:
+        queued_events_end(core, c, request, m, out);
+        return;
+    default:
+        action_bug(out, 0, 0, "core_queued: %s is not about queued tasks", msg_kind_name(kind));
+    }
+}

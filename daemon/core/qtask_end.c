@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * qtask_end -- how a queued task ends, who is told, what follows, and when it is forgotten.
+ *
+ * It ends once: qtask_end() fixes how. If it is journaled, nobody hears of it before the row is there; then
+ * qtask_settle() tells all who wait, lets go on or cancels what waits for it, and starts the time for which it is kept.
+ * The oldest that are kept make room when there are more than a user may have.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/core/state.h"
+
+enum { OUTCOME_BYTES_MAX = 65536 };
+
+struct qend *qend_free(struct qend *end)
+{
+    if (!end)
+        return NULL;
+    blob_free(end->outcome);
+    blob_free(end->value);
+    free(end);
+    return NULL;
+}
+
+static struct blob *encode_outcome(const struct msg_answer *answer)
+{
+    struct bytes bytes;
+    struct blob *blob;
+
+    bytes_init(&bytes, OUTCOME_BYTES_MAX);
+    msg_answer_encode(answer, &bytes);
+    blob = bytes.err ? NULL : blob_new(bytes.data, bytes.n);
+    bytes_deinit(&bytes);
+    return blob;
+}
+
+static struct qend *end_new(const struct qtask *q, uint32_t shown, const struct msg_failure *failure,
+                            struct blob *value, uint64_t run_us)
+{
+    struct qend *end = calloc(1, sizeof *end);
+    struct msg_answer answer = { .id = 1, .failed = failure != NULL };
+
+    if (!end)
+        return NULL;
+    if (failure) {
+        answer.failure = *failure;
+        answer.failure.task = q->id;
+        answer.failure.state = shown;
+    } else {
+        answer.reply = (struct msg_reply){ .task = q->id, .worker = q->worker, .attempt = q->attempt,
+                                           .run_us = run_us, .state = shown };
+    }
+    end->outcome = encode_outcome(&answer);
+    if (!end->outcome)
+        return qend_free(end);
+    end->code = failure ? failure->code : PTOOLS_OK;
+    end->maybe_executed = failure ? failure->maybe_executed : true;
+    end->worker = q->worker;
+    end->attempt = q->attempt;
+    end->value = value ? blob_ref(value) : NULL;
+    return end;
+}
+
+void qtask_end(struct core *core, struct qtask *q, uint32_t shown, const struct msg_failure *failure,
+               struct blob *value, uint64_t run_us, struct actions *out)
+{
+    struct qend *end = end_new(q, shown, failure, value, run_us);
+
+    if (!end) {
+        out->no_memory = true;
+        return;
+    }
+    if (!qtask_step(core, q, QE_END, out)) {
+        qend_free(end);
+        return;
+    }
+    end->ended_ms = core_wall_ms(core);
+    q->end = end;
+    q->shown = (uint8_t)shown;
+    heap_remove(&core->queue_timers, &q->timer);
+    if (qtask_journaled(q) && !core->storage_failed)
+        record_life(core, q, q->durability == TASK_DURABLE, PENDING_SETTLE, out);
+    else
+        qtask_settle(core, q, out);
+}
+
+void qtask_end_text(struct core *core, struct qtask *q, uint32_t shown, ptools_err code, struct actions *out,
+                    const char *format, ...)
+{
+    char text[256];
+    struct msg_failure f = { .code = code, .attempt = q->attempt, .worker = q->attempt ? q->worker : 0,
+                             .message = { text, 0 } };
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    f.message.n = strlen(text);
+    qtask_end(core, q, shown, &f, NULL, 0, out);
+}
+
+/* -- what follows ------------------------------------------------------------------------------------------ */
+
+static uint64_t keep_us(struct core *core, const struct qtask *q)
+{
+    struct msg_submit spec;
+
+    qtask_spec(core, q, &spec);
+    if (spec.keep_ms)
+        return spec.keep_ms * 1000;
+    return qtask_journaled(q) ? core->limits.keep_us : core->limits.keep_volatile_us;
+}
+
+void qtask_keep(struct core *core, struct qtask *q, struct actions *out)
+{
+    const uint64_t now_ms = core_wall_ms(core), keep = keep_us(core, q);
+    const uint64_t since_us = now_ms > q->end->ended_ms ? (now_ms - q->end->ended_ms) * 1000 : 0;
+
+    DL_APPEND(q->user->ended, q);
+    q->user->n_queued--;
+    q->user->queue_bytes -= q->spec->n + (q->args ? q->args->n : 0);
+    q->user->n_kept++;
+    q->user->kept_bytes += q->spec->n + (q->end->value ? q->end->value->n : 0) + (q->args ? q->args->n : 0);
+    if (q->shown != SHOWN_DEAD &&
+        heap_push(&core->queue_timers, &q->timer, core->now_us + (keep > since_us ? keep - since_us : 0)) < 0)
+        out->no_memory = true;
+}
+
+void user_keep_less(struct core *core, struct user *user, struct actions *out)
+{
+    while (user->n_kept > core->limits.user_kept_max) {
+        struct qtask *q = user->ended;
+
+        while (q && q->shown == SHOWN_DEAD) /* these are for somebody to look at */
+            q = q->next;
+        if (!q)
+            return;
+        qtask_forget(core, q, out);
+    }
+}
+
+/* Those that wait for it go on, or end with it. */
+static void follow_edges(struct core *core, struct qtask *q, struct actions *out)
+{
+    struct qedge *e, *next;
+
+    if (!q->x)
+        return;
+    DL_FOREACH_SAFE2(q->x->before, e, next, first_next) {
+        struct qtask *then = e->then;
+        struct msg_submit spec;
+
+        qtask_spec(core, then, &spec);
+        if (q->shown != SHOWN_DONE && !spec.after_any && spec.after_keep)
+            continue;
+        if (q->shown != SHOWN_DONE && !spec.after_any) {
+            qtask_end_text(core, then, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
+                           "task %" PRIu64 ", which had to come first, is %s", q->id, task_shown_name(q->shown));
+            follow_edges(core, q, out); /* the list has changed */
+            return;
+        }
+        DL_DELETE2(q->x->before, e, first_prev, first_next);
+        DL_DELETE2(then->x->after, e, then_prev, then_next);
+        free(e);
+        if (then->state == QT_WAITING)
+            qtask_place(core, then, out);
+    }
+}
+
+/* One that ends before those it waits for waits no more. */
+static void drop_after(struct qtask *q)
+{
+    struct qedge *e;
+
+    while (q->x && (e = q->x->after)) {
+        DL_DELETE2(q->x->after, e, then_prev, then_next);
+        DL_DELETE2(e->first->x->before, e, first_prev, first_next);
+        free(e);
+    }
+}
+
+static void tell_parent(struct core *core, const struct qtask *part, struct actions *out)
+{
+    struct qtask *parent = part->x && part->x->parent ? qtask_find(core, part->x->parent) : NULL;
+
+    if (!parent || parent->state != QT_WAITING || parent->x->parts_left == 0)
+        return;
+    parent->x->parts_failed += part->shown != SHOWN_DONE;
+    if (--parent->x->parts_left > 0)
+        return;
+    if (parent->x->parts_failed == 0)
+        qtask_end(core, parent, SHOWN_DONE, NULL, NULL, 0, out);
+    else
+        qtask_end_text(core, parent, SHOWN_FAILED, PTOOLS_ERR_PARTS, out,
+                       "%" PRIu32 " of its %" PRIu32 " parts were not done: tasks %" PRIu64 " to %" PRIu64 " tell why",
+                       parent->x->parts_failed, parent->x->parts, parent->id + 1, parent->id + parent->x->parts);
+}
+
+void qtask_settle(struct core *core, struct qtask *q, struct actions *out)
+{
+    struct user *user = q->user;
+
+    if (!qtask_step(core, q, QE_SETTLE, out))
+        return;
+    if (q->in_set) { /* from now on its links are those of the ended ones */
+        struct set *set = q->set;
+
+        q->set = NULL;
+        if (set) {
+            DL_DELETE(set->queued, q);
+            set_release(core, set);
+        }
+    }
+    user->n_pins++;
+    qtask_keep(core, q, out);
+    drop_after(q);
+    core->queue_ended++;
+    core->queue_rate_us = core->queue_last_us ? (core->queue_rate_us * 7 + (core->now_us - core->queue_last_us)) / 8 : 0;
+    core->queue_last_us = core->now_us;
+    event_emit(core, q, EVENT_ENDED, q->end->code, out);
+    watchers_tell(core, q, out);
+    follow_edges(core, q, out);
+    tell_parent(core, q, out);
+    user_keep_less(core, user, out);
+    user_unblock(core, user, out);
+    user->n_pins--;
+    user_release(core, user);
+}
+
+/* It is to run again: as if it had not ended. */
+void qtask_unend(struct core *core, struct qtask *q)
+{
+    struct user *user = q->user;
+
+    DL_DELETE(user->ended, q);
+    user->n_kept--;
+    user->kept_bytes -= q->spec->n + (q->end->value ? q->end->value->n : 0) + (q->args ? q->args->n : 0);
+    user->n_queued++;
+    user->queue_bytes += q->spec->n + (q->args ? q->args->n : 0);
+    heap_remove(&core->queue_timers, &q->timer);
+    q->end = qend_free(q->end);
+    q->shown = 0;
+}
+
+void qtask_forget(struct core *core, struct qtask *q, struct actions *out)
+{
+    if (q->x && q->x->before) { /* those that hoped for its being run anew */
+        struct qedge *e = q->x->before;
+
+        while ((e = q->x->before)) {
+            struct qtask *then = e->then;
+
+            DL_DELETE2(q->x->before, e, first_prev, first_next);
+            DL_DELETE2(then->x->after, e, then_prev, then_next);
+            free(e);
+            qtask_end_text(core, then, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
+                           "task %" PRIu64 ", which had to come first, was forgotten", q->id);
+        }
+    }
+    if (qtask_journaled(q))
+        record_forget(core, q, out);
+    qtask_free(core, q);
+}
+
+void qtask_answer_end(struct core *core, const struct qtask *q, uint32_t client, uint64_t request,
+                      struct actions *out)
+{
+    struct msg_answer answer;
+    struct msg_problem problem;
+
+    if (msg_answer_decode(core->decoder, q->end->outcome->data, q->end->outcome->n, &answer, &problem) != 0) {
+        out->no_memory = true;
+        return;
+    }
+    if (answer.failed)
+        answer_failure(out, client, request, &answer.failure, NULL);
+    else
+        answer_reply(out, client, request, &answer.reply, q->end->value);
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * qtask_record -- what the journal is told of a queued task, what happens when it has it, and how tasks come back
+ * from it after a restart.
+ *
+ * Rows have numbers that rise; what waits for one stands in a ring in the same order, so that "recorded up to n"
+ * takes from its front. An entry names its task by number: when that has gone, or has gone on, the entry means
+ * nothing any more.
+ *
+ * After a restart: what waited waits; what had begun is run again if it is idempotent and has attempts left, else it
+ * is lost, and says that it may have been executed; what had ended is known with its result. Where it was to wait a
+ * time, it waits what is left of it by the clock, but never longer than it was to wait at first.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/core/state.h"
+
+static bool pending_add(struct core *core, uint64_t number, uint64_t task, enum pending_kind kind)
+{
+    if (core->n_pending == core->pending_cap) {
+        const size_t cap = core->pending_cap ? core->pending_cap * 2 : 64;
+        struct pending *v = calloc(cap, sizeof *v);
+
+        if (!v)
+            return false;
+        for (size_t i = 0; i < core->n_pending; i++)
+            v[i] = core->pending[(core->pending_first + i) % core->pending_cap];
+        free(core->pending);
+        core->pending = v;
+        core->pending_cap = cap;
+        core->pending_first = 0;
+    }
+    core->pending[(core->pending_first + core->n_pending++) % core->pending_cap] =
+        (struct pending){ number, task, kind };
+    return true;
+}
+
+static void put(struct core *core, struct core_row *row, enum pending_kind then, struct actions *out)
+{
+    struct action *act = row ? action_add(out, ACT_RECORD) : NULL;
+
+    if (!act || (then != PENDING_NOTHING && !pending_add(core, core->row_number + 1, row->task, then))) {
+        out->no_memory = true;
+        if (act)
+            act->type = ACT_NOTE, act->text[0] = '\0';
+        core_row_free(row);
+        return;
+    }
+    row->number = ++core->row_number;
+    act->row = row;
+}
+
+void record_new(struct core *core, struct qtask *q, enum pending_kind then, struct actions *out)
+{
+    struct core_row *row = calloc(1, sizeof *row);
+
+    if (row) {
+        row->kind = ROW_NEW;
+        row->durable = q->durability == TASK_DURABLE;
+        row->refusable = true;
+        row->task = q->id;
+        row->uid = q->user->uid;
+        row->parent = q->x ? q->x->parent : 0;
+        row->queued_ms = q->queued_ms;
+        row->spec = blob_ref(q->spec);
+        row->args = q->args ? blob_ref(q->args) : NULL;
+    }
+    put(core, row, then, out);
+}
+
+void record_life(struct core *core, struct qtask *q, bool durable, enum pending_kind then, struct actions *out)
+{
+    const bool ended = q->state == QT_ENDING || q->state == QT_ENDED;
+    struct core_row *row = core->storage_failed ? NULL : calloc(1, sizeof *row);
+
+    if (core->storage_failed)
+        return;
+    if (row) {
+        row->kind = ROW_LIFE;
+        row->durable = durable;
+        row->task = q->id;
+        row->uid = q->user->uid;
+        row->life = (struct core_life){
+            .state = ended ? q->shown : qtask_shown(q),
+            .attempt = q->attempt,
+            .kills = q->kills,
+            .losses = q->losses,
+            .worker = q->worker,
+            .flags = (q->hold ? LIFE_HOLD : 0u) | (q->idempotent ? LIFE_IDEMPOTENT : 0u) |
+                     (ended && q->end->maybe_executed ? LIFE_MAYBE_EXECUTED : 0u),
+            .priority = q->priority,
+            .started_ms = q->started_ms,
+        };
+        if (q->due_us > core->now_us && !ended)
+            row->life.due_ms = core_wall_ms(core) + (q->due_us - core->now_us) / 1000;
+        if (ended) {
+            row->life.ended_ms = q->end->ended_ms;
+            row->outcome = blob_ref(q->end->outcome);
+            row->value = q->end->value ? blob_ref(q->end->value) : NULL;
+        }
+    }
+    put(core, row, then, out);
+}
+
+void record_forget(struct core *core, const struct qtask *q, struct actions *out)
+{
+    struct core_row *row = core->storage_failed ? NULL : calloc(1, sizeof *row);
+
+    if (core->storage_failed)
+        return;
+    if (row) {
+        row->kind = ROW_FORGET;
+        row->task = q->id;
+        row->uid = q->user->uid;
+    }
+    put(core, row, PENDING_NOTHING, out);
+}
+
+void core_recorded(struct core *core, uint64_t now_us, uint64_t number, struct actions *out)
+{
+    core->now_us = now_us;
+    while (core->n_pending > 0 && core->pending[core->pending_first].number <= number) {
+        const struct pending p = core->pending[core->pending_first];
+        struct qtask *q = qtask_find(core, p.task);
+
+        core->pending_first = (core->pending_first + 1) % core->pending_cap;
+        core->n_pending--;
+        if (p.kind == PENDING_GIVE)
+            qtask_give_booked(core, p.number, p.task, out);
+        else if (q && p.kind == PENDING_ACCEPT && q->state == QT_RECORDING)
+            qtask_accepted_now(core, q, out);
+        else if (q && p.kind == PENDING_SETTLE && q->state == QT_ENDING)
+            qtask_settle(core, q, out);
+    }
+}
+
+void core_record_refused(struct core *core, uint64_t now_us, uint64_t number, const char *why, struct actions *out)
+{
+    struct qtask *q = NULL;
+
+    core->now_us = now_us;
+    for (size_t i = 0; i < core->n_pending && !q; i++) {
+        struct pending *p = &core->pending[(core->pending_first + i) % core->pending_cap];
+
+        if (p->number > number)
+            break;
+        if (p->number == number) {
+            q = qtask_find(core, p->task);
+            p->kind = PENDING_NOTHING;
+        }
+    }
+    if (q && q->state == QT_RECORDING)
+        qtask_refused(core, q, PTOOLS_ERR_NO_SPACE, why, out);
+}
+
+void core_record_failed(struct core *core, uint64_t now_us, const char *why, struct actions *out)
+{
+    core->now_us = now_us;
+    if (core->storage_failed)
+        return;
+    core->storage_failed = why;
+    while (core->n_pending > 0) {
+        const struct pending p = core->pending[core->pending_first];
+        struct qtask *q = qtask_find(core, p.task);
+        struct task *t;
+
+        core->pending_first = (core->pending_first + 1) % core->pending_cap;
+        core->n_pending--;
+        if (!q)
+            continue;
+        if (q->state == QT_RECORDING) {
+            qtask_refused(core, q, PTOOLS_ERR_STORAGE, why, out);
+        } else if (p.kind == PENDING_GIVE && (t = task_find(core, p.task)) && t->state == TASK_BOOKED) {
+            task_attempt_back(core, t, false, out); /* it is not run: nobody would know */
+        } else if (q->state == QT_ENDING) { /* whoever waits is told that how it ended is not kept */
+            watchers_refused(core, q, PTOOLS_ERR_STORAGE, why, out);
+        }
+    }
+}
+
+/* -- after a restart ------------------------------------------------------------------------------------------ */
+
+static int refuse(char why[256], uint64_t task, const char *what)
+{
+    snprintf(why, 256, "task %" PRIu64 ": %s", task, what);
+    return -EINVAL;
+}
+
+static int recover_end(struct core *core, struct qtask *q, const struct core_row *life, struct actions *out,
+                       char why[256])
+{
+    struct qend *end = calloc(1, sizeof *end);
+    struct msg_answer answer;
+    struct msg_problem problem;
+
+    if (!end)
+        return -ENOMEM;
+    if (!life->outcome ||
+        msg_answer_decode(core->decoder, life->outcome->data, life->outcome->n, &answer, &problem) != 0) {
+        free(end);
+        return refuse(why, q->id, "it has ended, and how cannot be read");
+    }
+    end->code = answer.failed ? answer.failure.code : PTOOLS_OK;
+    end->maybe_executed = life->life.flags & LIFE_MAYBE_EXECUTED;
+    end->worker = life->life.worker;
+    end->attempt = life->life.attempt;
+    end->ended_ms = life->life.ended_ms;
+    end->outcome = blob_ref(life->outcome);
+    end->value = life->value ? blob_ref(life->value) : NULL;
+    core->n_qtasks[q->state]--;
+    core->n_qtasks[QT_ENDED]++;
+    q->state = QT_ENDED;
+    q->shown = (uint8_t)life->life.state;
+    q->end = end;
+    qtask_keep(core, q, out);
+    return 0;
+}
+
+static void recover_life(struct core *core, struct qtask *q, const struct core_row *life, uint64_t delay_us)
+{
+    const uint64_t now_ms = core_wall_ms(core);
+
+    q->attempt = (uint16_t)life->life.attempt;
+    q->kills = (uint8_t)life->life.kills;
+    q->losses = (uint8_t)life->life.losses;
+    q->worker = life->life.worker;
+    q->hold = life->life.flags & LIFE_HOLD;
+    q->idempotent = life->life.flags & LIFE_IDEMPOTENT;
+    q->priority = life->life.priority;
+    q->started_ms = life->life.started_ms;
+    q->due_us = 0;
+    if (life->life.due_ms > now_ms)
+        q->due_us = core->now_us + MIN((life->life.due_ms - now_ms) * 1000, delay_us);
+}
+
+int core_recover(struct core *core, uint64_t now_us, const struct core_row *task, const struct core_row *life,
+                 const struct msg_submit *submit, struct actions *out, char why[256])
+{
+    const uint32_t state = life ? life->life.state : SHOWN_WAITING;
+    struct user *user;
+    struct qtask *q;
+    int r;
+
+    core->now_us = now_us;
+    if (task->task == 0 || qtask_after(core, task->task - 1))
+        return refuse(why, task->task, "its number is not above the one before");
+    if (state == 0 || state >= SHOWN_STATES)
+        return refuse(why, task->task, "its state is none that there is");
+    if (user_get(core, task->uid, &user) < 0)
+        return -ENOMEM;
+    q = qtask_new(core, user, task->task, task->spec, task->args);
+    if (!q)
+        return -ENOMEM;
+    q->recovered = true;
+    q->queued_ms = task->queued_ms;
+    r = qtask_register(core, q);
+    if (r == 0)
+        r = qtask_describe(core, q, submit, task->parent);
+    if (r < 0) {
+        qtask_free(core, q);
+        return r;
+    }
+    core->n_qtasks[q->state]--;
+    core->n_qtasks[QT_WAITING]++;
+    q->state = QT_WAITING;
+    core->next_task = MAX(core->next_task, task->task + 1);
+    if (!life) {
+        recover_delay(core, q, submit);
+        return 0;
+    }
+    recover_life(core, q, life, qtask_longest_wait_us(submit));
+    if (task_shown_ended(state))
+        return recover_end(core, q, life, out, why);
+    if (state == SHOWN_RUNNING)
+        q->was_running = true;
+    return 0;
+}
+
+/* What ran when the daemon ended. */
+static void recover_running(struct core *core, struct qtask *q, struct actions *out)
+{
+    struct msg_failure f = { .code = PTOOLS_ERR_DAEMON_DIED, .worker = q->worker, .attempt = q->attempt,
+                             .maybe_executed = true };
+    static const char died[] = "the daemon died while it ran: it may have been executed";
+
+    q->was_running = false;
+    if (q->idempotent && q->attempt < q->attempts && (q->retry_on & RETRY_DIED)) {
+        qtask_retry(core, q);
+        record_life(core, q, false, PENDING_NOTHING, out);
+        qtask_place(core, q, out);
+        return;
+    }
+    f.message = (struct text){ died, sizeof died - 1 };
+    qtask_end(core, q, SHOWN_LOST, &f, NULL, 0, out);
+}
+
+void core_recovered(struct core *core, uint64_t now_us, struct actions *out)
+{
+    struct qtask *q;
+
+    core->now_us = now_us;
+    for (q = qtask_after(core, 0); q; q = qtask_after(core, q->id))
+        qtask_reconnect(core, q, out);
+    for (q = qtask_after(core, 0); q; q = qtask_after(core, q->id)) {
+        if (q->state != QT_WAITING)
+            continue;
+        if (q->was_running)
+            recover_running(core, q, out);
+        else
+            qtask_place(core, q, out);
+    }
+}

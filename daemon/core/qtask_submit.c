@@ -1,0 +1,704 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * qtask_submit -- a task comes into the queue: is it allowed, is it there already, what is kept of it.
+ *
+ * As with calls, all that can refuse it is asked first, then memory is found, and only then does anything change. Its
+ * client hears of it when it counts: at once for a volatile one, when the journal has it for any other; before that,
+ * its module is asked whether there is such a function.
+ *
+ * What is over a limit of the queue is refused, with the time after which it may be worth trying again, or waits, if it
+ * asked to, with its user's others in the order in which they came.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include <ptools/module.h>
+
+#include "daemon/core/state.h"
+
+struct submission {
+    struct core *core;
+    struct client *client;
+    uint64_t request;
+    const struct msg_submit *m;
+    struct blob *spec, *args;
+    struct actions *out;
+    struct module *module;      /* that is to be loaded first; NULL: none */
+    struct function *function;
+    bool again;                 /* it was blocked */
+};
+
+struct blocked {
+    struct client *client;
+    uint64_t request;
+    struct blob *spec, *args;
+    struct blocked *prev, *next; /* in user.blocked */
+};
+
+#define REFUSE(s, code, ...) (answer_refusal((s)->out, (s)->client->id, (s)->request, code, __VA_ARGS__), false)
+
+/* -- over a limit -------------------------------------------------------------------------------------------- */
+
+static uint64_t retry_ms(const struct core *core)
+{
+    return MAX(10, MIN(core->queue_rate_us / 1000, 60000));
+}
+
+static bool block(const struct submission *s)
+{
+    struct user *user = s->client->user;
+    struct blocked *b;
+
+    if (user->n_blocked >= BLOCKED_MAX)
+        return REFUSE(s, PTOOLS_ERR_LIMIT, "over the limit of tasks that wait for room in the queue: %u of %u in use",
+                      user->n_blocked, BLOCKED_MAX);
+    b = calloc(1, sizeof *b);
+    if (!b) {
+        s->out->no_memory = true;
+        return false;
+    }
+    b->client = s->client;
+    b->request = s->request;
+    b->spec = blob_ref(s->spec);
+    b->args = s->args ? blob_ref(s->args) : NULL;
+    DL_APPEND(user->blocked, b);
+    user->n_blocked++;
+    return false;
+}
+
+static bool over(const struct submission *s, const char *name, uint64_t use, uint64_t limit, uint64_t asked)
+{
+    char text[200];
+    struct msg_failure f = { .code = PTOOLS_ERR_LIMIT, .retry_ms = retry_ms(s->core) };
+
+    if (s->m->block && asked <= limit)
+        return block(s);
+    snprintf(text, sizeof text, "over the limit %s: %" PRIu64 " of %" PRIu64 " in use, %" PRIu64 " more asked for",
+             name, use, limit, asked);
+    answer_failure(s->out, s->client->id, s->request, &f, text);
+    return false;
+}
+
+static void blocked_free(struct blocked *b)
+{
+    struct user *user = b->client->user;
+
+    DL_DELETE(user->blocked, b);
+    user->n_blocked--;
+    blob_free(b->spec);
+    blob_free(b->args);
+    free(b);
+}
+
+void blocked_free_client(struct core *core, struct client *c)
+{
+    struct blocked *b, *next;
+
+    (void)core;
+    DL_FOREACH_SAFE(c->user->blocked, b, next)
+        if (b->client == c)
+            blocked_free(b);
+}
+
+/* -- is it allowed ------------------------------------------------------------------------------------------- */
+
+static uint32_t parts_of(const struct submission *s)
+{
+    return s->m->target == TARGET_ALL ? s->core->all.n : 0;
+}
+
+static bool has_room(const struct submission *s)
+{
+    const struct core_limits *l = &s->core->limits;
+    const struct user *u = s->client->user;
+    const uint64_t n = 1 + parts_of(s), bytes = (s->spec->n + (s->args ? s->args->n : 0)) * n;
+
+    if (!s->again && u->blocked && s->m->block)
+        return block(s); /* behind those who came before */
+    if (n > l->user_queued_max - MIN(u->n_queued, l->user_queued_max))
+        return over(s, "user_queued_max", u->n_queued, l->user_queued_max, n);
+    if (bytes > l->user_queue_bytes_max - MIN(u->queue_bytes, l->user_queue_bytes_max))
+        return over(s, "user_queue_bytes_max", u->queue_bytes, l->user_queue_bytes_max, bytes);
+    if (u->kept_bytes > l->user_kept_bytes_max) /* block would wait for something to be forgotten: that is long */
+        return REFUSE(s, PTOOLS_ERR_LIMIT, "over the limit user_kept_bytes_max: results and tasks that have ended take "
+                      "%" PRIu64 " bytes, %" PRIu64 " are allowed; forget some", u->kept_bytes, l->user_kept_bytes_max);
+    return true;
+}
+
+static bool allowed(const struct submission *s)
+{
+    if (s->core->draining)
+        return REFUSE(s, PTOOLS_ERR_DRAINING, "the daemon is about to end and takes no new work");
+    if (s->core->storage_failed && s->m->durability >= TASK_CRASHSAFE)
+        return REFUSE(s, PTOOLS_ERR_STORAGE, "%s", s->core->storage_failed);
+    if (!s->core->limits.journal && s->m->durability >= TASK_CRASHSAFE)
+        return REFUSE(s, PTOOLS_ERR_STORAGE, "durability: this daemon has no journal, and takes only volatile tasks");
+    if (task_find_request(s->core, s->client->id, s->request) || request_in_use(s->client, s->request))
+        return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "id: request %" PRIu64 " is in flight already", s->request);
+    for (uint32_t i = 0; i < s->m->n_after; i++)
+        if (!qtask_of(s->core, s->client->user, s->m->after[i]))
+            return REFUSE(s, PTOOLS_ERR_NO_TASK, "after: no queued task %" PRIu64, s->m->after[i]);
+    return true;
+}
+
+/* -- its target ------------------------------------------------------------------------------------------------ */
+
+static bool is_host(const struct core *core, const struct text *name)
+{
+    for (size_t i = 0; core->host_names && core->host_names[i]; i++)
+        if (strlen(core->host_names[i]) == name->n && strncasecmp(core->host_names[i], name->data, name->n) == 0)
+            return true;
+    return false;
+}
+
+static bool any_host(const struct core *core, const struct msg_submit *m)
+{
+    for (uint32_t i = 0; i < m->n_hosts; i++)
+        if (is_host(core, &m->hosts[i]))
+            return true;
+    return false;
+}
+
+static struct worker *known_worker(const struct core *core, uint32_t id)
+{
+    struct worker *w = worker_find(core, id);
+
+    return w && w->leave != LEAVE_REMOVED ? w : NULL;
+}
+
+static void list_hosts(const struct core *core, char *text, size_t size)
+{
+    size_t n = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; core->host_names && core->host_names[i] && n < size; i++)
+        n += (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : "", core->host_names[i]);
+}
+
+static bool has_target(const struct submission *s)
+{
+    const struct msg_submit *m = s->m;
+    char hosts[160];
+
+    if (m->target == TARGET_ALL && s->core->all.n == 0)
+        return REFUSE(s, PTOOLS_ERR_NO_WORKER, "target: there are no workers");
+    if (m->wait_target || m->any_target)
+        return true;
+    for (uint32_t i = 0; i < m->n_workers; i++)
+        if (!known_worker(s->core, m->workers[i]))
+            return REFUSE(s, PTOOLS_ERR_NO_WORKER, "workers: no worker %" PRIu32, m->workers[i]);
+    if (m->n_hosts && !any_host(s->core, m)) {
+        list_hosts(s->core, hosts, sizeof hosts);
+        return REFUSE(s, PTOOLS_ERR_NO_WORKER, "hosts: no worker is on a host of that name; this one is called %s",
+                      hosts);
+    }
+    if ((m->set.data || m->set_id) && !set_find(s->core, s->client, m->set, m->set_id)) {
+        if (m->set.data)
+            return REFUSE(s, PTOOLS_ERR_NO_SET, "set: no worker set %.*s", (int)m->set.n, m->set.data);
+        return REFUSE(s, PTOOLS_ERR_NO_SET, "set: no worker set %" PRIu32, m->set_id);
+    }
+    return true;
+}
+
+/* A set of exactly these, first free, shared by all queued tasks that are for them. */
+static struct set *hidden_set(struct core *core, struct user *user, const struct msg_submit *m)
+{
+    struct worker **members = core->scratch;
+    uint32_t n = 0;
+    struct set *s;
+
+    for (uint32_t i = 0; i < m->n_workers && n < core->limits.workers_max; i++) {
+        struct worker *w = known_worker(core, m->workers[i]);
+        bool twice = false;
+
+        for (uint32_t k = 0; k < n; k++)
+            twice |= members[k] == w;
+        if (w && !twice)
+            members[n++] = w;
+    }
+    if (n == 0)
+        return NULL;
+    for (s = core->sets; s; s = s->hh.next) {
+        uint32_t same = 0;
+
+        if (!s->hidden || s->user != user || s->n != n)
+            continue;
+        while (same < n && set_has(s, members[same]))
+            same++;
+        if (same == n)
+            return s;
+    }
+    return set_new_hidden(core, user, members, n);
+}
+
+/* The user's set, whichever client of it asks: after a restart there is none. */
+static struct set *user_set(struct core *core, struct user *user, const struct msg_submit *m)
+{
+    struct set *s = NULL;
+
+    if (m->set.data)
+        HASH_FIND(hh_name, user->named, m->set.data, m->set.n, s);
+    else if (m->set_id)
+        HASH_FIND(hh, core->sets, &m->set_id, sizeof m->set_id, s);
+    return s && s->user == user && !s->hidden && !s->orphan ? s : NULL;
+}
+
+void qtask_find_set(struct core *core, struct qtask *q, const struct msg_submit *spec)
+{
+    struct set *s = spec->n_workers ? hidden_set(core, q->user, spec) : user_set(core, q->user, spec);
+
+    if (!s)
+        return;
+    q->set = s;
+    DL_APPEND(s->queued, q);
+}
+
+/* -- what is kept of it ------------------------------------------------------------------------------------------ */
+
+uint64_t qtask_longest_wait_us(const struct msg_submit *spec)
+{
+    const uint64_t max_ms = spec->backoff_max_ms ? spec->backoff_max_ms : 60000;
+
+    return MAX(spec->delay_ms, MAX(spec->start_ms ? UINT64_MAX / 2000 : 0, max_ms * 2)) * 1000;
+}
+
+static void set_delay(struct core *core, struct qtask *q, const struct msg_submit *m, uint64_t since_us)
+{
+    const uint64_t now_ms = core_wall_ms(core);
+
+    if (m->delay_ms && m->delay_ms * 1000 > since_us)
+        q->due_us = core->now_us + m->delay_ms * 1000 - since_us;
+    else if (m->start_ms > now_ms)
+        q->due_us = core->now_us + (m->start_ms - now_ms) * 1000;
+    if (m->expire_ms && q->x)
+        q->x->expire_us = core->now_us + (m->expire_ms * 1000 > since_us ? m->expire_ms * 1000 - since_us : 1);
+}
+
+void recover_delay(struct core *core, struct qtask *q, const struct msg_submit *spec)
+{
+    const uint64_t now_ms = core_wall_ms(core);
+
+    set_delay(core, q, spec, now_ms > q->queued_ms ? (now_ms - q->queued_ms) * 1000 : 0);
+}
+
+int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *m, uint64_t parent)
+{
+    q->priority = m->has_priority ? m->priority : INFINITY;
+    q->durability = (uint8_t)(m->durability ? m->durability : TASK_VOLATILE);
+    q->retry_on = (uint8_t)(m->retry_on ? m->retry_on : RETRY_DIED);
+    q->hold = m->hold;
+    q->idempotent = m->idempotent || (q->function && (q->function->flags & PTOOLS_FN_IDEMPOTENT));
+    q->attempts = (uint16_t)(m->attempts ? m->attempts : q->idempotent ? 3 : 1);
+    q->has_deadline = m->deadline_ms > 0;
+    q->is_parent = m->target == TARGET_ALL;
+    q->only_worker = m->n_workers == 1 ? m->workers[0] : 0;
+    q->in_set = m->n_workers > 1 || m->set.data || m->set_id;
+    q->host = m->n_hosts > 0 && any_host(core, m);
+    if (m->n_hosts > 0 && !q->host) /* unknown: as a worker that is not there */
+        q->only_worker = m->any_target ? 0 : UINT32_MAX;
+    if ((m->expire_ms || parent || q->is_parent || m->n_after) && !qtask_extra(q))
+        return -ENOMEM;
+    if (parent)
+        q->x->parent = parent;
+    if (m->key.data && qtask_add_key(core, q, m->key) < 0)
+        return -ENOMEM;
+    if (q->in_set)
+        qtask_find_set(core, q, m);
+    return 0;
+}
+
+static int add_edge(struct qtask *first, struct qtask *then)
+{
+    struct qedge *e = qtask_extra(first) && qtask_extra(then) ? calloc(1, sizeof *e) : NULL;
+
+    if (!e)
+        return -ENOMEM;
+    e->first = first;
+    e->then = then;
+    DL_APPEND2(first->x->before, e, first_prev, first_next);
+    DL_APPEND2(then->x->after, e, then_prev, then_next);
+    return 0;
+}
+
+/* 0; -ENOMEM; 1: one of them has ended otherwise than it had to, *ret_failed. */
+static int add_edges(struct core *core, struct qtask *q, const uint64_t *after, uint32_t n, bool any, bool keep,
+                     struct qtask **ret_failed)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct qtask *first = qtask_find(core, after[i]);
+
+        if (!first || first->user != q->user || first == q)
+            continue; /* it was forgotten, so it had ended */
+        if (first->state == QT_ENDED && (any || first->shown == SHOWN_DONE))
+            continue;
+        if (first->state == QT_ENDED && !keep) {
+            *ret_failed = first;
+            return 1;
+        }
+        if (add_edge(first, q) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static void connect_edges(struct core *core, struct qtask *q, struct actions *out)
+{
+    uint64_t after[TASK_AFTER_MAX];
+    struct qtask *failed = NULL;
+    struct msg_submit spec;
+    int r;
+
+    qtask_spec(core, q, &spec);
+    memcpy(after, spec.after, spec.n_after * sizeof *after);
+    r = add_edges(core, q, after, spec.n_after, spec.after_any, spec.after_keep, &failed);
+    if (r < 0)
+        out->no_memory = true;
+    if (r > 0)
+        qtask_end_text(core, q, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
+                       "task %" PRIu64 ", which had to come first, is %s", failed->id, task_shown_name(failed->shown));
+}
+
+void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out)
+{
+    struct qtask *parent = q->x && q->x->parent ? qtask_find(core, q->x->parent) : NULL;
+
+    if (parent && parent->x) {
+        parent->x->parts++;
+        if (parent->state == QT_WAITING && q->state != QT_ENDED)
+            parent->x->parts_left++;
+        else if (q->state == QT_ENDED && q->shown != SHOWN_DONE)
+            parent->x->parts_failed++;
+    }
+    if (q->state == QT_WAITING && !q->was_running && q->attempt == 0)
+        connect_edges(core, q, out);
+}
+
+/* -- it comes ---------------------------------------------------------------------------------------------------- */
+
+static struct qtask *make(const struct submission *s, uint64_t id, struct blob *spec, const struct msg_submit *m,
+                          uint64_t parent)
+{
+    struct core *core = s->core;
+    struct user *user = s->client->user;
+    struct qtask *q = qtask_new(core, user, id, spec, s->args);
+
+    if (!q)
+        return NULL;
+    q->function = s->function;
+    s->client->turn = q->turn = MAX(user->turn, s->client->turn + 1);
+    if (qtask_register(core, q) < 0 || qtask_describe(core, q, m, parent) < 0) {
+        qtask_free(core, q);
+        return NULL;
+    }
+    set_delay(core, q, m, 0);
+    core->next_task = id + 1;
+    return q;
+}
+
+/* For one worker, what was submitted for all. */
+static struct blob *part_spec(const struct msg_submit *m, uint32_t worker)
+{
+    struct msg_request r = { .kind = MSG_TASK_SUBMIT, .id = 1, .submit = *m };
+    struct bytes bytes;
+    struct blob *blob;
+
+    r.submit.target = 0;
+    r.submit.n_workers = 1;
+    r.submit.workers = &worker;
+    r.submit.key = (struct text){ 0 };
+    bytes_init(&bytes, ENVELOPE_BYTES_MAX);
+    msg_request_encode(&r, &bytes);
+    blob = bytes.err ? NULL : blob_new(bytes.data, bytes.n);
+    bytes_deinit(&bytes);
+    return blob;
+}
+
+static bool make_parts(const struct submission *s, struct qtask *parent)
+{
+    for (uint32_t i = 0; i < s->core->all.n; i++) {
+        const uint32_t worker = s->core->all.ids[i];
+        struct blob *spec = part_spec(s->m, worker);
+        struct msg_submit m = *s->m;
+        struct qtask *part;
+
+        m.target = 0;
+        m.n_workers = 1;
+        m.workers = (uint32_t *)&worker;
+        m.key = (struct text){ 0 };
+        part = spec ? make(s, s->core->next_task, spec, &m, parent->id) : NULL;
+        blob_free(spec);
+        if (!part)
+            return false;
+        parent->x->parts++;
+        parent->x->parts_left++;
+    }
+    return true;
+}
+
+/* The parent and its parts; NULL parent: the end. */
+static struct qtask *part_at(const struct core *core, const struct qtask *q, uint32_t i)
+{
+    return i == 0 ? (struct qtask *)q : q->x && i <= q->x->parts ? qtask_find(core, q->id + i) : NULL;
+}
+
+static void unmake(struct core *core, struct qtask *q)
+{
+    for (uint32_t i = q->x ? q->x->parts : 0; i > 0; i--)
+        qtask_free(core, qtask_find(core, q->id + i));
+    qtask_free(core, q);
+}
+
+void qtask_accepted_now(struct core *core, struct qtask *q, struct actions *out)
+{
+    for (uint32_t i = 0; i <= (q->x ? q->x->parts : 0); i++) {
+        struct qtask *part = part_at(core, q, i);
+
+        if (qtask_step(core, part, QE_ACCEPT, out))
+            event_emit(core, part, EVENT_QUEUED, PTOOLS_OK, out);
+    }
+    watchers_accepted(core, q, out);
+    core->stats.queued++;
+    for (uint32_t i = q->x && q->x->parts ? 1 : 0; i <= (q->x ? q->x->parts : 0); i++) {
+        struct qtask *part = part_at(core, q, i);
+
+        if (part->x)
+            connect_edges(core, part, out);
+        if (part->state == QT_WAITING)
+            qtask_place(core, part, out);
+    }
+}
+
+void qtask_refused(struct core *core, struct qtask *q, ptools_err code, const char *why, struct actions *out)
+{
+    if (q->x && q->x->parent)
+        q = qtask_find(core, q->x->parent);
+    watchers_refused(core, q, code, why, out);
+    unmake(core, q);
+}
+
+/* Its function is known to be there: into the journal, or right in. */
+static void enter(struct core *core, struct qtask *q, struct actions *out)
+{
+    const uint32_t parts = q->x ? q->x->parts : 0;
+
+    if (q->function)
+        q->function->calls++;
+    if (!qtask_journaled(q)) {
+        qtask_accepted_now(core, q, out);
+        return;
+    }
+    for (uint32_t i = 0; i <= parts; i++) {
+        struct qtask *part = part_at(core, q, i);
+
+        if (!qtask_step(core, part, QE_RECORD, out))
+            return;
+    }
+    for (uint32_t i = parts; i > 0; i--) /* the whole counts when the last row, its own, is there */
+        record_new(core, part_at(core, q, i), PENDING_NOTHING, out);
+    record_new(core, q, PENDING_ACCEPT, out);
+}
+
+static bool may_repeat(const struct qtask *q, const struct msg_submit *m)
+{
+    return m->attempts <= 1 || q->idempotent;
+}
+
+#define NO_REPEAT "attempts: more than 1 needs a function that is idempotent: say so if it is"
+
+void qtasks_follow_module(struct core *core, struct module *m, struct actions *out)
+{
+    struct qtask *q;
+
+    while ((q = m->queued_held)) {
+        struct msg_submit spec;
+        struct function *f;
+        char name[FUNCTION_BYTES_MAX + 1], text[256];
+        const char *sentence;
+        ptools_err code;
+
+        qtask_spec(core, q, &spec);
+        f = function_find(core, spec.function.data, spec.function.n);
+        if (!f || !function_usable(f)) {
+            snprintf(name, sizeof name, "%.*s", (int)spec.function.n, spec.function.data);
+            code = module_refusal(m, name, text, &sentence);
+            qtask_refused(core, q, code, sentence, out);
+            continue;
+        }
+        for (uint32_t i = 0; i <= q->x->parts; i++) {
+            struct qtask *part = part_at(core, q, i);
+
+            part->function = f;
+            part->idempotent |= (f->flags & PTOOLS_FN_IDEMPOTENT) != 0;
+            if (!spec.attempts && part->idempotent)
+                part->attempts = 3;
+        }
+        if (may_repeat(q, &spec))
+            enter(core, q, out);
+        else
+            qtask_refused(core, q, PTOOLS_ERR_BAD_REQUEST, NO_REPEAT, out);
+    }
+    qtasks_place_parked(core, out);
+}
+
+/* 1: it may go on; 0: it was refused; -ENOMEM. */
+static int find_function(struct submission *s)
+{
+    const struct text name = s->m->function;
+    struct function *f = function_find(s->core, name.data, name.n);
+    struct text module, function;
+    char text[256], full[FUNCTION_BYTES_MAX + 1];
+    const char *sentence;
+    ptools_err code;
+    int r;
+
+    if (f && function_usable(f)) {
+        s->function = f;
+        return 1;
+    }
+    if (!name_split(name.data, name.n, &module, &function))
+        return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "function: not of the form MODULE.FUNCTION");
+    s->module = module_find(s->core, module.data, module.n);
+    if (!s->module) {
+        r = module_new(s->core, module.data, module.n, &s->module);
+        if (r > 0)
+            return REFUSE(s, PTOOLS_ERR_LIMIT,
+                          "over the limit modules_max: %" PRIu32 " of %" PRIu32 " in use, 1 more asked for",
+                          HASH_COUNT(s->core->modules), s->core->limits.modules_max);
+        return r < 0 ? r : 1;
+    }
+    if (!module_refuses(s->module, s->core->now_us))
+        return 1;
+    memcpy(full, name.data, name.n);
+    full[name.n] = '\0';
+    code = module_refusal(s->module, full, text, &sentence);
+    return REFUSE(s, code, "%s", sentence);
+}
+
+/* There is one of its key. */
+static void again(const struct submission *s, struct qtask *q)
+{
+    struct core *core = s->core;
+    struct msg_submit spec;
+    struct msg_reply reply = { .task = q->id, .duplicate = true };
+    struct watcher *w;
+    bool same;
+
+    qtask_spec(core, q, &spec);
+    same = spec.function.n == s->m->function.n && memcmp(spec.function.data, s->m->function.data, spec.function.n) == 0 &&
+           (spec.durability ? spec.durability : TASK_VOLATILE) ==
+               (s->m->durability ? s->m->durability : TASK_VOLATILE) &&
+           (q->args ? q->args->n : 0) == (s->args ? s->args->n : 0) &&
+           (!q->args || memcmp(q->args->data, s->args->data, q->args->n) == 0);
+    if (!same) {
+        answer_refusal(s->out, s->client->id, s->request, PTOOLS_ERR_KEY_REUSED,
+                       "key: task %" PRIu64 " has it, and another function, arguments or durability", q->id);
+        return;
+    }
+    reply.state = qtask_shown(q);
+    reply.count = q->x ? q->x->parts : 0;
+    if (qtask_accepted(q) && !s->m->wait) {
+        answer_reply(s->out, s->client->id, s->request, &reply, NULL);
+    } else if (q->state == QT_ENDED) {
+        qtask_answer_end(core, q, s->client->id, s->request, s->out);
+    } else {
+        w = qtask_watch(q, s->client, s->request);
+        if (!w) {
+            s->out->no_memory = true;
+            return;
+        }
+        w->accept = !qtask_accepted(q);
+        w->result = s->m->wait;
+        w->duplicate = true;
+    }
+}
+
+static int come(struct submission *s)
+{
+    struct core *core = s->core;
+    struct qtask *q = s->m->key.data ? qtask_by_key(core, s->client->user, s->m->key) : NULL;
+    struct watcher *w;
+    int r;
+
+    if (q) {
+        again(s, q);
+        return 0;
+    }
+    if (!allowed(s) || !has_target(s))
+        return 0;
+    r = find_function(s);
+    if (r <= 0 || !has_room(s))
+        return MIN(r, 0);
+    q = make(s, core->next_task, s->spec, s->m, 0);
+    if (q && q->is_parent && !make_parts(s, q)) {
+        unmake(core, q);
+        q = NULL;
+    }
+    w = q ? qtask_watch(q, s->client, s->request) : NULL;
+    if (!w) {
+        if (q)
+            unmake(core, q);
+        return -ENOMEM;
+    }
+    w->accept = true;
+    w->result = s->m->wait;
+    if (s->function && !may_repeat(q, s->m)) {
+        qtask_refused(core, q, PTOOLS_ERR_BAD_REQUEST, NO_REPEAT, s->out);
+    } else if (s->function) {
+        enter(core, q, s->out);
+    } else {
+        for (uint32_t i = 1; i <= (q->x ? q->x->parts : 0); i++)
+            (void)qtask_step(core, part_at(core, q, i), QE_HOLD, s->out);
+        if (!qtask_step(core, q, QE_HOLD, s->out))
+            return 0;
+        q->x->module = s->module;
+        DL_APPEND2(s->module->queued_held, q, x->held_prev, x->held_next);
+        module_ask(core, s->module, s->out);
+    }
+    return 0;
+}
+
+int core_queue(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, const struct msg_submit *submit,
+               struct blob *spec, struct blob *payload, struct actions *out)
+{
+    struct submission s = { .core = core, .client = client_find(core, client), .request = request, .m = submit,
+                            .spec = spec, .args = payload && payload->n ? payload : NULL, .out = out };
+
+    core->now_us = now_us;
+    if (!s.client) {
+        action_bug(out, 0, 0, "a request of client %" PRIu32 ", which there is not", client);
+        return 0;
+    }
+    return come(&s);
+}
+
+void user_unblock(struct core *core, struct user *user, struct actions *out)
+{
+    struct blocked *b;
+
+    while ((b = user->blocked) && user->n_queued < core->limits.user_queued_max &&
+           user->queue_bytes < core->limits.user_queue_bytes_max) {
+        struct msg_request r;
+        struct msg_problem problem;
+        struct submission s = { .core = core, .client = b->client, .request = b->request, .out = out, .again = true };
+        const uint32_t n = user->n_blocked;
+
+        s.spec = blob_ref(b->spec);
+        s.args = b->args ? blob_ref(b->args) : NULL;
+        blocked_free(b);
+        s.m = &r.submit;
+        if (msg_request_decode(core->unblocking, s.spec->data, s.spec->n, &r, &problem) != 0 || come(&s) < 0)
+            out->no_memory = true;
+        blob_free(s.spec);
+        blob_free(s.args);
+        if (user->n_blocked >= n) { /* there was not room enough: it is the last now, and was the first */
+            struct blocked *last = user->blocked->prev;
+
+            DL_DELETE(user->blocked, last);
+            DL_PREPEND(user->blocked, last);
+            return;
+        }
+    }
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * qtask_why -- what a queued task waits for, and how it looks from outside. Changes nothing.
+ *
+ * The sentence is not a guess: it asks the same questions in the same order as qtask_place() and the scheduler.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/core/state.h"
+
+__attribute__((format(printf, 4, 5))) static size_t append(char *text, size_t size, size_t n, const char *format, ...)
+{
+    va_list args;
+    int r;
+
+    if (n >= size)
+        return n;
+    va_start(args, format);
+    r = vsnprintf(text + n, size - n, format, args);
+    va_end(args);
+    return n + (r > 0 ? (size_t)r : 0);
+}
+
+size_t qtask_target_text(struct core *core, const struct qtask *q, char *text, size_t size)
+{
+    struct msg_submit spec;
+    size_t n = 0;
+
+    text[0] = '\0';
+    qtask_spec(core, q, &spec);
+    if (spec.n_workers == 1)
+        n = append(text, size, n, "worker %" PRIu32, spec.workers[0]);
+    else if (spec.n_workers > 1)
+        n = append(text, size, n, "workers");
+    for (uint32_t i = 0; spec.n_workers > 1 && i < spec.n_workers; i++)
+        n = append(text, size, n, " %" PRIu32, spec.workers[i]);
+    if (spec.n_hosts > 0)
+        n = append(text, size, n, "host");
+    for (uint32_t i = 0; i < spec.n_hosts; i++)
+        n = append(text, size, n, " %.*s", (int)spec.hosts[i].n, spec.hosts[i].data);
+    if (spec.set.data)
+        n = append(text, size, n, "set %.*s", (int)spec.set.n, spec.set.data);
+    else if (spec.set_id)
+        n = append(text, size, n, "set %" PRIu32, spec.set_id);
+    if (n == 0)
+        n = append(text, size, n, spec.target == TARGET_ALL ? "all" : "any");
+    return MIN(n, size - 1);
+}
+
+static void why_function(struct core *core, struct qtask *q, char text[256])
+{
+    struct text module, function;
+    const struct module *m = NULL;
+    struct msg_submit spec;
+
+    qtask_spec(core, q, &spec);
+    if (name_split(spec.function.data, spec.function.n, &module, &function))
+        m = module_find(core, module.data, module.n);
+    if (!m || m->state == MODULE_LOADING || m->state == MODULE_NEW)
+        snprintf(text, 256, "it waits for its module to be loaded");
+    else if (m->state == MODULE_LOADED)
+        snprintf(text, 256, "it waits for its module to have the function %.*s", (int)spec.function.n,
+                 spec.function.data);
+    else
+        snprintf(text, 256, "it waits for its module, which cannot be loaded now: %.180s", m->sentence ? m->sentence : "");
+}
+
+static void why_edges(const struct qtask *q, char text[256])
+{
+    const struct qedge *e;
+    uint32_t n = 0;
+
+    DL_FOREACH2(q->x->after, e, then_next)
+        n++;
+    e = q->x->after;
+    if (n == 1)
+        snprintf(text, 256, "it waits for task %" PRIu64 ", which is %s", e->first->id,
+                 task_shown_name(qtask_shown(e->first)));
+    else
+        snprintf(text, 256, "it waits for %" PRIu32 " tasks; the first is %" PRIu64 ", which is %s", n, e->first->id,
+                 task_shown_name(qtask_shown(e->first)));
+}
+
+static void why_waiting(struct core *core, struct qtask *q, char text[256])
+{
+    char target[120];
+
+    if (q->hold)
+        snprintf(text, 256, "it is on hold until it is released");
+    else if (q->x && q->x->parts > 0)
+        snprintf(text, 256, "%" PRIu32 " of its %" PRIu32 " parts have not ended", q->x->parts_left, q->x->parts);
+    else if (q->due_us > core->now_us && q->attempt > 0)
+        snprintf(text, 256, "attempt %u failed, the next is due in %" PRIu64 " ms", q->attempt,
+                 (q->due_us - core->now_us) / 1000);
+    else if (q->due_us > core->now_us)
+        snprintf(text, 256, "it is due in %" PRIu64 " ms", (q->due_us - core->now_us) / 1000);
+    else if (q->x && q->x->after)
+        why_edges(q, text);
+    else if (core->draining)
+        snprintf(text, 256, "the daemon is about to end; the next one will run it");
+    else if (!q->function || !function_usable(q->function))
+        why_function(core, q, text);
+    else {
+        qtask_target_text(core, q, target, sizeof target);
+        snprintf(text, 256, "its target is not there: %s", target);
+    }
+}
+
+static void why_queued(struct core *core, const struct qtask *q, char text[256])
+{
+    const struct backlog *b = q->lane->backlog;
+    uint32_t serving = 0, busy = 0;
+    uint64_t ahead = backlog_ahead_of(q);
+
+    for (uint32_t i = 0; i < core->n_workers; i++) {
+        const struct worker *w = core->workers[i];
+
+        if (!backlog_serves(b, w) || w->leave == LEAVE_REMOVED)
+            continue;
+        serving++;
+        busy += w->state != WORKER_IDLE || w->n_booked > 0;
+    }
+    snprintf(text, 256, "it waits for a worker: %" PRIu32 " of the %" PRIu32 " that may run it are busy or not up, and %"
+             PRIu64 " tasks come before it", busy, serving, ahead);
+}
+
+void qtask_why(struct core *core, struct qtask *q, char text[256])
+{
+    switch ((enum qtask_state)q->state) {
+    case QT_QUEUED:
+        why_queued(core, q, text);
+        break;
+    case QT_GIVEN:
+        if (q->run->state == TASK_BOOKED)
+            snprintf(text, 256, "worker %" PRIu32 " gets it as soon as the journal has its attempt", q->worker);
+        else if (q->run->worker && q->run->worker->held != q->run)
+            snprintf(text, 256, "it is next in line at worker %" PRIu32, q->worker);
+        else
+            snprintf(text, 256, "it runs, at worker %" PRIu32, q->worker);
+        break;
+    case QT_ENDING:
+        snprintf(text, 256, "it has run, and how it ended is being written to the journal");
+        break;
+    case QT_ENDED:
+        snprintf(text, 256, "it waits for nothing: it is %s", task_shown_name(q->shown));
+        break;
+    default:
+        why_waiting(core, q, text);
+    }
+}
+
+/* -- as a document shows it ------------------------------------------------------------------------------------- */
+
+bool core_view_queued(struct core *core, uint32_t uid, uint64_t after, struct core_queued_view *ret)
+{
+    struct qtask *q;
+
+    for (q = qtask_after(core, after); q; q = qtask_after(core, q->id))
+        if (q->user->uid == uid && qtask_accepted(q))
+            break;
+    if (!q)
+        return false;
+    *ret = (struct core_queued_view){
+        .id = q->id,
+        .parent = q->x ? q->x->parent : 0,
+        .parts = q->x ? q->x->parts : 0,
+        .state = qtask_shown(q),
+        .priority = q->priority,
+        .durability = q->durability,
+        .attempt = q->attempt,
+        .attempts = q->attempts,
+        .kills = q->kills,
+        .worker = q->attempt || q->state == QT_GIVEN ? q->worker : 0,
+        .hold = q->hold,
+        .idempotent = q->idempotent,
+        .queued_ms = q->queued_ms,
+        .due_ms = q->due_us > core->now_us ? core_wall_ms(core) + (q->due_us - core->now_us) / 1000 : 0,
+        .started_ms = q->started_ms,
+        .running = q->state == QT_GIVEN && q->run->state != TASK_BOOKED,
+        .args = q->args,
+    };
+    qtask_target_text(core, q, ret->target, sizeof ret->target);
+    qtask_spec(core, q, &ret->spec); /* last: it is valid until the next decoding */
+    if (q->state == QT_ENDED) {
+        ret->ended_ms = q->end->ended_ms;
+        ret->value = q->end->value;
+        ret->outcome = q->end->outcome;
+        ret->code = q->end->code;
+        ret->maybe_executed = q->end->maybe_executed;
+    }
+    return true;
+}
+
+bool core_queued_id(struct core *core, uint32_t uid, uint64_t task, struct text key, uint64_t *ret)
+{
+    struct user *user;
+    struct qtask *q;
+
+    HASH_FIND(hh, core->users, &uid, sizeof uid, user);
+    q = !user ? NULL : task ? qtask_of(core, user, task) : qtask_by_key(core, user, key);
+    if (!q || !qtask_accepted(q))
+        return false;
+    *ret = q->id;
+    return true;
+}
