@@ -402,13 +402,15 @@ int store_open(struct store *s, const struct journal_options *options, const str
     return r == STORE_FULL ? -ENOSPC : r;
 }
 
-int store_open_to_look(struct store *s, const char *dir)
+int store_open_to_look(struct store *s, const char *dir, bool *ret_had_log)
 {
     const struct journal_options options = { .dir = dir };
+    uint64_t bytes;
     int r;
 
     init(s);
     r = journal_files_open(&s->files, &options, true, s->why);
+    *ret_had_log = r == 0 && journal_files_have(&s->files, JOURNAL_WAL, &bytes);
     if (r == 0)
         r = check_born(s);
     if (r == 0)

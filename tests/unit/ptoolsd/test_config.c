@@ -31,6 +31,7 @@ static void begin(void)
     unsetenv("PTOOLS_DIR");
     unsetenv("PTOOLS_MODULE_PATH");
     unsetenv("XDG_CONFIG_HOME");
+    unsetenv("XDG_STATE_HOME");
     setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
     setenv("HOME", home, 1);
     ck_assert_int_eq(config_init(&config), 0);
@@ -127,6 +128,8 @@ START_TEST(defaults_are_what_the_table_says)
                       (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 100 * 80);
     ck_assert_int_eq(config.ready_fd, -1);
     ck_assert(!config.private_mode);
+    ck_assert_uint_eq(config.journal, SWITCH_AUTO);
+    ck_assert_str_eq(config.state_dir, "");
 }
 END_TEST
 
@@ -203,6 +206,13 @@ START_TEST(strings_are_checked)
     } rows[] = {
         { "daemon", "dir", "/run/x", 0 },
         { "daemon", "dir", "run/x", CONFIG_REFUSED },
+        { "daemon", "journal", "no", 0 },
+        { "daemon", "journal", "auto", 0 },
+        { "daemon", "journal", "yes", 0 },
+        { "daemon", "journal", "true", CONFIG_REFUSED },
+        { "daemon", "journal", "", CONFIG_REFUSED },
+        { "daemon", "state_dir", "/var/lib/x", 0 },
+        { "daemon", "state_dir", "x", CONFIG_REFUSED },
         { "daemon", "log_level", "debug", 0 },
         { "daemon", "log_level", "DEBUG", CONFIG_REFUSED },
         { "daemon", "log_level", "", CONFIG_REFUSED },
@@ -382,6 +392,7 @@ START_TEST(what_nobody_said_is_found_out)
     ck_assert_str_eq(config.module_path, expected);
 
     setenv("PTOOLS_MODULE_PATH", "/m:/n", 1);
+    setenv("XDG_STATE_HOME", "/state", 1);
     unsetenv("HOME");
     ck_assert_int_eq(run("--config", "/dev/null"), CONFIG_RUN);
     ck_assert_str_eq(config.module_path, "/m:/n:" PTOOLS_MODULE_DIR);
@@ -414,6 +425,75 @@ START_TEST(directory_of_root_and_of_nobody)
     ck_assert_int_eq(run("--config", "/dev/null", "--dir", "/d"), CONFIG_RUN);
     if (getuid() == 0)
         ck_assert_int_eq(seteuid(0), 0);
+}
+END_TEST
+
+START_TEST(where_the_journal_is)
+{
+    char expected[300];
+
+    ck_assert_int_eq(run("--config", "/dev/null", "--dir", "/d"), CONFIG_RUN);
+    ck_assert_str_eq(config.state_dir, "/d/state");
+    ck_assert(config.state_implied);
+    ck_assert_uint_eq(config.journal, SWITCH_YES);
+    setenv("PTOOLS_DIR", "/e", 1);
+    ck_assert_int_eq(run("--config", "/dev/null"), CONFIG_RUN);
+    ck_assert_str_eq(config.state_dir, "/e/state");
+    ck_assert_int_eq(run("--config", "/dev/null", "--state-dir", "/s"), CONFIG_RUN);
+    ck_assert_str_eq(config.state_dir, "/s");
+    ck_assert(!config.state_implied);
+    unsetenv("PTOOLS_DIR");
+
+    ck_assert_int_eq(run("--config", "/dev/null"), CONFIG_RUN);
+    snprintf(expected, sizeof expected, "%s/.local/state/ptools", home);
+    ck_assert_str_eq(config.state_dir, geteuid() == 0 ? "/var/lib/ptools" : expected);
+    if (geteuid() == 0) {
+        ck_assert_int_eq(seteuid(65534), 0);
+        ck_assert_int_eq(run("--config", "/dev/null"), CONFIG_RUN);
+        ck_assert_str_eq(config.state_dir, expected);
+    }
+    setenv("XDG_STATE_HOME", "/x", 1);
+    ck_assert_int_eq(run("--config", "/dev/null"), CONFIG_RUN);
+    ck_assert_str_eq(config.state_dir, "/x/ptools");
+    unsetenv("XDG_STATE_HOME");
+    unsetenv("HOME");
+    ck_assert_int_eq(run("--config", "/dev/null"), CONFIG_EXIT_BAD);
+    ck_assert_str_eq(complained, "ptoolsd: there is no directory for the journal: neither $XDG_STATE_HOME nor $HOME is "
+                                 "set; give --state-dir, or -o daemon.journal=no\n");
+    ck_assert_int_eq(run("--config", "/dev/null", "-o", "daemon.journal=no"), CONFIG_RUN);
+    ck_assert_int_eq(run("--config", "/dev/null", "--private"), CONFIG_RUN);
+    if (getuid() == 0)
+        ck_assert_int_eq(seteuid(0), 0);
+}
+END_TEST
+
+START_TEST(a_private_daemon_has_a_journal_only_if_asked)
+{
+    ck_assert_int_eq(run("--config", "/dev/null", "--private"), CONFIG_RUN);
+    ck_assert_uint_eq(config.journal, SWITCH_NO);
+    ck_assert_int_eq(run("--config", "/dev/null", "--private", "-o", "daemon.journal=yes"), CONFIG_RUN);
+    ck_assert_uint_eq(config.journal, SWITCH_YES);
+    ck_assert_int_eq(run("--config", "/dev/null", "-o", "daemon.journal=no"), CONFIG_RUN);
+    ck_assert_uint_eq(config.journal, SWITCH_NO);
+    ck_assert_int_eq(run("--config", "/dev/null", "-o", "daemon.journal=maybe"), CONFIG_EXIT_BAD);
+    ck_assert_str_eq(complained, "-o: [daemon] journal: \"maybe\" is not allowed; allowed are yes, no and auto\n");
+}
+END_TEST
+
+START_TEST(flags_that_look_at_the_journal)
+{
+    char state[300], expected[400];
+
+    snprintf(state, sizeof state, "%s/state", home);
+    ck_assert_int_eq(run("--check-journal", "--config", "/dev/null", "--dir", home), 1);
+    snprintf(expected, sizeof expected, "ptoolsd: cannot open the state directory %s: No such file or directory\n", state);
+    ck_assert_str_eq(complained, expected);
+    ck_assert_str_eq(printed, "");
+    ck_assert_int_eq(mkdir(state, 0700), 0);
+    ck_assert_int_eq(run("--export-journal", "--config", "/dev/null", "--state-dir", state), 1);
+    snprintf(expected, sizeof expected, "ptoolsd: there is no journal in %s\n", state);
+    ck_assert_str_eq(complained, expected);
+    ck_assert_int_eq(run("--check-journal", "--config", "/missing"), CONFIG_EXIT_BAD);
 }
 END_TEST
 
@@ -594,6 +674,9 @@ int main(void)
     tcase_add_test(tc, later_sources_win);
     tcase_add_test(tc, what_nobody_said_is_found_out);
     tcase_add_test(tc, directory_of_root_and_of_nobody);
+    tcase_add_test(tc, where_the_journal_is);
+    tcase_add_test(tc, a_private_daemon_has_a_journal_only_if_asked);
+    tcase_add_test(tc, flags_that_look_at_the_journal);
     tcase_add_test(tc, user_has_a_file_of_their_own);
     tcase_add_test(tc, settings_that_hang_together);
     tcase_add_test(tc, wrong_flags_are_misuse);
