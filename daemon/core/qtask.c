@@ -231,6 +231,16 @@ struct qextra *qtask_extra(struct qtask *q)
     return q->x;
 }
 
+void qtask_trim(struct qtask *q)
+{
+    const struct qextra *x = q->x;
+
+    if (!x || x->parent || x->parts || x->after || x->before || x->watchers || x->expire_us || x->module)
+        return;
+    free(q->x);
+    q->x = NULL;
+}
+
 static void drop_edges(struct qtask *q)
 {
     struct qedge *e;

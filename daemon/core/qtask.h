@@ -83,7 +83,7 @@ struct qtask {
     uint8_t kills, losses;
     uint8_t state, shown;     /* enum qtask_state; once it ends: enum task_shown */
     uint8_t durability, retry_on;
-    bool in_keys : 1, hold : 1, idempotent : 1, has_deadline : 1, is_parent : 1, in_set : 1, host : 1,
+    bool in_keys : 1, hold : 1, idempotent : 1, has_deadline : 1, has_after : 1, is_parent : 1, in_set : 1, host : 1,
         recovered : 1, stopping : 1, was_running : 1;
 };
 
@@ -116,6 +116,8 @@ int qtask_add_key(struct core *core, struct qtask *q, struct text key);
 void qtask_spec(struct core *core, const struct qtask *q, struct msg_submit *ret);
 /* Its extra, made if need be; NULL: no memory. */
 struct qextra *qtask_extra(struct qtask *q);
+/* Frees it, if nothing is in it any more. */
+void qtask_trim(struct qtask *q);
 void qtasks_deinit(struct core *core);
 uint32_t qtask_shown(const struct qtask *q);
 /* Now, as time of day. */
@@ -200,7 +202,7 @@ struct watcher {
     uint64_t request;
     struct wait *wait;        /* of several tasks; NULL: it wants the result of this one, or: */
     bool accept;              /* it waits for the task to be accepted ... */
-    bool result;              /* ... and then for the result */
+    bool result;              /* ... and then for the result: whoever gives that up gives up the task */
     bool duplicate;           /* ... and was not the first */
     struct watcher *task_prev, *task_next;     /* in qextra.watchers */
     struct watcher *client_prev, *client_next; /* in client.watchers */

@@ -58,6 +58,11 @@ bool queued_cancel(struct core *core, struct client *c, uint64_t request, const 
         DL_FOREACH_SAFE2(c->watchers, w, next, client_next) {
             if (w->request != cancel->request)
                 continue;
+            if (w->result) { /* the request was the submission: it is answered when the task has ended */
+                qtask_cancel(core, w->task, out);
+                found = true;
+                break;
+            }
             if (!found)
                 answer_refusal(out, c->id, w->request, PTOOLS_ERR_CANCELLED,
                                "the wait was cancelled; the queued task goes on");

@@ -300,13 +300,14 @@ int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *
     q->idempotent = m->idempotent;
     qtask_learn_function(q, q->function, m);
     q->has_deadline = m->deadline_ms > 0;
+    q->has_after = m->n_after > 0;
     q->is_parent = m->target == TARGET_ALL;
     q->only_worker = m->n_workers == 1 ? m->workers[0] : 0;
     q->in_set = m->n_workers > 1 || m->set.data || m->set_id;
     q->host = m->n_hosts > 0 && any_host(core, m);
     if (m->n_hosts > 0 && !q->host) /* unknown: as a worker that is not there */
         q->only_worker = m->any_target ? 0 : UINT32_MAX;
-    if ((m->expire_ms || parent || q->is_parent || m->n_after) && !qtask_extra(q))
+    if ((m->expire_ms || parent || q->is_parent) && !qtask_extra(q))
         return -ENOMEM;
     if (parent)
         q->x->parent = parent;
@@ -471,7 +472,7 @@ void qtask_accepted_now(struct core *core, struct qtask *q, struct actions *out)
     for (uint32_t i = q->x && q->x->parts ? 1 : 0; i <= (q->x ? q->x->parts : 0); i++) {
         struct qtask *part = part_at(core, q, i);
 
-        if (part->x)
+        if (part->has_after)
             connect_edges(core, part, out);
         if (part->state == QT_WAITING)
             qtask_place(core, part, out);

@@ -101,6 +101,7 @@ void watchers_accepted(struct core *core, struct qtask *q, struct actions *out)
         answer_reply(out, w->client->id, w->request, &reply, NULL);
         watcher_drop(w);
     }
+    qtask_trim(q);
 }
 
 void watchers_refused(struct core *core, struct qtask *q, ptools_err code, const char *why, struct actions *out)

@@ -1,9 +1,9 @@
 #!/bin/sh
 # The example programs do what their heads say, with the private daemon that they start.
-# usage: examples.sh HELLO MANY EVENTLOOP STASKS HISTOGRAM HEAT MONTECARLO  (PTOOLS_DAEMON and PTOOLS_TEST_MODULES as
+# usage: examples.sh HELLO MANY EVENTLOOP STASKS HISTOGRAM HEAT MONTECARLO QUEUE  (PTOOLS_DAEMON and PTOOLS_TEST_MODULES as
 # Meson sets them)
 set -u
-hello=$1 many=$2 eventloop=$3 stasks=$4 histogram=$5 heat=$6 montecarlo=$7
+hello=$1 many=$2 eventloop=$3 stasks=$4 histogram=$5 heat=$6 montecarlo=$7 queue=$8
 work=$(mktemp -d /tmp/ptools-test-XXXXXX) || exit 99
 trap 'rm -rf "$work"' EXIT
 # What is private lies in the runtime directory; nobody serves it, so each program starts a daemon of its own.
@@ -30,6 +30,7 @@ is "1 4 9" "$(printf '1\n2\n3\n' | "$eventloop" 2>&1 | sort -n | xargs)" "eventl
 is 0 $? "hello refuses what is no number"
 is "4 server tasks wrote their ids: 65536 of 65536 elements are as they shall be" "$("$stasks" 2>&1)" \
     "stasks: every element has the id of its server task"
+is 20 "$("$queue" 2>&1 | grep -c '^task [0-9]*: saw I ere I saw elba [0-9]*$')" "queue runs twenty tasks"
 is 100000 "$("$histogram" 100000 2>&1 | awk '/^[01]\.[0-9]+ /{ sum += $2 } END { print sum }')" \
     "histogram counts every number once"
 for tasks in 1 3; do

@@ -4,6 +4,7 @@
  *
  *     text.count FILE     {"lines": L, "words": W, "bytes": B}, as wc(1) counts them in the C locale
  *     text.top FILE N     the N most frequent words, the most frequent first: [[word, count], ...]
+ *     text.reverse TEXT   its characters (UTF-8) from the last to the first
  *
  * Files are read by blocks, so their size does not matter. Each block tells its progress and looks
  * whether the task shall stop. FILE is opened by the worker: a relative name would begin at "/", so it
@@ -248,12 +249,50 @@ static ptools_err top(ptools_task *task)
     return err;
 }
 
+/* -- reverse --------------------------------------------------------------------------------- */
+
+static bool goes_on(char c) /* a byte of a character of UTF-8 that is not its first */
+{
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+static ptools_err reverse(ptools_task *task)
+{
+    const char *text;
+    char *reversed;
+    size_t n, at = 0;
+    ptools_err err = ptools_task_expect(task, 1);
+
+    if (err == PTOOLS_OK)
+        err = ptools_task_arg_str(task, 0, &text);
+    if (err != PTOOLS_OK)
+        return err;
+    n = strlen(text);
+    reversed = malloc(n + 1);
+    if (!reversed)
+        return ptools_task_fail(task, "no memory for %zu bytes", n);
+    for (size_t end = n; end > 0;) {
+        size_t begin = end - 1;
+
+        while (begin > 0 && goes_on(text[begin]))
+            begin--;
+        memcpy(reversed + at, text + begin, end - begin);
+        at += end - begin;
+        end = begin;
+    }
+    ptools_pack_strn(ptools_task_result(task), reversed, n);
+    free(reversed);
+    return PTOOLS_OK;
+}
+
 /* -- the module ------------------------------------------------------------------------------ */
 
 static const ptools_function functions[] = {
     { "count", count, "count FILE -> its lines, words and bytes, as wc(1) counts them",
       PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { "top", top, "top FILE N -> its N most frequent words, and how often each occurs",
+      PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
+    { "reverse", reverse, "reverse TEXT -> its characters from the last to the first",
       PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { NULL, NULL, NULL, 0 },
 };

@@ -425,6 +425,9 @@ START_TEST(a_wait_can_be_cancelled_and_its_task_goes_on)
     rig_cancel(&r, wait);
     rig_failure(&r, wait, PTOOLS_ERR_CANCELLED);
     ck_assert_uint_eq(rig_shown(&r, id), SHOWN_QUEUED);
+    wait = rig_queue(&r, SUBMIT(.wait = true)); /* submitted and waited for in one: the task itself */
+    rig_cancel(&r, wait);
+    ck_has(rig_failure(&r, wait, PTOOLS_ERR_CANCELLED), "cancelled on request");
     rig_end(&r);
 }
 END_TEST

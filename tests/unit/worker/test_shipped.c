@@ -148,6 +148,28 @@ START_TEST(counts_every_byte_as_wc_does)
 }
 END_TEST
 
+START_TEST(reverse_reverses_characters)
+{
+    static const char *const texts[][2] = {
+        { "", "" }, { "a", "a" }, { "abc", "cba" }, { "a\xc3\xa4\xe2\x82\xac", "\xe2\x82\xac\xc3\xa4" "a" },
+        { "\xa4\xa4x", "x\xa4\xa4" }, /* not UTF-8: nothing is lost */
+    };
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct answer a;
+        const char *text;
+        size_t n;
+
+        peer_call(&w, ++task, "text.reverse", args_str(texts[i][0]), &a);
+        ck_assert_int_eq(ptools_get_str(a.value, &text, &n), PTOOLS_OK);
+        ck_assert(n == strlen(texts[i][1]) && memcmp(text, texts[i][1], n) == 0);
+        answer_deinit(&a);
+    }
+    peer_fail(&w, ++task, "text.reverse", args_u64(1), PTOOLS_ERR_BAD_ARGUMENT,
+              "argument 1 of text.reverse must be a string");
+}
+END_TEST
+
 START_TEST(count_refuses_what_it_cannot_read)
 {
     peer_fail(&w, ++task, "text.count", args_str("/nowhere"), PTOOLS_ERR_FAILED, "cannot open /nowhere: No such file");
@@ -315,6 +337,7 @@ int main(void)
     tcase_add_test(tc, counts_what_wc_counts);
     tcase_add_test(tc, counts_every_byte_as_wc_does);
     tcase_add_test(tc, count_refuses_what_it_cannot_read);
+    tcase_add_test(tc, reverse_reverses_characters);
     tcase_add_test(tc, top_ranks_by_frequency_then_alphabet);
     tcase_add_test(tc, primes_are_counted);
     tcase_add_test(tc, primes_stop_when_asked);
