@@ -41,6 +41,10 @@ const struct setting config_settings[] = {
       "what is logged: error, warning, info or debug" },
     { "daemon", "worker_program", SETTING_PATH, AT(worker_program), 1, PATH_MAX - 1, NULL, PTOOLS_WORKER_PROGRAM,
       "the program that workers are; for tests of a build tree" },
+    { "daemon", "state_dir", SETTING_PATH, AT(state_dir), 1, PATH_MAX - 64, NULL, "",
+      "directory of the journal, which keeps queued tasks over restarts" },
+    { "daemon", "journal", SETTING_SWITCH, AT(journal), 0, 0, NULL, "auto",
+      "whether there is one: yes, no, or auto: unless the daemon is a private one" },
 
     { "modules", "path", SETTING_PATHS, AT(module_path), 1, LIST_BYTES_MAX, NULL, "",
       "directories of modules, ':' between; the first that has NAME.so gives module NAME" },
@@ -222,6 +226,21 @@ static int set_level(struct config *c, const char *text, char why[CONFIG_WHY_BYT
     return CONFIG_REFUSED;
 }
 
+static const char *const switch_words[] = { [SWITCH_NO] = "no", [SWITCH_YES] = "yes", [SWITCH_AUTO] = "auto" };
+
+static int set_switch(struct config *c, const struct setting *s, const char *text, char why[CONFIG_WHY_BYTES])
+{
+    for (size_t i = 0; i < ELEMENTS(switch_words); i++) {
+        if (strcmp(text, switch_words[i]) == 0) {
+            *number_at(c, s) = i;
+            return 0;
+        }
+    }
+    snprintf(why, CONFIG_WHY_BYTES, "[%s] %s: \"%.60s\" is not allowed; allowed are yes, no and auto", s->section, s->key,
+             text);
+    return CONFIG_REFUSED;
+}
+
 /* Absolute, and such that a line of a file can say it: inih takes space at the end away, and " ;" for a comment. */
 static bool path_ok(const char *p, size_t n)
 {
@@ -331,6 +350,8 @@ int config_set(struct config *c, const char *section, const char *key, const cha
             return set_number(c, s, value, why);
         case SETTING_LEVEL:
             return set_level(c, value, why);
+        case SETTING_SWITCH:
+            return set_switch(c, s, value, why);
         case SETTING_PATH:
         case SETTING_PATHS:
         case SETTING_NAMES:
@@ -396,6 +417,8 @@ void config_dump(const struct config *c, FILE *out)
             dump_string(s, *string_at(c, s), out);
         else if (s->type == SETTING_LEVEL)
             fprintf(out, "%s=%s\n", s->key, log_level_name(c->log_level));
+        else if (s->type == SETTING_SWITCH)
+            fprintf(out, "%s=%s\n", s->key, switch_words[*number_at(c, s)]);
         else
             fprintf(out, "%s=%s\n", s->key, number_text(s, *number_at(c, s), text));
     }
@@ -417,6 +440,37 @@ static int find_dir(struct config *c, char why[CONFIG_WHY_BYTES])
         return config_set(c, "daemon", "dir", "/run/ptools", false, why);
     snprintf(why, CONFIG_WHY_BYTES, "there is no directory for the sockets: $XDG_RUNTIME_DIR is not set; give --dir");
     return CONFIG_REFUSED;
+}
+
+/* Beside the sockets, if it was said where they are; else where the system keeps such things. */
+static int find_state_dir(struct config *c, bool dir_given, char why[CONFIG_WHY_BYTES])
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    AUTO_MEM char *dir = NULL;
+    int r;
+
+    c->state_implied = true;
+    if (dir_given)
+        r = asprintf(&dir, "%s/state", c->dir);
+    else if (state && *state == '/')
+        r = asprintf(&dir, "%s/ptools", state);
+    else if (geteuid() == 0)
+        r = asprintf(&dir, "/var/lib/ptools");
+    else if (home && *home == '/')
+        r = asprintf(&dir, "%s/.local/state/ptools", home);
+    else if (c->journal == SWITCH_NO)
+        return 0;
+    else {
+        snprintf(why, CONFIG_WHY_BYTES,
+                 "there is no directory for the journal: neither $XDG_STATE_HOME nor $HOME is set; give --state-dir, or "
+                 "-o daemon.journal=no");
+        return CONFIG_REFUSED;
+    }
+    if (r < 0) {
+        dir = NULL;
+        return -ENOMEM;
+    }
+    return config_set(c, "daemon", "state_dir", dir, false, why);
 }
 
 /* $PTOOLS_MODULE_PATH, the user's, the installed ones. */
@@ -451,19 +505,19 @@ static uint64_t processors(void)
 
 int config_finish(struct config *c, char why[CONFIG_WHY_BYTES])
 {
+    const bool dir_given = *c->dir;
     int r = 0;
 
-    if (!*c->dir)
+    if (c->journal == SWITCH_AUTO)
+        c->journal = c->private_mode ? SWITCH_NO : SWITCH_YES;
+    if (!dir_given)
         r = find_dir(c, why);
+    if (r == 0 && !*c->state_dir)
+        r = find_state_dir(c, dir_given, why);
     if (r == 0 && !*c->module_path)
         r = find_modules(c, why);
     if (r)
         return r;
-    if (!c->state_dir) {
-        if (asprintf(&c->state_dir, "%s/state", c->dir) < 0)
-            return -ENOMEM;
-        c->journal = !c->private_mode;
-    }
     if (c->workers == 0)
         c->workers = MIN(processors(), c->workers_max);
     if (c->workers > c->workers_max) {

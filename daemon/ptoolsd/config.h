@@ -23,9 +23,9 @@ struct config {
     char *dir;              /* absolute; socket paths in it fit into a socket address */
     enum log_level log_level;
     char *worker_program;   /* absolute */
-    char *state_dir;        /* absolute */
-    uint64_t journal;
-    bool state_implied;
+    char *state_dir;        /* absolute; "" only without a journal */
+    uint64_t journal;       /* enum config_switch; never SWITCH_AUTO once config_finish() has run */
+    bool state_implied;     /* nobody said state_dir: it was found */
     /* [modules] */
     char *module_path;      /* absolute directories, ':' between */
     char *preload;          /* module names, a space between; "" if none */
@@ -53,11 +53,13 @@ struct config {
     int ready_fd;           /* -1: none */
 };
 
+enum config_switch { SWITCH_NO, SWITCH_YES, SWITCH_AUTO };
 enum setting_type {
     SETTING_NUMBER,
     SETTING_BYTES,  /* 128M: a number, K, M or G after it for powers of 1024 */
     SETTING_MEMORY, /* bytes, or a percentage of the machine's memory */
     SETTING_LEVEL,  /* error, warning, info, debug */
+    SETTING_SWITCH, /* no, yes, auto */
     SETTING_PATH,   /* absolute */
     SETTING_PATHS,  /* absolute, ':' between; given again: appended */
     SETTING_NAMES,  /* of modules, spaces between; given again: appended */

@@ -81,12 +81,10 @@ struct journal *journal_abandon(struct journal *j);
 
 /* -- for administrators: nothing is changed; refused while a daemon has it ------------------------------------- */
 
-/* The name of core_life.state; NULL for numbers that are none. */
-typedef const char *journal_state_name(uint32_t state);
 /* Looks at everything, says on out what is there and on err what is wrong. The exit status: 0; 65; 1: it could not
- * look. name may be NULL: then states are numbers. */
-int journal_check(const char *dir, journal_state_name *name, FILE *out, FILE *err);
-/* Writes what can be read as JSON, a line a task. The same exit status. */
-int journal_export(const char *dir, journal_state_name *name, FILE *out, FILE *err);
+ * look. */
+int journal_check(const char *dir, FILE *out, FILE *err);
+/* Writes what can be read as JSON, a line a task, and on err what is wrong. The same exit status. */
+int journal_export(const char *dir, FILE *out, FILE *err);
 
 #endif

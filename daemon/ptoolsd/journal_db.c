@@ -23,7 +23,7 @@
 
 /* Each row has a checksum over its columns (journal_row.c). priority is the bits of the double: a REAL would not
  * come back as it was (-0). */
-static const char *const steps[] = {
+static const char version_1[] =
     "CREATE TABLE meta (id INTEGER PRIMARY KEY, name BLOB NOT NULL, batch INTEGER NOT NULL, tasks INTEGER NOT NULL,"
     " lives INTEGER NOT NULL, clean INTEGER NOT NULL, crc INTEGER NOT NULL);"
     "CREATE TABLE task (id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, parent INTEGER NOT NULL,"
@@ -31,20 +31,23 @@ static const char *const steps[] = {
     "CREATE TABLE life (id INTEGER PRIMARY KEY, state INTEGER NOT NULL, attempt INTEGER NOT NULL,"
     " kills INTEGER NOT NULL, losses INTEGER NOT NULL, worker INTEGER NOT NULL, flags INTEGER NOT NULL,"
     " priority INTEGER NOT NULL, due_ms INTEGER NOT NULL, started_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL,"
-    " run_us INTEGER NOT NULL, outcome BLOB, value BLOB, crc INTEGER NOT NULL);",
-};
+    " run_us INTEGER NOT NULL, outcome BLOB, value BLOB, crc INTEGER NOT NULL);";
+static const char *const steps[] = { version_1 };
 const struct store_schema store_schema = { ELEMENTS(steps), steps };
 
+#define UPDATE_LIFE                                                                                                    \
+    "UPDATE life SET state=?2, attempt=?3, kills=?4, losses=?5, worker=?6, flags=?7, priority=?8, due_ms=?9,"          \
+    " started_ms=?10, ended_ms=?11, run_us=?12, outcome=?13, value=?14, crc=?15 WHERE id=?1"
+#define INSERT_LIFE                                                                                                    \
+    "INSERT INTO life SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15"                         \
+    " WHERE EXISTS (SELECT 1 FROM task WHERE id=?1)"
 static const char *const statements[STORE_STATEMENTS] = {
     [DO_BEGIN] = "BEGIN IMMEDIATE",
     [DO_COMMIT] = "COMMIT",
     [DO_ROLLBACK] = "ROLLBACK",
     [DO_NEW] = "INSERT INTO task VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    [DO_UPDATE_LIFE] = "UPDATE life SET state=?2, attempt=?3, kills=?4, losses=?5, worker=?6, flags=?7, priority=?8,"
-                       " due_ms=?9, started_ms=?10, ended_ms=?11, run_us=?12, outcome=?13, value=?14, crc=?15"
-                       " WHERE id=?1",
-    [DO_INSERT_LIFE] = "INSERT INTO life SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15"
-                       " WHERE EXISTS (SELECT 1 FROM task WHERE id=?1)",
+    [DO_UPDATE_LIFE] = UPDATE_LIFE,
+    [DO_INSERT_LIFE] = INSERT_LIFE,
     [DO_FORGET_TASK] = "DELETE FROM task WHERE id=?1",
     [DO_FORGET_LIFE] = "DELETE FROM life WHERE id=?1",
     [DO_META] = "INSERT OR REPLACE INTO meta VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
@@ -402,13 +405,15 @@ int store_open(struct store *s, const struct journal_options *options, const str
     return r == STORE_FULL ? -ENOSPC : r;
 }
 
-int store_open_to_look(struct store *s, const char *dir)
+int store_open_to_look(struct store *s, const char *dir, bool *ret_had_log)
 {
     const struct journal_options options = { .dir = dir };
+    uint64_t bytes;
     int r;
 
     init(s);
     r = journal_files_open(&s->files, &options, true, s->why);
+    *ret_had_log = r == 0 && journal_files_have(&s->files, JOURNAL_WAL, &bytes);
     if (r == 0)
         r = check_born(s);
     if (r == 0)

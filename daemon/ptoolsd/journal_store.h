@@ -66,8 +66,9 @@ extern const struct store_schema store_schema;
 
 /* May be closed in any case. schema NULL: that of this program. */
 int store_open(struct store *s, const struct journal_options *options, const struct store_schema *schema);
-/* Only to look: nothing is changed, and neither the mark nor the pages are looked at. */
-int store_open_to_look(struct store *s, const char *dir);
+/* Only to look: nothing is changed, and neither the mark nor the pages are looked at. *ret_had_log: else SQLite makes
+ * an empty one. */
+int store_open_to_look(struct store *s, const char *dir, bool *ret_had_log);
 void store_close(struct store *s);
 int store_exec(struct store *s, const char *sql);
 /* What SQLite says about its last failure, as a code of ours and a sentence. */

@@ -15,22 +15,28 @@
 #include <unistd.h>
 
 #include "daemon/ptoolsd/config.h"
+#include "daemon/ptoolsd/journal.h"
 #include "proto/util.h"
 
-enum action { ACTION_RUN, ACTION_CHECK, ACTION_DUMP, ACTION_HELP, ACTION_VERSION };
+enum run_action {
+    ACTION_RUN, ACTION_CHECK, ACTION_DUMP, ACTION_CHECK_JOURNAL, ACTION_EXPORT_JOURNAL, ACTION_HELP, ACTION_VERSION
+};
 
 struct override {
     const char *flag, *section, *key, *value; /* parts of argv, or static */
 };
 
 struct command_line {
-    enum action action;
+    enum run_action action;
     const char *file; /* NULL: the default */
     struct override *overrides;
     size_t n;
 };
 
-enum { FLAG_CONFIG = 256, FLAG_READY_FD, FLAG_PRIVATE, FLAG_CHECK, FLAG_DUMP, FLAG_HELP, FLAG_VERSION, FLAG_SHORT };
+enum {
+    FLAG_CONFIG = 256, FLAG_READY_FD, FLAG_PRIVATE, FLAG_CHECK, FLAG_DUMP, FLAG_CHECK_JOURNAL, FLAG_EXPORT_JOURNAL,
+    FLAG_HELP, FLAG_VERSION, FLAG_SHORT
+};
 
 /* clang-format off */
 static const struct option flags[] = {
@@ -39,6 +45,8 @@ static const struct option flags[] = {
     { "private", no_argument, NULL, FLAG_PRIVATE },
     { "check-config", no_argument, NULL, FLAG_CHECK },
     { "dump-config", no_argument, NULL, FLAG_DUMP },
+    { "check-journal", no_argument, NULL, FLAG_CHECK_JOURNAL },
+    { "export-journal", no_argument, NULL, FLAG_EXPORT_JOURNAL },
     { "help", no_argument, NULL, FLAG_HELP },
     { "version", no_argument, NULL, FLAG_VERSION },
     { "dir", required_argument, NULL, FLAG_SHORT },
@@ -46,6 +54,7 @@ static const struct option flags[] = {
     { "module-path", required_argument, NULL, FLAG_SHORT + 2 },
     { "preload", required_argument, NULL, FLAG_SHORT + 3 },
     { "log-level", required_argument, NULL, FLAG_SHORT + 4 },
+    { "state-dir", required_argument, NULL, FLAG_SHORT + 5 },
     { NULL }
 };
 static const struct override short_for[] = {
@@ -54,6 +63,7 @@ static const struct override short_for[] = {
     { "--module-path", "modules", "path" },
     { "--preload", "modules", "preload" },
     { "--log-level", "daemon", "log_level" },
+    { "--state-dir", "daemon", "state_dir" },
 };
 
 static const char usage[] = "usage: ptoolsd [--dir DIR] [--workers N] [--config FILE] [-o SECTION.KEY=VALUE]...\n"
@@ -66,6 +76,9 @@ static const char help[] =
     "\n"
     "  --dir DIR            directory of the sockets [$PTOOLS_DIR, $XDG_RUNTIME_DIR/ptools,\n"
     "                       or /run/ptools for root without the latter]\n"
+    "  --state-dir DIR      directory of the journal, which keeps queued tasks over restarts\n"
+    "                       [DIR/state with --dir DIR, else $XDG_STATE_HOME/ptools, or\n"
+    "                       /var/lib/ptools for root, else ~/.local/state/ptools]\n"
     "  --workers N          workers at start [one a processor]\n"
     "  --module-path DIRS   directories of modules, ':' between [$PTOOLS_MODULE_PATH,\n"
     "                       ~/.local/lib/ptools/modules, and the installed ones]\n"
@@ -79,9 +92,13 @@ static const char help[] =
     "  --private            go to the background once it serves, end with the last client\n"
     "  --check-config       say whether the settings are valid, and end\n"
     "  --dump-config        print the settings that hold, in the format of the file, and end\n"
+    "  --check-journal      say what is in the journal and whether all of it is sound, and end;\n"
+    "                       nothing is changed\n"
+    "  --export-journal     print all tasks of the journal that can be read, a line of JSON each\n"
     "  --help, --version\n"
     "\n"
-    "Exit status: 0 ended as asked, 1 trouble, 2 wrong flags, 78 wrong settings.\n"
+    "Exit status: 0 ended as asked, 1 trouble, 2 wrong flags, 65 the journal is damaged,\n"
+    "74 the journal could not be written, 78 wrong settings.\n"
     "\n"
     "Settings, with their defaults:\n";
 /* clang-format on */
@@ -150,6 +167,12 @@ static int take_flag(struct config *c, struct command_line *line, int flag, FILE
         break;
     case FLAG_DUMP:
         line->action = ACTION_DUMP;
+        break;
+    case FLAG_CHECK_JOURNAL:
+        line->action = ACTION_CHECK_JOURNAL;
+        break;
+    case FLAG_EXPORT_JOURNAL:
+        line->action = ACTION_EXPORT_JOURNAL;
         break;
     case FLAG_HELP:
         line->action = ACTION_HELP;
@@ -269,6 +292,10 @@ static int act(struct config *c, const struct command_line *line, FILE *out, FIL
         return r < 0 ? EXIT_FAILURE : CONFIG_EXIT_BAD;
     if (line->action == ACTION_RUN)
         return CONFIG_RUN;
+    if (line->action == ACTION_CHECK_JOURNAL)
+        return journal_check(c->state_dir, out, err);
+    if (line->action == ACTION_EXPORT_JOURNAL)
+        return journal_export(c->state_dir, out, err);
     if (line->action == ACTION_DUMP)
         config_dump(c, out);
     else

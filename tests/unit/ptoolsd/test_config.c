@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tests of daemon/ptoolsd/config.c, config_file.c and options.c: every row of the table from text to value
- * and back, what is refused and in which words, which source wins, and that the shipped file and the
- * manual page agree with the table.
+ * and back, what is refused and in which words, and that the shipped file and the manual page agree with the table.
  */
-#include "daemon/ptoolsd/config.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,75 +14,9 @@
 
 #include "proto/util.h"
 #include "tests/support/suite.h"
+#include "tests/unit/ptoolsd/config_rig.h"
 
-static struct config config;
 static char why[CONFIG_WHY_BYTES];
-static char *printed, *complained; /* by the last run() or feed() */
-static char home[] = "/tmp/ptools-config-XXXXXX";
-
-static void begin(void)
-{
-    ck_assert_ptr_nonnull(mkdtemp(home));
-    ck_assert_int_eq(chdir(home), 0);
-    unsetenv("PTOOLS_DIR");
-    unsetenv("PTOOLS_MODULE_PATH");
-    unsetenv("XDG_CONFIG_HOME");
-    setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
-    setenv("HOME", home, 1);
-    ck_assert_int_eq(config_init(&config), 0);
-}
-
-static void end(void)
-{
-    char command[100];
-
-    config_deinit(&config);
-    free(printed);
-    free(complained);
-    printed = complained = NULL;
-    snprintf(command, sizeof command, "rm -r %s", home);
-    ck_assert_int_eq(system(command), 0);
-}
-
-static void again(void)
-{
-    config_deinit(&config);
-    ck_assert_int_eq(config_init(&config), 0);
-}
-
-static void write_file(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "we");
-
-    ck_assert_ptr_nonnull(file);
-    fputs(text, file);
-    fclose(file);
-}
-
-/* The daemon's command line, but for its own name. */
-#define run(...) run_args((const char *[]){ "ptoolsd", __VA_ARGS__, NULL })
-static int run_args(const char **args)
-{
-    char *argv[16], *copies[16]; /* getopt_long() permutes its own */
-    size_t printed_n, complained_n;
-    FILE *out, *err;
-    int argc, n, status;
-
-    free(printed);
-    free(complained);
-    out = open_memstream(&printed, &printed_n);
-    err = open_memstream(&complained, &complained_n);
-    for (argc = 0; args[argc]; argc++)
-        argv[argc] = copies[argc] = strdup(args[argc]);
-    argv[argc] = NULL;
-    again();
-    status = config_from_command_line(&config, argc, argv, out, err);
-    for (n = 0; n < argc; n++)
-        free(copies[n]);
-    fclose(out);
-    fclose(err);
-    return status;
-}
 
 /* A file's text. */
 static int feed_bytes(const char *text, size_t n)
@@ -127,6 +57,8 @@ START_TEST(defaults_are_what_the_table_says)
                       (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 100 * 80);
     ck_assert_int_eq(config.ready_fd, -1);
     ck_assert(!config.private_mode);
+    ck_assert_uint_eq(config.journal, SWITCH_AUTO);
+    ck_assert_str_eq(config.state_dir, "");
 }
 END_TEST
 
@@ -203,6 +135,13 @@ START_TEST(strings_are_checked)
     } rows[] = {
         { "daemon", "dir", "/run/x", 0 },
         { "daemon", "dir", "run/x", CONFIG_REFUSED },
+        { "daemon", "journal", "no", 0 },
+        { "daemon", "journal", "auto", 0 },
+        { "daemon", "journal", "yes", 0 },
+        { "daemon", "journal", "true", CONFIG_REFUSED },
+        { "daemon", "journal", "", CONFIG_REFUSED },
+        { "daemon", "state_dir", "/var/lib/x", 0 },
+        { "daemon", "state_dir", "x", CONFIG_REFUSED },
         { "daemon", "log_level", "debug", 0 },
         { "daemon", "log_level", "DEBUG", CONFIG_REFUSED },
         { "daemon", "log_level", "", CONFIG_REFUSED },
@@ -316,132 +255,6 @@ START_TEST(lines_and_files_are_bounded)
     memset(text, '\n', sizeof text);
     ck_assert_int_eq(feed_bytes(text, sizeof text), CONFIG_REFUSED);
     ck_assert_str_eq(complained, "F: the file is larger than 1 MiB\n");
-}
-END_TEST
-
-START_TEST(files_that_cannot_be_read)
-{
-    ck_assert_int_eq(run("--check-config", "--config", "missing"), CONFIG_EXIT_BAD);
-    ck_assert_str_eq(complained, "missing: No such file or directory\n");
-    ck_assert_int_eq(run("--check-config", "--config", "/"), CONFIG_EXIT_BAD);
-    ck_assert_str_eq(complained, "/: Is a directory\n");
-    ck_assert_str_eq(printed, "");
-}
-END_TEST
-
-START_TEST(drop_ins_come_after_in_their_order)
-{
-    write_file("p.conf", "[workers]\ncount = 1\nahead = 1\n[modules]\npath = /a\n");
-    ck_assert_int_eq(mkdir("p.conf.d", 0700), 0);
-    write_file("p.conf.d/20.conf", "[workers]\ncount = 20\n[modules]\npath = /20\n");
-    write_file("p.conf.d/10.conf", "[workers]\ncount = 10\n[modules]\npath = /10\n");
-    write_file("p.conf.d/30.conf~", "garbage");
-    write_file("p.conf.d/.hidden.conf", "garbage");
-    ck_assert_int_eq(run("--config", "p.conf"), CONFIG_RUN);
-    ck_assert_uint_eq(config.workers, 20);
-    ck_assert_uint_eq(config.ahead, 1);
-    ck_assert_str_eq(config.module_path, "/a:/10:/20");
-    write_file("p.conf.d/15.conf", "[workers]\ncount = x\n");
-    ck_assert_int_eq(run("--config", "p.conf"), CONFIG_EXIT_BAD);
-    ck_assert_int_eq(strncmp(complained, "p.conf.d/15.conf:2: ", 20), 0);
-}
-END_TEST
-
-START_TEST(later_sources_win)
-{
-    write_file("p.conf", "[daemon]\ndir = /file\n[workers]\ncount = 2\n[modules]\npath = /file\n");
-    ck_assert_int_eq(run("--config", "p.conf"), CONFIG_RUN);
-    ck_assert_str_eq(config.dir, "/file");
-    setenv("PTOOLS_DIR", "/environment", 1);
-    ck_assert_int_eq(run("--config", "p.conf"), CONFIG_RUN);
-    ck_assert_str_eq(config.dir, "/environment");
-    ck_assert_int_eq(run("--config", "p.conf", "--dir", "/flag", "--workers=3", "--module-path", "/flag:/f", "-o",
-                         "workers.ahead=1"),
-                     CONFIG_RUN);
-    ck_assert_str_eq(config.dir, "/flag");
-    ck_assert_str_eq(config.module_path, "/flag:/f");
-    ck_assert_uint_eq(config.workers, 3);
-    ck_assert_uint_eq(config.ahead, 1);
-    ck_assert_int_eq(run("--workers", "3", "-o", "workers.count=4", "--config", "/dev/null"), CONFIG_RUN);
-    ck_assert_uint_eq(config.workers, 4);
-    setenv("PTOOLS_DIR", "relative", 1);
-    ck_assert_int_eq(run("--config", "/dev/null"), CONFIG_EXIT_BAD);
-    ck_assert_int_eq(strncmp(complained, "$PTOOLS_DIR: ", 13), 0);
-}
-END_TEST
-
-START_TEST(what_nobody_said_is_found_out)
-{
-    char expected[300];
-    cpu_set_t one;
-    int cpu;
-
-    ck_assert_int_eq(run("--config", "/dev/null"), CONFIG_RUN);
-    ck_assert_str_eq(config.dir, "/run/user/7/ptools");
-    snprintf(expected, sizeof expected, "%s/.local/lib/ptools/modules:%s", home, PTOOLS_MODULE_DIR);
-    ck_assert_str_eq(config.module_path, expected);
-
-    setenv("PTOOLS_MODULE_PATH", "/m:/n", 1);
-    unsetenv("HOME");
-    ck_assert_int_eq(run("--config", "/dev/null"), CONFIG_RUN);
-    ck_assert_str_eq(config.module_path, "/m:/n:" PTOOLS_MODULE_DIR);
-    setenv("PTOOLS_MODULE_PATH", "m", 1);
-    ck_assert_int_eq(run("--config", "/dev/null"), CONFIG_EXIT_BAD);
-    unsetenv("PTOOLS_MODULE_PATH");
-
-    ck_assert_int_eq(sched_getaffinity(0, sizeof one, &one), 0);
-    for (cpu = 0; !CPU_ISSET(cpu, &one); cpu++)
-        ;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    ck_assert_int_eq(sched_setaffinity(0, sizeof one, &one), 0);
-    ck_assert_int_eq(run("--config", "/dev/null"), CONFIG_RUN);
-    ck_assert_uint_eq(config.workers, 1);
-}
-END_TEST
-
-START_TEST(directory_of_root_and_of_nobody)
-{
-    unsetenv("XDG_RUNTIME_DIR");
-    if (geteuid() == 0) {
-        ck_assert_int_eq(run("--config", "/dev/null"), CONFIG_RUN);
-        ck_assert_str_eq(config.dir, "/run/ptools");
-        ck_assert_int_eq(seteuid(65534), 0);
-    }
-    ck_assert_int_eq(run("--config", "/dev/null"), CONFIG_EXIT_BAD);
-    ck_assert_str_eq(complained, "ptoolsd: there is no directory for the sockets: $XDG_RUNTIME_DIR is not set; "
-                                 "give --dir\n");
-    ck_assert_int_eq(run("--config", "/dev/null", "--dir", "/d"), CONFIG_RUN);
-    if (getuid() == 0)
-        ck_assert_int_eq(seteuid(0), 0);
-}
-END_TEST
-
-START_TEST(user_has_a_file_of_their_own)
-{
-    bool root = geteuid() == 0;
-    char other[100];
-
-    snprintf(other, sizeof other, "%s/other", home);
-    ck_assert_int_eq(mkdir(".config", 0755), 0);
-    ck_assert_int_eq(mkdir(".config/ptools", 0755), 0);
-    ck_assert_int_eq(mkdir("other", 0755), 0);
-    ck_assert_int_eq(mkdir("other/ptools", 0755), 0);
-    ck_assert_int_eq(chmod(home, 0755), 0);
-    write_file(".config/ptools/ptoolsd.conf", "[workers]\ncount = 5\n");
-    write_file("other/ptools/ptoolsd.conf", "[workers]\ncount = 6\n");
-    if (root)
-        ck_assert_int_eq(seteuid(65534), 0);
-    ck_assert_int_eq(run("--dir", "/d"), CONFIG_RUN);
-    ck_assert_uint_eq(config.workers, 5);
-    setenv("XDG_CONFIG_HOME", "/missing", 1);
-    ck_assert_int_eq(run("--dir", "/d", "--log-level", "debug"), CONFIG_RUN);
-    ck_assert_int_eq(config.log_level, LOG_LEVEL_DEBUG);
-    setenv("XDG_CONFIG_HOME", other, 1);
-    ck_assert_int_eq(run("--dir", "/d"), CONFIG_RUN);
-    ck_assert_uint_eq(config.workers, 6);
-    if (root)
-        ck_assert_int_eq(seteuid(0), 0);
 }
 END_TEST
 
@@ -580,7 +393,7 @@ int main(void)
     Suite *suite = suite_create("config");
     TCase *tc = suite_case(suite, "config");
 
-    tcase_add_checked_fixture(tc, begin, end);
+    tcase_add_checked_fixture(tc, config_begin, config_end);
     tcase_add_test(tc, defaults_are_what_the_table_says);
     tcase_add_test(tc, each_number_takes_its_bounds_and_nothing_beyond);
     tcase_add_test(tc, sizes_have_suffixes_and_memory_has_percent);
@@ -589,12 +402,6 @@ int main(void)
     tcase_add_test(tc, file_has_sections_comments_and_space);
     tcase_add_test(tc, all_that_is_wrong_is_said_with_its_line);
     tcase_add_test(tc, lines_and_files_are_bounded);
-    tcase_add_test(tc, files_that_cannot_be_read);
-    tcase_add_test(tc, drop_ins_come_after_in_their_order);
-    tcase_add_test(tc, later_sources_win);
-    tcase_add_test(tc, what_nobody_said_is_found_out);
-    tcase_add_test(tc, directory_of_root_and_of_nobody);
-    tcase_add_test(tc, user_has_a_file_of_their_own);
     tcase_add_test(tc, settings_that_hang_together);
     tcase_add_test(tc, wrong_flags_are_misuse);
     tcase_add_test(tc, flags_that_only_tell);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tests of the journal's files under power loss: whatever of the unsynced sectors makes it, what was durable is there,
- * the rest is a prefix, and the journal opens. PTOOLS_TEST_LONG=1: 1000 losses instead of 150.
+ * the rest is a prefix, and the journal opens. And under kill -9 at each call to the disk, after which all that was
+ * told is there. PTOOLS_TEST_LONG=1: 1000 losses instead of 150, 500 kills instead of 100.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/support/suite.h"
@@ -223,6 +226,68 @@ START_TEST(loss_upon_loss)
 }
 END_TEST
 
+/* -- kill -9 ---------------------------------------------------------------------------------------------------------- */
+
+static void die(void)
+{
+    kill(getpid(), SIGKILL);
+}
+
+/* Writes batches until it dies, and tells each that is recorded. Nothing is said to Check. */
+static void write_until_death(unsigned at, int told)
+{
+    struct store s;
+
+    disk_begin();
+    disk.lose_at = at;
+    disk.losing = die;
+    if (store_open(&s, &(struct journal_options){ .dir = rig_dir, .vfs = "disk", .reserve_bytes = 1 }, NULL) ||
+        store_load(&s, NULL, NULL) || store_begin(&s))
+        _exit(1);
+    for (uint64_t task = 1; task < RIG_TASKS - 10; task += 10) {
+        struct row_list rows = { NULL };
+
+        for (uint64_t t = task; t < task + 10; t++)
+            row_list_push(&rows, rig_new(t, t, task % 4 == 1));
+        row_list_push(&rows, rig_life(task, task, 1, false));
+        if (store_write(&s, rows.head) || write(told, &task, sizeof task) != sizeof task ||
+            (task % 70 == 1 && store_checkpoint(&s, task % 140 == 1)))
+            _exit(1);
+        row_list_clear(&rows);
+    }
+    _exit(2);
+}
+
+START_TEST(a_kill_at_any_call)
+{
+    for (unsigned at = 1; at <= rounds() / 2 + 25; at++) {
+        int told[2], status;
+        uint64_t task, last = 0;
+        pid_t pid;
+
+        ck_assert_int_eq(pipe(told), 0);
+        pid = fork();
+        if (pid == 0) {
+            close(told[0]);
+            write_until_death(at, told[1]);
+        }
+        close(told[1]);
+        while (read(told[0], &task, sizeof task) == sizeof task)
+            last = task + 9;
+        close(told[0]);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        status = rig_peek(&(struct journal_options){ .dir = rig_dir }, &seen);
+        ck_assert_msg(status == 0, "call %u: %s", at, rig_why);
+        ck_assert_uint_ge(seen.tasks, last);
+        for (task = 1; task <= seen.tasks; task++)
+            ck_assert_uint_eq(seen.state[task], task % 10 == 1 ? 2 : 1);
+        rig_end();
+        rig_begin();
+    }
+}
+END_TEST
+
 START_TEST(only_durable_rows_cost_a_sync)
 {
     struct core_row *row;
@@ -255,6 +320,7 @@ int main(void)
     tcase_add_test(tc, the_first_start_may_fail_at_any_call);
     tcase_add_test(tc, a_sync_left_out_is_noticed);
     tcase_add_test(tc, loss_upon_loss);
+    tcase_add_test(tc, a_kill_at_any_call);
     tcase_add_test(tc, only_durable_rows_cost_a_sync);
     return suite_run(suite);
 }
