@@ -26,7 +26,8 @@ struct ids {
     size_t n;
 };
 
-#define IDS_FORMS "a task is its number, a range of numbers (3-9), last, key:TEXT or tag:TAG; several with commas between"
+#define IDS_FORMS                                                                                                      \
+    "a task is its number, a range of numbers (3-9), last, key:TEXT or tag:TAG; several with commas between"
 enum { IDS_WHY_BYTES = 400, IDS_KEY_BYTES = 64 };
 
 /* Appends what the word names. 0; 1: it is wrong, why tells, and nothing is appended; -ENOMEM. */

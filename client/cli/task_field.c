@@ -21,7 +21,7 @@ static const char *code_name(int code)
     return ptools_errname((ptools_err)code);
 }
 
-const char *durability_name(int durability)
+static const char *durability_name(int durability)
 {
     static const char *const names[] = { "", "volatile", "crashsafe", "durable" };
 

@@ -16,7 +16,8 @@
 
 #include "client/cli/json.h"
 
-enum field_kind { /* how it lies in ptools_queued_info */
+/* How it lies in ptools_queued_info. */
+enum field_kind {
     FIELD_U32,
     FIELD_U64,
     FIELD_I64,
@@ -27,23 +28,23 @@ enum field_kind { /* how it lies in ptools_queued_info */
     FIELD_KEY,
     FIELD_TAGS,
     FIELD_AFTER,
-    FIELD_AGE    /* does not lie there: how long ago it was queued */
+    FIELD_AGE /* does not lie there: how long ago it was queued */
 };
 enum field_unit {
     UNIT_NONE,
-    UNIT_MS, /* a number of milliseconds, or, of points in time, of them since 1970 */
-    UNIT_US, /* a number of microseconds */
+    UNIT_MS,  /* a number of milliseconds, or, of points in time, of them since 1970 */
+    UNIT_US,  /* a number of microseconds */
     UNIT_TIME /* a duration: in no unit of its own; in expressions 10m is one */
 };
 struct task_field {
-    const char *name;    /* in JSON, and of --columns; NULL ends the rows */
-    const char *title;   /* for people */
+    const char *name;  /* in JSON, and of --columns; NULL ends the rows */
+    const char *title; /* for people */
     enum field_kind kind;
-    size_t at;           /* offsetof() in ptools_queued_info */
+    size_t at; /* offsetof() in ptools_queued_info */
     enum field_unit unit;
-    bool bytes, right;   /* a size; a number, for a column */
-    bool zero_blank;     /* 0 says that there is nothing to say */
-    const char *one;     /* of a list: what expressions call it, where it is each of its items in turn */
+    bool bytes, right; /* a size; a number, for a column */
+    bool zero_blank;   /* 0 says that there is nothing to say */
+    const char *one;   /* of a list: what expressions call it, where it is each of its items in turn */
     const char *(*value_name)(int value); /* of FIELD_NAMED ... */
     int first, last;                      /* ... all that it can be; 0, 0: too many to name */
 };
@@ -61,8 +62,6 @@ const char *task_field_text(const struct task_field *field, const ptools_queued_
 /* For people; the caller sees to control characters. */
 void task_field_show(FILE *out, const struct task_field *field, const ptools_queued_info *task, int64_t now_ms);
 
-/* "volatile", "crashsafe", "durable"; "" for anything else. */
-const char *durability_name(int durability);
 /* A task as an object: all its fields, but for arguments. It is left open, for who has more to say. */
 void task_json_open(struct json_writer *w, const ptools_queued_info *task);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * where -- see where.h. A parser by descent, one function for each strength of operators, which makes a tree of nodes
- * and knows the type of each as soon as it is made; where_words.c finds its words, and where_walk.c walks over the tree.
+ * and knows the type of each as soon as it is made; where_words.c finds its words, and where_walk.c walks over the
+ * tree.
  *
  * Pure: no clock, no locale, no daemon. Bounded: the text by WHERE_TEXT_BYTES, what is within another by DEPTH_MAX;
  * each node takes at least one byte of the text, so there are no more nodes than bytes.
@@ -48,8 +49,15 @@ static int add_binary(struct parser *p, enum operator_kind op, enum node_kind ki
 {
     const struct node *left = &p->where->nodes[a], *right = &p->where->nodes[b];
 
-    return add(p, (struct node){ .what = NODE_OPERATOR, .kind = kind, .op = op, .a = a, .b = b, .at = left->at,
-                                 .n = right->at + right->n - left->at, .scale_a = 1, .scale_b = 1 });
+    return add(p, (struct node){ .what = NODE_OPERATOR,
+                                 .kind = kind,
+                                 .op = op,
+                                 .a = a,
+                                 .b = b,
+                                 .at = left->at,
+                                 .n = right->at + right->n - left->at,
+                                 .scale_a = 1,
+                                 .scale_b = 1 });
 }
 
 static const double us_of[] = { [UNIT_NONE] = 1, [UNIT_MS] = 1e3, [UNIT_US] = 1, [UNIT_TIME] = 1 };
@@ -66,9 +74,9 @@ static bool agree(struct parser *p, int a, int b, struct node *op, enum field_un
         if (left == right || *ret != UNIT_TIME)
             return true;
         where_wrong(p, p->where->nodes[bare].at, p->where->nodes[bare].n,
-              "%.*s is a duration, and this is a number without a unit: 10s, 5m, 1h are durations",
-              (int)(p->where->nodes[other].n < 40 ? p->where->nodes[other].n : 40),
-              p->text + p->where->nodes[other].at);
+                    "%.*s is a duration, and this is a number without a unit: 10s, 5m, 1h are durations",
+                    (int)(p->where->nodes[other].n < 40 ? p->where->nodes[other].n : 40),
+                    p->text + p->where->nodes[other].at);
         return false;
     }
     op->scale_a = us_of[left];
@@ -122,7 +130,8 @@ static int add_product(struct parser *p, enum operator_kind op, int a, int b)
         node->scale_b = left == right ? 1 : us_of[right];
         return product;
     }
-    return where_wrong(p, node->at, node->n, "a time is multiplied by a number, and divided by a number or another time");
+    return where_wrong(p, node->at, node->n,
+                       "a time is multiplied by a number, and divided by a number or another time");
 }
 
 /* A text that is compared with a field of few values must be one of them. */
@@ -205,9 +214,10 @@ static int unknown_name(struct parser *p)
         n += (size_t)snprintf(all + n, sizeof all - n, "%s%s", n ? ", " : "", known);
     }
     if (near.best)
-        return where_wrong(p, p->token.at, p->token.n, "there is no such field; the nearest is %s (a string is in quotes)",
-                     near.best);
-    return where_wrong(p, p->token.at, p->token.n, "there is no such field (a string is in quotes); there are %s, and now", all);
+        return where_wrong(p, p->token.at, p->token.n,
+                           "there is no such field; the nearest is %s (a string is in quotes)", near.best);
+    return where_wrong(p, p->token.at, p->token.n,
+                       "there is no such field (a string is in quotes); there are %s, and now", all);
 }
 
 static int parse_name(struct parser *p)
@@ -236,11 +246,11 @@ static int parse_name(struct parser *p)
         return unknown_name(p);
     if (node.what == NODE_FIELD) {
         node.unit = field->unit;
-        node.kind = field->kind == FIELD_BOOL                                                         ? KIND_CONDITION
+        node.kind = field->kind == FIELD_BOOL ? KIND_CONDITION
                     : field->kind == FIELD_TEXT || field->kind == FIELD_NAMED || field->kind == FIELD_KEY ? KIND_TEXT
-                    : field->kind == FIELD_TAGS                                                       ? KIND_TEXTS
-                    : field->kind == FIELD_AFTER                                                      ? KIND_IDS
-                                                                                                      : KIND_NUMBER;
+                    : field->kind == FIELD_TAGS                                                           ? KIND_TEXTS
+                    : field->kind == FIELD_AFTER                                                          ? KIND_IDS
+                                                                                                          : KIND_NUMBER;
     }
     p->where->varies = p->where->varies || node.what == NODE_FIELD || node.what == NODE_NOW;
     node.at = p->token.at;
@@ -263,11 +273,15 @@ static int parse_value(struct parser *p)
             p->where->nodes[node].n = p->token.at + 1 - t.at;
         }
     } else if (t.kind == TOKEN_NUMBER) {
-        node = add(p, (struct node){ .what = NODE_NUMBER, .kind = KIND_NUMBER, .number = t.number, .unit = t.unit,
-                                     .at = t.at, .n = t.n });
+        node = add(
+            p,
+            (struct node){
+                .what = NODE_NUMBER, .kind = KIND_NUMBER, .number = t.number, .unit = t.unit, .at = t.at, .n = t.n });
     } else if (t.kind == TOKEN_STRING) {
-        node = add(p, (struct node){ .what = NODE_STRING, .kind = KIND_TEXT, .string = t.string, .bytes = t.bytes,
-                                     .at = t.at, .n = t.n });
+        node = add(
+            p,
+            (struct node){
+                .what = NODE_STRING, .kind = KIND_TEXT, .string = t.string, .bytes = t.bytes, .at = t.at, .n = t.n });
     } else if (t.kind == TOKEN_NAME) {
         node = parse_name(p);
     } else {
@@ -416,7 +430,7 @@ static int parse(struct parser *p, enum where_kind kind)
         return wrong_node(p, node, "a number is wanted");
     if (kind == WHERE_NUMBER && p->where->nodes[node].unit == UNIT_TIME)
         return where_wrong(p, p->where->nodes[node].at, p->where->nodes[node].n,
-                     "a number is wanted, and this is a duration: divide it by one, as in age / 1s");
+                           "a number is wanted, and this is a duration: divide it by one, as in age / 1s");
     return node;
 }
 

@@ -11,7 +11,7 @@
 enum operator_kind {
     OP_OR,
     OP_AND,
-    OP_NOT, /* a and b are the same */
+    OP_NOT,   /* a and b are the same */
     OP_EQUAL, /* from here ... */
     OP_UNEQUAL,
     OP_LESS,
@@ -38,7 +38,7 @@ struct node {
     double number;           /* NODE_NUMBER; NODE_TRUTH: 0 or 1 */
     size_t string, bytes;    /* NODE_STRING: in strings */
     const struct task_field *field;
-    size_t at, n;            /* in the text */
+    size_t at, n; /* in the text */
 };
 struct where {
     struct node *nodes;

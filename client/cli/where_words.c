@@ -11,7 +11,7 @@
 #include "client/cli/where.h"
 #include "client/cli/where_tree.h"
 
-#define DIGITS "0123456789"
+#define DIGITS  "0123456789"
 #define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
 
 int where_wrong(struct parser *p, size_t at, size_t n, const char *format, ...)
@@ -37,9 +37,10 @@ static const struct {
     const char *text;
     enum operator_kind op;
 } operators[] = {
-    { "||", OP_OR }, { "&&", OP_AND }, { "==", OP_EQUAL }, { "!=", OP_UNEQUAL }, { "<=", OP_AT_MOST },
-    { ">=", OP_AT_LEAST }, { "<", OP_LESS }, { ">", OP_MORE }, { "~", OP_LIKE }, { "!", OP_NOT }, { "+", OP_PLUS },
-    { "-", OP_MINUS }, { "*", OP_TIMES }, { "/", OP_BY }, { "(", OP_OPEN }, { ")", OP_CLOSE },
+    { "||", OP_OR },      { "&&", OP_AND },      { "==", OP_EQUAL }, { "!=", OP_UNEQUAL },
+    { "<=", OP_AT_MOST }, { ">=", OP_AT_LEAST }, { "<", OP_LESS },   { ">", OP_MORE },
+    { "~", OP_LIKE },     { "!", OP_NOT },       { "+", OP_PLUS },   { "-", OP_MINUS },
+    { "*", OP_TIMES },    { "/", OP_BY },        { "(", OP_OPEN },   { ")", OP_CLOSE },
 };
 
 static void read_number(struct parser *p, struct token *t)
@@ -49,9 +50,9 @@ static void read_number(struct parser *p, struct token *t)
         enum field_unit unit;
         double factor;
     } units[] = {
-        { "", UNIT_NONE, 1 },      { "ms", UNIT_TIME, 1e3 },       { "s", UNIT_TIME, 1e6 },
-        { "m", UNIT_TIME, 60e6 },  { "h", UNIT_TIME, 3600e6 },     { "K", UNIT_NONE, 0x1p10 },
-        { "M", UNIT_NONE, 0x1p20 }, { "G", UNIT_NONE, 0x1p30 },    { "T", UNIT_NONE, 0x1p40 },
+        { "", UNIT_NONE, 1 },       { "ms", UNIT_TIME, 1e3 },   { "s", UNIT_TIME, 1e6 },
+        { "m", UNIT_TIME, 60e6 },   { "h", UNIT_TIME, 3600e6 }, { "K", UNIT_NONE, 0x1p10 },
+        { "M", UNIT_NONE, 0x1p20 }, { "G", UNIT_NONE, 0x1p30 }, { "T", UNIT_NONE, 0x1p40 },
     };
     const char *s = p->text + t->at;
     size_t n = strspn(s, DIGITS), unit, exponent;
@@ -76,8 +77,9 @@ static void read_number(struct parser *p, struct token *t)
             where_wrong(p, t->at, t->n, "the number is too large");
         return;
     }
-    where_wrong(p, t->at, t->n, "a number is 10, 0.5 or 1e3; behind it stands a unit of time (ms, s, m, h) or of bytes "
-                          "(K, M, G, T), or none");
+    where_wrong(p, t->at, t->n,
+                "a number is 10, 0.5 or 1e3; behind it stands a unit of time (ms, s, m, h) or of bytes "
+                "(K, M, G, T), or none");
 }
 
 static void read_string(struct parser *p, struct token *t)
@@ -116,8 +118,9 @@ static void read_operator(struct parser *p, struct token *t)
     if (strchr("=&|", *s))
         where_wrong(p, t->at, 1, "it is written twice: ==, &&, ||");
     else
-        where_wrong(p, t->at, 1, "this has no meaning here; allowed are fields, numbers, strings in quotes, and the "
-                           "operators || && ! == != < <= > >= ~ + - * / ( )");
+        where_wrong(p, t->at, 1,
+                    "this has no meaning here; allowed are fields, numbers, strings in quotes, and the "
+                    "operators || && ! == != < <= > >= ~ + - * / ( )");
 }
 
 void where_next(struct parser *p)

@@ -24,17 +24,37 @@ static void check(bool holds)
 static const char *const tags[] = { "night", "a" };
 static const uint64_t after[] = { 1, 2 };
 static const ptools_queued_info tasks[] = {
-    { .id = 3, .state = PTOOLS_QUEUED_QUEUED, .function = "a.b", .target = "any", .priority = INFINITY, .message = "",
-      .durability = PTOOLS_CRASHSAFE, .phase = "" },
-    { .id = 4, .state = PTOOLS_QUEUED_FAILED, .function = "a.b", .target = "any", .priority = -1, .message = "\xff\xc3",
-      .durability = PTOOLS_DURABLE, .phase = "aaaaaaaaab", .queued_ms = NOW_MS - 5000, .run_us = UINT64_MAX,
-      .code = PTOOLS_ERR_FAILED, .key = "k", .key_bytes = 1, .tags = tags, .n_tags = 2, .after = after, .n_after = 2 },
+    { .id = 3,
+      .state = PTOOLS_QUEUED_QUEUED,
+      .function = "a.b",
+      .target = "any",
+      .priority = INFINITY,
+      .message = "",
+      .durability = PTOOLS_CRASHSAFE,
+      .phase = "" },
+    { .id = 4,
+      .state = PTOOLS_QUEUED_FAILED,
+      .function = "a.b",
+      .target = "any",
+      .priority = -1,
+      .message = "\xff\xc3",
+      .durability = PTOOLS_DURABLE,
+      .phase = "aaaaaaaaab",
+      .queued_ms = NOW_MS - 5000,
+      .run_us = UINT64_MAX,
+      .code = PTOOLS_ERR_FAILED,
+      .key = "k",
+      .key_bytes = 1,
+      .tags = tags,
+      .n_tags = 2,
+      .after = after,
+      .n_after = 2 },
 };
 
 static void check_condition(const char *text)
 {
     char why[WHERE_WHY_BYTES] = "", negated[WHERE_TEXT_BYTES + 8];
-    struct where *w, *not;
+    struct where *w, *not ;
 
     if (where_new(text, WHERE_CONDITION, &w, why) != 0) {
         check(*why);
@@ -49,7 +69,7 @@ static void check_condition(const char *text)
         check(holds == where_holds(w, &tasks[i], NOW_MS));
         check(!not || holds != where_holds(not, &tasks[i], NOW_MS));
     }
-    where_free(not);
+    where_free(not );
     where_free(w);
 }
 

@@ -41,8 +41,15 @@ static const ptools_queued_info task = {
     .n_after = 2,
 };
 static const ptools_queued_info bare = {
-    .id = 1, .state = PTOOLS_QUEUED_DONE, .function = "", .target = "any", .priority = INFINITY, .message = "",
-    .durability = PTOOLS_VOLATILE, .phase = "", .queued_ms = NOW_MS + 5000 /* the clock was set back */
+    .id = 1,
+    .state = PTOOLS_QUEUED_DONE,
+    .function = "",
+    .target = "any",
+    .priority = INFINITY,
+    .message = "",
+    .durability = PTOOLS_VOLATILE,
+    .phase = "",
+    .queued_ms = NOW_MS + 5000 /* the clock was set back */
 };
 
 static bool says(const char *text, const ptools_queued_info *about)
@@ -167,9 +174,13 @@ END_TEST
 START_TEST(of_a_bare_task)
 {
     static const char *const rows[] = {
-        "priority == inf", "priority > 1e300", "state == \"done\"",  "key == \"\"",       "key ~ '*'",
-        "function ~ ''",   "tag != \"x\"",     "!(tag ~ \"*\")",     "!(after == 1)",     "code == \"OK\"",
-        "age < 0s",        "started_ms == 0",  "queued_ms > now",    "durability == 'volatile'",
+        "priority == inf",   "priority > 1e300",
+        "state == \"done\"", "key == \"\"",
+        "key ~ '*'",         "function ~ ''",
+        "tag != \"x\"",      "!(tag ~ \"*\")",
+        "!(after == 1)",     "code == \"OK\"",
+        "age < 0s",          "started_ms == 0",
+        "queued_ms > now",   "durability == 'volatile'",
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -183,13 +194,32 @@ START_TEST(patterns)
         const char *text, *pattern;
         bool like;
     } rows[] = {
-        { "", "", true },          { "", "*", true },          { "", "?", false },         { "a", "", false },
-        { "abc", "abc", true },    { "abc", "ab", false },     { "abc", "abcd", false },   { "abc", "a*", true },
-        { "abc", "*c", true },     { "abc", "*b*", true },     { "abc", "a*c", true },     { "abc", "a*b", false },
-        { "abc", "???", true },    { "abc", "????", false },   { "abc", "*?", true },      { "abc", "**", true },
-        { "aab", "*ab", true },    { "abab", "*ab", true },    { "ababac", "*abac", true }, { "mississippi", "m*iss*p?", true },
-        { "a*c", "a*c", true },    { "\xc3\xa4", "?", true },  { "\xc3\xa4", "??", false }, { "\xe2\x82\xac!", "?!", true },
-        { "\xff\xff", "??", true }, { "x\xc3\xa4y", "*\xc3\xa4*", true },
+        { "", "", true },
+        { "", "*", true },
+        { "", "?", false },
+        { "a", "", false },
+        { "abc", "abc", true },
+        { "abc", "ab", false },
+        { "abc", "abcd", false },
+        { "abc", "a*", true },
+        { "abc", "*c", true },
+        { "abc", "*b*", true },
+        { "abc", "a*c", true },
+        { "abc", "a*b", false },
+        { "abc", "???", true },
+        { "abc", "????", false },
+        { "abc", "*?", true },
+        { "abc", "**", true },
+        { "aab", "*ab", true },
+        { "abab", "*ab", true },
+        { "ababac", "*abac", true },
+        { "mississippi", "m*iss*p?", true },
+        { "a*c", "a*c", true },
+        { "\xc3\xa4", "?", true },
+        { "\xc3\xa4", "??", false },
+        { "\xe2\x82\xac!", "?!", true },
+        { "\xff\xff", "??", true },
+        { "x\xc3\xa4y", "*\xc3\xa4*", true },
         { "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "*a*a*a*a*a*a*a*a*a*a*a*a*a*b", false },
     };
 
@@ -258,13 +288,15 @@ START_TEST(mistakes)
         { "(id == 3 true", "at character 10, true: a ) is missing" },
         { "id == 3)", "at character 8, ): no ( stands before it" },
         { "()", "at character 2, ): here a field" },
-        { "state == queued", "at character 10, queued: there is no such field; the nearest is queued_ms (a string is in quotes)" },
+        { "state == queued",
+          "at character 10, queued: there is no such field; the nearest is queued_ms (a string is in quotes)" },
         { "stat == 'queued'", "at character 1, stat: there is no such field; the nearest is state" },
         { "tags == 'x'", "the nearest is tag" },
         { "zzzzz == 'x'", "there are id, parent, parts, state, function, target, priority" },
         { "zzzzz == 'x'", "tag, after, age, and now" },
-        { "state == \"quued\"", "at character 10, \"quued\": no state is called so; there are waiting, queued, running, done, "
-                                "failed, timeout, cancelled, expired, dead, lost" },
+        { "state == \"quued\"",
+          "at character 10, \"quued\": no state is called so; there are waiting, queued, running, done, "
+          "failed, timeout, cancelled, expired, dead, lost" },
         { "'quued' != state", "at character 1, 'quued': no state is called so" },
         { "durability == 'safe'", "no durability is called so; there are volatile, crashsafe, durable" },
         { "state == 3", "at character 10, 3: what stands before it is compared with a string; this is a number" },
@@ -275,7 +307,8 @@ START_TEST(mistakes)
         { "'x' == tag", "at character 8, tag: a list stands on the left of a comparison" },
         { "tag == tag", "a list stands on the left" },
         { "tag", "a condition is wanted, such as state == \"queued\"; this is a list of strings" },
-        { "priority", "at character 1, priority: a condition is wanted, such as state == \"queued\"; this is a number" },
+        { "priority",
+          "at character 1, priority: a condition is wanted, such as state == \"queued\"; this is a number" },
         { "'x'", "a condition is wanted" },
         { "state < 'x'", "at character 1, state: < <= > >= compare numbers; this is a string" },
         { "tag > 'x'", "< <= > >= compare numbers; this is a list of strings" },
@@ -318,7 +351,8 @@ START_TEST(mistakes)
         { "state == 'x\"", "the string is not closed" },
         { "state", "a number is wanted; this is a string", WHERE_NUMBER },
         { "hold", "a number is wanted; this is a condition", WHERE_NUMBER },
-        { "age", "at character 1, age: a number is wanted, and this is a duration: divide it by one, as in age / 1s", WHERE_NUMBER },
+        { "age", "at character 1, age: a number is wanted, and this is a duration: divide it by one, as in age / 1s",
+          WHERE_NUMBER },
         { "10m", "this is a duration", WHERE_NUMBER },
         { "nan", "there is no such field", WHERE_NUMBER },
         { "high", "there is no such field", WHERE_NUMBER },
@@ -368,7 +402,7 @@ START_TEST(bounds)
     ck_assert_ptr_nonnull(strstr(why, "nested too deeply"));
     ck_assert_int_eq(takes("1 == ", 100, "-", "1", why), 1);
     ck_assert_ptr_nonnull(strstr(why, "nested too deeply"));
-    ck_assert_int_eq(takes("true", 600, "&&true", "", why), 0);  /* 3604 bytes */
+    ck_assert_int_eq(takes("true", 600, "&&true", "", why), 0); /* 3604 bytes */
     ck_assert_int_eq(takes("1==1", 1900, "+1", "", why), 0);
     ck_assert_int_eq(takes("phase == '", 3900, "x", "'", why), 0);
     ck_assert_int_eq(takes("phase == '", 4000, "x", "'", why), 1);
