@@ -49,7 +49,7 @@ check "and does not where it is told not to"
 
 mkdir -m 700 "$PTOOLS_DIR"
 mkfifo "$work/ready"
-"$PTOOLS_DAEMON" --workers 2 --dir "$PTOOLS_DIR" --module-path "$PTOOLS_TEST_MODULES" --ready-fd 3 \
+"$PTOOLS_DAEMON" -o daemon.journal=no --workers 2 --dir "$PTOOLS_DIR" --module-path "$PTOOLS_TEST_MODULES" --ready-fd 3 \
     3>"$work/ready" >"$work/log" 2>&1 &
 daemon=$!
 read -r line <"$work/ready"

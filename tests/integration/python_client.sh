@@ -85,7 +85,7 @@ mkfifo "$tmp/ready"
 : >"$tmp/out"
 : >"$tmp/err"
 
-"$PTOOLS_TEST_DAEMON" --config /dev/null --dir "$dir" --workers 3 -o workers.memory_max=0 \
+"$PTOOLS_TEST_DAEMON" --config /dev/null -o daemon.journal=no --dir "$dir" --workers 3 -o workers.memory_max=0 \
     -o "daemon.worker_program=$PTOOLS_TEST_WORKER" \
     --module-path "$PTOOLS_TEST_MODULES" --ready-fd 3 3>"$tmp/ready" 2>"$tmp/log" &
 daemon=$!

@@ -124,6 +124,8 @@ static size_t arguments(const char **argv, const char *dir, char *program, size_
     argv[n++] = "--module-path";
     argv[n++] = need("PTOOLS_TEST_MODULES");
     argv[n++] = "-o";
+    argv[n++] = "daemon.journal=no"; /* a test that is about it says so: then it has files to remove */
+    argv[n++] = "-o";
     argv[n++] = "limits.handshake_ms=30000"; /* a test may come late, if it is not about that */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     argv[n++] = "-o";

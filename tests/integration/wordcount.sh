@@ -46,7 +46,7 @@ printf 'bee ant bee cat\nant bee x x x x x x\n' > "$place/words/one"
 printf 'cat cat cat cat\n' > "$place/words/two"
 
 mkfifo "$place/ready" # no limit on memory: AddressSanitizer reserves more than there is
-"$PTOOLS_TEST_DAEMON" --config /dev/null --workers 2 --ready-fd 3 --module-path "$PTOOLS_TEST_MODULES" \
+"$PTOOLS_TEST_DAEMON" --config /dev/null -o daemon.journal=no --workers 2 --ready-fd 3 --module-path "$PTOOLS_TEST_MODULES" \
         -o workers.memory_max=0 -o "daemon.worker_program=$PTOOLS_TEST_WORKER" 3> "$place/ready" 2> "$place/log" &
 daemon=$!
 read -r ready < "$place/ready" # end of file, and so no word, if it dies
