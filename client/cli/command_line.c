@@ -10,6 +10,7 @@
 #include "client/cli/command_line.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,6 +191,8 @@ int command_line_wrong(const struct command_line *line, const char *format, ...)
     if (line->verb)
         fprintf(stderr, " %s", line->verb->name);
     fputs(": ", stderr);
+    if (line->input_line)
+        fprintf(stderr, "line %" PRIu64 ": ", line->input_line);
     va_start(args, format);
     if (vasprintf(&text, format, args) < 0)
         text = NULL;
@@ -198,6 +201,7 @@ int command_line_wrong(const struct command_line *line, const char *format, ...)
         words_print(stderr, text, strlen(text));
     free(text);
     putc('\n', stderr);
-    help_usage(line->verb, stderr);
+    if (!line->input_line)
+        help_usage(line->verb, stderr);
     return EXIT_USAGE;
 }

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "client/cli/verbs.h"
 
@@ -23,6 +24,7 @@ struct command_line {
     bool json, help, version;
     struct item *items; /* after the verb, in their order; without the global options */
     size_t n;
+    uint64_t input_line; /* that of standard input, from 1, which a mistake is in; 0: none of them */
     char problem[320];
 };
 

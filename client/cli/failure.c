@@ -17,9 +17,9 @@ const struct exit_status exit_statuses[] = {
     { EXIT_VALUE, "it went well; the value is on standard output" },
     { EXIT_FAILED, "the function failed, refused its arguments, or its worker died; fork: so did a child" },
     { EXIT_USAGE, "the command line is wrong" },
-    { EXIT_TIME, "a time limit passed (--timeout, --timeout-all, --deadline)" },
+    { EXIT_TIME, "a time limit passed (--timeout, --timeout-all, --deadline, --expire)" },
     { EXIT_PTOOLS,
-      "ptools itself: no daemon, no such module, function, set, worker or array, over a limit, output lost" },
+      "ptools itself: no daemon, no such module, function, set, worker, array or task, over a limit, output lost" },
     { EXIT_BAD_COMMAND, "fork: the command is there, but cannot be run" },
     { EXIT_NO_COMMAND, "fork: there is no such command" },
     { EXIT_CANCELLED, "cancelled, by a signal or by somebody else" },
@@ -151,8 +151,8 @@ static void key_string(struct json_writer *w, const char *key, const char *v)
     free(clean);
 }
 
-/* All fields, always: a script needs no test for their presence. */
-static void write_json(const ptools_failure *f, int status)
+/* All fields, always: a script needs no test for their presence. But for the line, where none is meant. */
+static void write_json(const struct command_line *line, const ptools_failure *f, int status)
 {
     struct json_writer w = { .out = stderr };
 
@@ -164,6 +164,8 @@ static void write_json(const ptools_failure *f, int status)
     key_u64(&w, "number", (uint64_t)f->code);
     key_string(&w, "message", f->message);
     key_u64(&w, "exit", (uint64_t)status);
+    if (line->input_line)
+        key_u64(&w, "line", line->input_line);
     key_u64(&w, "task", f->task);
     key_u64(&w, "worker", f->worker);
     key_u64(&w, "attempt", f->attempt);
@@ -190,10 +192,12 @@ static void write_json(const ptools_failure *f, int status)
 int failure_report(const struct command_line *line, const ptools_failure *f, int status)
 {
     if (line->json) {
-        write_json(f, status);
+        write_json(line, f, status);
         return status;
     }
     fprintf(stderr, "ptools %s: ", line->verb->name);
+    if (line->input_line)
+        fprintf(stderr, "line %" PRIu64 ": ", line->input_line);
     words_print(stderr, f->message, strlen(f->message));
     putc('\n', stderr);
     print_facts(f);

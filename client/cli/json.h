@@ -24,6 +24,12 @@ enum {
  * spoilt. The error of pack sticks there. */
 int json_read(const char *text, ptools_pack *pack, char why[JSON_WHY_BYTES]);
 
+/* The same in two steps, for who looks at the value first, by <json-c/json.h>. 0 and an object to put back;
+ * JSON_NOT, JSON_CANNOT, -ENOMEM. */
+struct json_object;
+int json_parse(const char *text, struct json_object **ret, char why[JSON_WHY_BYTES]);
+int json_append(struct json_object *o, ptools_pack *pack, char why[JSON_WHY_BYTES]);
+
 /* Writes one document. Errors of writing stick in out; no_memory sticks, and the document is incomplete. */
 struct json_writer {
     FILE *out;

@@ -176,7 +176,7 @@ static void append_int(struct json_object *o, ptools_pack *pack)
         ptools_pack_u64(pack, json_object_get_uint64(o));
 }
 
-static int append(struct json_object *o, ptools_pack *pack, char why[JSON_WHY_BYTES])
+int json_append(struct json_object *o, ptools_pack *pack, char why[JSON_WHY_BYTES])
 {
     int r = 0;
 
@@ -199,7 +199,7 @@ static int append(struct json_object *o, ptools_pack *pack, char why[JSON_WHY_BY
     case json_type_array:
         ptools_pack_list(pack, (uint32_t)json_object_array_length(o));
         for (size_t i = 0; i < json_object_array_length(o) && r == 0; i++)
-            r = append(json_object_array_get_idx(o, i), pack, why);
+            r = json_append(json_object_array_get_idx(o, i), pack, why);
         break;
     case json_type_object:
         if (as_bytes(o))
@@ -208,7 +208,7 @@ static int append(struct json_object *o, ptools_pack *pack, char why[JSON_WHY_BY
         json_object_object_foreach(o, key, item) {
             if (r == 0) {
                 ptools_pack_str(pack, key);
-                r = append(item, pack, why);
+                r = json_append(item, pack, why);
             }
         }
         break;
@@ -216,7 +216,7 @@ static int append(struct json_object *o, ptools_pack *pack, char why[JSON_WHY_BY
     return r;
 }
 
-int json_read(const char *text, ptools_pack *pack, char why[JSON_WHY_BYTES])
+int json_parse(const char *text, struct json_object **ret, char why[JSON_WHY_BYTES])
 {
     struct json_tokener *tokener;
     struct json_object *o;
@@ -241,9 +241,22 @@ int json_read(const char *text, ptools_pack *pack, char why[JSON_WHY_BYTES])
         r = JSON_NOT;
     } else {
         r = look(text, why);
-        if (r == 0)
-            r = append(o, pack, why);
     }
+    if (r != 0)
+        json_object_put(o);
+    else
+        *ret = o;
+    return r;
+}
+
+int json_read(const char *text, ptools_pack *pack, char why[JSON_WHY_BYTES])
+{
+    struct json_object *o;
+    int r = json_parse(text, &o, why);
+
+    if (r != 0)
+        return r;
+    r = json_append(o, pack, why);
     json_object_put(o);
     return r;
 }

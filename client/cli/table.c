@@ -230,26 +230,49 @@ int table_print(struct table *table)
     return table->error;
 }
 
+void table_add_texts(struct table *table, char *const *texts)
+{
+    struct libscols_line *line = scols_table_new_line(table->scols, NULL);
+
+    for (size_t i = 0; table->columns[i].heading && line; i++)
+        set_cell(table, line, i, texts[i]);
+    if (!line)
+        check(table, -ENOMEM);
+}
+
+struct table *table_new_pairs(void)
+{
+    static const struct column columns[] = { { "" }, { "", .wrap = true }, { 0 } };
+    struct table *table = table_new(columns);
+
+    if (table)
+        scols_table_enable_noheadings(table->scols, 1);
+    return table;
+}
+
+void table_add_pair(struct table *table, const char *title, const char *text)
+{
+    struct libscols_line *line = scols_table_new_line(table->scols, NULL);
+
+    if (line) {
+        set_cell(table, line, 0, title);
+        set_cell(table, line, 1, text);
+    } else {
+        check(table, -ENOMEM);
+    }
+}
+
 int table_print_fields(const struct column *columns, ptools_value document)
 {
-    struct table *table = make(columns);
+    struct table *table = table_new_pairs();
     int r;
 
     if (!table)
         return -ENOMEM;
-    scols_table_enable_noheadings(table->scols, 1);
-    add_column(table, "", 0);
-    add_column(table, "", SCOLS_FL_WRAP);
     for (size_t i = 0; columns[i].heading; i++) {
-        struct libscols_line *line = scols_table_new_line(table->scols, NULL);
         char *text = cell("", document, &columns[i]);
 
-        if (line) {
-            set_cell(table, line, 0, columns[i].heading);
-            set_cell(table, line, 1, text);
-        } else {
-            check(table, -ENOMEM);
-        }
+        table_add_pair(table, columns[i].heading, text);
         free(text);
     }
     r = table_print(table);

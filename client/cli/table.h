@@ -35,9 +35,14 @@ struct table *table_new(const struct column *columns); /* NULL: no memory */
 struct table *table_free(struct table *table);
 /* A row; errors stick. Before the text of its first cell comes prefix. */
 void table_add(struct table *table, const char *prefix, ptools_value row);
+/* A row of such texts, one a column; NULL: there was no memory for it. */
+void table_add_texts(struct table *table, char *const *texts);
 /* To standard output. 0 or -ENOMEM. */
 int table_print(struct table *table);
 
+/* Instead of columns, two of them without headings: a title and a text a line. NULL: no memory. */
+struct table *table_new_pairs(void);
+void table_add_pair(struct table *table, const char *title, const char *text);
 /* One document, a line for each column: its heading and its value. 0 or -ENOMEM. */
 int table_print_fields(const struct column *columns, ptools_value document);
 

@@ -4,44 +4,25 @@
  *
  * Everything is read before the daemon is asked for anything: files, standard input, the whole command line. Signals
  * keep their usual effect until the call has been sent (the daemon cancels the calls of a client that ends);
- * from then on they come through a descriptor that is waited for beside the connection, so none can slip
- * through between a look and a sleep. The first one cancels the call, and its end is waited for, so that it can be
- * reported; the second one ends this process at once. A time limit does what the first signal does.
+ * from then on the first one cancels the call, and its end is waited for, so that it can be reported; the second one
+ * ends this process at once. A time limit does what the first signal does.
  */
-#include <errno.h>
-#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <ptools/ptools.h>
 
-#include "client/cli/arguments.h"
+#include "client/cli/callee.h"
 #include "client/cli/failure.h"
 #include "client/cli/session.h"
-#include "client/cli/signals.h"
 #include "client/cli/verbs.h"
+#include "client/cli/waiting.h"
 #include "client/cli/words.h"
 
-#define NEVER UINT64_MAX
 #define PATIENCE_US UINT64_C(5000000) /* for the end of a call that was cancelled; the daemon kills after 0.5 s */
 
-enum {
-    OPTION_STRING = OPTION_OF_VERB,
-    OPTION_FILE,
-    OPTION_STDIN,
-    OPTION_SET,
-    OPTION_WORKER,
-    OPTION_TIMEOUT,
-    OPTION_DEADLINE,
-    OPTION_RAW,
-    OPTION_DETACH,
-    OPTION_NO_PRIVATE,
-    OPTION_WORKERS
-};
+enum { OPTION_SET = OPTION_OF_VERB, OPTION_WORKER, OPTION_DEADLINE, OPTION_DETACH, OPTION_NO_PRIVATE, OPTION_WORKERS };
 
 static const struct option_row options[] = {
     { OPTION_STRING, 's', "string", NULL, "the ARGs that follow are strings, whatever they look like" },
@@ -64,51 +45,16 @@ struct wish {
     const char *function;
     const char *set;
     ptools_call_options call;
-    int64_t timeout_ms; /* 0: none */
-    const char *timeout; /* as it was written */
-    bool raw, detach, no_private, stdin_taken, only_strings;
+    struct waiting waiting;
+    bool detach, no_private;
     uint32_t workers;
 };
 
 /* -- the command line ------------------------------------------------------------------------------- */
 
-static int report_argument(const struct command_line *line, ptools_err code, const char *why)
-{
-    return code == PTOOLS_ERR_INVALID ? command_line_wrong(line, "%s", why) : failure_report_code(line, code, why);
-}
-
-static int take_argument(const struct command_line *line, const struct item *item, struct wish *wish, ptools_pack *args)
-{
-    char why[ARGUMENTS_WHY_BYTES] = "";
-    ptools_err r = PTOOLS_OK;
-
-    switch (item->id) {
-    case OPTION_FILE:
-        r = arguments_add_file(args, item->text, why);
-        break;
-    case OPTION_STDIN:
-        if (wish->stdin_taken)
-            return command_line_wrong(line, "--stdin may be given once: what is there is gone after the first");
-        wish->stdin_taken = true;
-        r = arguments_add_file(args, NULL, why);
-        break;
-    default:
-        if (wish->only_strings)
-            ptools_pack_str(args, item->text);
-        else
-            r = arguments_add_word(args, item->text, why);
-    }
-    if (r == PTOOLS_OK)
-        r = ptools_pack_error(args);
-    return r == PTOOLS_OK ? EXIT_VALUE : report_argument(line, r, why);
-}
-
 static int take_option(const struct command_line *line, const struct item *item, struct wish *wish)
 {
     switch (item->id) {
-    case OPTION_STRING:
-        wish->only_strings = true;
-        break;
     case OPTION_SET:
         wish->set = item->text;
         break;
@@ -117,16 +63,11 @@ static int take_option(const struct command_line *line, const struct item *item,
             return command_line_wrong(line, "--worker %s: an id is a number, 1 or more", item->text);
         break;
     case OPTION_TIMEOUT:
-        if (!words_duration(item->text, &wish->timeout_ms))
-            return command_line_wrong(line, "--timeout %s: " WORDS_DURATIONS, item->text);
-        wish->timeout = item->text;
-        break;
+    case OPTION_RAW:
+        return waiting_take(line, item, &wish->waiting);
     case OPTION_DEADLINE:
         if (!words_duration(item->text, &wish->call.deadline_ms))
             return command_line_wrong(line, "--deadline %s: " WORDS_DURATIONS, item->text);
-        break;
-    case OPTION_RAW:
-        wish->raw = true;
         break;
     case OPTION_DETACH:
         wish->detach = true;
@@ -142,115 +83,31 @@ static int take_option(const struct command_line *line, const struct item *item,
     return EXIT_VALUE;
 }
 
-/* In two rounds, so that a mistake is told before a file is read or standard input waited for. */
 static int take_items(const struct command_line *line, struct wish *wish, ptools_pack *args)
 {
-    int status;
-    bool named = false;
+    int status = callee_function(line, &wish->function);
 
-    wish->function = command_line_word(line, 0);
-    if (!wish->function)
-        return command_line_wrong(line, "no function is named");
-    if (!words_function(wish->function))
-        return command_line_wrong(
-            line, "\"%s\" names no function: it is MODULE.FUNCTION, each 1 to 64 of A-Z a-z 0-9 _ -", wish->function);
-    for (size_t i = 0; i < line->n; i++) {
+    for (size_t i = 0; i < line->n && status == EXIT_VALUE; i++)
         status = take_option(line, &line->items[i], wish);
-        if (status != EXIT_VALUE)
-            return status;
-    }
-    if (wish->detach && (wish->timeout || wish->raw))
+    if (status != EXIT_VALUE)
+        return status;
+    if (wish->detach && (wish->waiting.timeout || wish->waiting.raw))
         return command_line_wrong(line, "--detach waits for nothing: %s has no meaning with it",
-                                  wish->timeout ? "--timeout" : "--raw");
-    wish->only_strings = false;
-    for (size_t i = 0; i < line->n; i++) {
-        const struct item *item = &line->items[i];
-
-        if (item->id == OPTION_STRING)
-            wish->only_strings = true;
-        if (item->id != ITEM_WORD && item->id != OPTION_FILE && item->id != OPTION_STDIN)
-            continue;
-        if (item->id == ITEM_WORD && !named) {
-            named = true; /* the function's name */
-            continue;
-        }
-        status = take_argument(line, item, wish, args);
-        if (status != EXIT_VALUE)
-            return status;
-    }
-    return EXIT_VALUE;
-}
-
-/* -- waiting ------------------------------------------------------------------------------------------ */
-
-static uint64_t now_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-enum wake { WAKE_DONE, WAKE_SIGNAL, WAKE_TIME, WAKE_TROUBLE };
-
-/* Until the call has ended, a signal has come, or the time has. */
-static enum wake wait_for(ptools *pt, ptools_future *f, int signals, uint64_t until_us)
-{
-    for (;;) {
-        struct pollfd fds[2] = { { .fd = signals, .events = POLLIN } };
-        uint64_t now, left;
-        struct timespec t;
-
-        while (ptools_dispatch(pt, 0) == PTOOLS_OK)
-            ;
-        if (ptools_future_done(f))
-            return WAKE_DONE;
-        if (signals_take(signals))
-            return WAKE_SIGNAL;
-        now = now_us();
-        if (now >= until_us)
-            return WAKE_TIME;
-        fds[1].fd = ptools_fd(pt);
-        fds[1].events = ptools_events(pt);
-        if (fds[1].fd < 0)
-            return WAKE_TROUBLE;
-        left = until_us - now;
-        t.tv_sec = (time_t)(left / 1000000);
-        t.tv_nsec = (long)(left % 1000000 * 1000);
-        if (ppoll(fds, 2, until_us == NEVER ? NULL : &t, NULL) < 0 && errno != EINTR)
-            return WAKE_TROUBLE;
-    }
-}
-
-/* -- the end ------------------------------------------------------------------------------------------- */
-
-static int print_value(const struct command_line *line, const struct wish *wish, ptools_value v)
-{
-    const void *data;
-    const char *s;
-    size_t n;
-
-    if (!wish->raw)
-        return session_print_value(line, v);
-    if (ptools_get_str(v, &s, &n) == PTOOLS_OK)
-        data = s;
-    else if (ptools_get_bytes(v, &data, &n) != PTOOLS_OK)
-        return session_print_value(line, v);
-    if (n > 0)
-        fwrite(data, 1, n, stdout);
-    return EXIT_VALUE;
+                                  wish->waiting.timeout ? "--timeout" : "--raw");
+    return callee_arguments(line, args);
 }
 
 /* The call was given up, by us: what is told is that, and what is known of its end. */
-static int give_up(const struct command_line *line, const struct wish *wish, ptools *pt, ptools_future *f, int signals,
-                   enum wake why)
+static int give_up(const struct command_line *line, const struct waiting *waiting, ptools *pt, ptools_future *f,
+                   int signals, enum wake why)
 {
     ptools_failure facts = { .exit_status = -1, .phase = "", .log = "", .backtrace = "", .maybe_executed = true };
     int status = why == WAKE_TIME ? EXIT_TIME : EXIT_CANCELLED;
     const char *end;
     char message[160];
 
-    if (ptools_future_cancel(f) != PTOOLS_OK || wait_for(pt, f, signals, now_us() + PATIENCE_US) != WAKE_DONE) {
+    if (ptools_future_cancel(f) != PTOOLS_OK ||
+        waiting_for(pt, f, signals, waiting_now_us() + PATIENCE_US) != WAKE_DONE) {
         end = "the daemon has not said yet that it is stopped";
     } else if (ptools_future_failure(f)) {
         facts = *ptools_future_failure(f);
@@ -261,38 +118,12 @@ static int give_up(const struct command_line *line, const struct wish *wish, pto
         end = "the function ended before it could be stopped, its value is dropped";
     }
     if (why == WAKE_TIME)
-        snprintf(message, sizeof message, "the time limit (--timeout %.40s) passed: %s", wish->timeout, end);
+        snprintf(message, sizeof message, "the time limit (--timeout %.40s) passed: %s", waiting->timeout, end);
     else
         snprintf(message, sizeof message, "interrupted: %s", end);
     facts.code = why == WAKE_TIME ? PTOOLS_ERR_TIMEOUT : PTOOLS_ERR_CANCELLED;
     facts.message = message;
     return failure_report(line, &facts, status);
-}
-
-static int wait_and_print(const struct command_line *line, const struct wish *wish, ptools *pt, ptools_future *f)
-{
-    uint64_t until_us = wish->timeout_ms ? now_us() + (uint64_t)wish->timeout_ms * 1000 : NEVER;
-    int signals = signals_open(NULL), status;
-    ptools_value value;
-    enum wake wake;
-    ptools_err r;
-
-    if (signals < 0)
-        return failure_report_code(line, PTOOLS_ERR_SYSTEM, strerror(-signals));
-    wake = wait_for(pt, f, signals, until_us);
-    if (wake == WAKE_SIGNAL || wake == WAKE_TIME) {
-        status = give_up(line, wish, pt, f, signals, wake);
-    } else {
-        r = ptools_future_fetch(f, 0, &value);
-        if (r == PTOOLS_OK)
-            status = print_value(line, wish, value);
-        else if (ptools_future_failure(f))
-            status = failure_report(line, ptools_future_failure(f), failure_exit_status(r));
-        else
-            status = failure_report_last(line, pt, r);
-    }
-    close(signals);
-    return status;
 }
 
 /* -- the call -------------------------------------------------------------------------------------------- */
@@ -333,13 +164,13 @@ static int call(const struct command_line *line, const struct wish *wish, const 
         return detach(line, wish, pt, set, args);
     if (r == PTOOLS_OK)
         r = ptools_remotecall(pt, set, wish->function, args, &wish->call, &f);
-    return r == PTOOLS_OK ? wait_and_print(line, wish, pt, f) : failure_report_last(line, pt, r);
+    return r == PTOOLS_OK ? waiting_print(line, &wish->waiting, pt, f) : failure_report_last(line, pt, r);
 }
 
 static int run(const struct command_line *line)
 {
     PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
-    struct wish wish = { .call = PTOOLS_CALL_OPTIONS_INIT };
+    struct wish wish = { .call = PTOOLS_CALL_OPTIONS_INIT, .waiting.give_up = give_up };
     int status;
 
     if (!args)

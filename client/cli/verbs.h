@@ -33,6 +33,10 @@ struct verb {
 
 extern const struct verb verb_call, verb_workers, verb_sets, verb_modules, verb_shm, verb_stasks, verb_status;
 extern const struct verb verb_fork, verb_help;
+/* of queued tasks: */
+extern const struct verb verb_submit, verb_ls, verb_info, verb_wait, verb_result, verb_why, verb_priority, verb_cancel;
+extern const struct verb verb_dequeue, verb_hold, verb_release, verb_kick, verb_rerun, verb_forget, verb_events;
+extern const struct verb verb_export;
 extern const struct verb *const verbs[]; /* ends with NULL */
 
 enum { OPTION_DIR = 1, OPTION_ADDRESS, OPTION_JSON, OPTION_HELP, OPTION_VERSION, OPTION_OF_VERB };

@@ -5,6 +5,7 @@
 #include "client/cli/words.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,41 @@ bool words_prefix(const char *text)
 bool words_name(const char *text)
 {
     return *text && !strchr(DIGITS, *text) && words_prefix(text);
+}
+
+bool words_tag(const char *text)
+{
+    size_t n = strspn(text, NAME_CHARS ".:/=@+");
+
+    return n >= 1 && n <= WORDS_TAG_BYTES && text[n] == '\0';
+}
+
+bool words_priority(const char *text, double *ret)
+{
+    const char *s = text + (*text == '-');
+    const size_t whole = strspn(s, DIGITS), part = s[whole] == '.' ? strspn(s + whole + 1, DIGITS) : 0;
+    const char *e = s + whole + (part ? 1 + part : 0);
+    double v;
+
+    if (strcmp(s, "inf") == 0) {
+        *ret = *text == '-' ? -HUGE_VAL : HUGE_VAL;
+        return true;
+    }
+    if (whole == 0)
+        return false;
+    if (*e == 'e' || *e == 'E') {
+        e += 1 + (e[1] == '-' || e[1] == '+');
+        if (strspn(e, DIGITS) == 0)
+            return false;
+        e += strspn(e, DIGITS);
+    }
+    if (*e)
+        return false;
+    v = strtod(text, NULL);
+    if (v == HUGE_VAL || v == -HUGE_VAL)
+        return false;
+    *ret = v;
+    return true;
 }
 
 bool words_function(const char *text)

@@ -25,6 +25,13 @@ bool words_bytes(const char *text, uint64_t *ret);
 #define WORDS_NAMES "1 to 64 of A-Z a-z 0-9 _ . - , and not a digit first"
 bool words_name(const char *text);
 bool words_prefix(const char *text);
+/* What a queued task may be tagged with. */
+enum { WORDS_TAG_BYTES = 64 };
+#define WORDS_TAGS "1 to 64 of A-Z a-z 0-9 _ - . : / = @ +"
+bool words_tag(const char *text);
+/* -1, 0.5, 1e3, inf, -inf: what a priority may be. */
+#define WORDS_PRIORITIES "a priority is a number or inf, and lower ones run first: 0, -1, 0.5, 1e3"
+bool words_priority(const char *text, double *ret);
 /* MODULE.FUNCTION: each 1 to 64 of A-Z a-z 0-9 _ - */
 bool words_function(const char *text);
 

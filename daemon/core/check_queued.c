@@ -114,7 +114,7 @@ const char *check_queued(const struct core *core)
         HOLDS(q->id == last, "a queued task is under another number");
         n++;
         by_state[q->state]++;
-        keys += q->in_keys;
+        keys += q->x && q->x->key;
         wrong = check_place(core, q);
         wrong = wrong ? wrong : check_links(q);
         if (wrong)
@@ -123,7 +123,7 @@ const char *check_queued(const struct core *core)
     HOLDS(n == core->n_queue, "queued tasks are miscounted");
     for (int s = 0; s < QT_STATES; s++)
         HOLDS(by_state[s] == core->n_qtasks[s], "queued tasks are miscounted by state");
-    HOLDS(keys == (core->queue_keys ? HASH_CNT(hh_key, core->queue_keys) : 0), "keys are miscounted");
+    HOLDS(keys == qtask_keys(core), "keys are miscounted");
     for (const struct user *u = core->users; u; u = u->hh.next) {
         wrong = check_user(core, u);
         if (wrong)

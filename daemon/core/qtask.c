@@ -163,46 +163,6 @@ static void unregister(struct core *core, const struct qtask *q)
         close_holes(core);
 }
 
-/* -- keys ----------------------------------------------------------------------------------------------------- */
-
-static uint64_t hash_key(const struct user *user, struct text key)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ user->uid; /* FNV-1a; keys that only look alike are compared */
-
-    for (size_t i = 0; i < key.n; i++)
-        h = (h ^ (uint8_t)key.data[i]) * UINT64_C(0x100000001b3);
-    return h ^ h >> 29;
-}
-
-/* Of equal hashes the first is in the table; there are none in practice, and one that is would only lose its key. */
-struct qtask *qtask_by_key(struct core *core, const struct user *user, struct text key)
-{
-    const uint64_t hash = hash_key(user, key);
-    struct msg_submit spec;
-    struct qtask *q;
-
-    HASH_FIND(hh_key, core->queue_keys, &hash, sizeof hash, q);
-    if (!q || q->user != user)
-        return NULL;
-    qtask_spec(core, q, &spec);
-    return spec.key.n == key.n && memcmp(spec.key.data, key.data, key.n) == 0 ? q : NULL;
-}
-
-int qtask_add_key(struct core *core, struct qtask *q, struct text key)
-{
-    struct qtask *other;
-
-    q->key_hash = hash_key(q->user, key);
-    HASH_FIND(hh_key, core->queue_keys, &q->key_hash, sizeof q->key_hash, other);
-    if (other)
-        return 0;
-    HASH_ADD(hh_key, core->queue_keys, key_hash, sizeof q->key_hash, q);
-    if (!q->hh_key.tbl)
-        return -ENOMEM;
-    q->in_keys = true;
-    return 0;
-}
-
 /* -- life ------------------------------------------------------------------------------------------------------ */
 
 struct qtask *qtask_new(struct core *core, struct user *user, uint64_t id, struct blob *spec, struct blob *args)
@@ -235,7 +195,7 @@ void qtask_trim(struct qtask *q)
 {
     const struct qextra *x = q->x;
 
-    if (!x || x->parent || x->parts || x->after || x->before || x->watchers || x->expire_us || x->module)
+    if (!x || x->parent || x->parts || x->after || x->before || x->watchers || x->expire_us || x->module || x->key)
         return;
     free(q->x);
     q->x = NULL;
@@ -267,8 +227,7 @@ struct qtask *qtask_free(struct core *core, struct qtask *q)
     leave_place(core, q);
     core->n_qtasks[q->state]--;
     heap_remove(&core->queue_timers, &q->timer);
-    if (q->in_keys)
-        HASH_DELETE(hh_key, core->queue_keys, q);
+    qtask_drop_key(core, q);
     if (q->set)
         DL_DELETE(q->set->queued, q);
     if (q->state == QT_ENDED)
@@ -370,8 +329,7 @@ void qtasks_deinit(struct core *core)
         else
             core->n_queue_table--;
     }
-    if (core->queue_keys)
-        HASH_CLEAR(hh_key, core->queue_keys);
+    sessions_deinit(core);
     for (size_t i = 0; core->host_names && core->host_names[i]; i++)
         free(core->host_names[i]);
     free(core->host_names);

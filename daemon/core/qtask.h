@@ -51,6 +51,7 @@ struct qextra {
     struct qedge *after, *before; /* what it waits for, by then_next; what waits for it, by first_next */
     struct watcher *watchers; /* who waits for its end, by task_next */
     uint64_t expire_us;
+    struct qkey *key;         /* one that its user chose; NULL: none */
     struct module *module;    /* while HELD */
     struct qtask *held_prev, *held_next; /* in module.queued_held */
 };
@@ -73,8 +74,6 @@ struct qtask {
     };
     struct qtask *prev, *next; /* in set.queued while it is for a set; in user.ended while ENDED */
     struct set *set;          /* of that kind; NULL: not, or not found yet */
-    UT_hash_handle hh_key;    /* in core.queue_keys, while in_keys */
-    uint64_t key_hash;
     uint64_t queued_ms, started_ms;
     uint64_t due_us;          /* not before; 0: at once */
     uint32_t only_worker;     /* the target is this one; 0: not */
@@ -83,7 +82,7 @@ struct qtask {
     uint8_t kills, losses;
     uint8_t state, shown;     /* enum qtask_state; once it ends: enum task_shown */
     uint8_t durability, retry_on;
-    bool in_keys : 1, hold : 1, idempotent : 1, has_deadline : 1, has_after : 1, is_parent : 1, in_set : 1, host : 1,
+    bool hold : 1, idempotent : 1, has_deadline : 1, has_after : 1, is_parent : 1, in_set : 1, host : 1,
         recovered : 1, stopping : 1, was_running : 1;
 };
 
@@ -110,8 +109,6 @@ struct qtask *qtask_find(const struct core *core, uint64_t id);
 struct qtask *qtask_after(const struct core *core, uint64_t id);
 /* What this user may see: its own, once accepted. */
 struct qtask *qtask_of(const struct core *core, const struct user *user, uint64_t id);
-struct qtask *qtask_by_key(struct core *core, const struct user *user, struct text key);
-int qtask_add_key(struct core *core, struct qtask *q, struct text key);
 /* Decodes its spec into *ret: valid until the next use. */
 void qtask_spec(struct core *core, const struct qtask *q, struct msg_submit *ret);
 /* Its extra, made if need be; NULL: no memory. */
@@ -122,6 +119,16 @@ void qtasks_deinit(struct core *core);
 uint32_t qtask_shown(const struct qtask *q);
 /* Now, as time of day. */
 uint64_t core_wall_ms(const struct core *core);
+
+/* -- qtask_keys.c -- */
+
+/* The one of this key, accepted or not; passing: a key that was made to send a submission once more. */
+struct qtask *qtask_by_key(struct core *core, const struct user *user, struct text key, bool passing);
+/* 0 or -ENOMEM. */
+int qtask_add_key(struct core *core, struct qtask *q, struct text key, bool passing);
+void qtask_drop_key(struct core *core, struct qtask *q);
+uint64_t qtask_keys(const struct core *core); /* how many were chosen by users */
+void sessions_deinit(struct core *core);
 
 /* -- qtask_submit.c -- */
 

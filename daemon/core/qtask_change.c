@@ -254,10 +254,18 @@ void core_priorities(struct core *core, uint64_t now_us, uint32_t client, uint64
 
 /* -- the rest ------------------------------------------------------------------------------------------------------ */
 
+/* A key of the user's, or one that passes: who asks has the one it sent. */
+static struct qtask *find_key(struct core *core, const struct user *user, struct text key)
+{
+    struct qtask *q = qtask_by_key(core, user, key, false);
+
+    return q ? q : qtask_by_key(core, user, key, true);
+}
+
 static struct qtask *the_task(struct core *core, struct client *c, uint64_t request, const struct msg_task *m,
                               struct actions *out)
 {
-    struct qtask *q = m->task ? qtask_of(core, c->user, m->task) : qtask_by_key(core, c->user, m->key);
+    struct qtask *q = m->task ? qtask_of(core, c->user, m->task) : find_key(core, c->user, m->key);
 
     if (q && qtask_accepted(q))
         return q;

@@ -311,7 +311,7 @@ int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *
         return -ENOMEM;
     if (parent)
         q->x->parent = parent;
-    if (m->key.data && qtask_add_key(core, q, m->key) < 0)
+    if (m->key.data && qtask_add_key(core, q, m->key, m->key_passing) < 0)
         return -ENOMEM;
     if (q->in_set)
         qtask_find_set(core, q, m);
@@ -620,7 +620,7 @@ static void again(const struct submission *s, struct qtask *q)
 static int come(struct submission *s)
 {
     struct core *core = s->core;
-    struct qtask *q = s->m->key.data ? qtask_by_key(core, s->client->user, s->m->key) : NULL;
+    struct qtask *q = s->m->key.data ? qtask_by_key(core, s->client->user, s->m->key, s->m->key_passing) : NULL;
     struct watcher *w;
     int r;
 

@@ -200,7 +200,9 @@ bool core_queued_id(struct core *core, uint32_t uid, uint64_t task, struct text 
     struct qtask *q;
 
     HASH_FIND(hh, core->users, &uid, sizeof uid, user);
-    q = !user ? NULL : task ? qtask_of(core, user, task) : qtask_by_key(core, user, key);
+    q = !user ? NULL : task ? qtask_of(core, user, task) : qtask_by_key(core, user, key, false);
+    if (!q && user && !task)
+        q = qtask_by_key(core, user, key, true);
     if (!q || !qtask_accepted(q))
         return false;
     *ret = q->id;

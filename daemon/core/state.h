@@ -108,7 +108,8 @@ struct core {
     size_t n_queue_table, queue_table_cap;
     uint64_t n_queue;            /* in it */
     uint64_t n_qtasks[QT_STATES]; /* by state */
-    struct qtask *queue_keys;    /* by hash of user and key */
+    struct qkey *queue_keys;     /* by hash of user and key */
+    struct qsession *queue_sessions; /* by user and name, the one used last at the end */
     struct heap queue_timers;    /* of qtask.timer, by time */
     struct backlog *backlogs;    /* that are not empty */
     struct backlog host_backlog;

@@ -377,22 +377,20 @@ static uint64_t first_task(void)
     return (uint64_t)(t.tv_sec - TASK_EPOCH_S) << TASK_SECOND_BITS | (uint64_t)t.tv_nsec >> TASK_NS_BITS | 1;
 }
 
-/* 0; -errno; 1: what is said is said, and d->exit_code tells. */
-static int start_recorder(struct daemon *d)
+/* Of a journal that cannot be used: a negative number, and d->exit_code is set; else 0. */
+static int said(struct daemon *d, int r, const char *why)
 {
-    char why[JOURNAL_WHY_BYTES] = "";
-    int r = recorder_new(d, &d->recorder, why);
-
     if (r == 0)
         return 0;
     log_error("journal-refused", LOG_STR("dir", d->config->state_dir), LOG_STR("why", why[0] ? why : strerror(-r)));
     d->exit_code = r == JOURNAL_BAD_DATA ? JOURNAL_EXIT_BAD_DATA : 1;
-    return 1;
+    return -ECANCELED;
 }
 
 static int daemon_start(struct daemon *d)
 {
     struct core_limits limits;
+    char why[JOURNAL_WHY_BYTES] = "";
     sd_event_source *unused;
     int r;
 
@@ -416,10 +414,13 @@ static int daemon_start(struct daemon *d)
     core_wall(d->core, d->started_us, wall_ms());
     r = host_tell(d->core);
     if (r >= 0)
+        r = said(d, recorder_open(d, &d->recorder, why), why);
+    if (r >= 0)
         r = supervisor_new(d, &d->supervisor);
-    if (r >= 0) /* after the template was started: it is no child of a process with threads */
-        r = start_recorder(d);
-    if (r == 0)
+    core_wall(d->core, daemon_now(d), wall_ms());
+    if (r >= 0) /* the first template is no child of a process with threads */
+        r = said(d, recorder_start(d->recorder, why), why);
+    if (r >= 0)
         r = sd_event_add_time(d->event, &d->core_timer, CLOCK_MONOTONIC, 0, 1, on_core_timer, d);
     if (r >= 0)
         r = sd_event_source_set_priority(d->core_timer, PHASE_TIMER);
@@ -439,7 +440,7 @@ static int daemon_start(struct daemon *d)
     }
     if (r >= 0)
         r = sd_event_set_watchdog(d->event, true);
-    return r > 0 && d->exit_code == 0 ? 0 : r;
+    return r;
 }
 
 static void daemon_end(struct daemon *d)
@@ -461,6 +462,7 @@ static void daemon_end(struct daemon *d)
     actions_deinit(&d->actions);
     d->core = core_free(d->core);
     sd_event_unref(d->event);
+    close_fd(&d->fence_fd);
     close_fd(&d->start.listen_fd);
     close_fd(&d->start.fds_fd);
     close_fd(&d->start.ready_fd);
@@ -469,17 +471,17 @@ static void daemon_end(struct daemon *d)
 
 int daemon_run(const struct config *config, struct start *take_start)
 {
-    struct daemon d = { .config = config, .start = *take_start, .core_timer_us = CORE_NEVER };
+    struct daemon d = { .config = config, .start = *take_start, .core_timer_us = CORE_NEVER, .fence_fd = -1 };
     int r;
 
     actions_init(&d.actions);
     r = sd_event_new(&d.event);
     if (r >= 0)
         r = daemon_start(&d);
-    if (r < 0) {
+    if (r < 0 && d.exit_code == 0) {
         log_error("cannot-start", LOG_STR("why", strerror(-r)));
         d.exit_code = 1;
-    } else if (r == 0) {
+    } else if (r >= 0) {
         turn_end(&d);
         while (sd_event_get_state(d.event) != SD_EVENT_FINISHED) {
             r = sd_event_run(d.event, UINT64_MAX);

@@ -55,6 +55,7 @@ struct daemon {
     struct fds *fds;
     struct memory *memory;
     struct recorder *recorder;   /* NULL: there is no journal */
+    int fence_fd;                /* for templates; -1: there is no journal */
     struct supervisor *supervisor;
     struct span envelope;        /* of the request that is being handled */
     uint8_t epoch[16];

@@ -15,6 +15,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "daemon/ptoolsd/fence.h"
 #include "daemon/ptoolsd/log.h"
 
 enum { TELL_EVERY = 20000, TELL_US = 20000000 }; /* systemd, while tasks are read */
@@ -24,6 +25,7 @@ struct recorder {
     struct journal *journal;
     sd_event_source *source;
     const char *failed;
+    bool started;
     uint64_t n; /* tasks read */
     struct msg_decoder *decoder;
 };
@@ -91,14 +93,36 @@ static int on_loaded(void *userdata, const struct core_row *task, const struct c
     return err;
 }
 
-static int start(struct recorder *r, char why[JOURNAL_WHY_BYTES])
+int recorder_open(struct daemon *d, struct recorder **ret, char why[JOURNAL_WHY_BYTES])
 {
-    const struct journal_options options = { .dir = r->d->config->state_dir, .make_parents = r->d->config->state_implied };
+    const struct journal_options options = { .dir = d->config->state_dir, .make_parents = d->config->state_implied };
+    const struct fence_options fence = { .dir = d->config->state_dir };
+    struct recorder *r;
+    unsigned killed = 0;
     int err;
 
-    err = journal_open(&options, &r->journal, why);
-    if (err != 0)
-        return err;
+    if (!d->config->journal)
+        return 0;
+    r = calloc(1, sizeof *r);
+    if (!r)
+        return -ENOMEM;
+    *ret = r;
+    r->d = d;
+    r->decoder = msg_decoder_new();
+    err = r->decoder ? journal_open(&options, &r->journal, why) : -ENOMEM;
+    if (err == 0)
+        err = fence_open(&fence, &d->fence_fd, &killed, why);
+    if (killed)
+        log_warning("workers-left", LOG_U64("killed", killed));
+    return err;
+}
+
+int recorder_start(struct recorder *r, char why[JOURNAL_WHY_BYTES])
+{
+    int err;
+
+    if (!r)
+        return 0;
     err = journal_load(r->journal, on_loaded, r, why);
     if (err == 0)
         err = journal_start(r->journal, why);
@@ -107,33 +131,11 @@ static int start(struct recorder *r, char why[JOURNAL_WHY_BYTES])
     err = sd_event_add_io(r->d->event, &r->source, journal_fd(r->journal), EPOLLIN, on_news, r);
     if (err >= 0)
         err = sd_event_source_set_priority(r->source, PHASE_JOURNAL);
-    return err < 0 ? err : 0;
-}
-
-int recorder_new(struct daemon *d, struct recorder **ret, char why[JOURNAL_WHY_BYTES])
-{
-    struct recorder *r;
-    int err;
-
-    if (!d->config->journal)
-        return 0;
-    r = calloc(1, sizeof *r);
-    if (!r || !(r->decoder = msg_decoder_new())) {
-        free(r);
-        return -ENOMEM;
-    }
-    r->d = d;
-    err = start(r, why);
-    if (err != 0) {
-        r->journal = journal_abandon(r->journal);
-        msg_decoder_free(r->decoder);
-        free(r);
+    if (err < 0)
         return err;
-    }
-    log_info("journal-open", LOG_STR("dir", d->config->state_dir), LOG_U64("tasks", r->n));
-    *ret = r; /* first: what follows is recorded */
-    d->recorder = r;
-    core_recovered(d->core, daemon_now(d), &d->actions);
+    log_info("journal-open", LOG_STR("dir", r->d->config->state_dir), LOG_U64("tasks", r->n));
+    r->started = true;
+    core_recovered(r->d->core, daemon_now(r->d), &r->d->actions);
     return 0;
 }
 
@@ -145,9 +147,9 @@ int recorder_end(struct recorder *r)
     if (!r)
         return 0;
     sd_event_source_disable_unref(r->source);
-    if (r->failed) {
+    if (r->failed || !r->started) {
         r->journal = journal_abandon(r->journal);
-        status = JOURNAL_EXIT_FAILED;
+        status = r->failed ? JOURNAL_EXIT_FAILED : 0;
     } else if (journal_close(r->journal, why) < 0) {
         log_error("journal-failed", LOG_STR("why", why));
         status = JOURNAL_EXIT_FAILED;

@@ -9,9 +9,12 @@
 #include "daemon/ptoolsd/daemon.h"
 #include "daemon/ptoolsd/journal.h"
 
-/* Opens the journal, gives the core what is in it, and starts its thread; without one in the configuration *ret is
- * NULL. 0; JOURNAL_BAD_DATA; -errno: why tells. */
-int recorder_new(struct daemon *d, struct recorder **ret, char why[JOURNAL_WHY_BYTES]);
+/* Before there are workers: opens the journal, and waits until none of an earlier daemon's runs any more (d->fence_fd
+ * is the fence for new ones). Without a journal in the configuration *ret is NULL. 0; JOURNAL_BAD_DATA; -errno: why
+ * tells. */
+int recorder_open(struct daemon *d, struct recorder **ret, char why[JOURNAL_WHY_BYTES]);
+/* Gives the core what is in it, and starts the journal's thread. r may be NULL. As above. */
+int recorder_start(struct recorder *r, char why[JOURNAL_WHY_BYTES]);
 /* What was put is recorded, and the end marked as a clean one. 0, or the exit status that says it is not. */
 int recorder_end(struct recorder *r);
 void recorder_put(struct recorder *r, struct core_row *take);

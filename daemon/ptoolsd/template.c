@@ -25,7 +25,7 @@
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/process.h"
 
-enum { LINK_FD = 3, SPAWN_FDS = 3, PAUSE_MIN_US = 100000, PAUSE_MAX_US = 30000000, LOAD_DEATHS_MAX = 2,
+enum { LINK_FD = 3, FENCE_FD, SPAWN_FDS = 3, PAUSE_MIN_US = 100000, PAUSE_MAX_US = 30000000, LOAD_DEATHS_MAX = 2,
        ANSWER_US = 30000000 /* longer than it gives a module to load */ };
 
 /* A request that is not answered yet. */
@@ -97,14 +97,15 @@ static void environment_make(char *env[ENVIRONMENT_MAX + 1])
     env[n] = NULL;
 }
 
-/* The program with the link as descriptor 3 and nothing else but stdio. 0 or -errno. */
+/* The program with the link as descriptor 3, the fence as 4 (if there is one), and nothing else but stdio.
+ * 0 or -errno. */
 static int template_exec(struct template *t, int child_fd)
 {
     const struct config *config = t->s->d->config;
     char parent[16], memory[24], message[24], *env[ENVIRONMENT_MAX + 1];
     const char *argv[] = { config->worker_program, "--template", "--parent", parent,
                            "--module-path", config->module_path, "--log-level", log_level_name(config->log_level),
-                           "--memory-max", memory, "--message-max", message, NULL };
+                           "--memory-max", memory, "--message-max", message, t->s->d->fence_fd >= 0 ? "--fence" : NULL, NULL };
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t none, all;
@@ -121,8 +122,10 @@ static int template_exec(struct template *t, int child_fd)
     r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     if (r == 0)
         r = posix_spawn_file_actions_adddup2(&actions, child_fd, LINK_FD);
+    if (r == 0 && t->s->d->fence_fd >= 0)
+        r = posix_spawn_file_actions_adddup2(&actions, t->s->d->fence_fd, FENCE_FD);
     if (r == 0)
-        r = posix_spawn_file_actions_addclosefrom_np(&actions, LINK_FD + 1);
+        r = posix_spawn_file_actions_addclosefrom_np(&actions, t->s->d->fence_fd >= 0 ? FENCE_FD + 1 : FENCE_FD);
     if (r == 0)
         r = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     if (r == 0)

@@ -22,10 +22,11 @@
 #include "daemon/worker/template.h"
 #include "proto/limits.h"
 
-enum { LINK_FD = 3, EXIT_USAGE = 2, LOAD_MAX_MS = 10000 };
+enum { LINK_FD = 3, FENCE_FD, EXIT_USAGE = 2, LOAD_MAX_MS = 10000 };
 
 enum {
-    OPT_TEMPLATE = 1, OPT_PARENT, OPT_MODULE_PATH, OPT_LOG_LEVEL, OPT_MEMORY_MAX, OPT_MESSAGE_MAX, OPT_LOAD_MAX_MS
+    OPT_TEMPLATE = 1, OPT_PARENT, OPT_MODULE_PATH, OPT_LOG_LEVEL, OPT_MEMORY_MAX, OPT_MESSAGE_MAX, OPT_LOAD_MAX_MS,
+    OPT_FENCE
 };
 
 static const struct option options[] = {
@@ -36,6 +37,7 @@ static const struct option options[] = {
     { "memory-max", required_argument, NULL, OPT_MEMORY_MAX },   /* bytes a worker may have; 0: no limit */
     { "message-max", required_argument, NULL, OPT_MESSAGE_MAX }, /* bytes of a message to a client */
     { "load-max-ms", required_argument, NULL, OPT_LOAD_MAX_MS }, /* a module may take to load */
+    { "fence", no_argument, NULL, OPT_FENCE },                   /* descriptor 4 is the daemon's fence */
     { 0 }
 };
 
@@ -82,6 +84,9 @@ static bool parse_option(int which, const char *value, struct arguments *ret)
         return parse_number(value, &ret->template_options.worker.message_max_bytes);
     case OPT_LOAD_MAX_MS:
         return parse_number(value, &ret->load_max_ms) && ret->load_max_ms <= 3600000;
+    case OPT_FENCE:
+        ret->template_options.worker.fence_fd = FENCE_FD;
+        return fcntl(FENCE_FD, F_SETFD, FD_CLOEXEC) == 0;
     default:
         return false;
     }
@@ -118,7 +123,7 @@ int main(int argc, char *argv[])
     if (!good || !a.template || optind != argc || a.parent == 0 || !is_template_link(LINK_FD)) {
         fprintf(stderr, "ptools-worker is a part of ptoolsd, which starts it with --template --parent PID "
                         "[--module-path DIR:...] [--log-level LEVEL] [--memory-max BYTES] [--message-max BYTES] "
-                        "[--load-max-ms MS] and its link as descriptor 3\n");
+                        "[--load-max-ms MS] [--fence] and its link as descriptor 3\n");
         return EXIT_USAGE;
     }
     a.template_options.load_max_us = a.load_max_ms * 1000;

@@ -268,25 +268,37 @@ static int settle(int fd, int from)
     return settled >= 0 ? settled : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); /* a low limit: any will do */
 }
 
-static int close_between(int low, int high)
+/* The next of the three above that one; INT_MAX: none is. */
+static int next_above(const int fds[3], int above)
 {
-    return low > high ? 0 : close_range((unsigned)low, (unsigned)high, 0);
+    int next = INT_MAX;
+
+    for (size_t i = 0; i < 3; i++)
+        if (fds[i] > above && fds[i] < next)
+            next = fds[i];
+    return next;
 }
 
-/* Nothing but stdio, the link and the socket for descriptors. 0 or -errno. */
-static int settle_descriptors(int link_fd, int fds_fd, int *ret_fds_fd)
+/* Nothing but stdio, the link, the socket for descriptors, and the fence, if there is one. 0 or -errno. */
+static int settle_descriptors(int link_fd, int fds_fd, int fence_fd, int *ret_fds_fd)
 {
-    int low, high;
+    int kept[3] = { settle(link_fd, LINK_FD_FROM), settle(fds_fd, LINK_FD_FROM), 0 };
 
-    self.link_fd = settle(link_fd, LINK_FD_FROM);
-    *ret_fds_fd = settle(fds_fd, LINK_FD_FROM);
-    if (self.link_fd < 0 || *ret_fds_fd < 0)
+    if (kept[0] < 0 || kept[1] < 0)
         return -errno;
-    low = MIN(self.link_fd, *ret_fds_fd);
-    high = MAX(self.link_fd, *ret_fds_fd);
-    if (close_between(STDERR_FILENO + 1, low - 1) < 0 || close_between(low + 1, high - 1) < 0)
-        return -errno;
-    return close_range((unsigned)high + 1, ~0u, 0) < 0 ? -errno : 0;
+    if (fence_fd > STDERR_FILENO) {
+        kept[2] = settle(fence_fd, LINK_FD_FROM);
+        if (kept[2] < 0)
+            return -errno;
+    }
+    self.link_fd = kept[0];
+    *ret_fds_fd = kept[1];
+    for (int last = STDERR_FILENO, next; last != INT_MAX; last = next) {
+        next = next_above(kept, last);
+        if (next > last + 1 && close_range((unsigned)last + 1, next == INT_MAX ? ~0u : (unsigned)next - 1, 0) < 0)
+            return -errno;
+    }
+    return 0;
 }
 
 /* The kernel shall take a worker before it takes the daemon. */
@@ -333,10 +345,10 @@ static int set_up(const struct worker_birth *birth, struct modules *modules, con
     struct rlimit data = { options->memory_max_bytes, options->memory_max_bytes };
     size_t value_max = options->message_max_bytes - MIN(options->message_max_bytes, (uint64_t)ENVELOPE_BYTES_MAX);
     char name[16];
-    int fds_fd, r;
+    int fds_fd = -1, r;
 
     setpgid(0, 0);
-    r = settle_descriptors(birth->link_fd, birth->fds_fd, &fds_fd);
+    r = settle_descriptors(birth->link_fd, birth->fds_fd, options->fence_fd, &fds_fd);
     if (r < 0)
         return r;
     errand_init(fds_fd, self.stask ? stask_add_lane : NULL);

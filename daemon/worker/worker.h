@@ -12,6 +12,7 @@
 
 struct worker_options {
     uint64_t memory_max_bytes;  /* RLIMIT_DATA; 0: none */
+    int fence_fd;               /* kept open for as long as the process lives, and for nothing else; 0: none */
     uint64_t message_max_bytes; /* largest message to a client: results must leave room for its envelope */
 };
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# Completion of ptools(1) for bash. Names of functions, sets, workers and arrays come from the daemon, if one answers.
+# Completion of ptools(1) for bash. Names of functions, sets, workers, arrays and tasks come from the daemon, if one
+# answers.
 
 # First column of a table of ptools, without its heading.
 _ptools_names()
@@ -14,6 +15,14 @@ _ptools()
     local global='--dir --address --json --help --version'
     local new='--prefix --keep --for --order --replace --share --huge --populate'
     local types='int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128 bool'
+    local select='--state --tag --where'
+    local states='waiting queued running done failed timeout cancelled expired dead lost'
+    local submit='--string --file --stdin --priority --target --worker --host --set --wait-target --any-target --delay
+        --at --expire --deadline --attempts --retry-on --backoff --idempotent --key --tag --after --after-any
+        --after-keep --keep --result-max --volatile --crashsafe --durable --hold --block --wait --timeout --raw
+        --fail-fast'
+    local verbs='call submit ls info wait result why priority cancel dequeue hold release kick rerun forget events
+        export workers sets modules shm stasks status fork help'
     local verb='' sub='' words='' place=0 i
     local -a daemon=()
     COMPREPLY=()
@@ -27,6 +36,12 @@ _ptools()
         --file | --set | --worker | --timeout | --deadline | --workers | --mode) ((i++)) ;;
         --prefix | --owner | --for | --order | --share | --file-mode | --offset | --type | --dims) ((i++)) ;;
         --lines | -n) ((i++)) ;;
+        --state | --where | --columns | --priority | --target | --host | --delay | --at | --expire) ((i++)) ;;
+        --attempts | --retry-on | --backoff | --key | --after | --result-max) ((i++)) ;;
+        --tag | --keep)
+            # of fork, and of shm, they take no value
+            [[ $verb == fork || $verb == shm ]] || ((i++))
+            ;;
         --count | --at-once | -j | --timeout-all | --seed | --nice | --cpus | --limit | --output-limit) ((i++)) ;;
         -*) ;;
         *)
@@ -47,6 +62,12 @@ _ptools()
         return
     fi
 
+    # Of fork and shm these take no value, so what follows is a word.
+    case $verb:$prev in
+    fork:--tag | shm:--keep) prev='' ;;
+    *:--tag | *:--keep) return ;;
+    esac
+
     case $prev in
     --dir)
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
@@ -63,6 +84,16 @@ _ptools()
     --file-mode) words='r r+ w+ a+' ;;
     --type) words=$types ;;
     --address | --timeout | --deadline | --workers) return ;;
+    --state) words=$states ;;
+    --target) words='any all' ;;
+    --retry-on) words='died failed timeout' ;;
+    --after) words=$(_ptools_names ls) ;;
+    --columns)
+        words='id parent parts state function target priority durability attempt attempts kills worker hold idempotent
+            queued_ms due_ms started_ms ended_ms run_us args_bytes value_bytes code message maybe_executed phase
+            progress progress_of key tags after age'
+        ;;
+    --where | --priority | --host | --delay | --at | --expire | --attempts | --backoff | --key | --result-max) return ;;
     --limit)
         mapfile -t COMPREPLY < <(compgen -S = -W 'as core cpu data fsize memlock nofile nproc stack' -- "$cur")
         compopt -o nospace 2>/dev/null
@@ -72,13 +103,27 @@ _ptools()
     --prefix | --owner | --for | --share | --offset | --dims | --lines | -n) return ;;
     *)
         case $verb:$sub in
-        :*) words="call workers sets modules shm stasks status fork help $global" ;;
+        :*) words="$verbs $global" ;;
         call:) words="$(_ptools_names modules | grep '[.]') $global
             --string --file --stdin --set --worker --timeout --deadline --raw --detach --no-private --workers" ;;
         call:*)
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             words="$global --string --file --stdin --set --worker --timeout --deadline --raw --detach
                 --no-private --workers"
+            ;;
+        submit:) words="$(_ptools_names modules | grep '[.]') $global $submit" ;;
+        submit:*)
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            words="$global $submit"
+            ;;
+        ls:*) words="$(_ptools_names ls) last $select --columns $global" ;;
+        wait:*) words="$(_ptools_names ls) last --all --any --timeout $select $global" ;;
+        result:*) words="$(_ptools_names ls) last --no-wait --timeout --raw $global" ;;
+        why:*) words="$(_ptools_names ls) last $global" ;;
+        events:*) words="$(_ptools_names ls) last --tag $global" ;;
+        info:* | priority:* | export:*) words="$(_ptools_names ls) last $select $global" ;;
+        cancel:* | dequeue:* | hold:* | release:* | kick:* | rerun:* | forget:*)
+            words="$(_ptools_names ls) last $select $global"
             ;;
         workers:) words="add rm $global" ;;
         workers:rm) words="$(_ptools_names workers) $global" ;;
@@ -108,7 +153,7 @@ _ptools()
             words="--count --at-once --processors --timeout --timeout-all --fail-fast --seed --nice --cpus --spread
                 --limit --discard --inherit --tag --output-limit --progress --json --help --version"
             ;;
-        help:) words='call workers sets modules shm stasks status fork help' ;;
+        help:) words=$verbs ;;
         *) words=$global ;;
         esac
         ;;

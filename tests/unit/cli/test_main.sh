@@ -40,6 +40,21 @@ expect 2 "--timeout has no meaning" "$ptools" call a.b --detach --timeout 2
 expect 2 "--stdin may be given once" sh -c '"$1" call a.b --stdin --stdin < /dev/null' sh "$ptools"
 expect 2 "does not fit into 64 bits" "$ptools" call a.b 99999999999999999999
 expect 2 "takes no words" "$ptools" status now
+expect 0 "Usage: ptools submit [OPTION...] MODULE.FUNCTION" "$ptools" submit --help
+expect 0 "Usage: ptools ls" "$ptools" help ls
+expect 2 "names no function" "$ptools" submit count
+expect 2 "the nearest is --priority" "$ptools" submit a.b --prio 3
+expect 2 "a time is YYYY-MM-DD HH:MM" "$ptools" submit a.b --at noon
+expect 2 "--where: at character 10, queud" "$ptools" ls --where 'state == queud'
+expect 2 "--where true is all" "$ptools" cancel
+expect 2 "a number is wanted" "$ptools" priority 1 'state'
+expect 125 "ptoolsd --dir $dir" "$ptools" --dir "$dir" submit a.b
+expect 125 "ptoolsd --dir $dir" sh -c 'echo {} | "$1" --dir "$2" submit --stdin' sh "$ptools" "$dir"
+expect 125 "ptoolsd --dir $dir" "$ptools" --dir "$dir" ls
+expect 125 "ptoolsd --dir $dir" "$ptools" --dir "$dir" wait 1
+expect 125 "ptoolsd --dir $dir" "$ptools" --dir "$dir" result last
+expect 125 "ptoolsd --dir $dir" "$ptools" --dir "$dir" events
+expect 125 "ptoolsd --dir $dir" "$ptools" --dir "$dir" export
 expect 2 "allowed are add and rm" "$ptools" workers kill 1
 expect 2 "allowed are rr" "$ptools" sets create a --mode lifo 1
 expect 2 "change needs --mode" "$ptools" sets change a 1

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_words -- durations, numbers, counts, names, near misses, UTF-8, sizes and times.
+ * test_words -- durations, numbers, counts, names, tags, priorities, near misses, UTF-8, sizes and times.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,6 +129,44 @@ START_TEST(function_names)
     ck_assert(!words_function(text));
     snprintf(text, sizeof text, "%.64s.%.65s", longest, longest);
     ck_assert(!words_function(text));
+}
+END_TEST
+
+START_TEST(tags)
+{
+    static const char *const bad[] = { "", "a b", "a,b", "*", "\xc3\xa4", "a\n" };
+    char longest[66];
+
+    ck_assert(words_tag("night") && words_tag("1") && words_tag("run:2026/11=a@b+c.d_e-f"));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        ck_assert_msg(!words_tag(bad[i]), "%s is taken", bad[i]);
+    memset(longest, 'x', sizeof longest);
+    longest[64] = '\0';
+    ck_assert(words_tag(longest));
+    longest[64] = 'x';
+    longest[65] = '\0';
+    ck_assert(!words_tag(longest));
+}
+END_TEST
+
+START_TEST(priorities)
+{
+    static const struct {
+        const char *text;
+        double v;
+    } good[] = { { "0", 0 }, { "-1", -1 }, { "0.5", 0.5 }, { "1e3", 1000 }, { "-2.5E-1", -0.25 }, { "1e+2", 100 } };
+    static const char *const bad[] = { "",    "-",   "+1",  "nan", "infinity", "-nan", "0x10", "1e", "1e+",  ".5",
+                                       "5.",  " 1",  "1 ",  "1,5", "--1",      "1e400", "-1e400", "Inf", "1d" };
+    double v = 7;
+
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        ck_assert_msg(words_priority(good[i].text, &v), "%s is refused", good[i].text);
+        ck_assert_double_eq(v, good[i].v);
+    }
+    ck_assert(words_priority("inf", &v) && v > 0 && isinf(v));
+    ck_assert(words_priority("-inf", &v) && v < 0 && isinf(v));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        ck_assert_msg(!words_priority(bad[i], &v), "%s is taken", bad[i]);
 }
 END_TEST
 
@@ -264,6 +303,8 @@ int main(void)
     tcase_add_test(tc, counts);
     tcase_add_test(tc, names_and_prefixes);
     tcase_add_test(tc, function_names);
+    tcase_add_test(tc, tags);
+    tcase_add_test(tc, priorities);
     tcase_add_test(tc, near_misses);
     tcase_add_test(tc, utf8);
     tcase_add_test(tc, sizes_and_times);

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * submit_lines -- `ptools submit --stdin`: a task for each line of JSON, and an id for each, in their order.
+ *
+ * Thousands are under way at once: they are sent corked, and their ids printed as the oldest one is accepted. Whenever
+ * no line is there to be read, all that are under way are waited for first, so that a program that writes a line and
+ * waits for its id gets it.
+ *
+ * A line is read wholly before anything of it is queued: with a mistake in it, nothing is.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/failure.h"
+#include "client/cli/json.h"
+#include "client/cli/session.h"
+#include "client/cli/verb_submit.h"
+#include "client/cli/words.h"
+
+enum { UNDER_WAY_MAX = 4096, READ_BYTES = 65536, LINE_BYTES_MAX = 64 * 1024 * 1024 };
+
+struct under_way {
+    ptools_future *f;
+    uint64_t line;
+};
+struct batch {
+    struct command_line line; /* with the number of the line that is worked on */
+    bool fail_fast, failed;
+    ptools *pt;
+    ptools_pack *args;
+    struct submission_set set;
+    struct under_way under_way[UNDER_WAY_MAX]; /* a ring */
+    size_t first, n;
+    char *data; /* read, and not yet worked on: from at to end */
+    size_t at, end, room;
+    bool all_read;
+};
+
+/* -- what is under way ------------------------------------------------------------------------------------ */
+
+static bool goes_on(const struct batch *b)
+{
+    return !b->failed || !b->fail_fast;
+}
+
+static void print_id(const struct batch *b, uint64_t task, uint64_t number)
+{
+    struct json_writer w = { .out = stdout };
+
+    if (!b->line.json) {
+        printf("%" PRIu64 "\n", task);
+        return;
+    }
+    json_open(&w, '{');
+    json_key(&w, "schema");
+    json_put_u64(&w, 1);
+    json_key(&w, "task");
+    json_put_u64(&w, task);
+    json_key(&w, "line");
+    json_put_u64(&w, number);
+    json_close(&w, '}');
+    putchar('\n');
+}
+
+/* Waits for the oldest. */
+static void finish_one(struct batch *b)
+{
+    struct under_way *oldest = &b->under_way[b->first];
+    const uint64_t number = b->line.input_line;
+    ptools_value nothing;
+    ptools_err r = ptools_future_fetch(oldest->f, PTOOLS_FOREVER, &nothing);
+
+    if (r == PTOOLS_OK) {
+        print_id(b, ptools_future_task(oldest->f), oldest->line);
+    } else {
+        b->line.input_line = oldest->line;
+        b->failed = true;
+        if (ptools_future_failure(oldest->f))
+            failure_report(&b->line, ptools_future_failure(oldest->f), failure_exit_status(r));
+        else
+            failure_report_last(&b->line, b->pt, r);
+        b->line.input_line = number;
+    }
+    ptools_future_free(oldest->f);
+    b->first = (b->first + 1) % UNDER_WAY_MAX;
+    b->n--;
+}
+
+static void finish_all(struct batch *b)
+{
+    while (b->n > 0)
+        finish_one(b);
+    fflush(stdout);
+}
+
+static void start(struct batch *b, const ptools_worker_task *task)
+{
+    struct under_way *next;
+    ptools_err r;
+
+    if (b->n == UNDER_WAY_MAX)
+        finish_one(b);
+    next = &b->under_way[(b->first + b->n) % UNDER_WAY_MAX];
+    r = ptools_queue_worker_task_start(b->pt, task, &next->f);
+    if (r != PTOOLS_OK) {
+        b->failed = true;
+        failure_report_last(&b->line, b->pt, r);
+        return;
+    }
+    next->line = b->line.input_line;
+    b->n++;
+}
+
+/* -- a line ----------------------------------------------------------------------------------------------- */
+
+static int wrong_field(const struct batch *b, const char *name, const char *why)
+{
+    return command_line_wrong(&b->line, "\"%.60s\": %s", name, why);
+}
+
+/* The text of a string or a number; NULL: it is neither, or no C string. */
+static const char *text_of(struct json_object *value)
+{
+    const char *s;
+
+    if (json_object_is_type(value, json_type_string)) {
+        s = json_object_get_string(value);
+        return strlen(s) == (size_t)json_object_get_string_len(value) ? s : NULL;
+    }
+    if (json_object_is_type(value, json_type_int) || json_object_is_type(value, json_type_double))
+        return json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN);
+    return NULL;
+}
+
+static bool adds_up(int field)
+{
+    return field == SUBMISSION_WORKER || field == SUBMISSION_HOST || field == SUBMISSION_RETRY_ON ||
+           field == SUBMISSION_TAG || field == SUBMISSION_AFTER;
+}
+
+static int set_one(const struct batch *b, const struct option_row *row, struct json_object *value, struct submission *s)
+{
+    char why[SUBMISSION_WHY_BYTES] = "";
+    const char *text = text_of(value);
+    int r;
+
+    if (!text)
+        return wrong_field(b, row->name,
+                           adds_up(row->id) ? "allowed are a string, a number, or a list of them"
+                                            : "allowed are a string and a number");
+    r = submission_set(s, row->id, text, why);
+    return r == 0   ? EXIT_VALUE
+           : r == 1 ? wrong_field(b, row->name, why)
+                    : failure_report_code(&b->line, PTOOLS_ERR_NO_MEMORY, NULL);
+}
+
+static int set_flag(const struct batch *b, const struct option_row *row, struct json_object *value,
+                    struct submission *s)
+{
+    char why[SUBMISSION_WHY_BYTES] = "";
+
+    if (!json_object_is_type(value, json_type_boolean))
+        return wrong_field(b, row->name, "allowed are true and false");
+    if (json_object_get_boolean(value) && submission_set(s, row->id, NULL, why) != 0)
+        return wrong_field(b, row->name, why);
+    return EXIT_VALUE;
+}
+
+static int set_field(const struct batch *b, const char *name, struct json_object *value, struct submission *s)
+{
+    const struct option_row *row = submit_options;
+    struct nearest near;
+    char why[160];
+    int status = EXIT_VALUE;
+
+    nearest_init(&near, name);
+    nearest_offer(&near, "function");
+    nearest_offer(&near, "args");
+    for (; row->name; row++) {
+        if (row->id >= SUBMISSION_FIELDS)
+            continue;
+        if (strcmp(row->name, name) == 0)
+            break;
+        nearest_offer(&near, row->name);
+    }
+    if (!row->name) {
+        snprintf(why, sizeof why, "there is no such field%s%s; there are function, args, and the options of submit",
+                 near.best ? "; the nearest is " : "", near.best ? near.best : "");
+        return wrong_field(b, name, why);
+    }
+    if (!row->value)
+        return set_flag(b, row, value, s);
+    if (!json_object_is_type(value, json_type_array) || !adds_up(row->id))
+        return set_one(b, row, value, s);
+    for (size_t i = 0; i < json_object_array_length(value) && status == EXIT_VALUE; i++)
+        status = set_one(b, row, json_object_array_get_idx(value, i), s);
+    return status;
+}
+
+static int set_function(const struct batch *b, struct json_object *value, struct submission *s)
+{
+    const char *function = json_object_is_type(value, json_type_string) ? text_of(value) : NULL;
+
+    if (!function || !words_function(function))
+        return wrong_field(b, "function", "it is MODULE.FUNCTION, each 1 to 64 of A-Z a-z 0-9 _ -");
+    s->task.function = function;
+    return EXIT_VALUE;
+}
+
+static int set_args(const struct batch *b, struct json_object *value)
+{
+    char why[JSON_WHY_BYTES] = "";
+    int r = 0;
+
+    if (!json_object_is_type(value, json_type_array))
+        return wrong_field(b, "args", "it is a list, [1, \"two\"]");
+    for (size_t i = 0; i < json_object_array_length(value) && r == 0; i++)
+        r = json_append(json_object_array_get_idx(value, i), b->args, why);
+    if (r == JSON_CANNOT)
+        return wrong_field(b, "args", why);
+    if (r == 0 && ptools_pack_error(b->args) == PTOOLS_OK)
+        return EXIT_VALUE;
+    return failure_report_code(&b->line, r == 0 ? ptools_pack_error(b->args) : PTOOLS_ERR_NO_MEMORY, NULL);
+}
+
+/* What the line says, then what the command line says and the line does not. */
+static int set_fields(const struct batch *b, struct json_object *o, struct submission *s)
+{
+    char why[SUBMISSION_WHY_BYTES] = "";
+    int status = EXIT_VALUE;
+    uint64_t given;
+
+    json_object_object_foreach(o, name, value)
+    {
+        if (status != EXIT_VALUE)
+            break;
+        status = strcmp(name, "function") == 0 ? set_function(b, value, s)
+                 : strcmp(name, "args") == 0   ? set_args(b, value)
+                                               : set_field(b, name, value, s);
+    }
+    if (status == EXIT_VALUE && !s->task.function)
+        status = wrong_field(b, "function", "it is missing");
+    given = s->given;
+    for (size_t i = 0; i < b->line.n && status == EXIT_VALUE; i++) {
+        const struct item *item = &b->line.items[i];
+
+        if (item->id < SUBMISSION_FIELDS && !(given >> submission_group(item->id) & 1))
+            status = submit_take(&b->line, item, s);
+    }
+    if (status == EXIT_VALUE && submission_check(s, why) != 0)
+        status = command_line_wrong(&b->line, "%s", why);
+    return status;
+}
+
+static bool names_others(const struct submission *s)
+{
+    for (size_t i = 0; i < s->ids.n; i++)
+        if (s->ids.items[i].kind != ID_NUMBER)
+            return true;
+    return false;
+}
+
+static int submit(struct batch *b, struct json_object *o)
+{
+    struct submission s;
+    int status;
+
+    submission_init(&s);
+    ptools_pack_reset(b->args);
+    status = set_fields(b, o, &s);
+    if (status == EXIT_VALUE && names_others(&s))
+        finish_all(b); /* it may mean one of the lines before */
+    if (status == EXIT_VALUE)
+        status = submission_task(&b->line, b->pt, &s, &b->set);
+    if (status == EXIT_VALUE) {
+        s.task.args = b->args;
+        start(b, &s.task);
+    }
+    submission_deinit(&s);
+    return status;
+}
+
+/* text ends with a NUL, and has n bytes. */
+static void work(struct batch *b, const char *text, size_t n)
+{
+    struct json_object *o = NULL;
+    char why[JSON_WHY_BYTES] = "";
+    int status, r;
+
+    b->line.input_line++;
+    if (strspn(text, " \t\r") == n)
+        return;
+    r = strlen(text) == n ? json_parse(text, &o, why) : JSON_NOT;
+    if (r == 0 && json_object_is_type(o, json_type_object))
+        status = submit(b, o);
+    else if (r == JSON_CANNOT)
+        status = command_line_wrong(&b->line, "%s", why);
+    else if (r == -ENOMEM)
+        status = failure_report_code(&b->line, PTOOLS_ERR_NO_MEMORY, NULL);
+    else
+        status = command_line_wrong(&b->line,
+                                    "it is no JSON object, such as {\"function\": \"math.square\", \"args\": [12]}");
+    if (r == 0)
+        json_object_put(o);
+    if (status != EXIT_VALUE)
+        b->failed = true;
+}
+
+/* -- lines ------------------------------------------------------------------------------------------------ */
+
+/* Makes room behind what is there, with a byte more for a NUL. */
+static int make_room(struct batch *b)
+{
+    char *data;
+
+    memmove(b->data, b->data + b->at, b->end - b->at);
+    b->end -= b->at;
+    b->at = 0;
+    if (b->room - b->end >= READ_BYTES)
+        return 0;
+    if (b->end > LINE_BYTES_MAX)
+        return -EMSGSIZE;
+    data = realloc(b->data, 2 * b->room + 1);
+    if (!data)
+        return -ENOMEM;
+    b->data = data;
+    b->room *= 2;
+    return 0;
+}
+
+static int read_more(struct batch *b)
+{
+    struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+    ssize_t n;
+    int r = make_room(b);
+
+    if (r < 0)
+        return r;
+    if (b->n > 0 && poll(&p, 1, 0) == 0)
+        finish_all(b);
+    do
+        n = read(STDIN_FILENO, b->data + b->end, b->room - b->end);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    b->end += (size_t)n;
+    b->all_read = n == 0;
+    return 0;
+}
+
+static int read_and_work(struct batch *b)
+{
+    int r = 0;
+
+    while (r == 0 && goes_on(b) && !ferror(stdout)) {
+        char *begin = b->data + b->at, *end = memchr(begin, '\n', b->end - b->at);
+
+        if (!end && b->all_read && b->at == b->end)
+            break;
+        if (!end && !b->all_read) {
+            r = read_more(b);
+            continue;
+        }
+        if (!end)
+            end = b->data + b->end; /* the last line is not ended; room has a byte for the NUL */
+        *end = '\0';
+        b->at = end < b->data + b->end ? (size_t)(end + 1 - b->data) : b->end;
+        work(b, begin, (size_t)(end - begin));
+    }
+    return r;
+}
+
+static int run(struct batch *b)
+{
+    char message[120];
+    int status, r;
+
+    status = session_open(&b->line, false, 0, &b->pt);
+    if (status != EXIT_VALUE)
+        return status;
+    ptools_cork(b->pt);
+    r = read_and_work(b);
+    ptools_uncork(b->pt);
+    finish_all(b);
+    b->line.input_line = 0;
+    if (r == -ENOMEM)
+        return failure_report_code(&b->line, PTOOLS_ERR_NO_MEMORY, NULL);
+    if (r < 0) {
+        snprintf(message, sizeof message,
+                 r == -EMSGSIZE ? "a line of standard input has more than 64 MiB" : "cannot read standard input: %s",
+                 strerror(-r));
+        return failure_report_code(&b->line, r == -EMSGSIZE ? PTOOLS_ERR_TOO_LARGE : PTOOLS_ERR_SYSTEM, message);
+    }
+    return b->failed ? EXIT_PTOOLS : EXIT_VALUE;
+}
+
+int submit_lines(const struct command_line *line, bool fail_fast)
+{
+    struct batch *b = calloc(1, sizeof *b);
+    int status;
+
+    if (!b)
+        return failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
+    b->line = *line;
+    b->fail_fast = fail_fast;
+    b->room = 2 * READ_BYTES;
+    b->data = malloc(b->room + 1);
+    b->args = ptools_pack_new();
+    status = b->data && b->args ? run(b) : failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
+    ptools_workerset_free(b->set.set);
+    ptools_pack_free(b->args);
+    ptools_close(b->pt);
+    free(b->data);
+    free(b);
+    return status;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * verb_change -- `ptools cancel`, dequeue, hold, release, kick, rerun and forget: one deed each, done to tasks.
+ *
+ * Tasks that are named one by one are changed one by one: each that can be is, and of each that cannot the reason is
+ * told. Those of a range or a tag, or that filters pick, are changed at once; that some of them are in no state for it
+ * is no failure, so a script can say `ptools cancel --tag nightly` without looking first.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/cli/failure.h"
+#include "client/cli/session.h"
+#include "client/cli/tasks.h"
+#include "client/cli/verbs.h"
+
+static const struct option_row options[] = {
+    { OPTION_STATE, '\0', "state", "STATE,...", TASKS_STATE_HELP },
+    { OPTION_TAG, '\0', "tag", "TAG", TASKS_TAG_HELP },
+    { OPTION_WHERE, '\0', "where", "EXPR", TASKS_WHERE_HELP },
+    { 0 },
+};
+static const char *const usage[] = { "ID...", "[--state STATE,...] [--tag TAG] [--where EXPR] [ID...]", NULL };
+
+struct count {
+    uint64_t picked, changed; /* of all */
+    bool several;             /* not all of them were named one by one */
+    int status;
+};
+
+static int change_each(const struct command_line *line, ptools *pt, const struct tasks *tasks, ptools_change change,
+                       struct count *count)
+{
+    for (size_t i = 0; i < tasks->n; i++) {
+        uint64_t changed = 0;
+        ptools_err r;
+        int status;
+
+        if (!tasks->items[i].named)
+            continue;
+        r = ptools_queued_change(pt, &tasks->items[i].id, 1, change, &changed);
+        count->changed += changed;
+        if (r == PTOOLS_OK)
+            continue;
+        status = failure_report_last(line, pt, r);
+        if (count->status == EXIT_VALUE)
+            count->status = status;
+        if (r != PTOOLS_ERR_NO_TASK && r != PTOOLS_ERR_NOT_NOW) /* the next one would fail alike */
+            return status;
+    }
+    return EXIT_VALUE;
+}
+
+static int change_at_once(const struct command_line *line, ptools *pt, const struct tasks *tasks, ptools_change change,
+                          struct count *count)
+{
+    uint64_t *ids = calloc(tasks->n + 1, sizeof *ids), changed = 0;
+    ptools_err r = PTOOLS_OK;
+    size_t n = 0;
+
+    if (!ids)
+        return failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
+    for (size_t i = 0; i < tasks->n; i++)
+        if (!tasks->items[i].named)
+            ids[n++] = tasks->items[i].id;
+    if (n > 0)
+        r = ptools_queued_change(pt, ids, n, change, &changed);
+    free(ids);
+    if (n == 1 && (r == PTOOLS_ERR_NO_TASK || r == PTOOLS_ERR_NOT_NOW))
+        r = PTOOLS_OK; /* a single one is said to fail, and is no failure here */
+    count->changed += changed;
+    return r == PTOOLS_OK ? EXIT_VALUE : failure_report_last(line, pt, r);
+}
+
+static int report(const struct command_line *line, const struct count *count)
+{
+    struct json_writer w;
+
+    if (!line->json) {
+        if (count->several)
+            printf("%" PRIu64 " of %" PRIu64 "\n", count->changed, count->picked);
+        return EXIT_VALUE;
+    }
+    session_document(&w);
+    json_key(&w, "changed");
+    json_put_u64(&w, count->changed);
+    json_key(&w, "unchanged");
+    json_put_u64(&w, count->picked - count->changed);
+    return session_document_end(line, &w);
+}
+
+static int change_found(const struct command_line *line, ptools *pt, const struct tasks_wish *wish,
+                        ptools_change change, struct tasks *tasks)
+{
+    struct count count = { .picked = tasks->n, .status = tasks->status, .several = wish->ids.n == 0 };
+    int status, reported;
+
+    for (size_t i = 0; i < tasks->n; i++)
+        count.several = count.several || !tasks->items[i].named;
+    status = change_each(line, pt, tasks, change, &count);
+    if (status == EXIT_VALUE)
+        status = change_at_once(line, pt, tasks, change, &count);
+    if (status != EXIT_VALUE)
+        return status;
+    reported = report(line, &count);
+    return count.status != EXIT_VALUE ? count.status : reported;
+}
+
+static int run(const struct command_line *line, ptools_change change)
+{
+    PTOOLS_AUTO(ptools) pt = NULL;
+    struct tasks_wish wish = { 0 };
+    struct tasks tasks = { 0 };
+    int status = tasks_take(line, 0, command_line_words(line), &wish);
+
+    if (status == EXIT_VALUE && !tasks_narrowed(&wish))
+        status =
+            command_line_wrong(line, "which tasks? An ID, --state, --tag or --where is missing; --where true is all");
+    if (status == EXIT_VALUE)
+        status = session_open(line, false, 0, &pt);
+    if (status == EXIT_VALUE)
+        status = tasks_find(line, pt, &wish, 0, &tasks);
+    if (status == EXIT_VALUE)
+        status = change_found(line, pt, &wish, change, &tasks);
+    tasks_deinit(&tasks);
+    tasks_wish_deinit(&wish);
+    return status;
+}
+
+static int run_cancel(const struct command_line *line)
+{
+    return run(line, PTOOLS_CHANGE_CANCEL);
+}
+
+static int run_dequeue(const struct command_line *line)
+{
+    return run(line, PTOOLS_CHANGE_DEQUEUE);
+}
+
+static int run_hold(const struct command_line *line)
+{
+    return run(line, PTOOLS_CHANGE_HOLD);
+}
+
+static int run_release(const struct command_line *line)
+{
+    return run(line, PTOOLS_CHANGE_RELEASE);
+}
+
+static int run_kick(const struct command_line *line)
+{
+    return run(line, PTOOLS_CHANGE_KICK);
+}
+
+static int run_rerun(const struct command_line *line)
+{
+    return run(line, PTOOLS_CHANGE_RERUN);
+}
+
+static int run_forget(const struct command_line *line)
+{
+    return run(line, PTOOLS_CHANGE_FORGET);
+}
+
+#define COMMON                                                                                                         \
+    "That it cannot be done to one that is named is a failure (exit status 125); of those of a range or a tag,\n"      \
+    "or that the options pick, it is printed to how many it was.\n" TASKS_IDS_HELP TASKS_EXPR_HELP
+
+const struct verb verb_cancel = {
+    .name = "cancel",
+    .summary = "end queued tasks, also those that run",
+    .usage = usage,
+    .about = "Takes tasks out of the queue that have not begun, and stops those that run: asks them, and after the\n"
+             "grace time kills their workers. They end as cancelled.\n" COMMON,
+    .options = options,
+    .run = run_cancel,
+};
+const struct verb verb_dequeue = {
+    .name = "dequeue",
+    .summary = "take tasks out of the queue that have not begun",
+    .usage = usage,
+    .about =
+        "Takes tasks out of the queue that no worker has begun: they end as cancelled. One that runs goes on.\n" COMMON,
+    .options = options,
+    .run = run_dequeue,
+};
+const struct verb verb_hold = {
+    .name = "hold",
+    .summary = "keep queued tasks from being run",
+    .usage = usage,
+    .about = "Keeps tasks that have not begun where they are in the queue, and does not run them until `ptools "
+             "release`.\n" COMMON,
+    .options = options,
+    .run = run_hold,
+};
+const struct verb verb_release = {
+    .name = "release",
+    .summary = "let tasks run that were on hold",
+    .usage = usage,
+    .about = "Lets tasks run that were on hold.\n" COMMON,
+    .options = options,
+    .run = run_release,
+};
+const struct verb verb_kick = {
+    .name = "kick",
+    .summary = "run delayed and dead tasks now",
+    .usage = usage,
+    .about = "Runs tasks now, as soon as a worker is free, that are delayed or wait for their next attempt; and those\n"
+             "that are dead, with new attempts.\n" COMMON,
+    .options = options,
+    .run = run_kick,
+};
+const struct verb verb_rerun = {
+    .name = "rerun",
+    .summary = "queue tasks again that have ended",
+    .usage = usage,
+    .about = "Queues tasks again that have ended, well or not, under the same ids, with new attempts.\n" COMMON,
+    .options = options,
+    .run = run_rerun,
+};
+const struct verb verb_forget = {
+    .name = "forget",
+    .summary = "drop tasks that have ended, with their values",
+    .usage = usage,
+    .about = "Drops tasks that have ended, with their values and keys. Nobody can ask for them afterwards.\n" COMMON,
+    .options = options,
+    .run = run_forget,
+};

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * verb_wait -- `ptools wait`, `ptools result` and `ptools why`: how queued tasks end, and why they have not yet.
+ *
+ * They look, and change nothing: whoever interrupts them leaves the tasks as they are.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli/failure.h"
+#include "client/cli/session.h"
+#include "client/cli/task_field.h"
+#include "client/cli/tasks.h"
+#include "client/cli/verbs.h"
+#include "client/cli/waiting.h"
+#include "client/cli/words.h"
+
+enum { OPTION_ANY = OPTION_OF_VERB, OPTION_ALL, OPTION_NO_WAIT };
+enum { AT_ONCE = 1024 }; /* tasks that ptools_queued_wait() takes */
+
+static bool has_option(const struct command_line *line, int id)
+{
+    for (size_t i = 0; i < line->n; i++)
+        if (line->items[i].id == id)
+            return true;
+    return false;
+}
+
+/* -- wait ----------------------------------------------------------------------------------------------- */
+
+static const struct option_row wait_options[] = {
+    { OPTION_ALL, '\0', "all", NULL, "until all have ended (the default)" },
+    { OPTION_ANY, '\0', "any", NULL, "until one has ended, and print its id" },
+    { OPTION_TIMEOUT, '\0', "timeout", "TIME", "no longer than so; the tasks go on (exit status 124)" },
+    { OPTION_STATE, '\0', "state", "STATE,...", TASKS_STATE_HELP },
+    { OPTION_TAG, '\0', "tag", "TAG", TASKS_TAG_HELP },
+    { OPTION_WHERE, '\0', "where", "EXPR", TASKS_WHERE_HELP },
+    { 0 },
+};
+static const char *const wait_usage[] = {
+    "[--all|--any] [--timeout TIME] ID...",
+    "[--all|--any] [--timeout TIME] [--state STATE,...] [--tag TAG] [--where EXPR] [ID...]", NULL
+};
+
+static int exit_status(const ptools_queued_info *info)
+{
+    if (info->state == PTOOLS_QUEUED_DONE)
+        return EXIT_VALUE;
+    return info->code == PTOOLS_OK ? EXIT_FAILED : failure_exit_status(info->code);
+}
+
+/* One that did not get done, in a line; the statuses are few, and the largest is the worst. */
+static void judge(const struct command_line *line, const ptools_queued_info *info, int *worst)
+{
+    int status = exit_status(info);
+
+    if (status > *worst)
+        *worst = status;
+    if (status == EXIT_VALUE || line->json)
+        return;
+    fprintf(stderr, "ptools wait: %" PRIu64 " %s: ", info->id, ptools_queued_state_name(info->state));
+    words_print(stderr, info->message, strlen(info->message));
+    putc('\n', stderr);
+}
+
+/* Of the n tasks, which have ended: what became of them. */
+static int tell(const struct command_line *line, ptools *pt, const uint64_t *ids, size_t n)
+{
+    struct json_writer w;
+    int worst = EXIT_VALUE, status = EXIT_VALUE;
+
+    if (line->json) {
+        session_document(&w);
+        json_key(&w, "tasks");
+        json_open(&w, '[');
+    }
+    for (size_t i = 0; i < n; i++) {
+        PTOOLS_AUTO(ptools_queued) list = NULL;
+        ptools_err r = ptools_queued_get(pt, ids[i], 0, &list);
+
+        if (r != PTOOLS_OK) { /* forgotten, in between */
+            status = failure_report_last(line, pt, r);
+            worst = status > worst ? status : worst;
+            continue;
+        }
+        judge(line, ptools_queued_at(list, 0), &worst);
+        if (line->json) {
+            task_json_open(&w, ptools_queued_at(list, 0));
+            json_close(&w, '}');
+        }
+    }
+    if (line->json) {
+        json_close(&w, ']');
+        status = session_document_end(line, &w);
+        worst = status > worst ? status : worst;
+    }
+    return worst;
+}
+
+/* So many at a time as one request takes; within the time all the same. */
+static ptools_err wait_all(ptools *pt, const uint64_t *ids, size_t n, const struct waiting *waiting)
+{
+    const uint64_t until_us = waiting_now_us() + (uint64_t)waiting->timeout_ms * 1000;
+    ptools_err r = PTOOLS_OK;
+
+    for (size_t i = 0; i < n && r == PTOOLS_OK; i += AT_ONCE) {
+        const uint64_t now_us = waiting_now_us();
+        const int64_t left_ms = now_us < until_us ? (int64_t)((until_us - now_us) / 1000) : 0;
+
+        r = ptools_queued_wait(pt, ids + i, n - i < AT_ONCE ? n - i : AT_ONCE, false,
+                               waiting->timeout ? left_ms : PTOOLS_FOREVER, NULL);
+    }
+    return r;
+}
+
+static int wait_for(const struct command_line *line, ptools *pt, const struct tasks *tasks,
+                    const struct waiting *waiting)
+{
+    const bool any = has_option(line, OPTION_ANY);
+    uint64_t *ids = calloc(tasks->n + 1, sizeof *ids);
+    size_t first = 0;
+    char message[120];
+    ptools_err r;
+    int status;
+
+    if (!ids)
+        return failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
+    for (size_t i = 0; i < tasks->n; i++)
+        ids[i] = tasks->items[i].id;
+    if (any && tasks->n > 0)
+        r = ptools_queued_wait(pt, ids, tasks->n, true, waiting->timeout ? waiting->timeout_ms : PTOOLS_FOREVER,
+                               &first);
+    else
+        r = wait_all(pt, ids, tasks->n, waiting);
+    if (r == PTOOLS_ERR_TIMEOUT && waiting->timeout) {
+        snprintf(message, sizeof message, "the time limit (--timeout %.40s) passed, and %s ended", waiting->timeout,
+                 any ? "none has" : "not all have");
+        failure_report_code(line, r, message);
+        status = EXIT_TIME;
+    } else if (r != PTOOLS_OK) {
+        status = failure_report_last(line, pt, r);
+    } else {
+        if (any && tasks->n > 0 && !line->json)
+            printf("%" PRIu64 "\n", ids[first]);
+        status = tell(line, pt, any ? ids + first : ids, any && tasks->n > 0 ? 1 : tasks->n);
+    }
+    free(ids);
+    return status;
+}
+
+static int run_wait(const struct command_line *line)
+{
+    PTOOLS_AUTO(ptools) pt = NULL;
+    struct tasks_wish wish = { 0 };
+    struct waiting waiting = { 0 };
+    struct tasks tasks = { 0 };
+    int status = tasks_take(line, 0, command_line_words(line), &wish);
+
+    for (size_t i = 0; i < line->n && status == EXIT_VALUE; i++)
+        status = waiting_take(line, &line->items[i], &waiting);
+    if (status == EXIT_VALUE && has_option(line, OPTION_ANY) && has_option(line, OPTION_ALL))
+        status = command_line_wrong(line, "--any and --all exclude each other");
+    if (status == EXIT_VALUE && !tasks_narrowed(&wish))
+        status = command_line_wrong(line, "for which tasks? An ID, --state, --tag or --where is missing");
+    if (status == EXIT_VALUE)
+        status = session_open(line, false, 0, &pt);
+    if (status == EXIT_VALUE)
+        status = tasks_find(line, pt, &wish, 0, &tasks);
+    if (status == EXIT_VALUE)
+        status = tasks.status; /* one is missing: it would never end */
+    if (status == EXIT_VALUE)
+        status = wait_for(line, pt, &tasks, &waiting);
+    tasks_deinit(&tasks);
+    tasks_wish_deinit(&wish);
+    return status;
+}
+
+const struct verb verb_wait = {
+    .name = "wait",
+    .summary = "wait until queued tasks have ended",
+    .usage = wait_usage,
+    .about =
+        "Waits until the tasks have ended, all or one of them, and tells of those that did not get done. The exit\n"
+        "status is that of the worst: the largest of those that `ptools result` would have for each.\n" TASKS_IDS_HELP
+            TASKS_EXPR_HELP,
+    .options = wait_options,
+    .run = run_wait,
+};
+
+/* -- one task ------------------------------------------------------------------------------------------- */
+
+static int find_one(const struct command_line *line, ptools **ret_pt, uint64_t *ret_id)
+{
+    PTOOLS_AUTO(ptools) pt = NULL;
+    struct tasks_wish wish = { 0 };
+    struct tasks tasks = { 0 };
+    int status = command_line_words(line) == 1 ? tasks_take_word(line, command_line_word(line, 0), &wish)
+                                               : command_line_wrong(line, "it takes the ID of one task");
+
+    if (status == EXIT_VALUE && (wish.ids.n != 1 || wish.ids.items[0].kind == ID_RANGE))
+        status = command_line_wrong(line, "\"%.80s\": it takes the ID of one task", command_line_word(line, 0));
+    if (status == EXIT_VALUE)
+        status = session_open(line, false, 0, &pt);
+    if (status == EXIT_VALUE)
+        status = tasks_find(line, pt, &wish, 0, &tasks);
+    if (status == EXIT_VALUE)
+        status = tasks.status;
+    if (status == EXIT_VALUE && tasks.n != 1)
+        status = command_line_wrong(line, "%.80s are %zu tasks: it takes the ID of one", command_line_word(line, 0),
+                                    tasks.n);
+    if (status == EXIT_VALUE) {
+        *ret_id = tasks.items[0].id;
+        *ret_pt = pt;
+        pt = NULL;
+    }
+    tasks_deinit(&tasks);
+    tasks_wish_deinit(&wish);
+    return status;
+}
+
+/* -- result --------------------------------------------------------------------------------------------- */
+
+static const struct option_row result_options[] = {
+    { OPTION_NO_WAIT, '\0', "no-wait", NULL, "if it has not ended, do not wait (exit status 125)" },
+    { OPTION_TIMEOUT, '\0', "timeout", "TIME", "wait so long; the task goes on (exit status 124)" },
+    { OPTION_RAW, '\0', "raw", NULL, "write a string or bytes as they are, without a newline" },
+    { 0 },
+};
+static const char *const result_usage[] = { "[--no-wait] [--timeout TIME] [--raw] ID", NULL };
+
+static bool has_ended(ptools_queued_state state)
+{
+    return state >= PTOOLS_QUEUED_DONE;
+}
+
+static int check_ended(const struct command_line *line, ptools *pt, uint64_t id)
+{
+    PTOOLS_AUTO(ptools_queued) list = NULL;
+    ptools_err r = ptools_queued_get(pt, id, 0, &list);
+    ptools_queued_state state;
+    char message[120];
+
+    if (r != PTOOLS_OK)
+        return failure_report_last(line, pt, r);
+    state = ptools_queued_at(list, 0)->state;
+    if (has_ended(state))
+        return EXIT_VALUE;
+    snprintf(message, sizeof message, "the task %" PRIu64 " has not ended: it is %s", id,
+             ptools_queued_state_name(state));
+    return failure_report_code(line, PTOOLS_ERR_NOT_NOW, message);
+}
+
+static int run_result(const struct command_line *line)
+{
+    PTOOLS_AUTO(ptools) pt = NULL;
+    PTOOLS_AUTO(ptools_future) f = NULL;
+    struct waiting waiting = { .give_up = waiting_leave };
+    int status = EXIT_VALUE;
+    ptools_err r;
+
+    for (size_t i = 0; i < line->n && status == EXIT_VALUE; i++)
+        status = waiting_take(line, &line->items[i], &waiting);
+    if (status == EXIT_VALUE && has_option(line, OPTION_NO_WAIT) && waiting.timeout)
+        return command_line_wrong(line, "--no-wait and --timeout exclude each other");
+    if (status == EXIT_VALUE)
+        status = find_one(line, &pt, &waiting.task);
+    if (status == EXIT_VALUE && has_option(line, OPTION_NO_WAIT))
+        status = check_ended(line, pt, waiting.task);
+    if (status != EXIT_VALUE)
+        return status;
+    r = ptools_queued_result(pt, waiting.task, &f);
+    return r == PTOOLS_OK ? waiting_print(line, &waiting, pt, f) : failure_report_last(line, pt, r);
+}
+
+const struct verb verb_result = {
+    .name = "result",
+    .summary = "print the value of a queued task",
+    .usage = result_usage,
+    .about =
+        "Waits until the task has ended, and prints its value as JSON, or tells why there is none. The exit status\n"
+        "is that of `ptools call`. ID: the number of a task, last (the newest), key:TEXT, or a tag:TAG that one\n"
+        "task has.\n",
+    .options = result_options,
+    .run = run_result,
+};
+
+/* -- why ------------------------------------------------------------------------------------------------ */
+
+static const char *const why_usage[] = { "ID", NULL };
+
+static int run_why(const struct command_line *line)
+{
+    PTOOLS_AUTO(ptools) pt = NULL;
+    const char *reason;
+    struct json_writer w;
+    uint64_t id;
+    int status = find_one(line, &pt, &id);
+    ptools_err r;
+
+    if (status != EXIT_VALUE)
+        return status;
+    r = ptools_queued_why(pt, id, &reason);
+    if (r != PTOOLS_OK)
+        return failure_report_last(line, pt, r);
+    if (!line->json) {
+        words_print(stdout, reason, strlen(reason));
+        putchar('\n');
+        return EXIT_VALUE;
+    }
+    session_document(&w);
+    json_key(&w, "task");
+    json_put_u64(&w, id);
+    json_key(&w, "why");
+    json_put_string(&w, reason);
+    return session_document_end(line, &w);
+}
+
+const struct verb verb_why = {
+    .name = "why",
+    .summary = "tell what a queued task waits for",
+    .usage = why_usage,
+    .about =
+        "Tells in a sentence what the task waits for, by asking what would run it. ID: the number of a task, last\n"
+        "(the newest), key:TEXT, or a tag:TAG that one task has.\n",
+    .run = run_why,
+};

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * qtask_keys -- which task has a key: so that one that is submitted twice is one.
+ *
+ * A key that a user chose is in a table by its hash. A key that a library made, so that it can send a submission once
+ * more (key_passing), is 16 bytes: a number, and the name of a session; numbers of a session rise by one. There is
+ * one for nearly every task, so they take eight bytes each: a session has a list of its tasks from the first number on
+ * that is still known. (Other passing keys work as well, each as a session of its own.) SESSIONS_MAX are kept of all
+ * users; beyond it the one that was used least lately goes: nobody sends anything of it again.
+ *
+ * What is found is compared: two keys that only look alike are two.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/core/state.h"
+
+enum { SESSIONS_MAX = 65536, GAP_MAX = 4096, PASSING_BYTES = 16 };
+
+struct qkey {
+    uint64_t hash;
+    struct qtask *task;
+    UT_hash_handle hh; /* in core.queue_keys */
+};
+
+struct session_name {
+    uint64_t uid;
+    uint8_t name[PASSING_BYTES];
+};
+struct qsession {
+    struct session_name name;
+    uint64_t first;      /* the number of tasks[start] */
+    uint64_t *tasks;     /* by number; 0: none */
+    size_t start, n, cap;
+    UT_hash_handle hh;   /* in core.queue_sessions */
+};
+
+static bool has_key(struct core *core, const struct qtask *q, struct text key)
+{
+    struct msg_submit spec;
+
+    qtask_spec(core, q, &spec);
+    return spec.key.n == key.n && memcmp(spec.key.data, key.data, key.n) == 0;
+}
+
+/* -- chosen by users ---------------------------------------------------------------------------------------- */
+
+static uint64_t hash_key(const struct user *user, struct text key)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ user->uid; /* FNV-1a */
+
+    for (size_t i = 0; i < key.n; i++)
+        h = (h ^ (uint8_t)key.data[i]) * UINT64_C(0x100000001b3);
+    return h ^ h >> 29;
+}
+
+/* Those of one hash follow each other in no way: the hash is counted up until there is none. */
+static struct qkey *find_chosen(struct core *core, const struct user *user, struct text key, uint64_t *ret_free)
+{
+    struct qkey *k;
+
+    for (*ret_free = hash_key(user, key);; ++*ret_free) {
+        HASH_FIND(hh, core->queue_keys, ret_free, sizeof *ret_free, k);
+        if (!k || (k->task->user == user && has_key(core, k->task, key)))
+            return k;
+    }
+}
+
+static int add_chosen(struct core *core, struct qtask *q, struct text key)
+{
+    uint64_t hash;
+    struct qkey *k = find_chosen(core, q->user, key, &hash);
+
+    if (k)
+        return 0; /* from a journal: the first has it */
+    k = qtask_extra(q) ? calloc(1, sizeof *k) : NULL;
+    if (!k)
+        return -ENOMEM;
+    k->hash = hash;
+    k->task = q;
+    HASH_ADD(hh, core->queue_keys, hash, sizeof k->hash, k);
+    if (!k->hh.tbl) {
+        free(k);
+        return -ENOMEM;
+    }
+    q->x->key = k;
+    return 0;
+}
+
+void qtask_drop_key(struct core *core, struct qtask *q)
+{
+    if (!q->x || !q->x->key)
+        return;
+    HASH_DELETE(hh, core->queue_keys, q->x->key);
+    free(q->x->key);
+    q->x->key = NULL;
+}
+
+/* -- made to be sent once more ---------------------------------------------------------------------------------- */
+
+static uint64_t name_session(const struct user *user, struct text key, struct session_name *ret)
+{
+    uint64_t number = 0;
+
+    memset(ret, 0, sizeof *ret);
+    ret->uid = user->uid;
+    if (key.n == PASSING_BYTES) {
+        for (size_t i = 8; i-- > 0;)
+            number = number << 8 | (uint8_t)key.data[i];
+        memcpy(ret->name, key.data + 8, 8);
+    } else { /* of another length: all of it is the name, as far as there is room; what is found is compared */
+        memcpy(ret->name, key.data, MIN(key.n, sizeof ret->name));
+        ret->name[0] = (uint8_t)(ret->name[0] ^ key.n);
+    }
+    return number;
+}
+
+static void session_free(struct core *core, struct qsession *s)
+{
+    HASH_DELETE(hh, core->queue_sessions, s);
+    free(s->tasks);
+    free(s);
+}
+
+static struct qsession *session_get(struct core *core, const struct session_name *name, uint64_t number)
+{
+    struct qsession *s;
+
+    HASH_FIND(hh, core->queue_sessions, name, sizeof *name, s);
+    if (s)
+        return s;
+    if (HASH_COUNT(core->queue_sessions) >= SESSIONS_MAX)
+        session_free(core, core->queue_sessions); /* the oldest: they are in the order in which they came */
+    s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->name = *name;
+    s->first = number;
+    HASH_ADD(hh, core->queue_sessions, name, sizeof s->name, s);
+    if (!s->hh.tbl) {
+        free(s);
+        return NULL;
+    }
+    return s;
+}
+
+/* Those at the front that are not known any more are not looked for. */
+static void trim(struct core *core, struct qsession *s)
+{
+    while (s->n > 0 && (s->tasks[s->start] == 0 || !qtask_find(core, s->tasks[s->start]))) {
+        s->start++;
+        s->first++;
+        s->n--;
+    }
+    if (s->start > s->cap / 2) {
+        memmove(s->tasks, s->tasks + s->start, s->n * sizeof *s->tasks);
+        s->start = 0;
+    }
+}
+
+static int make_room(struct qsession *s, size_t n)
+{
+    size_t cap = s->cap ? s->cap : 4;
+    uint64_t *v;
+
+    if (s->start + n <= s->cap)
+        return 0;
+    while (cap < s->start + n)
+        cap += cap / 2;
+    v = realloc(s->tasks, cap * sizeof *v);
+    if (!v)
+        return -ENOMEM;
+    s->tasks = v;
+    s->cap = cap;
+    return 0;
+}
+
+static int add_passing(struct core *core, struct qtask *q, struct text key)
+{
+    struct session_name name;
+    const uint64_t number = name_session(q->user, key, &name);
+    struct qsession *s = session_get(core, &name, number);
+
+    if (!s)
+        return -ENOMEM;
+    if ((s->n & (s->n - 1)) == 0) /* now and then */
+        trim(core, s);
+    if (s->n > 0 && number < s->first)
+        return 0; /* older than all that is kept: it will not come again */
+    if (s->n == 0 || number - s->first > s->n + GAP_MAX) { /* those before are not sent again */
+        s->first = number;
+        s->start = s->n = 0;
+    }
+    if (make_room(s, (size_t)(number - s->first) + 1) < 0)
+        return -ENOMEM;
+    while (s->n <= number - s->first)
+        s->tasks[s->start + s->n++] = 0;
+    s->tasks[s->start + (size_t)(number - s->first)] = q->id;
+    return 0;
+}
+
+static struct qtask *find_passing(struct core *core, const struct user *user, struct text key)
+{
+    struct session_name name;
+    const uint64_t number = name_session(user, key, &name);
+    struct qsession *s;
+    struct qtask *q;
+
+    HASH_FIND(hh, core->queue_sessions, &name, sizeof name, s);
+    if (!s || number < s->first || number - s->first >= s->n)
+        return NULL;
+    q = qtask_find(core, s->tasks[s->start + (size_t)(number - s->first)]);
+    return q && q->user == user && has_key(core, q, key) ? q : NULL;
+}
+
+void sessions_deinit(struct core *core)
+{
+    while (core->queue_sessions)
+        session_free(core, core->queue_sessions);
+}
+
+/* -- both ----------------------------------------------------------------------------------------------------------- */
+
+struct qtask *qtask_by_key(struct core *core, const struct user *user, struct text key, bool passing)
+{
+    uint64_t hash;
+    struct qkey *k;
+
+    if (passing)
+        return find_passing(core, user, key);
+    k = find_chosen(core, user, key, &hash);
+    return k ? k->task : NULL;
+}
+
+int qtask_add_key(struct core *core, struct qtask *q, struct text key, bool passing)
+{
+    return passing ? add_passing(core, q, key) : add_chosen(core, q, key);
+}
+
+uint64_t qtask_keys(const struct core *core)
+{
+    return HASH_COUNT(core->queue_keys);
+}
