@@ -140,6 +140,7 @@ static int on_wal(void *userdata, sqlite3 *db, const char *name, int frames)
     (void)db;
     (void)name;
     s->wal_frames = frames;
+    s->wal_length = MAX(s->wal_length, frames);
     return SQLITE_OK;
 }
 

@@ -6,7 +6,8 @@
  * mark beside it (journal_files.c) follows before anybody is told. A batch without a durable row is committed without
  * a sync; the next one with one syncs both, since it is one log.
  *
- * The log is moved into the database when it has grown, or when there is nothing else to do. Pages that became free
+ * The log is moved into the database when it has grown, or when there is nothing else to do. Its file is not made short
+ * unless it is long: to write over what is there takes half the time of making it longer. Pages that became free
  * are used again first; what is too much of them is given back to the file system in small slices. So the file stays
  * within about four times what is in use.
  */
@@ -18,6 +19,7 @@
 enum {
     PAGE_BYTES = 4096,
     WAL_FRAMES_MAX = (16 << 20) / PAGE_BYTES,
+    WAL_FRAMES_KEPT = (4 << 20) / PAGE_BYTES,
     SPARE_PAGES = (8 << 20) / PAGE_BYTES, /* free pages that are nobody's concern */
     SPARE_PAGES_BUSY = (32 << 20) / PAGE_BYTES,
     SLICE_PAGES = 256,
@@ -235,6 +237,8 @@ int store_checkpoint(struct store *s, bool shorten)
     if (r != SQLITE_OK)
         return store_error(s, "cannot move the log into");
     s->wal_frames = 0;
+    if (shorten)
+        s->wal_length = 0;
     return 0;
 }
 
@@ -305,7 +309,7 @@ int store_tidy(struct store *s, bool *ret_more)
     *ret_more = too_free(s, 1, SPARE_PAGES);
     r = *ret_more ? give_back(s) : 0;
     if (r == 0 && s->wal_frames > (*ret_more ? WAL_FRAMES_MAX : 0))
-        r = store_checkpoint(s, true);
+        r = store_checkpoint(s, s->wal_length > WAL_FRAMES_KEPT);
     return r;
 }
 

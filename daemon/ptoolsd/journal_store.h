@@ -50,7 +50,8 @@ struct store {
     uint64_t synced;     /* batches up to this are */
     bool marked;         /* there is a mark that can be read */
     int synchronous;     /* as set: 1 normal, 2 full */
-    int wal_frames;      /* in the log that are not in the database */
+    int wal_frames;      /* in the log that are not in the database ... */
+    int wal_length;      /* ... and for how many its file has room */
     unsigned since_look; /* batches since the free pages were counted */
     char why[JOURNAL_WHY_BYTES];
 };
