@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The daemon's clock is set an hour or a day forward or back while tasks wait: for a time, for their deadline, for
+ * their expiry; and while no daemon runs at all, between a killed one and the next. None is early by more than 100 ms,
+ * and none late by more than a second (and the grace time, for what has to be killed).
+ *
+ * It is the daemon alone that sees another time, through libfaketime, which reads the step from a file. Its monotonic
+ * clocks go on, as they do when an administrator sets the time. This process measures by its own clock.
+ */
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/fault/ledger.h"
+#include "tests/integration/server.h"
+#include "tests/support/suite.h"
+
+enum { WORKERS = 4, EARLY_MS = 100, LATE_MS = 1000, GRACE_MS = 500, STEP_AFTER_MS = 300, WAIT_MS = 20000, KINDS = 6 };
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SANITIZED = 1 }; /* a sanitizer must be loaded first */
+#else
+enum { SANITIZED = 0 };
+#endif
+
+static const char *const steps[] = { "+1h", "-1h", "+1d", "-1d" };
+
+static struct server server;
+static char state[64], clock_file[80], jobs[80];
+static ptools *pt;
+
+static void set_clock(const char *step)
+{
+    char fresh[96];
+    FILE *f;
+
+    snprintf(fresh, sizeof fresh, "%s.new", clock_file);
+    f = fopen(fresh, "we");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_gt(fprintf(f, "%s\n", step), 0);
+    ck_assert_int_eq(fclose(f), 0);
+    ck_assert_int_eq(rename(fresh, clock_file), 0); /* at once: never a file that is half written */
+}
+
+static void start(const char *dir)
+{
+    static const char *args[] = { "--state-dir", state, "-o", "daemon.journal=yes", NULL };
+
+    setenv("LD_PRELOAD", getenv("PTOOLS_TEST_FAKETIME"), 1);
+    setenv("FAKETIME_TIMESTAMP_FILE", clock_file, 1);
+    setenv("FAKETIME_NO_CACHE", "1", 1);
+    setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1", 1);
+    if (dir)
+        server_start_in(&server, dir, WORKERS, args);
+    else
+        server_start(&server, WORKERS, args);
+    unsetenv("LD_PRELOAD");
+    pt = server_open(&server);
+}
+
+static void setup(void)
+{
+    temp_dir(state, sizeof state);
+    snprintf(clock_file, sizeof clock_file, "%s.clock", state);
+    snprintf(jobs, sizeof jobs, "%s.jobs", state);
+    set_clock("+0");
+    start(NULL);
+}
+
+static void teardown(void)
+{
+    pt = ptools_close(pt);
+    server_stop(&server);
+    temp_remove(state);
+    unlink(clock_file);
+    unlink(jobs);
+}
+
+/* A task that shall end at a time. */
+struct timed {
+    const char *what;
+    ptools_err ends;   /* how */
+    int64_t ms, grace; /* how long after it was queued, and how much later it may be */
+    uint64_t id, queued, ended;
+};
+
+static void queue(struct timed *t, ptools_worker_task *task, const char *function, const ptools_pack *args)
+{
+    task->function = function;
+    task->args = args;
+    task->durability = PTOOLS_DURABLE;
+    t->queued = now_ms();
+    ck_assert_ptools(ptools_queue_worker_task(pt, task, &t->id));
+}
+
+static void delayed(struct timed *t, int64_t ms)
+{
+    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
+    ptools_worker_task task = PTOOLS_WORKER_TASK_INIT;
+    char key[32];
+
+    snprintf(key, sizeof key, "after-%d", (int)ms);
+    ptools_pack_str(args, jobs);
+    ptools_pack_str(args, key);
+    *t = (struct timed){ .what = "a delayed one", .ends = PTOOLS_OK, .ms = ms };
+    task.delay_ms = ms;
+    queue(t, &task, "q.mark_again", args);
+}
+
+static void expiring(struct timed *t, int64_t ms)
+{
+    ptools_worker_task task = PTOOLS_WORKER_TASK_INIT;
+
+    *t = (struct timed){ .what = "one that expires", .ends = PTOOLS_ERR_EXPIRED, .ms = ms };
+    task.expire_ms = ms;
+    task.flags = PTOOLS_TASK_HOLD;
+    queue(t, &task, "t.nop", NULL);
+}
+
+static void limited(struct timed *t, int64_t ms)
+{
+    ptools_worker_task task = PTOOLS_WORKER_TASK_INIT;
+
+    *t = (struct timed){ .what = "one with a deadline", .ends = PTOOLS_ERR_DEADLINE, .ms = ms, .grace = GRACE_MS };
+    task.deadline_ms = ms;
+    queue(t, &task, "q.spin", NULL);
+}
+
+static void on_end(ptools_future *f, void *arg)
+{
+    struct timed *t = arg;
+
+    t->ended = now_ms();
+    ck_assert_err(ptools_future_fetch(f, 0, NULL), t->ends);
+    ptools_future_free(f);
+}
+
+static void await(struct timed *timed, size_t n, const char *step)
+{
+    uint64_t until = now_ms() + WAIT_MS;
+
+    for (size_t i = 0; i < n; i++) {
+        ptools_future *f = NULL;
+
+        ck_assert_ptools(ptools_queued_result(pt, timed[i].id, &f));
+        ck_assert_ptools(ptools_future_then(f, on_end, &timed[i]));
+    }
+    for (size_t i = 0; i < n; i++) {
+        while (timed[i].ended == 0) {
+            ck_assert_msg(now_ms() < until, "clock %s: %s does not end", step, timed[i].what);
+            ptools_dispatch(pt, 1000);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        int64_t took = (int64_t)(timed[i].ended - timed[i].queued);
+
+        ck_assert_msg(took >= timed[i].ms - EARLY_MS, "clock %s: %s is early: %lld of %lld ms", step, timed[i].what,
+                      (long long)took, (long long)timed[i].ms);
+        ck_assert_msg(took <= timed[i].ms + timed[i].grace + LATE_MS, "clock %s: %s is late: %lld instead of %lld ms",
+                      step, timed[i].what, (long long)took, (long long)timed[i].ms);
+    }
+}
+
+START_TEST(while_it_runs)
+{
+    struct timed timed[KINDS];
+
+    delayed(&timed[0], 500);
+    delayed(&timed[1], 1500);
+    delayed(&timed[2], 2500);
+    expiring(&timed[3], 1000);
+    expiring(&timed[4], 2000);
+    limited(&timed[5], 1500);
+    poll(NULL, 0, STEP_AFTER_MS); /* that is when: nothing is waited for */
+    set_clock(steps[_i]);
+    await(timed, KINDS, steps[_i]);
+}
+END_TEST
+
+START_TEST(while_it_is_dead)
+{
+    struct timed timed[3];
+    char dir[sizeof server.dir];
+
+    delayed(&timed[0], 2000);
+    delayed(&timed[1], 3000);
+    expiring(&timed[2], 2500);
+    memcpy(dir, server.dir, sizeof dir);
+    ck_assert_int_eq(kill(server.pid, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(server.pid, NULL, 0), server.pid);
+    close(server.pidfd);
+    pt = ptools_close(pt);
+    set_clock(steps[_i]);
+    start(dir);
+    await(timed, 3, steps[_i]);
+}
+END_TEST
+
+int main(void)
+{
+    const char *faketime = getenv("PTOOLS_TEST_FAKETIME");
+    Suite *suite = suite_create("clock-steps");
+    TCase *tc = suite_case(suite, "fault");
+
+    if (SANITIZED || !faketime || !faketime[0]) {
+        printf("1..0 # SKIP %s\n", SANITIZED ? "a sanitizer must be loaded first" : "libfaketime is not installed");
+        return 0;
+    }
+    tcase_set_timeout(tc, 300);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_loop_test(tc, while_it_runs, 0, (int)(sizeof steps / sizeof steps[0]));
+    tcase_add_loop_test(tc, while_it_is_dead, 0, (int)(sizeof steps / sizeof steps[0]));
+    return suite_run(suite);
+}
