@@ -177,7 +177,7 @@ struct qtask *qtask_new(struct core *core, struct user *user, uint64_t id, struc
     q->args = args ? blob_ref(args) : NULL;
     q->attempts = 1;
     q->durability = TASK_VOLATILE;
-    q->queued_ms = core_wall_ms(core);
+    q->queued_ms = core_time_ms(core);
     user->n_queued++;
     user->queue_bytes += spec->n + (args ? args->n : 0);
     core->n_qtasks[QT_NEW]++;
@@ -289,15 +289,27 @@ uint32_t qtask_shown(const struct qtask *q)
     }
 }
 
-uint64_t core_wall_ms(const struct core *core)
+uint64_t core_time_ms(const struct core *core)
 {
-    return core->wall_ms + (core->now_us - MIN(core->now_us, core->wall_at_us)) / 1000;
+    return core->clock_ms + core->now_us / 1000;
+}
+
+uint64_t core_shown_ms(const struct core *core, uint64_t time_ms)
+{
+    return time_ms ? time_ms + core->wall_ms - (core->clock_ms + core->wall_at_us / 1000) : 0;
+}
+
+void core_clock(struct core *core, uint64_t clock_ms)
+{
+    core->clock_ms = clock_ms;
 }
 
 void core_wall(struct core *core, uint64_t now_us, uint64_t wall_ms)
 {
     core->now_us = core->wall_at_us = now_us;
     core->wall_ms = wall_ms;
+    if (core->clock_ms == 0)
+        core->clock_ms = wall_ms - MIN(wall_ms, now_us / 1000);
 }
 
 int core_host(struct core *core, const char *const *names, size_t n)

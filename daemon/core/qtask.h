@@ -117,8 +117,10 @@ struct qextra *qtask_extra(struct qtask *q);
 void qtask_trim(struct qtask *q);
 void qtasks_deinit(struct core *core);
 uint32_t qtask_shown(const struct qtask *q);
-/* Now, as time of day. */
-uint64_t core_wall_ms(const struct core *core);
+/* Now, in ms since 1970, by a clock that nobody sets: as what is recorded has it; and such a time by the clock of
+ * today (0 stays 0). */
+uint64_t core_time_ms(const struct core *core);
+uint64_t core_shown_ms(const struct core *core, uint64_t time_ms);
 
 /* -- qtask_keys.c -- */
 

@@ -78,7 +78,7 @@ void qtask_end(struct core *core, struct qtask *q, uint32_t shown, const struct 
         qend_free(end);
         return;
     }
-    end->ended_ms = core_wall_ms(core);
+    end->ended_ms = core_time_ms(core);
     q->end = end;
     q->shown = (uint8_t)shown;
     heap_remove(&core->queue_timers, &q->timer);
@@ -117,7 +117,7 @@ static uint64_t keep_us(struct core *core, const struct qtask *q)
 
 void qtask_keep(struct core *core, struct qtask *q, struct actions *out)
 {
-    const uint64_t now_ms = core_wall_ms(core), keep = keep_us(core, q);
+    const uint64_t now_ms = core_time_ms(core), keep = keep_us(core, q);
     const uint64_t since_us = now_ms > q->end->ended_ms ? (now_ms - q->end->ended_ms) * 1000 : 0;
 
     DL_APPEND(q->user->ended, q);

@@ -95,7 +95,7 @@ void record_life(struct core *core, struct qtask *q, bool durable, enum pending_
             .started_ms = q->started_ms,
         };
         if (q->due_us > core->now_us && !ended)
-            row->life.due_ms = core_wall_ms(core) + (q->due_us - core->now_us) / 1000;
+            row->life.due_ms = core_time_ms(core) + (q->due_us - core->now_us) / 1000;
         if (ended) {
             row->life.ended_ms = q->end->ended_ms;
             row->outcome = blob_ref(q->end->outcome);
@@ -221,7 +221,7 @@ static int recover_end(struct core *core, struct qtask *q, const struct core_row
 
 static void recover_life(struct core *core, struct qtask *q, const struct core_row *life, uint64_t delay_us)
 {
-    const uint64_t now_ms = core_wall_ms(core);
+    const uint64_t now_ms = core_time_ms(core);
 
     q->attempt = (uint16_t)life->life.attempt;
     q->kills = (uint8_t)life->life.kills;

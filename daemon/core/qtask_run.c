@@ -244,7 +244,7 @@ void qtask_give(struct core *core, struct worker *w, struct qtask *q, struct act
     q->user->turn = MAX(q->user->turn, q->turn);
     q->attempt++;
     q->worker = w->id;
-    q->started_ms = core_wall_ms(core);
+    q->started_ms = core_time_ms(core);
     q->stopping = false;
     heap_remove(&core->queue_timers, &q->timer); /* it has begun: it does not expire any more */
     if (qtask_journaled(q)) {

@@ -267,7 +267,7 @@ uint64_t qtask_longest_wait_us(const struct msg_submit *spec)
 
 static void set_delay(struct core *core, struct qtask *q, const struct msg_submit *m, uint64_t since_us)
 {
-    const uint64_t now_ms = core_wall_ms(core);
+    const uint64_t now_ms = core_shown_ms(core, core_time_ms(core));
 
     if (m->delay_ms && m->delay_ms * 1000 > since_us)
         q->due_us = core->now_us + m->delay_ms * 1000 - since_us;
@@ -279,7 +279,7 @@ static void set_delay(struct core *core, struct qtask *q, const struct msg_submi
 
 void recover_delay(struct core *core, struct qtask *q, const struct msg_submit *spec)
 {
-    const uint64_t now_ms = core_wall_ms(core);
+    const uint64_t now_ms = core_time_ms(core);
 
     set_delay(core, q, spec, now_ms > q->queued_ms ? (now_ms - q->queued_ms) * 1000 : 0);
 }

@@ -176,16 +176,17 @@ bool core_view_queued(struct core *core, uint32_t uid, uint64_t after, struct co
         .worker = q->attempt || q->state == QT_GIVEN ? q->worker : 0,
         .hold = q->hold,
         .idempotent = q->idempotent,
-        .queued_ms = q->queued_ms,
-        .due_ms = q->due_us > core->now_us ? core_wall_ms(core) + (q->due_us - core->now_us) / 1000 : 0,
-        .started_ms = q->started_ms,
+        .queued_ms = core_shown_ms(core, q->queued_ms),
+        .due_ms = q->due_us > core->now_us ? core_shown_ms(core, core_time_ms(core)) + (q->due_us - core->now_us) / 1000
+                                            : 0,
+        .started_ms = core_shown_ms(core, q->started_ms),
         .running = q->state == QT_GIVEN && q->run->state != TASK_BOOKED,
         .args = q->args,
     };
     qtask_target_text(core, q, ret->target, sizeof ret->target);
     qtask_spec(core, q, &ret->spec); /* last: it is valid until the next decoding */
     if (q->state == QT_ENDED) {
-        ret->ended_ms = q->end->ended_ms;
+        ret->ended_ms = core_shown_ms(core, q->end->ended_ms);
         ret->value = q->end->value;
         ret->outcome = q->end->outcome;
         ret->code = q->end->code;

@@ -102,6 +102,7 @@ struct core {
     struct msg_decoder *decoder; /* for specs and outcomes */
     struct msg_decoder *unblocking; /* for a submission that was blocked */
     uint64_t now_us;             /* of the event that is being told */
+    uint64_t clock_ms;           /* see core_clock(); 0: not told */
     uint64_t wall_ms, wall_at_us; /* the time of day, then */
     char **host_names;           /* of this host; ends with NULL */
     struct queue_entry { uint64_t id; struct qtask *q; } *queue_table; /* by rising number, with holes */

@@ -411,10 +411,9 @@ static int daemon_start(struct daemon *d)
     d->core = core_new(&limits, first_task(), (uint32_t)d->config->workers, d->started_us, &d->actions);
     if (!d->core)
         return -ENOMEM;
-    core_wall(d->core, d->started_us, wall_ms());
     r = host_tell(d->core);
     if (r >= 0)
-        r = said(d, recorder_open(d, &d->recorder, why), why);
+        r = said(d, recorder_open(d, wall_ms() - d->started_us / 1000, &d->recorder, why), why);
     if (r >= 0)
         r = supervisor_new(d, &d->supervisor);
     core_wall(d->core, daemon_now(d), wall_ms());

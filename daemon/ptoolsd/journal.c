@@ -267,6 +267,11 @@ int journal_open(const struct journal_options *options, struct journal **ret, ch
     return 0;
 }
 
+uint64_t journal_clock_ms(const struct journal *j)
+{
+    return j->store.files.clock_ms;
+}
+
 int journal_load(struct journal *j, journal_loaded *callback, void *userdata, char why[JOURNAL_WHY_BYTES])
 {
     int r = store_load(&j->store, callback, userdata);

@@ -38,6 +38,7 @@ struct journal_options {
     const char *dir;        /* borrowed for the life of the journal */
     bool make_parents;      /* of dir; without, only its last component may be missing */
     uint64_t reserve_bytes; /* kept from others for what may not be refused; 0: 16 MiB */
+    uint64_t clock_ms;      /* what the time of day was, by today's clock, when CLOCK_MONOTONIC was 0 */
     /* for tests */
     const char *vfs;     /* SQLite's name of what is below; NULL: the usual */
     const char *boot_id; /* NULL: the machine's */
@@ -52,6 +53,9 @@ int journal_open(const struct journal_options *options, struct journal **ret, ch
 typedef int journal_loaded(void *userdata, const struct core_row *task, const struct core_row *life,
                            char why[JOURNAL_WHY_BYTES]);
 int journal_load(struct journal *j, journal_loaded *callback, void *userdata, char why[JOURNAL_WHY_BYTES]);
+/* The same, as it was when this start of the machine first had a journal here: so long as the machine runs, times that
+ * are counted from there are right, whatever was done to its clock. */
+uint64_t journal_clock_ms(const struct journal *j);
 /* From here on the database belongs to the journal's thread. From here on nobody may fork without exec. */
 int journal_start(struct journal *j, char why[JOURNAL_WHY_BYTES]);
 

@@ -241,7 +241,11 @@ static int find_proof(struct store *s, struct proof *ret)
     for (int i = 0; i < ret->n; i++) {
         const struct journal_mark *m = &ret->marks[i];
 
-        ret->batch = MAX(ret->batch, memcmp(m->boot, s->files.boot, BOOT_ID_BYTES) == 0 ? m->batch : m->synced);
+        const bool this_boot = memcmp(m->boot, s->files.boot, BOOT_ID_BYTES) == 0;
+
+        if (this_boot && m->clock_ms)
+            s->files.clock_ms = m->clock_ms;
+        ret->batch = MAX(ret->batch, this_boot ? m->batch : m->synced);
         ret->any = MAX(ret->any, m->batch);
     }
     return 0;
@@ -302,7 +306,7 @@ int store_check_pages(struct store *s)
 /* A database without tables: new, or one that was lost. */
 static int create(struct store *s, const struct store_schema *schema)
 {
-    struct journal_mark mark = { .batch = 0 };
+    struct journal_mark mark = { .clock_ms = s->files.clock_ms };
     struct proof proof;
     int r = find_proof(s, &proof);
 

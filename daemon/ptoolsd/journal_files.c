@@ -29,7 +29,7 @@
 
 #include "daemon/ptoolsd/journal_row.h"
 
-enum { LOCK_TRIES = 200, LOCK_PAUSE_NS = 10000000, MARK_BYTES = 64, MARK_PAGE = 4096, RESERVE_BYTES = 16 << 20 };
+enum { LOCK_TRIES = 200, LOCK_PAUSE_NS = 10000000, MARK_BYTES = 72, MARK_PAGE = 4096, RESERVE_BYTES = 16 << 20 };
 #define MARK_MAGIC "ptjmark1"
 
 static int fail(char why[JOURNAL_WHY_BYTES], const char *what, const char *dir, const char *name, int error)
@@ -192,6 +192,7 @@ int journal_files_open(struct journal_files *f, const struct journal_options *op
     f->read_only = read_only;
     f->reserve_bytes = options->reserve_bytes ? options->reserve_bytes : RESERVE_BYTES;
     find_boot(f, options->boot_id);
+    f->clock_ms = options->clock_ms;
     r = open_dir(f, options, why);
     for (size_t i = 0; r == 0 && i < ELEMENTS(names); i++)
         r = check_file(f, names[i], why);
@@ -269,17 +270,19 @@ static void mark_encode(const struct journal_mark *m, uint8_t out[MARK_BYTES])
     memcpy(out + 24, m->boot, sizeof m->boot);
     put_u64(out + 40, m->batch);
     put_u64(out + 48, m->synced);
-    put_u64(out + 56, crc32c(0, out, 56));
+    put_u64(out + 56, m->clock_ms);
+    put_u64(out + 64, crc32c(0, out, 64));
 }
 
 static bool mark_decode(const uint8_t in[MARK_BYTES], struct journal_mark *ret)
 {
-    if (memcmp(in, MARK_MAGIC, 8) != 0 || get_u64(in + 56) != crc32c(0, in, 56))
+    if (memcmp(in, MARK_MAGIC, 8) != 0 || get_u64(in + 64) != crc32c(0, in, 64))
         return false;
     memcpy(ret->name, in + 8, sizeof ret->name);
     memcpy(ret->boot, in + 24, sizeof ret->boot);
     ret->batch = get_u64(in + 40);
     ret->synced = get_u64(in + 48);
+    ret->clock_ms = get_u64(in + 56);
     return true;
 }
 

@@ -25,6 +25,7 @@ struct journal_mark {
     uint8_t boot[BOOT_ID_BYTES];      /* of the machine's start in which this was written */
     uint64_t batch;                   /* the last one that was written ... */
     uint64_t synced;                  /* ... and that was synced */
+    uint64_t clock_ms;                /* see journal_clock_ms() */
 };
 
 struct file_identity {
@@ -37,6 +38,7 @@ struct journal_files {
     int dir_fd, lock_fd, mark_fd, reserve_fd;
     bool read_only; /* only to look: nothing is made or changed */
     uint8_t boot[BOOT_ID_BYTES];
+    uint64_t clock_ms;
     uint64_t reserve_bytes;
     bool reserve_used;            /* it was there, and was given back */
     struct file_identity db, wal; /* once they were seen */

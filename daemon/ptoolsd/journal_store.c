@@ -193,7 +193,7 @@ static int transaction(struct store *s, const struct core_row *rows, bool sync, 
 
 static struct journal_mark mark_of(const struct store *s)
 {
-    struct journal_mark mark = { .batch = s->meta.batch, .synced = s->synced };
+    struct journal_mark mark = { .batch = s->meta.batch, .synced = s->synced, .clock_ms = s->files.clock_ms };
 
     memcpy(mark.name, s->meta.name, sizeof mark.name);
     memcpy(mark.boot, s->files.boot, sizeof mark.boot);

@@ -93,9 +93,10 @@ static int on_loaded(void *userdata, const struct core_row *task, const struct c
     return err;
 }
 
-int recorder_open(struct daemon *d, struct recorder **ret, char why[JOURNAL_WHY_BYTES])
+int recorder_open(struct daemon *d, uint64_t clock_ms, struct recorder **ret, char why[JOURNAL_WHY_BYTES])
 {
-    const struct journal_options options = { .dir = d->config->state_dir, .make_parents = d->config->state_implied };
+    const struct journal_options options = { .dir = d->config->state_dir, .make_parents = d->config->state_implied,
+                                              .clock_ms = clock_ms };
     const struct fence_options fence = { .dir = d->config->state_dir };
     struct recorder *r;
     unsigned killed = 0;
@@ -112,6 +113,8 @@ int recorder_open(struct daemon *d, struct recorder **ret, char why[JOURNAL_WHY_
     err = r->decoder ? journal_open(&options, &r->journal, why) : -ENOMEM;
     if (err == 0)
         err = fence_open(&fence, &d->fence_fd, &killed, why);
+    if (err == 0)
+        core_clock(d->core, journal_clock_ms(r->journal));
     if (killed)
         log_warning("workers-left", LOG_U64("killed", killed));
     return err;

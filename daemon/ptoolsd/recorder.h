@@ -11,8 +11,8 @@
 
 /* Before there are workers: opens the journal, and waits until none of an earlier daemon's runs any more (d->fence_fd
  * is the fence for new ones). Without a journal in the configuration *ret is NULL. 0; JOURNAL_BAD_DATA; -errno: why
- * tells. */
-int recorder_open(struct daemon *d, struct recorder **ret, char why[JOURNAL_WHY_BYTES]);
+ * tells. clock_ms as in journal_options. */
+int recorder_open(struct daemon *d, uint64_t clock_ms, struct recorder **ret, char why[JOURNAL_WHY_BYTES]);
 /* Gives the core what is in it, and starts the journal's thread. r may be NULL. As above. */
 int recorder_start(struct recorder *r, char why[JOURNAL_WHY_BYTES]);
 /* What was put is recorded, and the end marked as a clean one. 0, or the exit status that says it is not. */

@@ -240,9 +240,11 @@ static void keep_rows(void)
 }
 
 /* The daemon dies; another begins, so much later. */
+static bool same_boot; /* only the daemon starts anew: the monotonic clock goes on */
 static void restart(uint32_t workers, uint64_t later_ms, int64_t clock_ms)
 {
-    const uint64_t wall_ms = core_wall_ms(r.core) + later_ms + (uint64_t)clock_ms;
+    const uint64_t wall_ms = core_shown_ms(r.core, core_time_ms(r.core)) + later_ms + (uint64_t)clock_ms;
+    const uint64_t boot_ms = r.core->clock_ms;
     AUTO(msg_decoder) decoder = msg_decoder_new();
     char why[256] = "";
 
@@ -252,6 +254,8 @@ static void restart(uint32_t workers, uint64_t later_ms, int64_t clock_ms)
     actions_deinit(&r.out);
     r.now += later_ms * 1000;
     rig_start(&r, workers);
+    if (same_boot)
+        core_clock(r.core, boot_ms);
     core_wall(r.core, r.now, wall_ms);
     for (uint64_t id = 0;;) {
         struct kept *next = NULL;
@@ -364,6 +368,25 @@ START_TEST(a_clock_that_jumps_makes_no_delay_longer)
 }
 END_TEST
 
+START_TEST(while_the_machine_runs_its_clock_may_be_set)
+{
+    uint64_t id, expires;
+
+    setup(1);
+    id = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .delay_ms = 10000));
+    expires = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .hold = true, .expire_ms = 20000));
+    same_boot = true;
+    restart(1, 1000, -3600 * 1000); /* an hour back */
+    ck_assert_uint_eq(rig_qtask(&r, id)->due_us, r.now + 9000000);
+    restart(1, 1000, 86400 * 1000); /* a day ahead */
+    ck_assert_uint_eq(rig_qtask(&r, id)->due_us, r.now + 8000000);
+    ck_assert_uint_eq(rig_qtask(&r, expires)->x->expire_us, r.now + 18000000);
+    same_boot = false;
+    rig_end(&r);
+    forget_rows();
+}
+END_TEST
+
 START_TEST(what_its_target_was_is_waited_for)
 {
     static const uint32_t three[] = { 3 };
@@ -444,6 +467,7 @@ int main(void)
     tcase_add_test(tc, everything_comes_back);
     tcase_add_test(tc, what_ran_is_lost_or_run_again);
     tcase_add_test(tc, a_clock_that_jumps_makes_no_delay_longer);
+    tcase_add_test(tc, while_the_machine_runs_its_clock_may_be_set);
     tcase_add_test(tc, what_its_target_was_is_waited_for);
     tcase_add_test(tc, a_module_that_is_gone_is_waited_for);
     tcase_add_test(tc, what_makes_no_sense_is_refused);

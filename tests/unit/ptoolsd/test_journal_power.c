@@ -17,7 +17,7 @@
 
 #define BOOT      "00000000-0000-0000-0000-000000000001"
 #define NEXT_BOOT "00000000-0000-0000-0000-000000000002"
-enum { MARK_BYTES = 64, MARK_PAGE = 4096, MARKS_KEPT = 4 };
+enum { MARK_BYTES = 72, MARK_PAGE = 4096, MARKS_KEPT = 4 };
 
 static struct rig_seen seen;
 static char after[80];                                    /* the directory that the power loss left */
