@@ -116,6 +116,8 @@ static void print_facts(const ptools_failure *f)
         fact("run time", words_time(f->run_us, number));
     if (f->peak_bytes)
         fact("peak memory", words_size(f->peak_bytes, number));
+    if (f->retry_ms > 0)
+        fact("try again in", words_time((uint64_t)f->retry_ms * 1000, number));
     if (*f->phase)
         fact("phase", f->phase);
     if (f->progress_of) {
@@ -177,6 +179,7 @@ static void write_json(const struct command_line *line, const ptools_failure *f,
     json_put_bool(&w, f->maybe_executed);
     key_u64(&w, "run_us", f->run_us);
     key_u64(&w, "peak_bytes", f->peak_bytes);
+    key_u64(&w, "retry_ms", (uint64_t)(f->retry_ms > 0 ? f->retry_ms : 0));
     key_string(&w, "phase", f->phase);
     key_u64(&w, "progress", f->progress);
     key_u64(&w, "progress_of", f->progress_of);

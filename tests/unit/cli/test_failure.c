@@ -146,7 +146,7 @@ START_TEST(as_json)
         text, "{\"schema\":1,\"error\":{\"code\":\"WORKER_DIED\",\"number\":62,"
               "\"message\":\"worker 3 died of SIGSEGV in text.count\\u001b[31m\",\"exit\":1,\"task\":12,\"worker\":3,"
               "\"attempt\":1,\"pid\":4711,\"exit_status\":-1,\"signal\":11,\"maybe_executed\":true,"
-              "\"run_us\":2310000,\"peak_bytes\":12582912,\"phase\":\"reading\",\"progress\":3,"
+              "\"run_us\":2310000,\"peak_bytes\":12582912,\"retry_ms\":0,\"phase\":\"reading\",\"progress\":3,"
               "\"progress_of\":10,\"log\":\"one\\ntwo\\n\",\"backtrace\":\"count+0x12\\nmain+0x40\\n\"}}\n");
     free(text);
 }
@@ -162,6 +162,35 @@ START_TEST(an_exit)
     text = report(false, &f, 1);
     ck_assert_ptr_nonnull(strstr(text, "\n  exit status     0\n"));
     ck_assert_ptr_null(strstr(text, "signal"));
+    free(text);
+}
+END_TEST
+
+/* Of a line of standard input, and over a limit: which line, and when to try again. */
+START_TEST(a_line)
+{
+    struct command_line line = { .verb = &verb_submit, .input_line = 7 };
+    ptools_failure f = { .code = PTOOLS_ERR_LIMIT, .message = "too many", .exit_status = -1, .phase = "", .log = "",
+                         .backtrace = "", .retry_ms = 2300 };
+    struct capture c;
+    char *text;
+
+    capture(&c, 2);
+    ck_assert_int_eq(failure_report(&line, &f, 125), 125);
+    text = captured(&c);
+    ck_assert_str_eq(text, "ptools submit: line 7: too many\n  code            LIMIT\n  try again in    2.3 s\n");
+    free(text);
+    line.json = true;
+    capture(&c, 2);
+    failure_report(&line, &f, 125);
+    text = captured(&c);
+    ck_assert_ptr_nonnull(strstr(text, "\"exit\":125,\"line\":7,\"task\":0,"));
+    ck_assert_ptr_nonnull(strstr(text, "\"retry_ms\":2300,"));
+    free(text);
+    capture(&c, 2);
+    ck_assert_int_eq(command_line_wrong(&line, "it is odd"), 2);
+    text = captured(&c);
+    ck_assert_str_eq(text, "ptools submit: line 7: it is odd\n"); /* the usage would be there for each line */
     free(text);
 }
 END_TEST
@@ -195,6 +224,7 @@ int main(void)
     tcase_add_test(tc, as_text);
     tcase_add_test(tc, as_json);
     tcase_add_test(tc, an_exit);
+    tcase_add_test(tc, a_line);
     tcase_add_test(tc, no_facts);
     return suite_run(suite);
 }
