@@ -82,7 +82,7 @@ struct qtask {
     uint8_t kills, losses;
     uint8_t state, shown;     /* enum qtask_state; once it ends: enum task_shown */
     uint8_t durability, retry_on;
-    bool hold : 1, idempotent : 1, has_deadline : 1, has_after : 1, is_parent : 1, in_set : 1, host : 1,
+    bool hold : 1, idempotent : 1, has_deadline : 1, has_result_max : 1, has_after : 1, is_parent : 1, in_set : 1, host : 1,
         recovered : 1, stopping : 1, was_running : 1;
 };
 

@@ -306,9 +306,9 @@ void qtask_attempt_done(struct core *core, struct qtask *q, const struct core_va
     struct msg_submit spec;
     uint64_t max = core->limits.result_max;
 
-    if (bytes > max || bytes > 4096) {
+    if (q->has_result_max) {
         qtask_spec(core, q, &spec);
-        max = spec.result_max ? spec.result_max : max;
+        max = spec.result_max;
     }
     if (bytes > max) {
         char text[160];

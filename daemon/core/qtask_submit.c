@@ -301,6 +301,7 @@ int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *
     qtask_learn_function(q, q->function, m);
     q->has_deadline = m->deadline_ms > 0;
     q->has_after = m->n_after > 0;
+    q->has_result_max = m->result_max > 0;
     q->is_parent = m->target == TARGET_ALL;
     q->only_worker = m->n_workers == 1 ? m->workers[0] : 0;
     q->in_set = m->n_workers > 1 || m->set.data || m->set_id;

@@ -143,7 +143,6 @@ START_TEST(a_value_that_is_too_large_is_a_failure)
 
     setup(1);
     id = rig_queued(&r, SUBMIT(.result_max = 4));
-    r.core->limits.result_max = 4;
     rig_assign(&r);
     rig_qdone(&r, id);
     ck_has(rig_failure(&r, result_of(id), PTOOLS_ERR_TOO_LARGE), "5 bytes, and at most 4 are kept");
