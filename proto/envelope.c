@@ -147,9 +147,8 @@ static bool take_scalar(struct msg_decoder *d, const uint8_t **data, size_t *n, 
 
 static bool text_equals(const msgpack_object_str *s, const char *word)
 {
-    size_t n = strlen(word);
-
-    return s->size == n && memcmp(s->ptr, word, n) == 0;
+    /* the first byte tells most of them apart */
+    return s->size > 0 && word[0] == s->ptr[0] && strncmp(word, s->ptr, s->size) == 0 && word[s->size] == '\0';
 }
 
 static int unknown_kind(const msgpack_object *o, enum msg_kind first, enum msg_kind last, uint64_t id,
@@ -509,10 +508,23 @@ static int wrong_value(const struct envelope *e, const struct field *f, const ms
                             msg_kind_name(e->kind), f->key, allowed, describe(o).s);
 }
 
+/* From `first` on, and then from the start: keys mostly come in the order of the table. n: there is none. */
+static size_t find_field(const msgpack_object_str *key, const struct field *fields, size_t n, size_t first)
+{
+    for (size_t i = first; i < n; i++)
+        if (text_equals(key, fields[i].key))
+            return i;
+    for (size_t i = 0; i < first && i < n; i++)
+        if (text_equals(key, fields[i].key))
+            return i;
+    return n;
+}
+
 int envelope_fields_decode(struct msg_decoder *d, const struct envelope *e, const struct field *fields, size_t n,
                            void *base, struct msg_problem *ret_problem)
 {
     uint64_t seen = 0; /* bit i: fields[i] */
+    size_t next = 0;
 
     for (uint32_t i = 0; i < e->body.size; i++) {
         const msgpack_object *key = &e->body.ptr[i].key, *value = &e->body.ptr[i].val;
@@ -522,11 +534,10 @@ int envelope_fields_decode(struct msg_decoder *d, const struct envelope *e, cons
             return envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, e->id,
                                     "%s: the keys of the body must be strings; one is %s", msg_kind_name(e->kind),
                                     describe(key).s);
-        for (f = 0; f < n; f++)
-            if (text_equals(&key->via.str, fields[f].key))
-                break;
+        f = find_field(&key->via.str, fields, n, next);
         if (f == n)
             continue;
+        next = f + 1;
         if (seen & UINT64_C(1) << f)
             return envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, e->id, "%s: %s is there twice",
                                     msg_kind_name(e->kind), fields[f].key);

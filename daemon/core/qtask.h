@@ -243,7 +243,6 @@ void queued_change(struct core *core, struct client *c, uint64_t request, const 
                    struct actions *out);
 
 /* -- qtask_why.c -- */
-size_t qtask_target_text(struct core *core, const struct qtask *q, char *text, size_t size);
 void qtask_why(struct core *core, struct qtask *q, char text[256]);
 
 /* -- qtask_record.c: what the journal is told, and what it says -- */

@@ -24,30 +24,27 @@ __attribute__((format(printf, 4, 5))) static size_t append(char *text, size_t si
     return n + (r > 0 ? (size_t)r : 0);
 }
 
-size_t qtask_target_text(struct core *core, const struct qtask *q, char *text, size_t size)
+static void target_text(const struct msg_submit *spec, char *text, size_t size)
 {
-    struct msg_submit spec;
     size_t n = 0;
 
     text[0] = '\0';
-    qtask_spec(core, q, &spec);
-    if (spec.n_workers == 1)
-        n = append(text, size, n, "worker %" PRIu32, spec.workers[0]);
-    else if (spec.n_workers > 1)
+    if (spec->n_workers == 1)
+        n = append(text, size, n, "worker %" PRIu32, spec->workers[0]);
+    else if (spec->n_workers > 1)
         n = append(text, size, n, "workers");
-    for (uint32_t i = 0; spec.n_workers > 1 && i < spec.n_workers; i++)
-        n = append(text, size, n, " %" PRIu32, spec.workers[i]);
-    if (spec.n_hosts > 0)
+    for (uint32_t i = 0; spec->n_workers > 1 && i < spec->n_workers; i++)
+        n = append(text, size, n, " %" PRIu32, spec->workers[i]);
+    if (spec->n_hosts > 0)
         n = append(text, size, n, "host");
-    for (uint32_t i = 0; i < spec.n_hosts; i++)
-        n = append(text, size, n, " %.*s", (int)spec.hosts[i].n, spec.hosts[i].data);
-    if (spec.set.data)
-        n = append(text, size, n, "set %.*s", (int)spec.set.n, spec.set.data);
-    else if (spec.set_id)
-        n = append(text, size, n, "set %" PRIu32, spec.set_id);
+    for (uint32_t i = 0; i < spec->n_hosts; i++)
+        n = append(text, size, n, " %.*s", (int)spec->hosts[i].n, spec->hosts[i].data);
+    if (spec->set.data)
+        n = append(text, size, n, "set %.*s", (int)spec->set.n, spec->set.data);
+    else if (spec->set_id)
+        n = append(text, size, n, "set %" PRIu32, spec->set_id);
     if (n == 0)
-        n = append(text, size, n, spec.target == TARGET_ALL ? "all" : "any");
-    return MIN(n, size - 1);
+        append(text, size, n, spec->target == TARGET_ALL ? "all" : "any");
 }
 
 static void why_function(struct core *core, struct qtask *q, char text[256])
@@ -86,6 +83,7 @@ static void why_edges(const struct qtask *q, char text[256])
 
 static void why_waiting(struct core *core, struct qtask *q, char text[256])
 {
+    struct msg_submit spec;
     char target[120];
 
     if (q->hold)
@@ -104,7 +102,8 @@ static void why_waiting(struct core *core, struct qtask *q, char text[256])
     else if (!q->function || !function_usable(q->function))
         why_function(core, q, text);
     else {
-        qtask_target_text(core, q, target, sizeof target);
+        qtask_spec(core, q, &spec);
+        target_text(&spec, target, sizeof target);
         snprintf(text, 256, "its target is not there: %s", target);
     }
 }
@@ -183,8 +182,8 @@ bool core_view_queued(struct core *core, uint32_t uid, uint64_t after, struct co
         .running = q->state == QT_GIVEN && q->run->state != TASK_BOOKED,
         .args = q->args,
     };
-    qtask_target_text(core, q, ret->target, sizeof ret->target);
-    qtask_spec(core, q, &ret->spec); /* last: it is valid until the next decoding */
+    qtask_spec(core, q, &ret->spec); /* it is valid until the next decoding */
+    target_text(&ret->spec, ret->target, sizeof ret->target);
     if (q->state == QT_ENDED) {
         ret->ended_ms = core_shown_ms(core, q->end->ended_ms);
         ret->value = q->end->value;
