@@ -328,6 +328,11 @@ void core_queued(struct core *core, uint64_t now_us, uint32_t client, uint64_t r
 /* MSG_TASK_PRIORITIES: data is a sequence of struct msg_priority. */
 void core_priorities(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, const uint8_t *data,
                      size_t n, struct actions *out);
+/* Whether a client watches queued tasks that are running. */
+bool core_watched(const struct core *core);
+/* The task that this worker runs says that it has done n of m. */
+void core_progress(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, uint64_t n, uint64_t of,
+                   struct actions *out);
 /* Rows up to this number are where they must be. */
 void core_recorded(struct core *core, uint64_t now_us, uint64_t number, struct actions *out);
 /* This ROW_NEW was refused for lack of space; told before core_recorded() of its number or a later one. */

@@ -229,6 +229,29 @@ void event_emit(struct core *core, struct qtask *q, enum task_event_kind event, 
     }
 }
 
+bool core_watched(const struct core *core)
+{
+    return core->watches && core->n_qtasks[QT_GIVEN] > 0;
+}
+
+void core_progress(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, uint64_t n, uint64_t of,
+                   struct actions *out)
+{
+    const struct worker *w = worker_find(core, worker);
+    struct task *t = w ? worker_held(w, task) : NULL;
+    const size_t first = out->n;
+
+    core->now_us = now_us;
+    if (!t || !t->queued || t->progress == n)
+        return;
+    t->progress = n;
+    event_emit(core, t->queued, EVENT_PROGRESS, PTOOLS_OK, out);
+    for (size_t i = first; i < out->n; i++) {
+        out->v[i].answer.event.progress = n;
+        out->v[i].answer.event.progress_of = of;
+    }
+}
+
 void queued_events(struct core *core, struct client *c, uint64_t request, const struct msg_task *m,
                    struct actions *out)
 {

@@ -41,6 +41,7 @@ struct task {
     struct user *user;
     struct qtask *queued;       /* whose attempt this is; NULL: a call, or that has let it go */
     bool is_attempt;
+    uint64_t progress;          /* as last told to those who watch */
     uint64_t row;               /* while booked: it is given when this row is written */
     struct client *client;      /* NULL: nobody waits for it */
     struct task_key key;        /* in core.requests while in_requests */

@@ -24,6 +24,7 @@
 #include "daemon/ptoolsd/host.h"
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/memory.h"
+#include "daemon/ptoolsd/progress.h"
 #include "daemon/ptoolsd/recorder.h"
 #include "daemon/ptoolsd/supervisor.h"
 
@@ -247,6 +248,7 @@ static void turn_end(struct daemon *d)
         more |= d->actions.n > 0;
     } while (more);
     recorder_turn(d->recorder);
+    progress_turn(d);
     memory_turn(d->memory);
     core_wall(d->core, daemon_now(d), wall_ms());
     if (set_core_timer(d) < 0)
@@ -458,6 +460,7 @@ static void daemon_end(struct daemon *d)
     d->memory = memory_free(d->memory);
     sd_event_source_disable_unref(d->core_timer);
     sd_event_source_disable_unref(d->drain_timer);
+    sd_event_source_disable_unref(d->progress_timer);
     actions_deinit(&d->actions);
     d->core = core_free(d->core);
     sd_event_unref(d->event);

@@ -65,6 +65,8 @@ struct daemon {
     bool draining;
     bool hurry;
     sd_event_source *drain_timer;
+    sd_event_source *progress_timer;
+    bool looking;                /* progress_timer is set */
     int exit_code;
 };
 

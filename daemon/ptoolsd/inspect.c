@@ -10,6 +10,7 @@
 
 #include "daemon/ptoolsd/door.h"
 #include "daemon/ptoolsd/inspect.h"
+#include "daemon/ptoolsd/recorder.h"
 #include "daemon/ptoolsd/supervisor.h"
 #include "proto/limits.h"
 #include "proto/value.h"
@@ -51,7 +52,7 @@ static void document_status(struct daemon *d, uint32_t uid, ptools_pack *p)
 
     (void)uid;
     core_view_stats(d->core, &s);
-    ptools_pack_map(p, 20);
+    ptools_pack_map(p, 22);
     inspect_str(p, "version", PTOOLS_VERSION);
     inspect_u64(p, "protocol", PROTOCOL_VERSION_MAX);
     inspect_u64(p, "pid", (uint64_t)getpid());
@@ -79,6 +80,15 @@ static void document_status(struct daemon *d, uint32_t uid, ptools_pack *p)
     inspect_u64(p, "arrays", s.arrays);
     inspect_u64(p, "shm_bytes", s.shm_bytes);
     inspect_u64(p, "stasks", s.stasks);
+    ptools_pack_str(p, "queue");
+    ptools_pack_map(p, 3);
+    inspect_u64(p, "taken", s.queued);
+    inspect_u64(p, "waiting", s.queue_waiting);
+    inspect_u64(p, "known", s.queue_known);
+    ptools_pack_str(p, "journal");
+    ptools_pack_map(p, 2);
+    inspect_str(p, "dir", d->recorder ? d->config->state_dir : "");
+    inspect_str(p, "failed", recorder_failed(d->recorder));
 }
 
 static void document_workers(struct daemon *d, uint32_t uid, ptools_pack *p)
