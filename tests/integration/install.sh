@@ -96,7 +96,7 @@ export LD_LIBRARY_PATH="$lib"
 mkdir "$work/mine"
 cd "$work/mine" || exit 99
 
-block 4 >mine.c
+block 5 >mine.c
 there include/ptools/module.h
 line=$(command_in "$found" NAME | sed 's/NAME/mine/g')
 [ -n "$line" ] && eval "$line" >"$work/out" 2>&1 && [ -f mine.so ]
@@ -117,6 +117,10 @@ block 3 >forked.c
 line=$(echo "$line" | sed 's/fill/forked/g')
 [ -n "$line" ] && eval "$line" >"$work/out" 2>&1 && [ -x forked ]
 check 'so is the one that forks'
+block 4 >queued.c
+line=$(echo "$line" | sed 's/forked/queued/g')
+[ -n "$line" ] && eval "$line" >"$work/out" 2>&1 && [ -x queued ]
+check 'so is the one that queues a task'
 [ "$(./forked 2>"$work/out")" = 87 ]
 check 'which needs no daemon'
 
@@ -146,6 +150,8 @@ check 'hello calls an installed module'
 check 'the program of the README does too'
 [ "$(./fill 2>"$work/out")" = 500000 ]
 check 'and so does the other'
+./queued 2>"$work/err" | grep -q '^task [0-9]*: 144$'
+check 'and the one that queues a task, through the journal'
 
 kill "$daemon"
 wait "$daemon"
