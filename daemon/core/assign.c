@@ -50,7 +50,9 @@ static struct next best_for(const struct core *core, const struct worker *w)
 
 static uint64_t usual_us(const struct next *n)
 {
-    return n->call ? function_usual_us(n->call->function) : n->queued ? function_usual_us(n->queued->function) : CORE_NEVER;
+    if (n->call)
+        return function_usual_us(n->call->function);
+    return n->queued ? function_usual_us(n->queued->function) : CORE_NEVER;
 }
 
 static bool give(struct core *core, uint64_t now_us, struct worker *w, const struct next *n, struct actions *out)

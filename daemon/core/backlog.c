@@ -27,8 +27,8 @@ static struct lane *lane_of(struct backlog *b, const struct user *user)
     struct lane *lane;
 
     DL_FOREACH(b->lanes, lane)
-        if (lane->user == user)
-            return lane;
+    if (lane->user == user)
+        return lane;
     return NULL;
 }
 
@@ -134,10 +134,12 @@ struct qtask *backlog_best(const struct core *core, const struct worker *w)
     const struct backlog *b;
     const struct lane *lane;
 
-    DL_FOREACH(core->backlogs, b) {
+    DL_FOREACH(core->backlogs, b)
+    {
         if (!backlog_serves(b, w))
             continue;
-        DL_FOREACH(b->lanes, lane) {
+        DL_FOREACH(b->lanes, lane)
+        {
             if (lane->heap.n == 0)
                 continue;
             if (!best || (lane->user == best->user ? entry_before(&lane->heap.v[0], &best->heap.v[0])

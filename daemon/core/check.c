@@ -230,7 +230,9 @@ static const char *check_users(const struct core *core)
     uint64_t tasks = 0, bytes = 0, clients = 0, sets = 0;
 
     for (const struct user *u = core->users; u; u = u->hh.next) {
-        HOLDS(u->n_tasks || u->n_clients || u->n_sets || u->n_arrays || u->n_stasks || u->n_queued || u->n_kept, "a user is kept for nothing");
+        HOLDS(u->n_tasks || u->n_clients || u->n_sets || u->n_arrays || u->n_stasks || u->n_queued ||
+                  u->n_kept,
+              "a user is kept for nothing");
         HOLDS(HASH_CNT(hh_name, u->named) <= u->n_sets, "a user has more names than sets");
         tasks += u->n_tasks;
         bytes += u->bytes;

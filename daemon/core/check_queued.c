@@ -9,10 +9,12 @@ static const char *check_place(const struct core *core, const struct qtask *q)
     const struct task *t;
 
     HOLDS(q->state != QT_NEW, "a queued task in the table is new");
-    HOLDS((q->state == QT_QUEUED) == heap_holds(&q->wait_node), "a queued task is in a lane, or not, against its state");
+    HOLDS((q->state == QT_QUEUED) == heap_holds(&q->wait_node),
+          "a queued task is in a lane, or not, against its state");
     if (q->state == QT_QUEUED) {
         HOLDS(q->lane && q->lane->user == q->user, "a queued task waits in another user's lane");
-        HOLDS(!q->hold && q->due_us == 0 && !(q->x && q->x->after), "a queued task is ready, and something is in its way");
+        HOLDS(!q->hold && q->due_us == 0 && !(q->x && q->x->after),
+              "a queued task is ready, and something is in its way");
         HOLDS(q->function && !core->draining, "a queued task is ready without a function");
     } else if (q->state == QT_GIVEN) {
         t = q->run;
@@ -44,7 +46,8 @@ static const char *check_links(const struct qtask *q)
         HOLDS(w->task == q && w->client, "a task is watched for another");
     HOLDS(q->state != QT_ENDED || !q->x->watchers, "a task has ended, and somebody waits for it");
     HOLDS(q->state != QT_ENDED || !q->x->after, "a task has ended, and waits for another");
-    HOLDS((q->state == QT_HELD && !q->x->parent) == (q->x->module != NULL), "a module holds a task, or not, against its state");
+    HOLDS((q->state == QT_HELD && !q->x->parent) == (q->x->module != NULL),
+          "a module holds a task, or not, against its state");
     return NULL;
 }
 
@@ -67,7 +70,7 @@ static const char *check_user(const struct core *core, const struct user *u)
         }
     }
     DL_FOREACH(u->ended, q)
-        listed++;
+    listed++;
     HOLDS(u->n_queued == queued && u->queue_bytes == queue_bytes, "a user's queued tasks are miscounted");
     HOLDS(u->n_kept == kept && u->kept_bytes == kept_bytes && listed == kept, "a user's ended tasks are miscounted");
     HOLDS(u->n_given == given, "a user's running tasks are miscounted");
@@ -81,10 +84,12 @@ static const char *check_backlogs(const struct core *core)
     const struct lane *lane;
     uint64_t n = 0;
 
-    DL_FOREACH(core->backlogs, b) {
+    DL_FOREACH(core->backlogs, b)
+    {
         uint64_t lanes = 0;
 
-        DL_FOREACH(b->lanes, lane) {
+        DL_FOREACH(b->lanes, lane)
+        {
             const char *wrong = check_heap(&lane->heap);
 
             if (wrong)

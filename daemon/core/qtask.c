@@ -14,16 +14,18 @@
 
 /* clang-format off */
 #define NO QT_STATES
-static const enum qtask_state next_state[QT_STATES][QTASK_EVENTS] = {
-    /*                 HOLD     RECORD        ACCEPT      WAIT        READY      GIVE      BACK       END        SETTLE    RERUN */
-    [QT_NEW]       = { QT_HELD, QT_RECORDING, QT_WAITING, NO,         NO,        NO,       NO,        NO,        NO,       NO },
-    [QT_HELD]      = { NO,      QT_RECORDING, QT_WAITING, NO,         NO,        NO,       NO,        NO,        NO,       NO },
-    [QT_RECORDING] = { NO,      NO,           QT_WAITING, NO,         NO,        NO,       NO,        NO,        NO,       NO },
-    [QT_WAITING]   = { NO,      NO,           NO,         QT_WAITING, QT_QUEUED, NO,       NO,        QT_ENDING, NO,       NO },
-    [QT_QUEUED]    = { NO,      NO,           NO,         QT_WAITING, QT_QUEUED, QT_GIVEN, NO,        QT_ENDING, NO,       NO },
-    [QT_GIVEN]     = { NO,      NO,           NO,         QT_WAITING, NO,        NO,       QT_WAITING, QT_ENDING, NO,      NO },
-    [QT_ENDING]    = { NO,      NO,           NO,         NO,         NO,        NO,       NO,        NO,        QT_ENDED, NO },
-    [QT_ENDED]     = { NO,      NO,           NO,         NO,         NO,        NO,       NO,        NO,        NO,       QT_WAITING },
+enum { HELD = QT_HELD, RECORDING = QT_RECORDING, WAITING = QT_WAITING, QUEUED = QT_QUEUED, GIVEN = QT_GIVEN,
+       ENDING = QT_ENDING, ENDED = QT_ENDED };
+static const uint8_t next_state[QT_STATES][QTASK_EVENTS] = {
+    /*                  HOLD     RECORD   ACCEPT   WAIT     READY    GIVE     BACK     END      SETTLE   RERUN */
+    [QT_NEW]       = { HELD,    RECORDING, WAITING, NO,      NO,      NO,      NO,      NO,      NO,      NO },
+    [QT_HELD]      = { NO,      RECORDING, WAITING, NO,      NO,      NO,      NO,      NO,      NO,      NO },
+    [QT_RECORDING] = { NO,      NO,      WAITING, NO,      NO,      NO,      NO,      NO,      NO,      NO },
+    [QT_WAITING]   = { NO,      NO,      NO,      WAITING, QUEUED,  NO,      NO,      ENDING,  NO,      NO },
+    [QT_QUEUED]    = { NO,      NO,      NO,      WAITING, QUEUED,  GIVEN,   NO,      ENDING,  NO,      NO },
+    [QT_GIVEN]     = { NO,      NO,      NO,      WAITING, NO,      NO,      WAITING, ENDING,  NO,      NO },
+    [QT_ENDING]    = { NO,      NO,      NO,      NO,      NO,      NO,      NO,      NO,      ENDED,   NO },
+    [QT_ENDED]     = { NO,      NO,      NO,      NO,      NO,      NO,      NO,      NO,      NO,      WAITING },
 };
 /* clang-format on */
 static const char *const state_names[QT_STATES] = {

@@ -2,11 +2,10 @@
 /*
  * qtask -- a queued task on its way: its states, and what is known of it as long as it is known.
  *
- *     NEW --hold--> HELD --+                                             +-- end (each but NEW, HELD, RECORDING) --+
- *      |                   v                                             |                                         v
- *      +-----record--> RECORDING --accept--> WAITING <==ready/wait==> QUEUED --give--> GIVEN --end--> ENDING --settle--> ENDED
- *      +-----accept---------------------------^   ^                     ^                |                |
- *                                                 +--wait (back-off)----+------back------+                +--rerun--> WAITING
+ *     NEW --hold--> HELD --record--> RECORDING --accept--> WAITING <==wait/ready==> QUEUED --give--> GIVEN
+ *     NEW --record--> RECORDING, NEW and HELD --accept--> WAITING: one that is volatile
+ *     GIVEN --back--> WAITING: it did not begin; --wait--> WAITING: it will be tried again
+ *     WAITING, QUEUED, GIVEN --end--> ENDING --settle--> ENDED --rerun--> WAITING
  *
  * HELD: its module is being loaded, to see whether it has the function. RECORDING: it is on its way to the journal,
  * and not accepted yet. WAITING: for a time, other tasks, a target, a module, a release, or (target all) its parts.
@@ -82,7 +81,8 @@ struct qtask {
     uint8_t kills, losses;
     uint8_t state, shown;     /* enum qtask_state; once it ends: enum task_shown */
     uint8_t durability, retry_on;
-    bool hold : 1, idempotent : 1, has_deadline : 1, has_result_max : 1, has_after : 1, is_parent : 1, in_set : 1, host : 1,
+    bool hold : 1, idempotent : 1, has_deadline : 1, has_result_max : 1, has_after : 1, is_parent : 1, in_set : 1,
+        host : 1,
         recovered : 1, stopping : 1, was_running : 1;
 };
 
@@ -132,21 +132,30 @@ void qtask_drop_key(struct core *core, struct qtask *q);
 uint64_t qtask_keys(const struct core *core); /* how many were chosen by users */
 void sessions_deinit(struct core *core);
 
-/* -- qtask_submit.c -- */
+/* -- qtask_describe.c -- */
 
 /* The set of its target, if it is there now. */
 void qtask_find_set(struct core *core, struct qtask *q, const struct msg_submit *spec);
-
+/* The worker of that id, unless it is being removed; whether this host is one of those named. */
+struct worker *qtask_worker(const struct core *core, uint32_t id);
+bool qtask_on_this_host(const struct core *core, const struct msg_submit *spec);
 /* Takes from the submission what is kept outside of the spec. The queued task is in the table. 0 or -ENOMEM. */
 int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *spec, uint64_t parent);
 /* What its function says of it counts as if the submission said so. f NULL: not known. */
 void qtask_learn_function(struct qtask *q, struct function *f, const struct msg_submit *spec);
+/* When it may run, and when it expires, having been submitted so long ago. */
+void qtask_set_delay(struct core *core, struct qtask *q, const struct msg_submit *spec, uint64_t since_us);
+/* It waits for those that it is to come after; or ends, if one of them has ended otherwise than it had to. */
+void qtask_connect(struct core *core, struct qtask *q, struct actions *out);
 /* The edges and parts of one that was recovered. */
 void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out);
 /* How long it may wait at first, or between two attempts. */
 uint64_t qtask_longest_wait_us(const struct msg_submit *spec);
 /* Its delay, as far as it is not over: after a restart. */
 void recover_delay(struct core *core, struct qtask *q, const struct msg_submit *spec);
+
+/* -- qtask_submit.c -- */
+
 /* It is known that its module has the function, or that it has not. */
 void qtasks_follow_module(struct core *core, struct module *m, struct actions *out);
 void qtask_accepted_now(struct core *core, struct qtask *q, struct actions *out);

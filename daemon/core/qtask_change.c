@@ -173,8 +173,7 @@ static const char *needs(enum task_change change)
     return "";
 }
 
-void queued_change(struct core *core, struct client *c, uint64_t request, const struct msg_task *m,
-                   struct actions *out)
+void queued_change(struct core *core, struct client *c, uint64_t request, const struct msg_task *m, struct actions *out)
 {
     struct msg_reply reply = { 0 };
 
@@ -219,9 +218,9 @@ void core_priorities(struct core *core, uint64_t now_us, uint32_t client, uint64
         return;
     }
     if (n == 0 || n % sizeof p != 0) {
-        answer_refusal(out, client, request, PTOOLS_ERR_BAD_REQUEST,
-                       "task-priorities: the payload must be pairs of 8 bytes task and 8 bytes priority; it has %zu bytes",
-                       n);
+        answer_refusal(
+            out, client, request, PTOOLS_ERR_BAD_REQUEST,
+            "task-priorities: the payload must be pairs of 8 bytes task and 8 bytes priority; it has %zu bytes", n);
         return;
     }
     for (size_t i = 0; i < n; i += sizeof p) { /* all or nothing: what is wrong is found before anything is changed */
@@ -293,8 +292,8 @@ static void why(struct client *c, uint64_t request, struct core *core, struct qt
     qtask_why(core, q, act->text);
     act->client = c->id;
     act->answer.id = request;
-    act->answer.reply = (struct msg_reply){ .task = q->id, .state = qtask_shown(q),
-                                            .reason = { act->text, strlen(act->text) } };
+    act->answer.reply =
+        (struct msg_reply){ .task = q->id, .state = qtask_shown(q), .reason = { act->text, strlen(act->text) } };
 }
 
 void core_queued(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, enum msg_kind kind,

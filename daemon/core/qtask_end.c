@@ -51,8 +51,9 @@ static struct qend *end_new(const struct qtask *q, uint32_t shown, const struct 
         answer.failure.task = q->id;
         answer.failure.state = shown;
     } else {
-        answer.reply = (struct msg_reply){ .task = q->id, .worker = q->worker, .attempt = q->attempt,
-                                           .run_us = run_us, .state = shown };
+        answer.reply = (struct msg_reply){
+            .task = q->id, .worker = q->worker, .attempt = q->attempt, .run_us = run_us, .state = shown
+        };
     }
     end->outcome = encode_outcome(&answer);
     if (!end->outcome)
@@ -92,8 +93,9 @@ void qtask_end_text(struct core *core, struct qtask *q, uint32_t shown, ptools_e
                     const char *format, ...)
 {
     char text[256];
-    struct msg_failure f = { .code = code, .attempt = q->attempt, .worker = q->attempt ? q->worker : 0,
-                             .message = { text, 0 } };
+    struct msg_failure f = {
+        .code = code, .attempt = q->attempt, .worker = q->attempt ? q->worker : 0, .message = { text, 0 }
+    };
     va_list args;
 
     va_start(args, format);
@@ -264,7 +266,8 @@ void qtask_settle(struct core *core, struct qtask *q, struct actions *out)
     qtask_keep(core, q, out);
     drop_after(q);
     core->queue_ended++;
-    core->queue_rate_us = core->queue_last_us ? (core->queue_rate_us * 7 + (core->now_us - core->queue_last_us)) / 8 : 0;
+    core->queue_rate_us =
+        core->queue_last_us ? (core->queue_rate_us * 7 + (core->now_us - core->queue_last_us)) / 8 : 0;
     core->queue_last_us = core->now_us;
     event_emit(core, q, EVENT_ENDED, q->end->code, out);
     watchers_tell(core, q, out);
@@ -306,8 +309,7 @@ void qtask_forget(struct core *core, struct qtask *q, struct actions *out)
     qtask_free(core, q);
 }
 
-void qtask_answer_end(struct core *core, const struct qtask *q, uint32_t client, uint64_t request,
-                      struct actions *out)
+void qtask_answer_end(struct core *core, const struct qtask *q, uint32_t client, uint64_t request, struct actions *out)
 {
     struct msg_answer answer;
     struct msg_problem problem;

@@ -29,10 +29,10 @@ struct session_name {
 };
 struct qsession {
     struct session_name name;
-    uint64_t first;      /* the number of tasks[start] */
-    uint64_t *tasks;     /* by number; 0: none */
+    uint64_t first;  /* the number of tasks[start] */
+    uint64_t *tasks; /* by number; 0: none */
     size_t start, n, cap;
-    UT_hash_handle hh;   /* in core.queue_sessions */
+    UT_hash_handle hh; /* in core.queue_sessions */
 };
 
 static bool has_key(struct core *core, const struct qtask *q, struct text key)
@@ -186,7 +186,7 @@ static int add_passing(struct core *core, struct qtask *q, struct text key)
     if ((s->n & (s->n - 1)) == 0) /* now and then */
         trim(core, s);
     if (s->n > 0 && number < s->first)
-        return 0; /* older than all that is kept: it will not come again */
+        return 0;                                          /* older than all that is kept: it will not come again */
     if (s->n == 0 || number - s->first > s->n + GAP_MAX) { /* those before are not sent again */
         s->first = number;
         s->start = s->n = 0;
@@ -219,7 +219,8 @@ void sessions_deinit(struct core *core)
         session_free(core, core->queue_sessions);
 }
 
-/* -- both ----------------------------------------------------------------------------------------------------------- */
+/* -- both -----------------------------------------------------------------------------------------------------------
+ */
 
 struct qtask *qtask_by_key(struct core *core, const struct user *user, struct text key, bool passing)
 {

@@ -175,7 +175,7 @@ void core_record_failed(struct core *core, uint64_t now_us, const char *why, str
             qtask_refused(core, q, PTOOLS_ERR_STORAGE, why, out);
         } else if (p.kind == PENDING_GIVE && (t = task_find(core, p.task)) && t->state == TASK_BOOKED) {
             task_attempt_back(core, t, false, out); /* it is not run: nobody would know */
-        } else if (q->state == QT_ENDING) { /* whoever waits is told that how it ended is not kept */
+        } else if (q->state == QT_ENDING) {         /* whoever waits is told that how it ended is not kept */
             watchers_refused(core, q, PTOOLS_ERR_STORAGE, why, out);
         }
     }
@@ -283,8 +283,9 @@ int core_recover(struct core *core, uint64_t now_us, const struct core_row *task
 /* What ran when the daemon ended. */
 static void recover_running(struct core *core, struct qtask *q, struct actions *out)
 {
-    struct msg_failure f = { .code = PTOOLS_ERR_DAEMON_DIED, .worker = q->worker, .attempt = q->attempt,
-                             .maybe_executed = true };
+    struct msg_failure f = {
+        .code = PTOOLS_ERR_DAEMON_DIED, .worker = q->worker, .attempt = q->attempt, .maybe_executed = true
+    };
     static const char died[] = "the daemon died while it ran: it may have been executed";
 
     q->was_running = false;

@@ -204,7 +204,8 @@ void set_redeal_queued(struct core *core, struct set *s, struct actions *out)
 {
     struct qtask *q, *next;
 
-    DL_FOREACH_SAFE(s->queued, q, next) {
+    DL_FOREACH_SAFE(s->queued, q, next)
+    {
         if ((q->state == QT_QUEUED || q->state == QT_WAITING) && qtask_step(core, q, QE_WAIT, out))
             qtask_place(core, q, out);
     }
@@ -312,11 +313,16 @@ void qtask_attempt_done(struct core *core, struct qtask *q, const struct core_va
     }
     if (bytes > max) {
         char text[160];
-        struct msg_failure f = { .code = PTOOLS_ERR_TOO_LARGE, .task = q->id, .worker = q->worker,
-                                 .attempt = q->attempt, .maybe_executed = true, .run_us = run_us };
+        struct msg_failure f = { .code = PTOOLS_ERR_TOO_LARGE,
+                                 .task = q->id,
+                                 .worker = q->worker,
+                                 .attempt = q->attempt,
+                                 .maybe_executed = true,
+                                 .run_us = run_us };
 
-        f.message.n = (size_t)snprintf(text, sizeof text, "the value has %" PRIu64 " bytes, and at most %" PRIu64
-                                       " are kept (result_max)", bytes, max);
+        f.message.n = (size_t)snprintf(text, sizeof text,
+                                       "the value has %" PRIu64 " bytes, and at most %" PRIu64 " are kept (result_max)",
+                                       bytes, max);
         f.message.data = text;
         qtask_end(core, q, SHOWN_FAILED, &f, NULL, run_us, out);
         return;

@@ -13,9 +13,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
-
-#include <ptools/module.h>
 
 #include "daemon/core/state.h"
 
@@ -26,9 +23,9 @@ struct submission {
     const struct msg_submit *m;
     struct blob *spec, *args;
     struct actions *out;
-    struct module *module;      /* that is to be loaded first; NULL: none */
+    struct module *module; /* that is to be loaded first; NULL: none */
     struct function *function;
-    bool again;                 /* it was blocked */
+    bool again; /* it was blocked */
 };
 
 struct blocked {
@@ -99,8 +96,8 @@ void blocked_free_client(struct core *core, struct client *c)
 
     (void)core;
     DL_FOREACH_SAFE(c->user->blocked, b, next)
-        if (b->client == c)
-            blocked_free(b);
+    if (b->client == c)
+        blocked_free(b);
 }
 
 /* -- is it allowed ------------------------------------------------------------------------------------------- */
@@ -123,8 +120,10 @@ static bool has_room(const struct submission *s)
     if (bytes > l->user_queue_bytes_max - MIN(u->queue_bytes, l->user_queue_bytes_max))
         return over(s, "user_queue_bytes_max", u->queue_bytes, l->user_queue_bytes_max, bytes);
     if (u->kept_bytes > l->user_kept_bytes_max) /* block would wait for something to be forgotten: that is long */
-        return REFUSE(s, PTOOLS_ERR_LIMIT, "over the limit user_kept_bytes_max: results and tasks that have ended take "
-                      "%" PRIu64 " bytes, %" PRIu64 " are allowed; forget some", u->kept_bytes, l->user_kept_bytes_max);
+        return REFUSE(s, PTOOLS_ERR_LIMIT,
+                      "over the limit user_kept_bytes_max: results and tasks that have ended take "
+                      "%" PRIu64 " bytes, %" PRIu64 " are allowed; forget some",
+                      u->kept_bytes, l->user_kept_bytes_max);
     return true;
 }
 
@@ -146,29 +145,6 @@ static bool allowed(const struct submission *s)
 
 /* -- its target ------------------------------------------------------------------------------------------------ */
 
-static bool is_host(const struct core *core, const struct text *name)
-{
-    for (size_t i = 0; core->host_names && core->host_names[i]; i++)
-        if (strlen(core->host_names[i]) == name->n && strncasecmp(core->host_names[i], name->data, name->n) == 0)
-            return true;
-    return false;
-}
-
-static bool any_host(const struct core *core, const struct msg_submit *m)
-{
-    for (uint32_t i = 0; i < m->n_hosts; i++)
-        if (is_host(core, &m->hosts[i]))
-            return true;
-    return false;
-}
-
-static struct worker *known_worker(const struct core *core, uint32_t id)
-{
-    struct worker *w = worker_find(core, id);
-
-    return w && w->leave != LEAVE_REMOVED ? w : NULL;
-}
-
 static void list_hosts(const struct core *core, char *text, size_t size)
 {
     size_t n = 0;
@@ -188,9 +164,9 @@ static bool has_target(const struct submission *s)
     if (m->wait_target || m->any_target)
         return true;
     for (uint32_t i = 0; i < m->n_workers; i++)
-        if (!known_worker(s->core, m->workers[i]))
+        if (!qtask_worker(s->core, m->workers[i]))
             return REFUSE(s, PTOOLS_ERR_NO_WORKER, "workers: no worker %" PRIu32, m->workers[i]);
-    if (m->n_hosts && !any_host(s->core, m)) {
+    if (m->n_hosts && !qtask_on_this_host(s->core, m)) {
         list_hosts(s->core, hosts, sizeof hosts);
         return REFUSE(s, PTOOLS_ERR_NO_WORKER, "hosts: no worker is on a host of that name; this one is called %s",
                       hosts);
@@ -201,188 +177,6 @@ static bool has_target(const struct submission *s)
         return REFUSE(s, PTOOLS_ERR_NO_SET, "set: no worker set %" PRIu32, m->set_id);
     }
     return true;
-}
-
-/* A set of exactly these, first free, shared by all queued tasks that are for them. */
-static struct set *hidden_set(struct core *core, struct user *user, const struct msg_submit *m)
-{
-    struct worker **members = core->scratch;
-    uint32_t n = 0;
-    struct set *s;
-
-    for (uint32_t i = 0; i < m->n_workers && n < core->limits.workers_max; i++) {
-        struct worker *w = known_worker(core, m->workers[i]);
-        bool twice = false;
-
-        for (uint32_t k = 0; k < n; k++)
-            twice |= members[k] == w;
-        if (w && !twice)
-            members[n++] = w;
-    }
-    if (n == 0)
-        return NULL;
-    for (s = core->sets; s; s = s->hh.next) {
-        uint32_t same = 0;
-
-        if (!s->hidden || s->user != user || s->n != n)
-            continue;
-        while (same < n && set_has(s, members[same]))
-            same++;
-        if (same == n)
-            return s;
-    }
-    return set_new_hidden(core, user, members, n);
-}
-
-/* The user's set, whichever client of it asks: after a restart there is none. */
-static struct set *user_set(struct core *core, struct user *user, const struct msg_submit *m)
-{
-    struct set *s = NULL;
-
-    if (m->set.data)
-        HASH_FIND(hh_name, user->named, m->set.data, m->set.n, s);
-    else if (m->set_id)
-        HASH_FIND(hh, core->sets, &m->set_id, sizeof m->set_id, s);
-    return s && s->user == user && !s->hidden && !s->orphan ? s : NULL;
-}
-
-void qtask_find_set(struct core *core, struct qtask *q, const struct msg_submit *spec)
-{
-    struct set *s = spec->n_workers ? hidden_set(core, q->user, spec) : user_set(core, q->user, spec);
-
-    if (!s)
-        return;
-    q->set = s;
-    DL_APPEND(s->queued, q);
-}
-
-/* -- what is kept of it ------------------------------------------------------------------------------------------ */
-
-uint64_t qtask_longest_wait_us(const struct msg_submit *spec)
-{
-    const uint64_t max_ms = spec->backoff_max_ms ? spec->backoff_max_ms : 60000;
-
-    return MAX(spec->delay_ms, MAX(spec->start_ms ? UINT64_MAX / 2000 : 0, max_ms * 2)) * 1000;
-}
-
-static void set_delay(struct core *core, struct qtask *q, const struct msg_submit *m, uint64_t since_us)
-{
-    const uint64_t now_ms = core_shown_ms(core, core_time_ms(core));
-
-    if (m->delay_ms && m->delay_ms * 1000 > since_us)
-        q->due_us = core->now_us + m->delay_ms * 1000 - since_us;
-    else if (m->start_ms > now_ms)
-        q->due_us = core->now_us + (m->start_ms - now_ms) * 1000;
-    if (m->expire_ms && q->x)
-        q->x->expire_us = core->now_us + (m->expire_ms * 1000 > since_us ? m->expire_ms * 1000 - since_us : 1);
-}
-
-void recover_delay(struct core *core, struct qtask *q, const struct msg_submit *spec)
-{
-    const uint64_t now_ms = core_time_ms(core);
-
-    set_delay(core, q, spec, now_ms > q->queued_ms ? (now_ms - q->queued_ms) * 1000 : 0);
-}
-
-void qtask_learn_function(struct qtask *q, struct function *f, const struct msg_submit *spec)
-{
-    q->function = f;
-    q->idempotent |= f && (f->flags & PTOOLS_FN_IDEMPOTENT);
-    q->attempts = (uint16_t)(spec->attempts ? spec->attempts : q->idempotent ? 3 : 1);
-}
-
-int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *m, uint64_t parent)
-{
-    q->priority = m->has_priority ? m->priority : INFINITY;
-    q->durability = (uint8_t)(m->durability ? m->durability : TASK_VOLATILE);
-    q->retry_on = (uint8_t)(m->retry_on ? m->retry_on : RETRY_DIED);
-    q->hold = m->hold;
-    q->idempotent = m->idempotent;
-    qtask_learn_function(q, q->function, m);
-    q->has_deadline = m->deadline_ms > 0;
-    q->has_after = m->n_after > 0;
-    q->has_result_max = m->result_max > 0;
-    q->is_parent = m->target == TARGET_ALL;
-    q->only_worker = m->n_workers == 1 ? m->workers[0] : 0;
-    q->in_set = m->n_workers > 1 || m->set.data || m->set_id;
-    q->host = m->n_hosts > 0 && any_host(core, m);
-    if (m->n_hosts > 0 && !q->host) /* unknown: as a worker that is not there */
-        q->only_worker = m->any_target ? 0 : UINT32_MAX;
-    if ((m->expire_ms || parent || q->is_parent) && !qtask_extra(q))
-        return -ENOMEM;
-    if (parent)
-        q->x->parent = parent;
-    if (m->key.data && qtask_add_key(core, q, m->key, m->key_passing) < 0)
-        return -ENOMEM;
-    if (q->in_set)
-        qtask_find_set(core, q, m);
-    return 0;
-}
-
-static int add_edge(struct qtask *first, struct qtask *then)
-{
-    struct qedge *e = qtask_extra(first) && qtask_extra(then) ? calloc(1, sizeof *e) : NULL;
-
-    if (!e)
-        return -ENOMEM;
-    e->first = first;
-    e->then = then;
-    DL_APPEND2(first->x->before, e, first_prev, first_next);
-    DL_APPEND2(then->x->after, e, then_prev, then_next);
-    return 0;
-}
-
-/* 0; -ENOMEM; 1: one of them has ended otherwise than it had to, *ret_failed. */
-static int add_edges(struct core *core, struct qtask *q, const uint64_t *after, uint32_t n, bool any, bool keep,
-                     struct qtask **ret_failed)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        struct qtask *first = qtask_find(core, after[i]);
-
-        if (!first || first->user != q->user || first == q)
-            continue; /* it was forgotten, so it had ended */
-        if (first->state == QT_ENDED && (any || first->shown == SHOWN_DONE))
-            continue;
-        if (first->state == QT_ENDED && !keep) {
-            *ret_failed = first;
-            return 1;
-        }
-        if (add_edge(first, q) < 0)
-            return -ENOMEM;
-    }
-    return 0;
-}
-
-static void connect_edges(struct core *core, struct qtask *q, struct actions *out)
-{
-    uint64_t after[TASK_AFTER_MAX];
-    struct qtask *failed = NULL;
-    struct msg_submit spec;
-    int r;
-
-    qtask_spec(core, q, &spec);
-    memcpy(after, spec.after, spec.n_after * sizeof *after);
-    r = add_edges(core, q, after, spec.n_after, spec.after_any, spec.after_keep, &failed);
-    if (r < 0)
-        out->no_memory = true;
-    if (r > 0)
-        qtask_end_text(core, q, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
-                       "task %" PRIu64 ", which had to come first, is %s", failed->id, task_shown_name(failed->shown));
-}
-
-void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out)
-{
-    struct qtask *parent = q->x && q->x->parent ? qtask_find(core, q->x->parent) : NULL;
-
-    if (parent && parent->x) {
-        parent->x->parts++;
-        if (parent->state == QT_WAITING && q->state != QT_ENDED)
-            parent->x->parts_left++;
-        else if (q->state == QT_ENDED && q->shown != SHOWN_DONE)
-            parent->x->parts_failed++;
-    }
-    if (q->state == QT_WAITING && !q->was_running && q->attempt == 0)
-        connect_edges(core, q, out);
 }
 
 /* -- it comes ---------------------------------------------------------------------------------------------------- */
@@ -402,7 +196,7 @@ static struct qtask *make(const struct submission *s, uint64_t id, struct blob *
         qtask_free(core, q);
         return NULL;
     }
-    set_delay(core, q, m, 0);
+    qtask_set_delay(core, q, m, 0);
     core->next_task = id + 1;
     return q;
 }
@@ -474,7 +268,7 @@ void qtask_accepted_now(struct core *core, struct qtask *q, struct actions *out)
         struct qtask *part = part_at(core, q, i);
 
         if (part->has_after)
-            connect_edges(core, part, out);
+            qtask_connect(core, part, out);
         if (part->state == QT_WAITING)
             qtask_place(core, part, out);
     }
@@ -590,11 +384,11 @@ static void again(const struct submission *s, struct qtask *q)
     bool same;
 
     qtask_spec(core, q, &spec);
-    same = spec.function.n == s->m->function.n && memcmp(spec.function.data, s->m->function.data, spec.function.n) == 0 &&
-           (spec.durability ? spec.durability : TASK_VOLATILE) ==
-               (s->m->durability ? s->m->durability : TASK_VOLATILE) &&
-           (q->args ? q->args->n : 0) == (s->args ? s->args->n : 0) &&
-           (!q->args || memcmp(q->args->data, s->args->data, q->args->n) == 0);
+    same =
+        spec.function.n == s->m->function.n && memcmp(spec.function.data, s->m->function.data, spec.function.n) == 0 &&
+        (spec.durability ? spec.durability : TASK_VOLATILE) == (s->m->durability ? s->m->durability : TASK_VOLATILE) &&
+        (q->args ? q->args->n : 0) == (s->args ? s->args->n : 0) &&
+        (!q->args || memcmp(q->args->data, s->args->data, q->args->n) == 0);
     if (!same) {
         answer_refusal(s->out, s->client->id, s->request, PTOOLS_ERR_KEY_REUSED,
                        "key: task %" PRIu64 " has it, and another function, arguments or durability", q->id);
@@ -666,8 +460,13 @@ static int come(struct submission *s)
 int core_queue(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, const struct msg_submit *submit,
                struct blob *spec, struct blob *payload, struct actions *out)
 {
-    struct submission s = { .core = core, .client = client_find(core, client), .request = request, .m = submit,
-                            .spec = spec, .args = payload && payload->n ? payload : NULL, .out = out };
+    struct submission s = { .core = core,
+                            .client = client_find(core, client),
+                            .request = request,
+                            .m = submit,
+                            .spec = spec,
+                            .args = payload && payload->n ? payload : NULL,
+                            .out = out };
 
     core->now_us = now_us;
     if (!s.client) {

@@ -16,15 +16,15 @@
 struct wait {
     bool any;
     bool answered;
-    uint32_t n;       /* watchers that it still has */
-    uint64_t first;   /* any: what has ended, first in the list */
+    uint32_t n;     /* watchers that it still has */
+    uint64_t first; /* any: what has ended, first in the list */
 };
 
 struct watch {
     uint32_t client, uid;
-    uint64_t request, seq, task; /* task 0: all */
+    uint64_t request, seq, task;  /* task 0: all */
     char tag[NAME_BYTES_MAX + 1]; /* "": all */
-    struct watch *prev, *next;   /* in core.watches */
+    struct watch *prev, *next;    /* in core.watches */
 };
 
 void watcher_drop(struct watcher *w)
@@ -56,7 +56,8 @@ void watchers_free_client(struct core *core, struct client *c)
 
     while (c->watchers)
         watcher_drop(c->watchers);
-    DL_FOREACH_SAFE(core->watches, v, next) {
+    DL_FOREACH_SAFE(core->watches, v, next)
+    {
         if (v->client != c->id)
             continue;
         DL_DELETE(core->watches, v);
@@ -90,8 +91,9 @@ void watchers_accepted(struct core *core, struct qtask *q, struct actions *out)
     if (!q->x)
         return;
     DL_FOREACH_SAFE2(q->x->watchers, w, next, task_next) {
-        const struct msg_reply reply = { .task = q->id, .state = qtask_shown(q), .duplicate = w->duplicate,
-                                         .count = q->x->parts };
+        const struct msg_reply reply = {
+            .task = q->id, .state = qtask_shown(q), .duplicate = w->duplicate, .count = q->x->parts
+        };
 
         if (!w->accept)
             continue;
@@ -199,7 +201,8 @@ void event_emit(struct core *core, struct qtask *q, enum task_event_kind event, 
     bool decoded = false;
     struct watch *v;
 
-    DL_FOREACH(core->watches, v) {
+    DL_FOREACH(core->watches, v)
+    {
         struct action *act;
 
         if (v->uid != q->user->uid || (v->task && v->task != q->id))
@@ -252,8 +255,7 @@ void core_progress(struct core *core, uint64_t now_us, uint32_t worker, uint64_t
     }
 }
 
-void queued_events(struct core *core, struct client *c, uint64_t request, const struct msg_task *m,
-                   struct actions *out)
+void queued_events(struct core *core, struct client *c, uint64_t request, const struct msg_task *m, struct actions *out)
 {
     const struct msg_reply reply = { 0 };
     struct watch *v;
@@ -264,7 +266,7 @@ void queued_events(struct core *core, struct client *c, uint64_t request, const 
         return;
     }
     DL_FOREACH(core->watches, v)
-        n += v->client == c->id;
+    n += v->client == c->id;
     if (n >= WATCHES_MAX) {
         answer_refusal(out, c->id, request, PTOOLS_ERR_LIMIT,
                        "over the limit of watches of a connection: %u of %u in use, 1 more asked for", n, WATCHES_MAX);
@@ -291,7 +293,8 @@ void queued_events_end(struct core *core, struct client *c, uint64_t request, co
     struct msg_reply reply = { .done = true };
     struct watch *v, *next;
 
-    DL_FOREACH_SAFE(core->watches, v, next) {
+    DL_FOREACH_SAFE(core->watches, v, next)
+    {
         if (v->client != c->id || v->request != m->request)
             continue;
         DL_DELETE(core->watches, v);

@@ -62,7 +62,8 @@ static void why_function(struct core *core, struct qtask *q, char text[256])
         snprintf(text, 256, "it waits for its module to have the function %.*s", (int)spec.function.n,
                  spec.function.data);
     else
-        snprintf(text, 256, "it waits for its module, which cannot be loaded now: %.180s", m->sentence ? m->sentence : "");
+        snprintf(text, 256, "it waits for its module, which cannot be loaded now: %.180s",
+                 m->sentence ? m->sentence : "");
 }
 
 static void why_edges(const struct qtask *q, char text[256])
@@ -122,8 +123,10 @@ static void why_queued(struct core *core, const struct qtask *q, char text[256])
         serving++;
         busy += w->state != WORKER_IDLE || w->n_booked > 0;
     }
-    snprintf(text, 256, "it waits for a worker: %" PRIu32 " of the %" PRIu32 " that may run it are busy or not up, and %"
-             PRIu64 " tasks come before it", busy, serving, ahead);
+    snprintf(text, 256,
+             "it waits for a worker: %" PRIu32 " of the %" PRIu32 " that may run it are busy or not up, and %" PRIu64
+             " tasks come before it",
+             busy, serving, ahead);
 }
 
 void qtask_why(struct core *core, struct qtask *q, char text[256])
@@ -176,8 +179,8 @@ bool core_view_queued(struct core *core, uint32_t uid, uint64_t after, struct co
         .hold = q->hold,
         .idempotent = q->idempotent,
         .queued_ms = core_shown_ms(core, q->queued_ms),
-        .due_ms = q->due_us > core->now_us ? core_shown_ms(core, core_time_ms(core)) + (q->due_us - core->now_us) / 1000
-                                            : 0,
+        .due_ms =
+            q->due_us > core->now_us ? core_shown_ms(core, core_time_ms(core)) + (q->due_us - core->now_us) / 1000 : 0,
         .started_ms = core_shown_ms(core, q->started_ms),
         .running = q->state == QT_GIVEN && q->run->state != TASK_BOOKED,
         .args = q->args,

@@ -14,22 +14,26 @@
 
 /* clang-format off */
 #define NO TASK_STATES
-static const enum task_state next_state[TASK_STATES][TASK_EVENTS] = {
-    /*                   HOLD        QUEUE         BOOK         GIVE        RECALL         KEPT        STOP           END */
-    [TASK_NEW]      = { TASK_HELD, TASK_WAITING, TASK_BOOKED, TASK_GIVEN, NO,            NO,         NO,            TASK_ENDED },
-    [TASK_HELD]     = { NO,        TASK_WAITING, NO,          NO,         NO,            NO,         NO,            TASK_ENDED },
-    [TASK_WAITING]  = { NO,        TASK_WAITING, NO,          TASK_GIVEN, NO,            NO,         NO,            TASK_ENDED },
-    [TASK_BOOKED]   = { NO,        NO,           NO,          TASK_GIVEN, NO,            NO,         NO,            TASK_ENDED },
-    [TASK_GIVEN]    = { NO,        TASK_WAITING, NO,          NO,         TASK_RECALLED, NO,         TASK_STOPPING, TASK_ENDED },
-    [TASK_RECALLED] = { NO,        TASK_WAITING, NO,          NO,         NO,            TASK_GIVEN, TASK_STOPPING, TASK_ENDED },
-    [TASK_STOPPING] = { NO,        NO,           NO,          NO,         NO,            NO,         NO,            TASK_ENDED },
-    [TASK_ENDED]    = { NO,        NO,           NO,          NO,         NO,            NO,         NO,            NO         },
+enum { HELD = TASK_HELD, WAITING = TASK_WAITING, BOOKED = TASK_BOOKED, GIVEN = TASK_GIVEN, RECALLED = TASK_RECALLED,
+       STOPPING = TASK_STOPPING, ENDED = TASK_ENDED };
+static const uint8_t next_state[TASK_STATES][TASK_EVENTS] = {
+    /*                    HOLD      QUEUE     BOOK      GIVE      RECALL    KEPT      STOP      END */
+    [TASK_NEW]       = { HELD,     WAITING,  BOOKED,   GIVEN,    NO,       NO,       NO,       ENDED },
+    [TASK_HELD]      = { NO,       WAITING,  NO,       NO,       NO,       NO,       NO,       ENDED },
+    [TASK_WAITING]   = { NO,       WAITING,  NO,       GIVEN,    NO,       NO,       NO,       ENDED },
+    [TASK_BOOKED]    = { NO,       NO,       NO,       GIVEN,    NO,       NO,       NO,       ENDED },
+    [TASK_GIVEN]     = { NO,       WAITING,  NO,       NO,       RECALLED, NO,       STOPPING, ENDED },
+    [TASK_RECALLED]  = { NO,       WAITING,  NO,       NO,       NO,       GIVEN,    STOPPING, ENDED },
+    [TASK_STOPPING]  = { NO,       NO,       NO,       NO,       NO,       NO,       NO,       ENDED },
+    [TASK_ENDED]     = { NO,       NO,       NO,       NO,       NO,       NO,       NO,       NO },
 };
 /* clang-format on */
 static const char *const state_names[TASK_STATES] = {
     "new", "held", "waiting", "booked", "given", "recalled", "stopping", "ended",
 };
-static const char *const event_names[TASK_EVENTS] = { "hold", "queue", "book", "give", "recall", "kept", "stop", "end" };
+static const char *const event_names[TASK_EVENTS] = {
+    "hold", "queue", "book", "give", "recall", "kept", "stop", "end",
+};
 
 enum task_state task_next(enum task_state state, enum task_event event)
 {

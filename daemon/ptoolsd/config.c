@@ -236,8 +236,8 @@ static int set_switch(struct config *c, const struct setting *s, const char *tex
             return 0;
         }
     }
-    snprintf(why, CONFIG_WHY_BYTES, "[%s] %s: \"%.60s\" is not allowed; allowed are yes, no and auto", s->section, s->key,
-             text);
+    snprintf(why, CONFIG_WHY_BYTES, "[%s] %s: \"%.60s\" is not allowed; allowed are yes, no and auto", s->section,
+             s->key, text);
     return CONFIG_REFUSED;
 }
 
@@ -461,9 +461,10 @@ static int find_state_dir(struct config *c, bool dir_given, char why[CONFIG_WHY_
     else if (c->journal == SWITCH_NO)
         return 0;
     else {
-        snprintf(why, CONFIG_WHY_BYTES,
-                 "there is no directory for the journal: neither $XDG_STATE_HOME nor $HOME is set; give --state-dir, or "
-                 "-o daemon.journal=no");
+        snprintf(
+            why, CONFIG_WHY_BYTES,
+            "there is no directory for the journal: neither $XDG_STATE_HOME nor $HOME is set; give --state-dir, or "
+            "-o daemon.journal=no");
         return CONFIG_REFUSED;
     }
     if (r < 0) {

@@ -222,7 +222,8 @@ static void end_if_done(struct daemon *d)
         door_stop_listening(d->door);
         d->draining = true;
     }
-    if (d->draining && core_tasks(d->core) == 0 && core_unrecorded(d->core) == 0 && (d->config->private_mode || core_stask_processes(d->core) == 0) &&
+    if (d->draining && core_tasks(d->core) == 0 && core_unrecorded(d->core) == 0 &&
+        (d->config->private_mode || core_stask_processes(d->core) == 0) &&
         (d->hurry || (!door_pending(d->door) && core_values_untaken(d->core) == 0)))
         sd_event_exit(d->event, d->exit_code);
 }
@@ -274,7 +275,8 @@ static int on_drain_over(sd_event_source *s, uint64_t usec, void *userdata)
 void daemon_drain(struct daemon *d)
 {
     const uint64_t now = daemon_now(d);
-    const uint64_t drain_ms = recorder_failed(d->recorder) ? MIN(d->config->drain_ms, FAILED_DRAIN_MS) : d->config->drain_ms;
+    const uint64_t most_ms = recorder_failed(d->recorder) ? FAILED_DRAIN_MS : UINT64_MAX;
+    const uint64_t drain_ms = MIN(d->config->drain_ms, most_ms);
 
     if (d->draining)
         d->hurry = true;

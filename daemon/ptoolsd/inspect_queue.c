@@ -59,7 +59,7 @@ struct look {
     const struct core_queued_view *v;
     struct msg_failure failure; /* of one that failed */
     uint64_t run_us;
-    struct page_words words;    /* of one that runs */
+    struct page_words words; /* of one that runs */
     bool args;
 };
 

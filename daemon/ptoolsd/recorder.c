@@ -95,8 +95,9 @@ static int on_loaded(void *userdata, const struct core_row *task, const struct c
 
 int recorder_open(struct daemon *d, uint64_t clock_ms, struct recorder **ret, char why[JOURNAL_WHY_BYTES])
 {
-    const struct journal_options options = { .dir = d->config->state_dir, .make_parents = d->config->state_implied,
-                                              .clock_ms = clock_ms };
+    const struct journal_options options = { .dir = d->config->state_dir,
+                                             .make_parents = d->config->state_implied,
+                                             .clock_ms = clock_ms };
     const struct fence_options fence = { .dir = d->config->state_dir };
     struct recorder *r;
     unsigned killed = 0;

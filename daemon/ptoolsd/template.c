@@ -102,10 +102,11 @@ static void environment_make(char *env[ENVIRONMENT_MAX + 1])
 static int template_exec(struct template *t, int child_fd)
 {
     const struct config *config = t->s->d->config;
+    const bool fenced = t->s->d->fence_fd >= 0;
     char parent[16], memory[24], message[24], *env[ENVIRONMENT_MAX + 1];
     const char *argv[] = { config->worker_program, "--template", "--parent", parent,
                            "--module-path", config->module_path, "--log-level", log_level_name(config->log_level),
-                           "--memory-max", memory, "--message-max", message, t->s->d->fence_fd >= 0 ? "--fence" : NULL, NULL };
+                           "--memory-max", memory, "--message-max", message, fenced ? "--fence" : NULL, NULL };
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t none, all;
@@ -122,10 +123,10 @@ static int template_exec(struct template *t, int child_fd)
     r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     if (r == 0)
         r = posix_spawn_file_actions_adddup2(&actions, child_fd, LINK_FD);
-    if (r == 0 && t->s->d->fence_fd >= 0)
+    if (r == 0 && fenced)
         r = posix_spawn_file_actions_adddup2(&actions, t->s->d->fence_fd, FENCE_FD);
     if (r == 0)
-        r = posix_spawn_file_actions_addclosefrom_np(&actions, t->s->d->fence_fd >= 0 ? FENCE_FD + 1 : FENCE_FD);
+        r = posix_spawn_file_actions_addclosefrom_np(&actions, fenced ? FENCE_FD + 1 : FENCE_FD);
     if (r == 0)
         r = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     if (r == 0)

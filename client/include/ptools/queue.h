@@ -294,8 +294,8 @@ typedef enum ptools_event_kind {
     PTOOLS_EVENT_PROGRESS,
     PTOOLS_EVENT_ENDED,
     PTOOLS_EVENT_RETRY,      /* an attempt has failed, another will be made                         */
-    PTOOLS_EVENT_MISSED,     /* `missed` events were dropped, for this client did not read; 0: nobody knows how many, for
-                                the connection broke and was made anew. With a code: the daemon did not take up the
+    PTOOLS_EVENT_MISSED,     /* `missed` events were dropped, for this client did not read; 0: nobody knows how many,
+                                for the connection broke and was made anew. With a code: the daemon did not take up the
                                 watch again, for this reason, and there will be no more */
     PTOOLS_EVENT_WIDTH_ = 0x7fffffff
 } ptools_event_kind;

@@ -49,14 +49,16 @@ static struct world {
     struct w_worker workers[WORKERS + 1];
     struct core_row *rows[ROWS]; /* put, in order */
     size_t n_rows, n_recorded;
-    struct { struct core_row *row, *life; } *file; /* what a restart finds, by task index */
+    struct {
+        struct core_row *row, *life;
+    } * file; /* what a restart finds, by task index */
     unsigned crashes, kills, refused;
 } w;
 
 #define EXPECT(condition, ...)                                                                                         \
     do {                                                                                                               \
         if (!(condition)) {                                                                                            \
-            fprintf(stderr, "# QUEUE_SEED=%lu\n", w.seed);                                                            \
+            fprintf(stderr, "# QUEUE_SEED=%lu\n", w.seed);                                                             \
             ck_abort_msg(__VA_ARGS__);                                                                                 \
         }                                                                                                              \
     } while (0)
@@ -88,7 +90,8 @@ static void told(const struct action *a)
 
     if (!t || !t->journaled || !task_shown_ended(state) || state == SHOWN_DEAD) /* that may be kicked */
         return;
-    EXPECT(!t->end || t->end == state, "task %lu was %s, and is %s", task, task_shown_name(t->end), task_shown_name(state));
+    EXPECT(!t->end || t->end == state, "task %lu was %s, and is %s", task, task_shown_name(t->end),
+           task_shown_name(state));
     t->end = state;
 }
 
@@ -117,7 +120,8 @@ static void on_run(const struct action *a)
     struct w_task *t = find(a->task);
 
     EXPECT(worker->up && worker->n < HELD, "worker %u is given task %lu", a->worker, a->task);
-    if (!t && w.n_tasks < TASKS) { /* its client left before it was told: nobody knows of it, and it runs all the same */
+    if (!t &&
+        w.n_tasks < TASKS) { /* its client left before it was told: nobody knows of it, and it runs all the same */
         t = &w.tasks[w.n_tasks++];
         *t = (struct w_task){ .id = a->task, .accepted = true, .ended_once = true, .attempts = 3 };
     }
@@ -231,12 +235,14 @@ static void submit(void)
     spec = blob_new(bytes.data, bytes.n);
     bytes_deinit(&bytes);
     EXPECT(msg_request_decode(w.decoder, spec->data, spec->n, &decoded, &problem) == 0, "%s", problem.text);
-    *t = (struct w_task){ .request = w.request, .journaled = s->durability >= TASK_CRASHSAFE,
+    *t = (struct w_task){ .request = w.request,
+                          .journaled = s->durability >= TASK_CRASHSAFE,
                           .durable = s->durability == TASK_DURABLE,
                           .idempotent = s->idempotent || strcmp(function, "m.again") == 0 };
     t->attempts = t->idempotent ? 3 : 1;
     w.n_tasks++;
-    EXPECT(core_queue(w.core, w.now, w.clients[rnd(CLIENTS)], w.request, &decoded.submit, spec, NULL, &w.out) == 0, "memory");
+    EXPECT(core_queue(w.core, w.now, w.clients[rnd(CLIENTS)], w.request, &decoded.submit, spec, NULL, &w.out) == 0,
+           "memory");
     deliver();
 }
 
@@ -257,7 +263,8 @@ static void wait_for(void)
 
     if (!m.task)
         return;
-    core_queued(w.core, w.now, w.clients[rnd(CLIENTS)], ++w.request, rnd(2) ? MSG_TASK_RESULT : MSG_TASK_WHY, &m, &w.out);
+    core_queued(w.core, w.now, w.clients[rnd(CLIENTS)], ++w.request, rnd(2) ? MSG_TASK_RESULT : MSG_TASK_WHY, &m,
+                &w.out);
     deliver();
 }
 
@@ -359,10 +366,16 @@ static void record(size_t n)
 static void start(void)
 {
     static const char *const functions[] = { "f", "short", "again" };
-    struct report_function list[3] = { { (char *)"f", (char *)"", 0 }, { (char *)"short", (char *)"", 0 },
+    struct report_function list[3] = { { (char *)"f", (char *)"", 0 },
+                                       { (char *)"short", (char *)"", 0 },
                                        { (char *)"again", (char *)"", 1 } };
-    const struct report report = { .module = (char *)"m", .help = (char *)"", .path = (char *)"/m.so",
-                                   .problem = (char *)"", .code = PTOOLS_OK, .n = 3, .functions = list };
+    const struct report report = { .module = (char *)"m",
+                                   .help = (char *)"",
+                                   .path = (char *)"/m.so",
+                                   .problem = (char *)"",
+                                   .code = PTOOLS_OK,
+                                   .n = 3,
+                                   .functions = list };
 
     (void)functions;
     actions_init(&w.out);
@@ -430,9 +443,11 @@ static void read_file(const uint64_t ids[TASKS], size_t n)
         if (next == n)
             break;
         last = ids[next];
-        EXPECT(msg_request_decode(w.decoder, w.file[next].row->spec->data, w.file[next].row->spec->n, &m, &problem) == 0,
+        EXPECT(msg_request_decode(w.decoder, w.file[next].row->spec->data, w.file[next].row->spec->n, &m, &problem) ==
+                   0,
                "%s", problem.text);
-        EXPECT(core_recover(w.core, w.now, w.file[next].row, w.file[next].life, &m.submit, &w.out, why) == 0, "%s", why);
+        EXPECT(core_recover(w.core, w.now, w.file[next].row, w.file[next].life, &m.submit, &w.out, why) == 0, "%s",
+               why);
         w.rows[kept++] = w.file[next].row; /* the journal still has them */
         if (w.file[next].life)
             w.rows[kept++] = w.file[next].life;
@@ -473,7 +488,8 @@ static void crash(void)
 
         if (w.file[i].row && !t && w.n_tasks < TASKS) {
             t = &w.tasks[w.n_tasks++];
-            *t = (struct w_task){ .id = ids[i], .journaled = true, .idempotent = true, .attempts = 3, .accepted = true };
+            *t =
+                (struct w_task){ .id = ids[i], .journaled = true, .idempotent = true, .attempts = 3, .accepted = true };
         }
     }
     read_file(ids, n);
@@ -500,7 +516,8 @@ static void check_ends(void)
             continue;
         EXPECT(q, "task %lu is not known", t->id);
         EXPECT(q->state == QT_ENDED || q->hold, "task %lu has not ended: it is %s", t->id, qtask_state_name(q->state));
-        EXPECT(q->state != QT_ENDED || q->shown != SHOWN_DONE || t->finished > 0, "task %lu is done, and never was", t->id);
+        EXPECT(q->state != QT_ENDED || q->shown != SHOWN_DONE || t->finished > 0, "task %lu is done, and never was",
+               t->id);
     }
 }
 
@@ -535,7 +552,9 @@ static void finish(void)
 static void step(void)
 {
     switch (rnd(16)) {
-    case 0: case 1: case 2:
+    case 0:
+    case 1:
+    case 2:
         submit();
         break;
     case 3:
@@ -549,7 +568,8 @@ static void step(void)
         core_tick(w.core, w.now, &w.out);
         deliver();
         break;
-    case 6: case 7:
+    case 6:
+    case 7:
         record(1 + rnd(8));
         break;
     case 8:

@@ -297,7 +297,8 @@ START_TEST(everything_comes_back)
     rig_qdone(&r, done);
     rig_recorded(&r);
     first = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE));
-    prio = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .has_priority = true, .priority = 7, .n_tags = 1, .tags = tags));
+    prio = rig_queued(
+        &r, SUBMIT(.durability = TASK_DURABLE, .has_priority = true, .priority = 7, .n_tags = 1, .tags = tags));
     delayed = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .delay_ms = 10000));
     after = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .n_after = 1, .after = &first, .key = TEXT("key")));
     held = rig_queued(&r, SUBMIT(.durability = TASK_CRASHSAFE));

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * qtask_describe -- what is taken from a submission: where the task may run, when, how often, and after which others.
+ * The same for one that comes from a client and one that comes from the journal.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <strings.h>
+
+#include <ptools/module.h>
+
+#include "daemon/core/state.h"
+
+/* -- where ------------------------------------------------------------------------------------------------------- */
+
+static bool is_host(const struct core *core, const struct text *name)
+{
+    for (size_t i = 0; core->host_names && core->host_names[i]; i++)
+        if (strlen(core->host_names[i]) == name->n && strncasecmp(core->host_names[i], name->data, name->n) == 0)
+            return true;
+    return false;
+}
+
+bool qtask_on_this_host(const struct core *core, const struct msg_submit *m)
+{
+    for (uint32_t i = 0; i < m->n_hosts; i++)
+        if (is_host(core, &m->hosts[i]))
+            return true;
+    return false;
+}
+
+struct worker *qtask_worker(const struct core *core, uint32_t id)
+{
+    struct worker *w = worker_find(core, id);
+
+    return w && w->leave != LEAVE_REMOVED ? w : NULL;
+}
+
+/* A set of exactly these, first free, shared by all queued tasks that are for them. */
+static struct set *hidden_set(struct core *core, struct user *user, const struct msg_submit *m)
+{
+    struct worker **members = core->scratch;
+    uint32_t n = 0;
+    struct set *s;
+
+    for (uint32_t i = 0; i < m->n_workers && n < core->limits.workers_max; i++) {
+        struct worker *w = qtask_worker(core, m->workers[i]);
+        bool twice = false;
+
+        for (uint32_t k = 0; k < n; k++)
+            twice |= members[k] == w;
+        if (w && !twice)
+            members[n++] = w;
+    }
+    if (n == 0)
+        return NULL;
+    for (s = core->sets; s; s = s->hh.next) {
+        uint32_t same = 0;
+
+        if (!s->hidden || s->user != user || s->n != n)
+            continue;
+        while (same < n && set_has(s, members[same]))
+            same++;
+        if (same == n)
+            return s;
+    }
+    return set_new_hidden(core, user, members, n);
+}
+
+/* The user's set, whichever client of it asks: after a restart there is none. */
+static struct set *user_set(struct core *core, struct user *user, const struct msg_submit *m)
+{
+    struct set *s = NULL;
+
+    if (m->set.data)
+        HASH_FIND(hh_name, user->named, m->set.data, m->set.n, s);
+    else if (m->set_id)
+        HASH_FIND(hh, core->sets, &m->set_id, sizeof m->set_id, s);
+    return s && s->user == user && !s->hidden && !s->orphan ? s : NULL;
+}
+
+void qtask_find_set(struct core *core, struct qtask *q, const struct msg_submit *spec)
+{
+    struct set *s = spec->n_workers ? hidden_set(core, q->user, spec) : user_set(core, q->user, spec);
+
+    if (!s)
+        return;
+    q->set = s;
+    DL_APPEND(s->queued, q);
+}
+
+/* -- what is kept of it ------------------------------------------------------------------------------------------ */
+
+uint64_t qtask_longest_wait_us(const struct msg_submit *spec)
+{
+    const uint64_t max_ms = spec->backoff_max_ms ? spec->backoff_max_ms : 60000;
+
+    return MAX(spec->delay_ms, MAX(spec->start_ms ? UINT64_MAX / 2000 : 0, max_ms * 2)) * 1000;
+}
+
+void qtask_set_delay(struct core *core, struct qtask *q, const struct msg_submit *m, uint64_t since_us)
+{
+    const uint64_t now_ms = core_shown_ms(core, core_time_ms(core));
+
+    if (m->delay_ms && m->delay_ms * 1000 > since_us)
+        q->due_us = core->now_us + m->delay_ms * 1000 - since_us;
+    else if (m->start_ms > now_ms)
+        q->due_us = core->now_us + (m->start_ms - now_ms) * 1000;
+    if (m->expire_ms && q->x)
+        q->x->expire_us = core->now_us + (m->expire_ms * 1000 > since_us ? m->expire_ms * 1000 - since_us : 1);
+}
+
+void recover_delay(struct core *core, struct qtask *q, const struct msg_submit *spec)
+{
+    const uint64_t now_ms = core_time_ms(core);
+
+    qtask_set_delay(core, q, spec, now_ms > q->queued_ms ? (now_ms - q->queued_ms) * 1000 : 0);
+}
+
+void qtask_learn_function(struct qtask *q, struct function *f, const struct msg_submit *spec)
+{
+    q->function = f;
+    q->idempotent |= f && (f->flags & PTOOLS_FN_IDEMPOTENT);
+    q->attempts = (uint16_t)(spec->attempts ? spec->attempts : q->idempotent ? 3 : 1);
+}
+
+int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *m, uint64_t parent)
+{
+    q->priority = m->has_priority ? m->priority : INFINITY;
+    q->durability = (uint8_t)(m->durability ? m->durability : TASK_VOLATILE);
+    q->retry_on = (uint8_t)(m->retry_on ? m->retry_on : RETRY_DIED);
+    q->hold = m->hold;
+    q->idempotent = m->idempotent;
+    qtask_learn_function(q, q->function, m);
+    q->has_deadline = m->deadline_ms > 0;
+    q->has_after = m->n_after > 0;
+    q->has_result_max = m->result_max > 0;
+    q->is_parent = m->target == TARGET_ALL;
+    q->only_worker = m->n_workers == 1 ? m->workers[0] : 0;
+    q->in_set = m->n_workers > 1 || m->set.data || m->set_id;
+    q->host = m->n_hosts > 0 && qtask_on_this_host(core, m);
+    if (m->n_hosts > 0 && !q->host) /* unknown: as a worker that is not there */
+        q->only_worker = m->any_target ? 0 : UINT32_MAX;
+    if ((m->expire_ms || parent || q->is_parent) && !qtask_extra(q))
+        return -ENOMEM;
+    if (parent)
+        q->x->parent = parent;
+    if (m->key.data && qtask_add_key(core, q, m->key, m->key_passing) < 0)
+        return -ENOMEM;
+    if (q->in_set)
+        qtask_find_set(core, q, m);
+    return 0;
+}
+
+static int add_edge(struct qtask *first, struct qtask *then)
+{
+    struct qedge *e = qtask_extra(first) && qtask_extra(then) ? calloc(1, sizeof *e) : NULL;
+
+    if (!e)
+        return -ENOMEM;
+    e->first = first;
+    e->then = then;
+    DL_APPEND2(first->x->before, e, first_prev, first_next);
+    DL_APPEND2(then->x->after, e, then_prev, then_next);
+    return 0;
+}
+
+/* 0; -ENOMEM; 1: one of them has ended otherwise than it had to, *ret_failed. */
+static int add_edges(struct core *core, struct qtask *q, const uint64_t *after, uint32_t n, bool any, bool keep,
+                     struct qtask **ret_failed)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct qtask *first = qtask_find(core, after[i]);
+
+        if (!first || first->user != q->user || first == q)
+            continue; /* it was forgotten, so it had ended */
+        if (first->state == QT_ENDED && (any || first->shown == SHOWN_DONE))
+            continue;
+        if (first->state == QT_ENDED && !keep) {
+            *ret_failed = first;
+            return 1;
+        }
+        if (add_edge(first, q) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+void qtask_connect(struct core *core, struct qtask *q, struct actions *out)
+{
+    uint64_t after[TASK_AFTER_MAX];
+    struct qtask *failed = NULL;
+    struct msg_submit spec;
+    int r;
+
+    qtask_spec(core, q, &spec);
+    memcpy(after, spec.after, spec.n_after * sizeof *after);
+    r = add_edges(core, q, after, spec.n_after, spec.after_any, spec.after_keep, &failed);
+    if (r < 0)
+        out->no_memory = true;
+    if (r > 0)
+        qtask_end_text(core, q, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
+                       "task %" PRIu64 ", which had to come first, is %s", failed->id, task_shown_name(failed->shown));
+}
+
+void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out)
+{
+    struct qtask *parent = q->x && q->x->parent ? qtask_find(core, q->x->parent) : NULL;
+
+    if (parent && parent->x) {
+        parent->x->parts++;
+        if (parent->state == QT_WAITING && q->state != QT_ENDED)
+            parent->x->parts_left++;
+        else if (q->state == QT_ENDED && q->shown != SHOWN_DONE)
+            parent->x->parts_failed++;
+    }
+    if (q->state == QT_WAITING && !q->was_running && q->attempt == 0)
+        qtask_connect(core, q, out);
+}
