@@ -35,19 +35,19 @@ static const char version_1[] =
 static const char *const steps[] = { version_1 };
 const struct store_schema store_schema = { ELEMENTS(steps), steps };
 
-#define UPDATE_LIFE                                                                                                    \
-    "UPDATE life SET state=?2, attempt=?3, kills=?4, losses=?5, worker=?6, flags=?7, priority=?8, due_ms=?9,"          \
-    " started_ms=?10, ended_ms=?11, run_us=?12, outcome=?13, value=?14, crc=?15 WHERE id=?1"
-#define INSERT_LIFE                                                                                                    \
-    "INSERT INTO life SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15"                         \
-    " WHERE EXISTS (SELECT 1 FROM task WHERE id=?1)"
+static const char update_life[] =
+    "UPDATE life SET state=?2, attempt=?3, kills=?4, losses=?5, worker=?6, flags=?7, priority=?8, due_ms=?9,"
+    " started_ms=?10, ended_ms=?11, run_us=?12, outcome=?13, value=?14, crc=?15 WHERE id=?1";
+static const char insert_life[] =
+    "INSERT INTO life SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15"
+    " WHERE EXISTS (SELECT 1 FROM task WHERE id=?1)";
 static const char *const statements[STORE_STATEMENTS] = {
     [DO_BEGIN] = "BEGIN IMMEDIATE",
     [DO_COMMIT] = "COMMIT",
     [DO_ROLLBACK] = "ROLLBACK",
     [DO_NEW] = "INSERT INTO task VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    [DO_UPDATE_LIFE] = UPDATE_LIFE,
-    [DO_INSERT_LIFE] = INSERT_LIFE,
+    [DO_UPDATE_LIFE] = update_life,
+    [DO_INSERT_LIFE] = insert_life,
     [DO_FORGET_TASK] = "DELETE FROM task WHERE id=?1",
     [DO_FORGET_LIFE] = "DELETE FROM life WHERE id=?1",
     [DO_META] = "INSERT OR REPLACE INTO meta VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
