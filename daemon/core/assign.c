@@ -40,7 +40,8 @@ static struct next best_for(const struct core *core, const struct worker *w)
                       core->n_backlog > 0 ? backlog_best(core, w) : NULL };
 
     if (n.call && n.queued) {
-        if (n.queued->priority < INFINITY || !core->calls_turn)
+        /* a priority is its user's own: it goes before that user's calls, not before another's */
+        if ((n.queued->priority < INFINITY && n.queued->user == n.call->user) || !core->calls_turn)
             n.call = NULL;
         else
             n.queued = NULL;
@@ -178,6 +179,7 @@ static void give_ahead(struct core *core, uint64_t now_us, struct actions *out)
 void core_assign(struct core *core, uint64_t now_us, struct actions *out)
 {
     core->now_us = now_us;
+    qtasks_reap(core);
     if (core->n_queued + core->n_backlog > 0)
         give_to_idle(core, now_us, out);
     if (!take_back_for_idle(core, out) && core->n_queued + core->n_backlog > 0)

@@ -20,6 +20,7 @@ struct user {
     uint32_t n_kept;        /* queued tasks that have ended */
     uint64_t kept_bytes;
     uint32_t n_hidden;      /* sets that are targets of its queued tasks */
+    uint32_t n_watchers;    /* of all its clients */
     uint32_t n_pins;        /* by functions that still need it */
     uint32_t n_given;       /* of its queued tasks, at workers now */
     uint64_t last_served;   /* core.served when it was given one */
@@ -28,6 +29,8 @@ struct user {
     struct qtask *ended;    /* its queued tasks that have, oldest first, by next */
     struct blocked *blocked; /* submissions that wait for room, oldest first */
     uint32_t n_blocked;
+    uint64_t blocked_bytes;
+    uint64_t recovered_turn; /* of what came from the journal, as from one client */
     struct set *named;      /* its sets that have a name, by name */
     UT_hash_handle hh;
 };

@@ -122,6 +122,7 @@ void core_tick(struct core *core, uint64_t now_us, struct actions *out)
     struct heap_node *node;
 
     core->now_us = now_us;
+    qtasks_reap(core);
     while ((node = heap_top(&core->deadlines)) && heap_top_key(&core->deadlines) <= now_us)
         core_stop_task(core, now_us, CONTAINER_OF(node, struct task, deadline_node), STOP_DEADLINE, out);
     while ((node = heap_top(&core->timers)) && heap_top_key(&core->timers) <= now_us)

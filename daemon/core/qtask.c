@@ -222,40 +222,56 @@ static void drop_edges(struct qtask *q)
 struct qtask *qtask_free(struct core *core, struct qtask *q)
 {
     struct user *user;
+    struct set *set;
 
     if (!q)
         return NULL;
     user = q->user;
+    set = q->set;
     leave_place(core, q);
     core->n_qtasks[q->state]--;
     heap_remove(&core->queue_timers, &q->timer);
     qtask_drop_key(core, q);
-    if (q->set)
-        DL_DELETE(q->set->queued, q);
-    if (q->state == QT_ENDED)
+    if (set)
+        DL_DELETE(set->queued, q);
+    if (q->state == QT_ENDED) {
         DL_DELETE(user->ended, q);
-    if (q->state == QT_ENDED || q->state == QT_ENDING) {
-        if (q->state == QT_ENDED) {
-            user->n_kept--;
-            user->kept_bytes -= q->spec->n + (q->end->value ? q->end->value->n : 0) + (q->args ? q->args->n : 0);
-        }
-        q->end = qend_free(q->end);
-    }
-    if (q->state != QT_ENDED) {
+        user->n_kept--;
+        user->kept_bytes -= q->spec->n + (q->end->value ? q->end->value->n : 0) + (q->args ? q->args->n : 0);
+    } else {
         user->n_queued--;
         user->queue_bytes -= q->spec->n + (q->args ? q->args->n : 0);
     }
     drop_edges(q);
-    watchers_free_task(q);
+    watchers_free_task(core, q);
     unregister(core, q);
-    if (q->set)
-        set_release(core, q->set);
-    blob_free(q->spec);
-    blob_free(q->args);
-    free(q->x);
-    free(q);
-    user_release(core, user);
+    q->set = NULL;
+    if (set)
+        set_release(core, set);
+    q->gone = true;
+    q->next = core->graveyard;
+    core->graveyard = q;
+    user->n_pins++;
     return NULL;
+}
+
+void qtasks_reap(struct core *core)
+{
+    struct qtask *q;
+
+    while ((q = core->graveyard)) {
+        struct user *user = q->user;
+
+        core->graveyard = q->next;
+        if (q->state == QT_ENDED || q->state == QT_ENDING)
+            qend_free(q->end);
+        blob_free(q->spec);
+        blob_free(q->args);
+        free(q->x);
+        free(q);
+        user->n_pins--;
+        user_release(core, user);
+    }
 }
 
 struct qtask *qtask_of(const struct core *core, const struct user *user, uint64_t id)
@@ -348,6 +364,7 @@ void qtasks_deinit(struct core *core)
         free(core->host_names[i]);
     free(core->host_names);
     free(core->queue_table);
+    qtasks_reap(core);
     free(core->pending);
     free(core->settled);
     heap_deinit(&core->queue_timers);

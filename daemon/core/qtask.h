@@ -23,7 +23,7 @@ enum qtask_state { QT_NEW, QT_HELD, QT_RECORDING, QT_WAITING, QT_QUEUED, QT_GIVE
 enum qtask_event { QE_HOLD, QE_RECORD, QE_ACCEPT, QE_WAIT, QE_READY, QE_GIVE, QE_BACK, QE_END, QE_SETTLE, QE_RERUN,
                    QTASK_EVENTS };
 
-enum { DEAD_KILLS = 3, KEPT_SLICE = 256, WATCHES_MAX = 64, BLOCKED_MAX = 1024 };
+enum { DEAD_KILLS = 3, KEPT_SLICE = 256, WATCHES_MAX = 64, BLOCKED_MAX = 1024, WATCHERS_MAX = 1 << 18 };
 enum life_flags { LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4 };
 
 /* How it ended. */
@@ -82,7 +82,7 @@ struct qtask {
     uint8_t state, shown;     /* enum qtask_state; once it ends: enum task_shown */
     uint8_t durability, retry_on;
     bool hold : 1, idempotent : 1, has_deadline : 1, has_result_max : 1, has_after : 1, is_parent : 1, in_set : 1,
-        host : 1,
+        host : 1, gone : 1, announced : 1,
         recovered : 1, stopping : 1, was_running : 1;
 };
 
@@ -103,7 +103,9 @@ static inline bool qtask_accepted(const struct qtask *q)
 struct qtask *qtask_new(struct core *core, struct user *user, uint64_t id, struct blob *spec, struct blob *args);
 /* Into the table; ids rise. 0 or -ENOMEM. */
 int qtask_register(struct core *core, struct qtask *q);
+/* Out of everything. Its memory stays until the next event, for those who are still looking at it (gone). */
 struct qtask *qtask_free(struct core *core, struct qtask *q);
+void qtasks_reap(struct core *core);
 struct qtask *qtask_find(const struct core *core, uint64_t id);
 /* The first whose id is larger; NULL: none. */
 struct qtask *qtask_after(const struct core *core, uint64_t id);
@@ -163,6 +165,10 @@ void qtask_refused(struct core *core, struct qtask *q, ptools_err code, const ch
 /* There is room in the queue of the user: who was blocked goes on. */
 void user_unblock(struct core *core, struct user *user, struct actions *out);
 void blocked_free_client(struct core *core, struct client *c);
+/* One that waits for room is answered so, and goes. false: there is none of that request. */
+bool blocked_cancel(struct client *c, uint64_t request, ptools_err code, const char *why, struct actions *out);
+bool blocked_in_use(const struct client *c, uint64_t request);
+void blocked_drain(struct core *core, struct actions *out);
 
 /* -- qtask_run.c: from waiting to the worker and back -- */
 
@@ -224,24 +230,32 @@ struct watcher {
     bool duplicate;           /* ... and was not the first */
     struct watcher *task_prev, *task_next;     /* in qextra.watchers */
     struct watcher *client_prev, *client_next; /* in client.watchers */
+    struct watcher *wait_prev, *wait_next;     /* in wait.watchers */
+    struct asked *asked;      /* of one without a wait */
 };
 /* The client is told the result when it is there; or, before it is accepted, that it is. NULL: no memory. */
-struct watcher *qtask_watch(struct qtask *q, struct client *c, uint64_t request);
+struct watcher *qtask_watch(struct core *core, struct qtask *q, struct client *c, uint64_t request);
+/* Of the request, if it waits; one of several. */
+struct watcher *watcher_find(struct core *core, const struct client *c, uint64_t request);
+/* The request is answered so, and waits no more. */
+void watcher_refuse(struct core *core, struct watcher *w, ptools_err code, const char *why, struct actions *out);
+/* Over the limit of a user: answered so. */
+bool watchers_over(const struct client *c, uint64_t request, uint32_t more, struct actions *out);
 /* It is accepted, or (code) refused: who waits for that is told. */
 void watchers_accepted(struct core *core, struct qtask *q, struct actions *out);
 void watchers_refused(struct core *core, struct qtask *q, ptools_err code, const char *why, struct actions *out);
 /* It has ended: all who wait are told. */
 void watchers_tell(struct core *core, struct qtask *q, struct actions *out);
 void watchers_free_client(struct core *core, struct client *c);
-void watchers_free_task(struct qtask *q);
-void watcher_drop(struct watcher *w);
+void watchers_free_task(struct core *core, struct qtask *q);
+void watcher_drop(struct core *core, struct watcher *w);
 void event_emit(struct core *core, struct qtask *q, enum task_event_kind event, ptools_err code, struct actions *out);
 void queued_wait(struct core *core, struct client *c, uint64_t request, const struct msg_task *m, struct actions *out);
 void queued_events(struct core *core, struct client *c, uint64_t request, const struct msg_task *m,
                    struct actions *out);
 void queued_events_end(struct core *core, struct client *c, uint64_t request, const struct msg_task *m,
                        struct actions *out);
-bool request_in_use(const struct client *c, uint64_t request);
+bool request_in_use(const struct core *core, const struct client *c, uint64_t request);
 
 /* -- qtask_change.c -- */
 void qtask_cancel(struct core *core, struct qtask *q, struct actions *out);

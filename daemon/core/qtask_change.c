@@ -31,7 +31,11 @@ static void cancel_parts(struct core *core, struct qtask *q, struct actions *out
 
 void qtask_cancel(struct core *core, struct qtask *q, struct actions *out)
 {
-    if (q->x && q->x->parts > 0) {
+    if (q->state == QT_HELD) {
+        qtask_refused(core, q, PTOOLS_ERR_CANCELLED, "cancelled on request", out);
+    } else if (q->state == QT_RECORDING) {
+        q->stopping = true;
+    } else if (q->x && q->x->parts > 0) {
         cancel_parts(core, q, out); /* its own end follows theirs */
     } else if (q->state == QT_GIVEN) {
         q->stopping = true;
@@ -45,32 +49,21 @@ bool queued_cancel(struct core *core, struct client *c, uint64_t request, const 
                    struct actions *out)
 {
     const struct msg_reply reply = { 0 };
-    struct watcher *w, *next;
+    struct watcher *w;
     struct qtask *q;
-    bool found = false;
 
     if (cancel->task) {
         q = qtask_of(core, c->user, cancel->task);
         if (!q || q->state >= QT_ENDING)
             return false;
         qtask_cancel(core, q, out);
-    } else {
-        DL_FOREACH_SAFE2(c->watchers, w, next, client_next) {
-            if (w->request != cancel->request)
-                continue;
-            if (w->result) { /* the request was the submission: it is answered when the task has ended */
-                qtask_cancel(core, w->task, out);
-                found = true;
-                break;
-            }
-            if (!found)
-                answer_refusal(out, c->id, w->request, PTOOLS_ERR_CANCELLED,
-                               "the wait was cancelled; the queued task goes on");
-            found = true;
-            watcher_drop(w);
-        }
-        if (!found)
-            return false;
+    } else if ((w = watcher_find(core, c, cancel->request))) {
+        if (w->result || w->accept) /* the request was the submission: it is answered when the task has ended */
+            qtask_cancel(core, w->task, out);
+        else
+            watcher_refuse(core, w, PTOOLS_ERR_CANCELLED, "the wait was cancelled; the queued task goes on", out);
+    } else if (!blocked_cancel(c, cancel->request, PTOOLS_ERR_CANCELLED, "cancelled on request", out)) {
+        return false;
     }
     answer_reply(out, c->id, request, &reply, NULL);
     return true;
@@ -279,7 +272,7 @@ static void result(struct core *core, struct client *c, uint64_t request, struct
 {
     if (q->state == QT_ENDED)
         qtask_answer_end(core, q, c->id, request, out);
-    else if (!qtask_watch(q, c, request))
+    else if (!watchers_over(c, request, 1, out) && !qtask_watch(core, q, c, request))
         out->no_memory = true;
 }
 
@@ -307,7 +300,7 @@ void core_queued(struct core *core, uint64_t now_us, uint32_t client, uint64_t r
         action_bug(out, 0, 0, "a request of client %" PRIu32 ", which there is not", client);
         return;
     }
-    if (request_in_use(c, request)) {
+    if (request_in_use(core, c, request)) {
         answer_refusal(out, client, request, PTOOLS_ERR_BAD_REQUEST, "id: request %" PRIu64 " is in flight already",
                        request);
         return;

@@ -85,6 +85,8 @@ void qtask_end(struct core *core, struct qtask *q, uint32_t shown, const struct 
     heap_remove(&core->queue_timers, &q->timer);
     if (qtask_journaled(q) && !core->storage_failed)
         record_life(core, q, q->durability == TASK_DURABLE, PENDING_SETTLE, out);
+    else if (qtask_journaled(q)) /* what is not kept is not told */
+        watchers_refused(core, q, PTOOLS_ERR_STORAGE, core->storage_failed, out);
     else
         qtask_settle(core, q, out);
 }

@@ -255,6 +255,7 @@ int core_recover(struct core *core, uint64_t now_us, const struct core_row *task
     if (!q)
         return -ENOMEM;
     q->recovered = true;
+    q->turn = ++user->recovered_turn;
     q->queued_ms = task->queued_ms;
     r = qtask_register(core, q);
     if (r == 0)

@@ -142,11 +142,15 @@ void qtask_place(struct core *core, struct qtask *q, struct actions *out)
     set_timer(core, q, again_us);
     if (!b) {
         (void)qtask_step(core, q, QE_WAIT, out);
+        q->announced = false; /* when it is ready, that is news */
         return;
     }
     q->due_us = 0;
     if (!qtask_step(core, q, QE_READY, out))
         return;
+    if (!q->announced)
+        event_emit(core, q, EVENT_QUEUED, PTOOLS_OK, out);
+    q->announced = true;
     if (backlog_add(core, b, q) < 0) {
         q->state = QT_WAITING; /* as if it had not become ready: it is in no backlog */
         core->n_qtasks[QT_QUEUED]--;
@@ -163,7 +167,7 @@ void qtasks_place_parked(struct core *core, struct actions *out)
     for (struct qtask *q = qtask_after(core, 0); q; q = qtask_after(core, q->id)) {
         struct msg_submit spec;
 
-        if (q->state != QT_WAITING || q->due_us > core->now_us)
+        if (q->gone || q->state != QT_WAITING || q->due_us > core->now_us)
             continue;
         if (q->in_set && !q->set) { /* its set has gone, or was not there */
             qtask_spec(core, q, &spec);
@@ -202,11 +206,23 @@ void set_lose_queued(struct core *core, struct set *s, struct actions *out)
 
 void set_redeal_queued(struct core *core, struct set *s, struct actions *out)
 {
-    struct qtask *q, *next;
+    AUTO_MEM uint64_t *ids = NULL;
+    struct qtask *q;
+    size_t n = 0;
 
-    DL_FOREACH_SAFE(s->queued, q, next)
-    {
-        if ((q->state == QT_QUEUED || q->state == QT_WAITING) && qtask_step(core, q, QE_WAIT, out))
+    DL_FOREACH(s->queued, q)
+        n++;
+    ids = n ? calloc(n, sizeof *ids) : NULL;
+    if (n && !ids) {
+        out->no_memory = true;
+        return;
+    }
+    n = 0;
+    DL_FOREACH(s->queued, q)
+        ids[n++] = q->id;
+    for (size_t i = 0; i < n; i++) { /* the end of one may be the end of others */
+        q = qtask_find(core, ids[i]);
+        if (q && (q->state == QT_QUEUED || q->state == QT_WAITING) && qtask_step(core, q, QE_WAIT, out))
             qtask_place(core, q, out);
     }
 }
@@ -437,6 +453,7 @@ void qtasks_due(struct core *core, struct actions *out)
 
 void qtasks_drain(struct core *core, struct actions *out)
 {
+    blocked_drain(core, out);
     for (struct qtask *q = qtask_after(core, 0); q; q = qtask_after(core, q->id)) {
         switch ((enum qtask_state)q->state) {
         case QT_HELD:

@@ -44,6 +44,11 @@ static uint64_t retry_ms(const struct core *core)
     return MAX(10, MIN(core->queue_rate_us / 1000, 60000));
 }
 
+static uint64_t submission_bytes(const struct submission *s)
+{
+    return s->spec->n + (s->args ? s->args->n : 0);
+}
+
 static bool block(const struct submission *s)
 {
     struct user *user = s->client->user;
@@ -52,6 +57,11 @@ static bool block(const struct submission *s)
     if (user->n_blocked >= BLOCKED_MAX)
         return REFUSE(s, PTOOLS_ERR_LIMIT, "over the limit of tasks that wait for room in the queue: %u of %u in use",
                       user->n_blocked, BLOCKED_MAX);
+    if (user->blocked_bytes + submission_bytes(s) > s->core->limits.user_queue_bytes_max)
+        return REFUSE(s, PTOOLS_ERR_LIMIT,
+                      "over the limit user_queue_bytes_max: tasks that wait for room take %" PRIu64 " of %" PRIu64
+                      " bytes, %" PRIu64 " more asked for",
+                      user->blocked_bytes, s->core->limits.user_queue_bytes_max, submission_bytes(s));
     b = calloc(1, sizeof *b);
     if (!b) {
         s->out->no_memory = true;
@@ -63,6 +73,7 @@ static bool block(const struct submission *s)
     b->args = s->args ? blob_ref(s->args) : NULL;
     DL_APPEND(user->blocked, b);
     user->n_blocked++;
+    user->blocked_bytes += submission_bytes(s);
     return false;
 }
 
@@ -85,9 +96,42 @@ static void blocked_free(struct blocked *b)
 
     DL_DELETE(user->blocked, b);
     user->n_blocked--;
+    user->blocked_bytes -= b->spec->n + (b->args ? b->args->n : 0);
     blob_free(b->spec);
     blob_free(b->args);
     free(b);
+}
+
+bool blocked_cancel(struct client *c, uint64_t request, ptools_err code, const char *why, struct actions *out)
+{
+    struct blocked *b;
+
+    DL_FOREACH(c->user->blocked, b) {
+        if (b->client != c || b->request != request)
+            continue;
+        answer_refusal(out, c->id, request, code, "%s", why);
+        blocked_free(b);
+        return true;
+    }
+    return false;
+}
+
+bool blocked_in_use(const struct client *c, uint64_t request)
+{
+    const struct blocked *b;
+
+    DL_FOREACH(c->user->blocked, b)
+        if (b->client == c && b->request == request)
+            return true;
+    return false;
+}
+
+void blocked_drain(struct core *core, struct actions *out)
+{
+    for (struct user *u = core->users; u; u = u->hh.next)
+        while (u->blocked)
+            blocked_cancel(u->blocked->client, u->blocked->request, PTOOLS_ERR_DRAINING,
+                           "the daemon is about to end and takes no new work", out);
 }
 
 void blocked_free_client(struct core *core, struct client *c)
@@ -135,11 +179,19 @@ static bool allowed(const struct submission *s)
         return REFUSE(s, PTOOLS_ERR_STORAGE, "%s", s->core->storage_failed);
     if (!s->core->limits.journal && s->m->durability >= TASK_CRASHSAFE)
         return REFUSE(s, PTOOLS_ERR_STORAGE, "durability: this daemon has no journal, and takes only volatile tasks");
-    if (task_find_request(s->core, s->client->id, s->request) || request_in_use(s->client, s->request))
+    if (task_find_request(s->core, s->client->id, s->request) || request_in_use(s->core, s->client, s->request))
         return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "id: request %" PRIu64 " is in flight already", s->request);
     for (uint32_t i = 0; i < s->m->n_after; i++)
         if (!qtask_of(s->core, s->client->user, s->m->after[i]))
             return REFUSE(s, PTOOLS_ERR_NO_TASK, "after: no queued task %" PRIu64, s->m->after[i]);
+    for (uint32_t i = 0; i < s->m->n_after && s->m->durability >= TASK_CRASHSAFE; i++) {
+        const struct qtask *first = qtask_of(s->core, s->client->user, s->m->after[i]);
+
+        if (!qtask_journaled(first) && first->state != QT_ENDED)
+            return REFUSE(s, PTOOLS_ERR_BAD_REQUEST,
+                          "after: task %" PRIu64 " is volatile: what survives the daemon cannot wait for what does not",
+                          first->id);
+    }
     return true;
 }
 
@@ -161,6 +213,10 @@ static bool has_target(const struct submission *s)
 
     if (m->target == TARGET_ALL && s->core->all.n == 0)
         return REFUSE(s, PTOOLS_ERR_NO_WORKER, "target: there are no workers");
+    if (m->n_workers > 1 && s->client->user->n_hidden >= s->core->limits.user_sets_max)
+        return REFUSE(s, PTOOLS_ERR_LIMIT,
+                      "over the limit user_sets_max: %" PRIu32 " different lists of workers are targets of queued tasks",
+                      s->client->user->n_hidden);
     if (m->wait_target || m->any_target)
         return true;
     for (uint32_t i = 0; i < m->n_workers; i++)
@@ -191,7 +247,7 @@ static struct qtask *make(const struct submission *s, uint64_t id, struct blob *
     if (!q)
         return NULL;
     q->function = s->function;
-    s->client->turn = q->turn = MAX(user->turn, s->client->turn + 1);
+    s->client->turn = q->turn = MAX(user->turn, s->client->turn) + 1;
     if (qtask_register(core, q) < 0 || qtask_describe(core, q, m, parent) < 0) {
         qtask_free(core, q);
         return NULL;
@@ -261,6 +317,7 @@ void qtask_accepted_now(struct core *core, struct qtask *q, struct actions *out)
 
         if (qtask_step(core, part, QE_ACCEPT, out))
             event_emit(core, part, EVENT_QUEUED, PTOOLS_OK, out);
+        part->announced = true;
     }
     watchers_accepted(core, q, out);
     core->stats.queued++;
@@ -272,6 +329,8 @@ void qtask_accepted_now(struct core *core, struct qtask *q, struct actions *out)
         if (part->state == QT_WAITING)
             qtask_place(core, part, out);
     }
+    if (q->stopping) /* it was cancelled before it was accepted */
+        qtask_cancel(core, q, out);
 }
 
 void qtask_refused(struct core *core, struct qtask *q, ptools_err code, const char *why, struct actions *out)
@@ -280,6 +339,7 @@ void qtask_refused(struct core *core, struct qtask *q, ptools_err code, const ch
         q = qtask_find(core, q->x->parent);
     watchers_refused(core, q, code, why, out);
     unmake(core, q);
+    user_unblock(core, q->user, out);
 }
 
 /* Its function is known to be there: into the journal, or right in. */
@@ -401,7 +461,9 @@ static void again(const struct submission *s, struct qtask *q)
     } else if (q->state == QT_ENDED) {
         qtask_answer_end(core, q, s->client->id, s->request, s->out);
     } else {
-        w = qtask_watch(q, s->client, s->request);
+        if (watchers_over(s->client, s->request, 1, s->out))
+            return;
+        w = qtask_watch(core, q, s->client, s->request);
         if (!w) {
             s->out->no_memory = true;
             return;
@@ -433,7 +495,7 @@ static int come(struct submission *s)
         unmake(core, q);
         q = NULL;
     }
-    w = q ? qtask_watch(q, s->client, s->request) : NULL;
+    w = q ? qtask_watch(core, q, s->client, s->request) : NULL;
     if (!w) {
         if (q)
             unmake(core, q);

@@ -15,9 +15,17 @@
 
 struct wait {
     bool any;
-    bool answered;
-    uint32_t n;     /* watchers that it still has */
-    uint64_t first; /* any: what has ended, first in the list */
+    uint32_t n;               /* watchers */
+    struct watcher *watchers; /* by wait_next */
+    struct asked *asked;
+};
+
+/* A request that waits: it has one watcher, or those of a wait. */
+struct asked {
+    struct task_key key;
+    struct watcher *one;
+    struct wait *wait;
+    UT_hash_handle hh; /* in core.asked */
 };
 
 struct watch {
@@ -27,16 +35,70 @@ struct watch {
     struct watch *prev, *next;    /* in core.watches */
 };
 
-void watcher_drop(struct watcher *w)
+static struct asked *asked_find(const struct core *core, const struct client *c, uint64_t request)
 {
-    if (w->wait && --w->wait->n == 0)
-        free(w->wait);
+    const struct task_key key = { c->id, request };
+    struct asked *a;
+
+    HASH_FIND(hh, core->asked, &key, sizeof key, a);
+    return a;
+}
+
+static struct asked *asked_new(struct core *core, const struct client *c, uint64_t request)
+{
+    struct asked *a = calloc(1, sizeof *a);
+
+    if (!a)
+        return NULL;
+    a->key = (struct task_key){ c->id, request };
+    HASH_ADD(hh, core->asked, key, sizeof a->key, a);
+    if (!a->hh.tbl) {
+        free(a);
+        return NULL;
+    }
+    return a;
+}
+
+static void asked_free(struct core *core, struct asked *a)
+{
+    if (a)
+        HASH_DELETE(hh, core->asked, a);
+    free(a);
+}
+
+void watcher_drop(struct core *core, struct watcher *w)
+{
+    struct wait *wait = w->wait;
+
+    if (wait) {
+        DL_DELETE2(wait->watchers, w, wait_prev, wait_next);
+        if (--wait->n == 0) {
+            asked_free(core, wait->asked);
+            free(wait);
+        }
+    } else {
+        asked_free(core, w->asked);
+    }
     DL_DELETE2(w->task->x->watchers, w, task_prev, task_next);
     DL_DELETE2(w->client->watchers, w, client_prev, client_next);
+    w->client->user->n_watchers--;
     free(w);
 }
 
-struct watcher *qtask_watch(struct qtask *q, struct client *c, uint64_t request)
+/* The request has been answered: nothing waits for it any more. */
+static void wait_drop(struct core *core, struct watcher *w)
+{
+    struct wait *wait = w->wait;
+
+    if (!wait) {
+        watcher_drop(core, w);
+        return;
+    }
+    for (uint32_t n = wait->n; n > 0; n--)
+        watcher_drop(core, wait->watchers);
+}
+
+static struct watcher *watcher_new(struct qtask *q, struct client *c, uint64_t request)
 {
     struct watcher *w = qtask_extra(q) ? calloc(1, sizeof *w) : NULL;
 
@@ -47,7 +109,45 @@ struct watcher *qtask_watch(struct qtask *q, struct client *c, uint64_t request)
     w->request = request;
     DL_APPEND2(q->x->watchers, w, task_prev, task_next);
     DL_APPEND2(c->watchers, w, client_prev, client_next);
+    c->user->n_watchers++;
     return w;
+}
+
+struct watcher *qtask_watch(struct core *core, struct qtask *q, struct client *c, uint64_t request)
+{
+    struct asked *a = asked_new(core, c, request);
+    struct watcher *w = a ? watcher_new(q, c, request) : NULL;
+
+    if (!w) {
+        asked_free(core, a);
+        return NULL;
+    }
+    a->one = w;
+    w->asked = a;
+    return w;
+}
+
+struct watcher *watcher_find(struct core *core, const struct client *c, uint64_t request)
+{
+    struct asked *a = asked_find(core, c, request);
+
+    return !a ? NULL : a->one ? a->one : a->wait->watchers;
+}
+
+void watcher_refuse(struct core *core, struct watcher *w, ptools_err code, const char *why, struct actions *out)
+{
+    answer_refusal(out, w->client->id, w->request, code, "%s", why);
+    wait_drop(core, w);
+}
+
+bool watchers_over(const struct client *c, uint64_t request, uint32_t more, struct actions *out)
+{
+    if (more <= WATCHERS_MAX - MIN(c->user->n_watchers, WATCHERS_MAX))
+        return false;
+    answer_refusal(out, c->id, request, PTOOLS_ERR_LIMIT,
+                   "over the limit of waits for queued tasks: %" PRIu32 " of %d in use, %" PRIu32 " more asked for",
+                   c->user->n_watchers, WATCHERS_MAX, more);
+    return true;
 }
 
 void watchers_free_client(struct core *core, struct client *c)
@@ -55,7 +155,7 @@ void watchers_free_client(struct core *core, struct client *c)
     struct watch *v, *next;
 
     while (c->watchers)
-        watcher_drop(c->watchers);
+        watcher_drop(core, c->watchers);
     DL_FOREACH_SAFE(core->watches, v, next)
     {
         if (v->client != c->id)
@@ -65,20 +165,15 @@ void watchers_free_client(struct core *core, struct client *c)
     }
 }
 
-void watchers_free_task(struct qtask *q)
+void watchers_free_task(struct core *core, struct qtask *q)
 {
     while (q->x && q->x->watchers)
-        watcher_drop(q->x->watchers);
+        watcher_drop(core, q->x->watchers);
 }
 
-bool request_in_use(const struct client *c, uint64_t request)
+bool request_in_use(const struct core *core, const struct client *c, uint64_t request)
 {
-    const struct watcher *w;
-
-    DL_FOREACH2(c->watchers, w, client_next)
-        if (w->request == request)
-            return true;
-    return false;
+    return asked_find(core, c, request) != NULL || blocked_in_use(c, request);
 }
 
 /* -- accepted, or refused --------------------------------------------------------------------------------- */
@@ -87,7 +182,6 @@ void watchers_accepted(struct core *core, struct qtask *q, struct actions *out)
 {
     struct watcher *w, *next;
 
-    (void)core;
     if (!q->x)
         return;
     DL_FOREACH_SAFE2(q->x->watchers, w, next, task_next) {
@@ -101,43 +195,48 @@ void watchers_accepted(struct core *core, struct qtask *q, struct actions *out)
         if (w->result)
             continue;
         answer_reply(out, w->client->id, w->request, &reply, NULL);
-        watcher_drop(w);
+        watcher_drop(core, w);
     }
     qtask_trim(q);
 }
 
 void watchers_refused(struct core *core, struct qtask *q, ptools_err code, const char *why, struct actions *out)
 {
-    struct watcher *w;
-
-    (void)core;
-    while (q->x && (w = q->x->watchers)) {
-        answer_refusal(out, w->client->id, w->request, code, "%s", why);
-        watcher_drop(w);
-    }
+    while (q->x && q->x->watchers)
+        watcher_refuse(core, q->x->watchers, code, why, out);
 }
 
 /* -- ended ------------------------------------------------------------------------------------------------- */
-
-static void wait_answer(const struct watcher *w, uint64_t first, struct actions *out)
-{
-    const struct msg_reply reply = { .task = first };
-
-    w->wait->answered = true;
-    answer_reply(out, w->client->id, w->request, &reply, NULL);
-}
 
 void watchers_tell(struct core *core, struct qtask *q, struct actions *out)
 {
     struct watcher *w;
 
     while (q->x && (w = q->x->watchers)) {
-        if (!w->wait)
+        const struct msg_reply reply = { .task = q->id };
+
+        if (!w->wait) {
             qtask_answer_end(core, q, w->client->id, w->request, out);
-        else if (!w->wait->answered && (w->wait->any || w->wait->n == 1))
-            wait_answer(w, q->id, out);
-        watcher_drop(w);
+            watcher_drop(core, w);
+        } else if (w->wait->any || w->wait->n == 1) {
+            answer_reply(out, w->client->id, w->request, &reply, NULL);
+            wait_drop(core, w);
+        } else {
+            watcher_drop(core, w);
+        }
     }
+}
+
+static bool add_to_wait(struct wait *wait, struct qtask *q, struct client *c, uint64_t request)
+{
+    struct watcher *w = watcher_new(q, c, request);
+
+    if (!w)
+        return false;
+    w->wait = wait;
+    wait->n++;
+    DL_APPEND2(wait->watchers, w, wait_prev, wait_next);
+    return true;
 }
 
 void queued_wait(struct core *core, struct client *c, uint64_t request, const struct msg_task *m, struct actions *out)
@@ -162,25 +261,22 @@ void queued_wait(struct core *core, struct client *c, uint64_t request, const st
         answer_reply(out, c->id, request, &reply, NULL);
         return;
     }
+    if (watchers_over(c, request, open, out))
+        return;
     wait = calloc(1, sizeof *wait);
-    if (!wait) {
+    if (!wait || !(wait->asked = asked_new(core, c, request))) {
+        free(wait);
         out->no_memory = true;
         return;
     }
     wait->any = m->any;
-    wait->n = 1; /* this function's */
+    wait->asked->wait = wait;
     for (uint32_t i = 0; i < m->n_tasks; i++) {
         struct qtask *q = qtask_of(core, c->user, m->tasks[i]);
-        struct watcher *w = q->state == QT_ENDED ? NULL : qtask_watch(q, c, request);
 
-        if (w) {
-            w->wait = wait;
-            wait->n++;
-        } else if (q->state != QT_ENDED) {
-            out->no_memory = true;
-        }
+        if (q->state != QT_ENDED && !add_to_wait(wait, q, c, request))
+            out->no_memory = true; /* the daemon ends of it */
     }
-    wait->n--;
 }
 
 /* -- events -------------------------------------------------------------------------------------------------- */

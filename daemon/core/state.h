@@ -122,9 +122,11 @@ struct core {
     size_t pending_first, n_pending, pending_cap;
     const char *storage_failed;  /* why the journal is not written any more; NULL: it is */
     uint64_t queue_ended, queue_last_us, queue_rate_us; /* how often one ends */
+    struct qtask *graveyard;     /* tasks that are gone, by next */
     uint64_t *settled;           /* tasks that have ended, and what follows from that has not been done */
     size_t n_settled, settled_cap;
     bool settling;
+    struct asked *asked;         /* requests that wait for queued tasks, by client and request */
     struct watch *watches;
 
     uint64_t n_held, n_queued, n_booked, n_given; /* tasks by place; their sum is all tasks */
