@@ -150,13 +150,25 @@ struct qtask *backlog_best(const struct core *core, const struct worker *w)
     return best ? CONTAINER_OF(best->heap.v[0].node, struct qtask, wait_node) : NULL;
 }
 
-uint64_t backlog_ahead_of(const struct qtask *q)
+static bool share_a_worker(const struct core *core, const struct backlog *a, const struct backlog *b)
 {
-    const struct heap *h = &q->lane->heap;
-    const struct heap_entry *own = &h->v[q->wait_node.place - 1];
+    for (uint32_t i = 0; i < core->n_workers; i++)
+        if (backlog_serves(a, core->workers[i]) && backlog_serves(b, core->workers[i]))
+            return true;
+    return false;
+}
+
+uint64_t backlog_ahead_of(const struct core *core, const struct qtask *q)
+{
+    const struct heap_entry *own = &q->lane->heap.v[q->wait_node.place - 1];
+    const struct lane *lane;
     uint64_t n = 0;
 
-    for (size_t i = 0; i < h->n; i++)
-        n += entry_before(&h->v[i], own);
+    DL_FOREACH2(q->user->lanes, lane, user_next) {
+        if (lane->heap.n == 0 || (lane != q->lane && !share_a_worker(core, lane->backlog, q->lane->backlog)))
+            continue;
+        for (size_t i = 0; i < lane->heap.n; i++)
+            n += entry_before(&lane->heap.v[i], own);
+    }
     return n;
 }

@@ -46,7 +46,7 @@ void backlog_rerank(struct core *core, struct qtask *q);
 bool backlog_serves(const struct backlog *b, const struct worker *w);
 /* What this worker is to run next; NULL: nothing. */
 struct qtask *backlog_best(const struct core *core, const struct worker *w);
-/* How many of its lane come before it. O(n of the lane). */
-uint64_t backlog_ahead_of(const struct qtask *q);
+/* How many of its user's come before it, wherever a worker that may run it could take them. O(n). */
+uint64_t backlog_ahead_of(const struct core *core, const struct qtask *q);
 
 #endif

@@ -31,6 +31,7 @@ void user_release(struct core *core, struct user *user)
     if (user->n_clients || user->n_tasks || user->n_sets || user->n_arrays || user->n_stasks || user->n_queued ||
         user->n_kept || user->n_pins || user->n_hidden)
         return;
+    user_drop_sessions(core, user);
     backlog_forget_user(user);
     HASH_DELETE(hh, core->users, user);
     free(user);

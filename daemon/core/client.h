@@ -21,6 +21,8 @@ struct user {
     uint64_t kept_bytes;
     uint32_t n_hidden;      /* sets that are targets of its queued tasks */
     uint32_t n_watchers;    /* of all its clients */
+    struct qsession *sessions; /* by next, the one used last at the end */
+    uint32_t n_sessions;
     uint32_t n_pins;        /* by functions that still need it */
     uint32_t n_given;       /* of its queued tasks, at workers now */
     uint64_t last_served;   /* core.served when it was given one */

@@ -39,6 +39,8 @@ struct qend {
 /* A task waits for another. */
 struct qedge {
     struct qtask *first, *then;
+    bool any, keep;           /* as the submission of `then` said */
+    bool waits_on;            /* looked at, by the one who goes through the list of first */
     struct qedge *first_prev, *first_next; /* in first's list */
     struct qedge *then_prev, *then_next;   /* in then's list */
 };
@@ -82,7 +84,7 @@ struct qtask {
     uint8_t state, shown;     /* enum qtask_state; once it ends: enum task_shown */
     uint8_t durability, retry_on;
     bool hold : 1, idempotent : 1, has_deadline : 1, has_result_max : 1, has_after : 1, is_parent : 1, in_set : 1,
-        host : 1, gone : 1, announced : 1,
+        host : 1, gone : 1, was_read : 1, announced : 1,
         recovered : 1, stopping : 1, was_running : 1;
 };
 
@@ -132,6 +134,7 @@ struct qtask *qtask_by_key(struct core *core, const struct user *user, struct te
 int qtask_add_key(struct core *core, struct qtask *q, struct text key, bool passing);
 void qtask_drop_key(struct core *core, struct qtask *q);
 uint64_t qtask_keys(const struct core *core); /* how many were chosen by users */
+void user_drop_sessions(struct core *core, struct user *user);
 void sessions_deinit(struct core *core);
 
 /* -- qtask_describe.c -- */
@@ -211,9 +214,13 @@ void qtask_end_text(struct core *core, struct qtask *q, uint32_t shown, ptools_e
 void qtask_settle(struct core *core, struct qtask *q, struct actions *out);
 void qtask_forget(struct core *core, struct qtask *q, struct actions *out);
 void qtask_unend(struct core *core, struct qtask *q);
+/* A whole whose parts may all have ended: then it has. */
+void qtask_whole_ended(struct core *core, struct qtask *q, struct actions *out);
+/* The whole of a part, as long as it has not ended; else NULL. */
+struct qtask *qtask_whole_of(const struct core *core, const struct qtask *part);
 /* It is among the ended ones from now on. */
 void qtask_keep(struct core *core, struct qtask *q, struct actions *out);
-void qtask_answer_end(struct core *core, const struct qtask *q, uint32_t client, uint64_t request,
+void qtask_answer_end(struct core *core, struct qtask *q, uint32_t client, uint64_t request,
                       struct actions *out);
 void user_keep_less(struct core *core, struct user *user, struct actions *out);
 struct qend *qend_free(struct qend *end);
@@ -270,14 +277,24 @@ void qtask_why(struct core *core, struct qtask *q, char text[256]);
 
 /* -- qtask_record.c: what the journal is told, and what it says -- */
 
-enum pending_kind { PENDING_ACCEPT, PENDING_GIVE, PENDING_SETTLE, PENDING_NOTHING };
+enum pending_kind { PENDING_ACCEPT, PENDING_GIVE, PENDING_SETTLE, PENDING_ANSWER, PENDING_NOTHING };
 struct pending {
     uint64_t number, task;
     enum pending_kind kind;
+    uint32_t client;          /* PENDING_ANSWER, with what follows */
+    uint64_t request;
+    uint32_t count, skipped, state;
 };
 /* A row goes out; what waits for it happens in core_recorded(). */
-void record_new(struct core *core, struct qtask *q, enum pending_kind then, struct actions *out);
+/* more: the next row belongs to it. */
+void record_new(struct core *core, struct qtask *q, bool more, enum pending_kind then, struct actions *out);
 void record_life(struct core *core, struct qtask *q, bool durable, enum pending_kind then, struct actions *out);
+/* All rows since that number are one: none is there without the others. */
+void record_as_one(struct core *core, uint64_t since, struct actions *out);
+/* The answer to a request that has changed something: when all that it made is recorded. since: the number of the last row
+ * before it. */
+void record_answer(struct core *core, uint64_t since, uint32_t client, uint64_t request, const struct msg_reply *reply,
+                   struct actions *out);
 void record_forget(struct core *core, const struct qtask *q, struct actions *out);
 
 #endif

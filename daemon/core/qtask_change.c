@@ -137,7 +137,7 @@ static bool change_one(struct core *core, struct qtask *q, enum task_change chan
         rerun(core, q, out);
         return true;
     case CHANGE_FORGET:
-        if (q->state != QT_ENDED)
+        if (q->state != QT_ENDED || qtask_whole_of(core, q))
             return false;
         qtask_forget(core, q, out);
         return true;
@@ -161,13 +161,14 @@ static const char *needs(enum task_change change)
     case CHANGE_RERUN:
         return "only one that has ended, and has no parts, can be run again";
     case CHANGE_FORGET:
-        return "only one that has ended can be forgotten";
+        return "only one that has ended can be forgotten, and a part only when its whole has";
     }
     return "";
 }
 
 void queued_change(struct core *core, struct client *c, uint64_t request, const struct msg_task *m, struct actions *out)
 {
+    const uint64_t since = core->row_number;
     struct msg_reply reply = { 0 };
 
     for (uint32_t i = 0; i < m->n_tasks; i++) {
@@ -177,7 +178,7 @@ void queued_change(struct core *core, struct client *c, uint64_t request, const 
         if (q && change_one(core, q, (enum task_change)m->change, out)) {
             reply.count++;
             q = m->n_tasks == 1 ? qtask_of(core, c->user, m->tasks[0]) : NULL;
-            reply.state = q ? qtask_shown(q) : 0;
+            reply.state = q ? q->state == QT_ENDING ? q->shown : qtask_shown(q) : 0;
         } else if (m->n_tasks > 1) {
             reply.skipped++;
         } else if (!q) {
@@ -193,7 +194,7 @@ void queued_change(struct core *core, struct client *c, uint64_t request, const 
             return;
         }
     }
-    answer_reply(out, c->id, request, &reply, NULL);
+    record_answer(core, since, c->id, request, &reply, out);
 }
 
 /* -- priorities -------------------------------------------------------------------------------------------------- */
@@ -202,6 +203,7 @@ void core_priorities(struct core *core, uint64_t now_us, uint32_t client, uint64
                      size_t n, struct actions *out)
 {
     struct client *c = client_find(core, client);
+    const uint64_t since = core->row_number;
     struct msg_reply reply = { 0 };
     struct msg_priority p;
 
@@ -241,7 +243,8 @@ void core_priorities(struct core *core, uint64_t now_us, uint32_t client, uint64
             backlog_rerank(core, q);
         note_life(core, q, out);
     }
-    answer_reply(out, client, request, &reply, NULL);
+    record_as_one(core, since, out);
+    record_answer(core, since, client, request, &reply, out);
 }
 
 /* -- the rest ------------------------------------------------------------------------------------------------------ */

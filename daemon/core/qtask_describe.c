@@ -153,7 +153,7 @@ int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *
     return 0;
 }
 
-static int add_edge(struct qtask *first, struct qtask *then)
+static int add_edge(struct qtask *first, struct qtask *then, bool any, bool keep)
 {
     struct qedge *e = qtask_extra(first) && qtask_extra(then) ? calloc(1, sizeof *e) : NULL;
 
@@ -161,6 +161,8 @@ static int add_edge(struct qtask *first, struct qtask *then)
         return -ENOMEM;
     e->first = first;
     e->then = then;
+    e->any = any;
+    e->keep = keep;
     DL_APPEND2(first->x->before, e, first_prev, first_next);
     DL_APPEND2(then->x->after, e, then_prev, then_next);
     return 0;
@@ -181,7 +183,7 @@ static int add_edges(struct core *core, struct qtask *q, const uint64_t *after, 
             *ret_failed = first;
             return 1;
         }
-        if (add_edge(first, q) < 0)
+        if (add_edge(first, q, any, keep) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -208,8 +210,8 @@ void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out)
 {
     struct qtask *parent = q->x && q->x->parent ? qtask_find(core, q->x->parent) : NULL;
 
-    if (parent && parent->x) {
-        parent->x->parts++;
+    if (parent && parent->x && parent->is_parent) {
+        parent->x->parts = MAX(parent->x->parts, (uint32_t)(q->id - parent->id));
         if (parent->state == QT_WAITING && q->state != QT_ENDED)
             parent->x->parts_left++;
         else if (q->state == QT_ENDED && q->shown != SHOWN_DONE)

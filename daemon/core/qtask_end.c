@@ -134,17 +134,33 @@ void qtask_keep(struct core *core, struct qtask *q, struct actions *out)
         out->no_memory = true;
 }
 
+/* What may make room for others: the dead are for somebody to look at, parts are counted by their whole, and what
+ * survives the daemon is kept at least until somebody has asked how it ended. */
+static bool may_go(const struct core *core, const struct qtask *q, bool for_bytes)
+{
+    if (q->shown == SHOWN_DEAD || qtask_whole_of(core, q))
+        return false;
+    return !for_bytes || !qtask_journaled(q) || q->was_read;
+}
+
+static bool forget_oldest(struct core *core, struct user *user, bool for_bytes, struct actions *out)
+{
+    struct qtask *q = user->ended;
+
+    for (unsigned looks = 0; q && !may_go(core, q, for_bytes) && looks < KEPT_SLICE; looks++)
+        q = q->next;
+    if (!q || !may_go(core, q, for_bytes))
+        return false;
+    qtask_forget(core, q, out);
+    return true;
+}
+
 void user_keep_less(struct core *core, struct user *user, struct actions *out)
 {
-    while (user->n_kept > core->limits.user_kept_max) {
-        struct qtask *q = user->ended;
-
-        while (q && q->shown == SHOWN_DEAD) /* these are for somebody to look at */
-            q = q->next;
-        if (!q)
-            return;
-        qtask_forget(core, q, out);
-    }
+    while (user->n_kept > core->limits.user_kept_max && forget_oldest(core, user, false, out))
+        ;
+    while (user->kept_bytes > core->limits.user_kept_bytes_max && forget_oldest(core, user, true, out))
+        ;
 }
 
 static void free_edge(struct qedge *e)
@@ -154,32 +170,22 @@ static void free_edge(struct qedge *e)
     free(e);
 }
 
-/* The next of those that wait for it and do not go on doing so; NULL: there is none. */
-static struct qedge *next_edge(struct core *core, const struct qtask *q, bool *ret_cascade)
-{
-    struct msg_submit spec;
-    struct qedge *e;
-
-    if (!q->x)
-        return NULL;
-    DL_FOREACH2(q->x->before, e, first_next) {
-        qtask_spec(core, e->then, &spec);
-        *ret_cascade = q->shown != SHOWN_DONE && !spec.after_any;
-        if (!*ret_cascade || !spec.after_keep)
-            return e;
-    }
-    return NULL;
-}
-
-/* Those that wait for it go on, or end with it. */
+/* Those that wait for it go on, or end with it; those that wait on are put at the end of the list, marked, so that
+ * each is looked at once, whatever the end of another does to the list. */
 static void follow_edges(struct core *core, struct qtask *q, struct actions *out)
 {
     struct qedge *e;
-    bool cascade;
 
-    while ((e = next_edge(core, q, &cascade))) {
+    while (q->x && (e = q->x->before) && !e->waits_on) {
         struct qtask *then = e->then;
+        const bool cascade = q->shown != SHOWN_DONE && !e->any;
 
+        if (cascade && e->keep) {
+            DL_DELETE2(q->x->before, e, first_prev, first_next);
+            DL_APPEND2(q->x->before, e, first_prev, first_next);
+            e->waits_on = true;
+            continue;
+        }
         free_edge(e);
         if (then->state != QT_WAITING)
             continue;
@@ -189,6 +195,9 @@ static void follow_edges(struct core *core, struct qtask *q, struct actions *out
         else
             qtask_place(core, then, out);
     }
+    if (q->x)
+        DL_FOREACH2(q->x->before, e, first_next)
+            e->waits_on = false;
 }
 
 /* One that ends before those it waits for waits no more. */
@@ -198,21 +207,34 @@ static void drop_after(struct qtask *q)
         free_edge(q->x->after);
 }
 
+void qtask_whole_ended(struct core *core, struct qtask *q, struct actions *out)
+{
+    if (q->x->parts_left > 0 || q->state != QT_WAITING)
+        return;
+    if (q->x->parts > 0 && q->x->parts_failed == 0)
+        qtask_end(core, q, SHOWN_DONE, NULL, NULL, 0, out);
+    else
+        qtask_end_text(core, q, SHOWN_FAILED, PTOOLS_ERR_PARTS, out,
+                       "%" PRIu32 " of its %" PRIu32 " parts were not done: tasks %" PRIu64 " to %" PRIu64 " tell why",
+                       q->x->parts_failed, q->x->parts, q->id + 1, q->id + q->x->parts);
+}
+
 static void tell_parent(struct core *core, const struct qtask *part, struct actions *out)
 {
-    struct qtask *parent = part->x && part->x->parent ? qtask_find(core, part->x->parent) : NULL;
+    struct qtask *parent = qtask_whole_of(core, part);
 
-    if (!parent || parent->state != QT_WAITING || parent->x->parts_left == 0)
+    if (!parent || parent->x->parts_left == 0)
         return;
     parent->x->parts_failed += part->shown != SHOWN_DONE;
-    if (--parent->x->parts_left > 0)
-        return;
-    if (parent->x->parts_failed == 0)
-        qtask_end(core, parent, SHOWN_DONE, NULL, NULL, 0, out);
-    else
-        qtask_end_text(core, parent, SHOWN_FAILED, PTOOLS_ERR_PARTS, out,
-                       "%" PRIu32 " of its %" PRIu32 " parts were not done: tasks %" PRIu64 " to %" PRIu64 " tell why",
-                       parent->x->parts_failed, parent->x->parts, parent->id + 1, parent->id + parent->x->parts);
+    parent->x->parts_left--;
+    qtask_whole_ended(core, parent, out);
+}
+
+struct qtask *qtask_whole_of(const struct core *core, const struct qtask *part)
+{
+    struct qtask *q = part->x && part->x->parent ? qtask_find(core, part->x->parent) : NULL;
+
+    return q && q->state == QT_WAITING ? q : NULL;
 }
 
 static void add_settled(struct core *core, uint64_t task, struct actions *out)
@@ -306,16 +328,19 @@ void qtask_forget(struct core *core, struct qtask *q, struct actions *out)
             qtask_end_text(core, then, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
                            "task %" PRIu64 ", which had to come first, was forgotten", q->id);
     }
+    if (q->gone)
+        return; /* it made room for one of these */
     if (qtask_journaled(q))
         record_forget(core, q, out);
     qtask_free(core, q);
 }
 
-void qtask_answer_end(struct core *core, const struct qtask *q, uint32_t client, uint64_t request, struct actions *out)
+void qtask_answer_end(struct core *core, struct qtask *q, uint32_t client, uint64_t request, struct actions *out)
 {
     struct msg_answer answer;
     struct msg_problem problem;
 
+    q->was_read = true;
     if (msg_answer_decode(core->decoder, q->end->outcome->data, q->end->outcome->n, &answer, &problem) != 0) {
         out->no_memory = true;
         return;

@@ -5,8 +5,8 @@
  * A key that a user chose is in a table by its hash. A key that a library made, so that it can send a submission once
  * more (key_passing), is 16 bytes: a number, and the name of a session; numbers of a session rise by one. There is
  * one for nearly every task, so they take eight bytes each: a session has a list of its tasks from the first number on
- * that is still known. (Other passing keys work as well, each as a session of its own.) SESSIONS_MAX are kept of all
- * users; beyond it the one that was used least lately goes: nobody sends anything of it again.
+ * that is still known. (Other passing keys work as well, each as a session of its own.) Of each user so many
+ * are kept; beyond it the one that was used least lately goes: nobody sends anything of it again.
  *
  * What is found is compared: two keys that only look alike are two.
  */
@@ -15,7 +15,7 @@
 
 #include "daemon/core/state.h"
 
-enum { SESSIONS_MAX = 65536, GAP_MAX = 4096, PASSING_BYTES = 16 };
+enum { USER_SESSIONS_MAX = 1024, GAP_MAX = 64, PASSING_BYTES = 16 };
 
 struct qkey {
     uint64_t hash;
@@ -32,6 +32,8 @@ struct qsession {
     uint64_t first;  /* the number of tasks[start] */
     uint64_t *tasks; /* by number; 0: none */
     size_t start, n, cap;
+    struct user *user;
+    struct qsession *prev, *next; /* in user.sessions */
     UT_hash_handle hh; /* in core.queue_sessions */
 };
 
@@ -118,29 +120,48 @@ static uint64_t name_session(const struct user *user, struct text key, struct se
 static void session_free(struct core *core, struct qsession *s)
 {
     HASH_DELETE(hh, core->queue_sessions, s);
+    DL_DELETE(s->user->sessions, s);
+    s->user->n_sessions--;
+    user_release(core, s->user);
     free(s->tasks);
     free(s);
 }
 
-static struct qsession *session_get(struct core *core, const struct session_name *name, uint64_t number)
+void user_drop_sessions(struct core *core, struct user *user)
+{
+    while (user->sessions) {
+        user->n_pins++; /* session_free() shall not free it */
+        session_free(core, user->sessions);
+        user->n_pins--;
+    }
+}
+
+static struct qsession *session_get(struct core *core, struct user *user, const struct session_name *name,
+                                    uint64_t number)
 {
     struct qsession *s;
 
     HASH_FIND(hh, core->queue_sessions, name, sizeof *name, s);
-    if (s)
+    if (s) { /* the one used last is at the end */
+        DL_DELETE(user->sessions, s);
+        DL_APPEND(user->sessions, s);
         return s;
-    if (HASH_COUNT(core->queue_sessions) >= SESSIONS_MAX)
-        session_free(core, core->queue_sessions); /* the oldest: they are in the order in which they came */
+    }
+    if (user->n_sessions >= USER_SESSIONS_MAX)
+        session_free(core, user->sessions);
     s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
     s->name = *name;
+    s->user = user;
     s->first = number;
     HASH_ADD(hh, core->queue_sessions, name, sizeof s->name, s);
     if (!s->hh.tbl) {
         free(s);
         return NULL;
     }
+    DL_APPEND(user->sessions, s);
+    user->n_sessions++;
     return s;
 }
 
@@ -179,14 +200,24 @@ static int add_passing(struct core *core, struct qtask *q, struct text key)
 {
     struct session_name name;
     const uint64_t number = name_session(q->user, key, &name);
-    struct qsession *s = session_get(core, &name, number);
+    struct qsession *s = session_get(core, q->user, &name, number);
 
     if (!s)
         return -ENOMEM;
     if ((s->n & (s->n - 1)) == 0) /* now and then */
         trim(core, s);
+    if (s->n > 0 && number < s->first && s->first - number <= GAP_MAX) { /* they may have changed places on the way */
+        const size_t more = (size_t)(s->first - number);
+
+        if (make_room(s, s->n + more) < 0)
+            return -ENOMEM;
+        memmove(s->tasks + s->start + more, s->tasks + s->start, s->n * sizeof *s->tasks);
+        memset(s->tasks + s->start, 0, more * sizeof *s->tasks);
+        s->first = number;
+        s->n += more;
+    }
     if (s->n > 0 && number < s->first)
-        return 0;                                          /* older than all that is kept: it will not come again */
+        return 0; /* older than all that is kept: it will not come again */
     if (s->n == 0 || number - s->first > s->n + GAP_MAX) { /* those before are not sent again */
         s->first = number;
         s->start = s->n = 0;
@@ -215,8 +246,8 @@ static struct qtask *find_passing(struct core *core, const struct user *user, st
 
 void sessions_deinit(struct core *core)
 {
-    while (core->queue_sessions)
-        session_free(core, core->queue_sessions);
+    for (struct user *u = core->users; u; u = u->hh.next)
+        user_drop_sessions(core, u);
 }
 
 /* -- both -----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@
 
 #include "daemon/core/state.h"
 
-static bool pending_add(struct core *core, uint64_t number, uint64_t task, enum pending_kind kind)
+static bool pending_add(struct core *core, const struct pending *p)
 {
     if (core->n_pending == core->pending_cap) {
         const size_t cap = core->pending_cap ? core->pending_cap * 2 : 64;
@@ -33,16 +33,16 @@ static bool pending_add(struct core *core, uint64_t number, uint64_t task, enum 
         core->pending_cap = cap;
         core->pending_first = 0;
     }
-    core->pending[(core->pending_first + core->n_pending++) % core->pending_cap] =
-        (struct pending){ number, task, kind };
+    core->pending[(core->pending_first + core->n_pending++) % core->pending_cap] = *p;
     return true;
 }
 
 static void put(struct core *core, struct core_row *row, enum pending_kind then, struct actions *out)
 {
+    const struct pending p = { .number = core->row_number + 1, .task = row ? row->task : 0, .kind = then };
     struct action *act = row ? action_add(out, ACT_RECORD) : NULL;
 
-    if (!act || (then != PENDING_NOTHING && !pending_add(core, core->row_number + 1, row->task, then))) {
+    if (!act || (then != PENDING_NOTHING && !pending_add(core, &p))) {
         out->no_memory = true;
         if (act)
             act->type = ACT_NOTE, act->text[0] = '\0';
@@ -53,7 +53,7 @@ static void put(struct core *core, struct core_row *row, enum pending_kind then,
     act->row = row;
 }
 
-void record_new(struct core *core, struct qtask *q, enum pending_kind then, struct actions *out)
+void record_new(struct core *core, struct qtask *q, bool more, enum pending_kind then, struct actions *out)
 {
     struct core_row *row = calloc(1, sizeof *row);
 
@@ -61,6 +61,7 @@ void record_new(struct core *core, struct qtask *q, enum pending_kind then, stru
         row->kind = ROW_NEW;
         row->durable = q->durability == TASK_DURABLE;
         row->refusable = true;
+        row->more = more;
         row->task = q->id;
         row->uid = q->user->uid;
         row->parent = q->x ? q->x->parent : 0;
@@ -105,6 +106,30 @@ void record_life(struct core *core, struct qtask *q, bool durable, enum pending_
     put(core, row, then, out);
 }
 
+void record_as_one(struct core *core, uint64_t since, struct actions *out)
+{
+    for (size_t i = out->n; i-- > 0 && core->row_number > since;) {
+        struct core_row *row = out->v[i].type == ACT_RECORD ? out->v[i].row : NULL;
+
+        if (row && row->number <= since)
+            return;
+        if (row && row->number < core->row_number)
+            row->more = true;
+    }
+}
+
+void record_answer(struct core *core, uint64_t since, uint32_t client, uint64_t request, const struct msg_reply *reply,
+                   struct actions *out)
+{
+    const struct pending p = { .number = core->row_number, .kind = PENDING_ANSWER, .client = client, .request = request,
+                               .count = reply->count, .skipped = reply->skipped, .state = reply->state };
+
+    if (core->row_number == since)
+        answer_reply(out, client, request, reply, NULL);
+    else if (!pending_add(core, &p))
+        out->no_memory = true;
+}
+
 void record_forget(struct core *core, const struct qtask *q, struct actions *out)
 {
     struct core_row *row = core->storage_failed ? NULL : calloc(1, sizeof *row);
@@ -119,6 +144,13 @@ void record_forget(struct core *core, const struct qtask *q, struct actions *out
     put(core, row, PENDING_NOTHING, out);
 }
 
+static void answer_pending(const struct pending *p, struct actions *out)
+{
+    const struct msg_reply reply = { .count = p->count, .skipped = p->skipped, .state = p->state };
+
+    answer_reply(out, p->client, p->request, &reply, NULL);
+}
+
 void core_recorded(struct core *core, uint64_t now_us, uint64_t number, struct actions *out)
 {
     core->now_us = now_us;
@@ -128,7 +160,9 @@ void core_recorded(struct core *core, uint64_t now_us, uint64_t number, struct a
 
         core->pending_first = (core->pending_first + 1) % core->pending_cap;
         core->n_pending--;
-        if (p.kind == PENDING_GIVE)
+        if (p.kind == PENDING_ANSWER)
+            answer_pending(&p, out);
+        else if (p.kind == PENDING_GIVE)
             qtask_give_booked(core, p.number, p.task, out);
         else if (q && p.kind == PENDING_ACCEPT && q->state == QT_RECORDING)
             qtask_accepted_now(core, q, out);
@@ -169,6 +203,8 @@ void core_record_failed(struct core *core, uint64_t now_us, const char *why, str
 
         core->pending_first = (core->pending_first + 1) % core->pending_cap;
         core->n_pending--;
+        if (p.kind == PENDING_ANSWER)
+            answer_refusal(out, p.client, p.request, PTOOLS_ERR_STORAGE, "%s", why);
         if (!q)
             continue;
         if (q->state == QT_RECORDING) {
@@ -310,7 +346,11 @@ void core_recovered(struct core *core, uint64_t now_us, struct actions *out)
     for (q = qtask_after(core, 0); q; q = qtask_after(core, q->id)) {
         if (q->state != QT_WAITING)
             continue;
-        if (q->was_running)
+        if (q->x && q->x->parent && !qtask_find(core, q->x->parent))
+            qtask_forget(core, q, out); /* the whole was never accepted */
+        else if (q->is_parent)
+            qtask_whole_ended(core, q, out);
+        else if (q->was_running)
             recover_running(core, q, out);
         else
             qtask_place(core, q, out);

@@ -163,11 +163,15 @@ static bool has_room(const struct submission *s)
         return over(s, "user_queued_max", u->n_queued, l->user_queued_max, n);
     if (bytes > l->user_queue_bytes_max - MIN(u->queue_bytes, l->user_queue_bytes_max))
         return over(s, "user_queue_bytes_max", u->queue_bytes, l->user_queue_bytes_max, bytes);
-    if (u->kept_bytes > l->user_kept_bytes_max) /* block would wait for something to be forgotten: that is long */
-        return REFUSE(s, PTOOLS_ERR_LIMIT,
-                      "over the limit user_kept_bytes_max: results and tasks that have ended take "
-                      "%" PRIu64 " bytes, %" PRIu64 " are allowed; forget some",
-                      u->kept_bytes, l->user_kept_bytes_max);
+    if (u->kept_bytes > l->user_kept_bytes_max) { /* with what may be forgotten forgotten */
+        const struct msg_failure f = { .code = PTOOLS_ERR_LIMIT, .retry_ms = 1000 };
+        char text[256];
+
+        snprintf(text, sizeof text, "over the limit user_kept_bytes_max: tasks that have ended, and whose ends nobody has "
+                 "asked for, take %" PRIu64 " of %" PRIu64 " bytes", u->kept_bytes, l->user_kept_bytes_max);
+        answer_failure(s->out, s->client->id, s->request, &f, text);
+        return false;
+    }
     return true;
 }
 
@@ -360,8 +364,8 @@ static void enter(struct core *core, struct qtask *q, struct actions *out)
             return;
     }
     for (uint32_t i = parts; i > 0; i--) /* the whole counts when the last row, its own, is there */
-        record_new(core, part_at(core, q, i), PENDING_NOTHING, out);
-    record_new(core, q, PENDING_ACCEPT, out);
+        record_new(core, part_at(core, q, i), true, PENDING_NOTHING, out);
+    record_new(core, q, false, PENDING_ACCEPT, out);
 }
 
 static bool may_repeat(const struct qtask *q, const struct msg_submit *m)

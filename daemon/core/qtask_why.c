@@ -113,7 +113,7 @@ static void why_queued(struct core *core, const struct qtask *q, char text[256])
 {
     const struct backlog *b = q->lane->backlog;
     uint32_t serving = 0, busy = 0;
-    uint64_t ahead = backlog_ahead_of(q);
+    uint64_t ahead = backlog_ahead_of(core, q);
 
     for (uint32_t i = 0; i < core->n_workers; i++) {
         const struct worker *w = core->workers[i];
@@ -125,7 +125,7 @@ static void why_queued(struct core *core, const struct qtask *q, char text[256])
     }
     snprintf(text, 256,
              "it waits for a worker: %" PRIu32 " of the %" PRIu32 " that may run it are busy or not up, and %" PRIu64
-             " tasks come before it",
+             " of your tasks come before it",
              busy, serving, ahead);
 }
 

@@ -110,7 +110,7 @@ struct core {
     uint64_t n_queue;            /* in it */
     uint64_t n_qtasks[QT_STATES]; /* by state */
     struct qkey *queue_keys;     /* by hash of user and key */
-    struct qsession *queue_sessions; /* by user and name, the one used last at the end */
+    struct qsession *queue_sessions; /* by user and name */
     struct heap queue_timers;    /* of qtask.timer, by time */
     struct backlog *backlogs;    /* that are not empty */
     struct backlog host_backlog;

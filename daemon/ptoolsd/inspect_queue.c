@@ -12,6 +12,7 @@
 #include "daemon/ptoolsd/inspect.h"
 #include "daemon/ptoolsd/supervisor.h"
 
+enum { LOOKS_MAX = 8192 }; /* a page ends there, though it may be empty: nobody else waits longer */
 enum { PAGE_BYTES_MAX = 4 << 20 }; /* a page ends with the task that goes beyond it */
 
 static const char *const durabilities[] = { "volatile", "volatile", "crashsafe", "durable" };
@@ -158,9 +159,11 @@ static uint64_t page(struct daemon *d, uint32_t uid, struct msg_decoder *decoder
     uint64_t after = m->after;
     struct core_queued_view v;
     uint64_t last = 0;
-    uint32_t n = 0;
+    uint32_t n = 0, looks = 0;
 
     while (core_view_queued(d->core, uid, after, &v)) {
+        if (looks++ == LOOKS_MAX)
+            return after; /* the next page goes on there */
         after = v.id;
         if (!wanted(&v, m))
             continue;

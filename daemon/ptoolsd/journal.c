@@ -111,9 +111,12 @@ static void take_batch(struct journal *j)
 {
     uint64_t bytes = 0;
 
-    for (unsigned n = 0; n < BATCH_ROWS && bytes < BATCH_BYTES && j->inbox.head; n++) {
+    bool more = false;
+
+    for (unsigned n = 0; ((n < BATCH_ROWS && bytes < BATCH_BYTES) || more) && j->inbox.head; n++) {
         struct core_row *row = row_list_pop(&j->inbox);
 
+        more = row->more;
         bytes += journal_row_bytes(row);
         row_list_push(row->refusable && is_too_large(row) ? &j->refused : &j->batch, row);
     }

@@ -528,10 +528,10 @@ START_TEST(why_it_waits)
     setup(1);
     for (int i = 0; i < 2; i++)
         q[i] = rig_queued(&r, SUBMIT());
-    ck_has(rig_why(&r, q[1]), "0 of the 1 that may run it are busy or not up, and 1 tasks come before it");
+    ck_has(rig_why(&r, q[1]), "0 of the 1 that may run it are busy or not up, and 1 of your tasks come before it");
     rig_assign(&r);
     ck_has(rig_why(&r, q[0]), "it runs, at worker 1");
-    ck_has(rig_why(&r, q[1]), "1 of the 1 that may run it are busy or not up, and 0 tasks come before it");
+    ck_has(rig_why(&r, q[1]), "1 of the 1 that may run it are busy or not up, and 0 of your tasks come before it");
     rig_qdone(&r, q[0]);
     ck_has(rig_why(&r, q[0]), "it waits for nothing: it is done");
     rig_end(&r);

@@ -90,7 +90,7 @@ END_TEST
 
 START_TEST(booked_and_taken_back)
 {
-    uint64_t id, better;
+    uint64_t id, better, request;
 
     setup(1);
     id = rig_queued(&r, SUBMIT(.durability = TASK_CRASHSAFE));
@@ -108,8 +108,10 @@ START_TEST(booked_and_taken_back)
     better = rig_queued(&r, SUBMIT(.has_priority = true)); /* comes while the other is booked: behind it */
     rig_assign(&r);
     ck_assert_uint_eq(rig_shown(&r, better), SHOWN_QUEUED);
-    rig_queue_id(&r, rig_change(&r, CHANGE_CANCEL, id));
+    request = rig_change(&r, CHANGE_CANCEL, id);
+    ck_assert_ptr_null(rig_answer(&r, request)); /* what is answered is written */
     rig_recorded(&r);
+    rig_queue_id(&r, request);
     ck_assert_uint_eq(rig_shown(&r, id), SHOWN_CANCELLED);
     rig_assign(&r);
     ck_assert_uint_eq(rig_shown(&r, better), SHOWN_RUNNING);
@@ -303,7 +305,9 @@ START_TEST(everything_comes_back)
     after = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .n_after = 1, .after = &first, .key = TEXT("key")));
     held = rig_queued(&r, SUBMIT(.durability = TASK_CRASHSAFE));
     all = rig_queued(&r, SUBMIT(.durability = TASK_CRASHSAFE, .target = TARGET_ALL));
-    rig_queue_id(&r, rig_change(&r, CHANGE_HOLD, held));
+    request = rig_change(&r, CHANGE_HOLD, held);
+    rig_recorded(&r);
+    rig_queue_id(&r, request);
     keep_rows();
     restart(1, 4000, 0);
     ck_assert_uint_eq(rig_shown(&r, first), SHOWN_QUEUED);
@@ -431,6 +435,87 @@ START_TEST(a_module_that_is_gone_is_waited_for)
 }
 END_TEST
 
+/* The parts' ends are written, that of the whole is not yet. */
+START_TEST(a_whole_whose_parts_have_ended_has_ended)
+{
+    uint64_t all;
+
+    setup(2);
+    all = rig_queued(&r, SUBMIT(.durability = TASK_CRASHSAFE, .target = TARGET_ALL));
+    rig_assign(&r);
+    rig_recorded(&r);
+    rig_qdone(&r, all + 1);
+    rig_qfailed(&r, all + 2, PTOOLS_ERR_FAILED, "no");
+    rig_failure(&r, rig_change(&r, CHANGE_FORGET, all + 2), PTOOLS_ERR_NOT_NOW); /* its whole counts it */
+    restart(2, 1000, 0);
+    rig_recorded(&r);
+    ck_assert_uint_eq(rig_shown(&r, all), SHOWN_FAILED);
+    rig_end(&r);
+    forget_rows();
+}
+END_TEST
+
+/* Rows of one submission are written together: this only shows that half of them would do no harm. */
+START_TEST(half_of_a_whole_is_not_run)
+{
+    uint64_t all = UINT64_MAX, request;
+
+    setup(2);
+    request = rig_queue(&r, SUBMIT(.durability = TASK_DURABLE, .target = TARGET_ALL));
+    ck_assert_ptr_null(rig_answer(&r, request));
+    keep_rows();
+    for (size_t k = 0; k < n_kept; k++) {
+        ck_assert(kept[k].row->more == (k + 1 < n_kept));
+        all = MIN(all, kept[k].task);
+    }
+    for (size_t k = 0; k < n_kept; k++)
+        if (kept[k].task == all)
+            kept[k].row = core_row_free(kept[k].row);
+    restart(2, 1000, 0);
+    rig_assign(&r);
+    rig_recorded(&r);
+    ck_assert_uint_eq(rig_count(&r, ACT_RUN), 0);
+    ck_assert_uint_eq(rig_shown(&r, all + 1), 0);
+    rig_end(&r);
+    forget_rows();
+}
+END_TEST
+
+START_TEST(priorities_are_written_as_one)
+{
+    struct msg_priority p[3];
+    uint64_t q[3], first;
+
+    setup(1);
+    for (int i = 0; i < 3; i++) {
+        q[i] = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .hold = true));
+        p[i] = (struct msg_priority){ q[i], i };
+    }
+    first = r.core->row_number + 1;
+    core_priorities(r.core, r.now, r.client, ++r.request, (const uint8_t *)p, sizeof p, &r.out);
+    ck_assert_ptr_null(rig_answer(&r, r.request)); /* what is answered is written */
+    for (size_t i = 0; i < r.out.n; i++)
+        if (r.out.v[i].type == ACT_RECORD && r.out.v[i].row->number >= first)
+            ck_assert(r.out.v[i].row->more == (r.out.v[i].row->number < first + 2));
+    rig_recorded(&r);
+    ck_assert_uint_eq(rig_answer(&r, r.request)->answer.reply.count, 3);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(a_durable_one_cannot_wait_for_a_volatile_one)
+{
+    uint64_t first;
+
+    setup(1);
+    first = rig_queued(&r, SUBMIT());
+    ck_has(rig_failure(&r, rig_queue(&r, SUBMIT(.durability = TASK_DURABLE, .n_after = 1, .after = &first)),
+                       PTOOLS_ERR_BAD_REQUEST),
+           "is volatile");
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(what_makes_no_sense_is_refused)
 {
     AUTO(blob) spec = blob_new("x", 1);
@@ -471,6 +556,10 @@ int main(void)
     tcase_add_test(tc, while_the_machine_runs_its_clock_may_be_set);
     tcase_add_test(tc, what_its_target_was_is_waited_for);
     tcase_add_test(tc, a_module_that_is_gone_is_waited_for);
+    tcase_add_test(tc, a_whole_whose_parts_have_ended_has_ended);
+    tcase_add_test(tc, half_of_a_whole_is_not_run);
+    tcase_add_test(tc, priorities_are_written_as_one);
+    tcase_add_test(tc, a_durable_one_cannot_wait_for_a_volatile_one);
     tcase_add_test(tc, what_makes_no_sense_is_refused);
     return suite_run(suite);
 }
