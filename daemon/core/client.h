@@ -31,6 +31,7 @@ struct user {
     struct qtask *ended;    /* its queued tasks that have, oldest first, by next */
     struct blocked *blocked; /* submissions that wait for room, oldest first */
     uint32_t n_blocked;
+    bool unblocking;
     uint64_t blocked_bytes;
     uint64_t recovered_turn; /* of what came from the journal, as from one client */
     struct set *named;      /* its sets that have a name, by name */

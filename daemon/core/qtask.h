@@ -24,7 +24,7 @@ enum qtask_event { QE_HOLD, QE_RECORD, QE_ACCEPT, QE_WAIT, QE_READY, QE_GIVE, QE
                    QTASK_EVENTS };
 
 enum { DEAD_KILLS = 3, KEPT_SLICE = 256, WATCHES_MAX = 64, BLOCKED_MAX = 1024, WATCHERS_MAX = 1 << 18 };
-enum life_flags { LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4 };
+enum life_flags { LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4, LIFE_RERUN = 8 };
 
 /* How it ended. */
 struct qend {
@@ -84,7 +84,7 @@ struct qtask {
     uint8_t state, shown;     /* enum qtask_state; once it ends: enum task_shown */
     uint8_t durability, retry_on;
     bool hold : 1, idempotent : 1, has_deadline : 1, has_result_max : 1, has_after : 1, is_parent : 1, in_set : 1,
-        host : 1, gone : 1, was_read : 1, announced : 1,
+        host : 1, gone : 1, was_read : 1, rerun : 1, changed : 1, announced : 1,
         recovered : 1, stopping : 1, was_running : 1;
 };
 
@@ -141,6 +141,7 @@ void sessions_deinit(struct core *core);
 
 /* The set of its target, if it is there now. */
 void qtask_find_set(struct core *core, struct qtask *q, const struct msg_submit *spec);
+void qtask_leave_set(struct core *core, struct qtask *q);
 /* The worker of that id, unless it is being removed; whether this host is one of those named. */
 struct worker *qtask_worker(const struct core *core, uint32_t id);
 bool qtask_on_this_host(const struct core *core, const struct msg_submit *spec);
@@ -157,6 +158,7 @@ void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out);
 /* How long it may wait at first, or between two attempts. */
 uint64_t qtask_longest_wait_us(const struct msg_submit *spec);
 /* Its delay, as far as it is not over: after a restart. */
+void recover_expiry(struct core *core, struct qtask *q, const struct msg_submit *spec);
 void recover_delay(struct core *core, struct qtask *q, const struct msg_submit *spec);
 
 /* -- qtask_submit.c -- */

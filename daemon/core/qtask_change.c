@@ -79,16 +79,22 @@ static void note_life(struct core *core, struct qtask *q, struct actions *out)
 
 static void rerun(struct core *core, struct qtask *q, struct actions *out)
 {
+    struct qtask *whole = qtask_whole_of(core, q);
     struct msg_submit spec;
 
     if (!qtask_step(core, q, QE_RERUN, out))
         return;
+    if (whole) { /* it waits for this one again */
+        whole->x->parts_left++;
+        whole->x->parts_failed -= q->shown != SHOWN_DONE;
+    }
     qtask_unend(core, q);
     qtask_spec(core, q, &spec);
     q->attempt = 0;
     q->kills = q->losses = 0;
     q->due_us = 0;
     q->hold = false;
+    q->rerun = true; /* now, whatever it had to come after */
     q->stopping = false;
     if (q->in_set)
         qtask_find_set(core, q, &spec);
@@ -197,6 +203,8 @@ void queued_change(struct core *core, struct client *c, uint64_t request, const 
     record_answer(core, since, c->id, request, &reply, out);
 }
 
+enum { SPARE_PAIRS = 4096 }; /* that may be of tasks that went meanwhile */
+
 /* -- priorities -------------------------------------------------------------------------------------------------- */
 
 void core_priorities(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, const uint8_t *data,
@@ -216,6 +224,11 @@ void core_priorities(struct core *core, uint64_t now_us, uint32_t client, uint64
         answer_refusal(
             out, client, request, PTOOLS_ERR_BAD_REQUEST,
             "task-priorities: the payload must be pairs of 8 bytes task and 8 bytes priority; it has %zu bytes", n);
+        return;
+    }
+    if (n / sizeof p > (uint64_t)c->user->n_queued + c->user->n_kept + SPARE_PAIRS) {
+        answer_refusal(out, client, request, PTOOLS_ERR_BAD_REQUEST,
+                       "task-priorities: %zu pairs, and there are %" PRIu32 " tasks", n / sizeof p, c->user->n_queued);
         return;
     }
     for (size_t i = 0; i < n; i += sizeof p) { /* all or nothing: what is wrong is found before anything is changed */
@@ -241,7 +254,17 @@ void core_priorities(struct core *core, uint64_t now_us, uint32_t client, uint64
         q->priority = p.priority;
         if (q->state == QT_QUEUED)
             backlog_rerank(core, q);
-        note_life(core, q, out);
+        q->changed = true;
+    }
+    for (size_t i = 0; i < n; i += sizeof p) { /* once each, though it may be there twice */
+        struct qtask *q;
+
+        memcpy(&p, data + i, sizeof p);
+        q = qtask_of(core, c->user, p.task);
+        if (q && q->changed)
+            note_life(core, q, out);
+        if (q)
+            q->changed = false;
     }
     record_as_one(core, since, out);
     record_answer(core, since, client, request, &reply, out);

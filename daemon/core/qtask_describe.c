@@ -90,6 +90,17 @@ void qtask_find_set(struct core *core, struct qtask *q, const struct msg_submit 
     DL_APPEND(s->queued, q);
 }
 
+void qtask_leave_set(struct core *core, struct qtask *q)
+{
+    struct set *set = q->set;
+
+    if (!set)
+        return;
+    q->set = NULL;
+    DL_DELETE(set->queued, q);
+    set_release(core, set);
+}
+
 /* -- what is kept of it ------------------------------------------------------------------------------------------ */
 
 uint64_t qtask_longest_wait_us(const struct msg_submit *spec)
@@ -97,6 +108,12 @@ uint64_t qtask_longest_wait_us(const struct msg_submit *spec)
     const uint64_t max_ms = spec->backoff_max_ms ? spec->backoff_max_ms : 60000;
 
     return MAX(spec->delay_ms, MAX(spec->start_ms ? UINT64_MAX / 2000 : 0, max_ms * 2)) * 1000;
+}
+
+static void set_expiry(struct core *core, struct qtask *q, const struct msg_submit *m, uint64_t since_us)
+{
+    if (m->expire_ms && q->x)
+        q->x->expire_us = core->now_us + (m->expire_ms * 1000 > since_us ? m->expire_ms * 1000 - since_us : 1);
 }
 
 void qtask_set_delay(struct core *core, struct qtask *q, const struct msg_submit *m, uint64_t since_us)
@@ -107,15 +124,24 @@ void qtask_set_delay(struct core *core, struct qtask *q, const struct msg_submit
         q->due_us = core->now_us + m->delay_ms * 1000 - since_us;
     else if (m->start_ms > now_ms)
         q->due_us = core->now_us + (m->start_ms - now_ms) * 1000;
-    if (m->expire_ms && q->x)
-        q->x->expire_us = core->now_us + (m->expire_ms * 1000 > since_us ? m->expire_ms * 1000 - since_us : 1);
+    set_expiry(core, q, m, since_us);
+}
+
+static uint64_t queued_since_us(const struct core *core, const struct qtask *q)
+{
+    const uint64_t now_ms = core_time_ms(core);
+
+    return now_ms > q->queued_ms ? (now_ms - q->queued_ms) * 1000 : 0;
+}
+
+void recover_expiry(struct core *core, struct qtask *q, const struct msg_submit *spec)
+{
+    set_expiry(core, q, spec, queued_since_us(core, q));
 }
 
 void recover_delay(struct core *core, struct qtask *q, const struct msg_submit *spec)
 {
-    const uint64_t now_ms = core_time_ms(core);
-
-    qtask_set_delay(core, q, spec, now_ms > q->queued_ms ? (now_ms - q->queued_ms) * 1000 : 0);
+    qtask_set_delay(core, q, spec, queued_since_us(core, q));
 }
 
 void qtask_learn_function(struct qtask *q, struct function *f, const struct msg_submit *spec)
@@ -217,6 +243,6 @@ void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out)
         else if (q->state == QT_ENDED && q->shown != SHOWN_DONE)
             parent->x->parts_failed++;
     }
-    if (q->state == QT_WAITING && !q->was_running && q->attempt == 0)
+    if (q->state == QT_WAITING && !q->was_running && q->attempt == 0 && !q->rerun)
         qtask_connect(core, q, out);
 }

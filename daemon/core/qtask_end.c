@@ -277,15 +277,7 @@ void qtask_settle(struct core *core, struct qtask *q, struct actions *out)
 
     if (!qtask_step(core, q, QE_SETTLE, out))
         return;
-    if (q->in_set) { /* from now on its links are those of the ended ones */
-        struct set *set = q->set;
-
-        q->set = NULL;
-        if (set) {
-            DL_DELETE(set->queued, q);
-            set_release(core, set);
-        }
-    }
+    qtask_leave_set(core, q); /* from now on its links are those of the ended ones */
     user->n_pins++;
     qtask_keep(core, q, out);
     drop_after(q);

@@ -90,7 +90,7 @@ void record_life(struct core *core, struct qtask *q, bool durable, enum pending_
             .kills = q->kills,
             .losses = q->losses,
             .worker = q->worker,
-            .flags = (q->hold ? LIFE_HOLD : 0u) | (q->idempotent ? LIFE_IDEMPOTENT : 0u) |
+            .flags = (q->hold ? LIFE_HOLD : 0u) | (q->idempotent ? LIFE_IDEMPOTENT : 0u) | (q->rerun ? LIFE_RERUN : 0u) |
                      (ended && q->end->maybe_executed ? LIFE_MAYBE_EXECUTED : 0u),
             .priority = q->priority,
             .started_ms = q->started_ms,
@@ -246,6 +246,7 @@ static int recover_end(struct core *core, struct qtask *q, const struct core_row
     end->ended_ms = life->life.ended_ms;
     end->outcome = blob_ref(life->outcome);
     end->value = life->value ? blob_ref(life->value) : NULL;
+    qtask_leave_set(core, q); /* its links are those of the ended ones */
     core->n_qtasks[q->state]--;
     core->n_qtasks[QT_ENDED]++;
     q->state = QT_ENDED;
@@ -267,6 +268,7 @@ static void recover_life(struct core *core, struct qtask *q, const struct core_r
     q->idempotent = life->life.flags & LIFE_IDEMPOTENT;
     q->priority = life->life.priority;
     q->started_ms = life->life.started_ms;
+    q->rerun = life->life.flags & LIFE_RERUN;
     q->due_us = 0;
     if (life->life.due_ms > now_ms)
         q->due_us = core->now_us + MIN((life->life.due_ms - now_ms) * 1000, delay_us);
@@ -309,6 +311,8 @@ int core_recover(struct core *core, uint64_t now_us, const struct core_row *task
         return 0;
     }
     recover_life(core, q, life, qtask_longest_wait_us(submit));
+    if (q->attempt == 0 && !q->rerun)
+        recover_expiry(core, q, submit);
     qtask_learn_function(q, NULL, submit);
     if (task_shown_ended(state))
         return recover_end(core, q, life, out, why);

@@ -185,6 +185,9 @@ static bool allowed(const struct submission *s)
         return REFUSE(s, PTOOLS_ERR_STORAGE, "durability: this daemon has no journal, and takes only volatile tasks");
     if (task_find_request(s->core, s->client->id, s->request) || request_in_use(s->core, s->client, s->request))
         return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "id: request %" PRIu64 " is in flight already", s->request);
+    if (s->m->set_id && s->m->durability >= TASK_CRASHSAFE)
+        return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "set: one without a name ends with its client, and the task shall not: "
+                      "name the set, or the workers");
     for (uint32_t i = 0; i < s->m->n_after; i++)
         if (!qtask_of(s->core, s->client->user, s->m->after[i]))
             return REFUSE(s, PTOOLS_ERR_NO_TASK, "after: no queued task %" PRIu64, s->m->after[i]);
@@ -546,6 +549,9 @@ void user_unblock(struct core *core, struct user *user, struct actions *out)
 {
     struct blocked *b;
 
+    if (user->unblocking)
+        return; /* whoever does it goes on */
+    user->unblocking = true;
     while ((b = user->blocked) && user->n_queued < core->limits.user_queued_max &&
            user->queue_bytes < core->limits.user_queue_bytes_max) {
         struct msg_request r;
@@ -566,7 +572,8 @@ void user_unblock(struct core *core, struct user *user, struct actions *out)
 
             DL_DELETE(user->blocked, last);
             DL_PREPEND(user->blocked, last);
-            return;
+            break;
         }
     }
+    user->unblocking = false;
 }

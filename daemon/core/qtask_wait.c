@@ -362,10 +362,10 @@ void queued_events(struct core *core, struct client *c, uint64_t request, const 
         return;
     }
     DL_FOREACH(core->watches, v)
-    n += v->client == c->id;
+    n += v->uid == c->user->uid;
     if (n >= WATCHES_MAX) {
         answer_refusal(out, c->id, request, PTOOLS_ERR_LIMIT,
-                       "over the limit of watches of a connection: %u of %u in use, 1 more asked for", n, WATCHES_MAX);
+                       "over the limit of watches of a user: %u of %u in use, 1 more asked for", n, WATCHES_MAX);
         return;
     }
     v = calloc(1, sizeof *v);

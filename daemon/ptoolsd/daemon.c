@@ -222,7 +222,7 @@ static void end_if_done(struct daemon *d)
         door_stop_listening(d->door);
         d->draining = true;
     }
-    if (d->draining && core_tasks(d->core) == 0 && core_unrecorded(d->core) == 0 &&
+    if (d->draining && core_tasks(d->core) == 0 && (d->hurry || core_unrecorded(d->core) == 0) &&
         (d->config->private_mode || core_stask_processes(d->core) == 0) &&
         (d->hurry || (!door_pending(d->door) && core_values_untaken(d->core) == 0)))
         sd_event_exit(d->event, d->exit_code);
