@@ -165,7 +165,7 @@ int recorder_end(struct recorder *r)
 
 void recorder_put(struct recorder *r, struct core_row *take)
 {
-    if (r && !r->failed)
+    if (r && r->started && !r->failed)
         journal_put(r->journal, take);
     else
         core_row_free(take);
@@ -173,7 +173,7 @@ void recorder_put(struct recorder *r, struct core_row *take)
 
 void recorder_turn(struct recorder *r)
 {
-    if (r && !r->failed)
+    if (r && r->started && !r->failed)
         journal_turn(r->journal);
 }
 

@@ -128,6 +128,40 @@ START_TEST(a_missing_worker_program_is_told_at_once)
 }
 END_TEST
 
+/* What cannot be used is told, with a status that says whether the data are damaged; nothing is done to it. */
+START_TEST(a_journal_that_cannot_be_used)
+{
+    static const char *const with[] = { "-o", "daemon.journal=yes", "--state-dir", NULL, NULL };
+    const char *args[sizeof with / sizeof with[0]];
+    char dir[64], state[64], path[96], text[4096];
+    FILE *f;
+
+    temp_dir(dir, sizeof dir);
+    temp_dir(state, sizeof state);
+    memcpy(args, with, sizeof with);
+    args[3] = state;
+    snprintf(path, sizeof path, "%s/journal.db", state);
+    f = fopen(path, "we");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(fchmod(fileno(f), 0600), 0);
+    fputs("this is no database, whatever else it may be", f);
+    fclose(f);
+    ck_assert_int_eq(server_refuses(dir, args, text, sizeof text), 65);
+    ck_assert_msg(strstr(text, "journal.db"), "%s", text);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(chmod(state, 0777), 0);
+    ck_assert_int_eq(server_refuses(dir, args, text, sizeof text), 1);
+    ck_assert_msg(strstr(text, "must belong to uid"), "%s", text);
+    ck_assert_int_eq(chmod(state, 0700), 0);
+    server_start(&server, 1, args);
+    ck_assert_int_eq(server_refuses(dir, args, text, sizeof text), 1);
+    ck_assert_msg(strstr(text, "another ptoolsd (pid "), "%s", text);
+    server_stop(&server);
+    ck_assert_int_eq(rmdir(dir), 0);
+    temp_remove(state);
+}
+END_TEST
+
 /* It was told to end: it does, with status 0, and nothing is left in its directory. */
 static void ends_cleanly(void)
 {
@@ -362,6 +396,7 @@ int main(void)
     tcase_add_test(tc, a_directory_that_others_can_write_is_refused);
     tcase_add_test(tc, bad_configuration_is_told_by_line);
     tcase_add_test(tc, a_missing_worker_program_is_told_at_once);
+    tcase_add_test(tc, a_journal_that_cannot_be_used);
     tcase_add_test(tc, nobody_there_is_told);
     tc = suite_case(suite, "end");
     tcase_add_test(tc, term_waits_for_what_runs);
