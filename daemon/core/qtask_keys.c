@@ -15,7 +15,7 @@
 
 #include "daemon/core/state.h"
 
-enum { USER_SESSIONS_MAX = 1024, GAP_MAX = 64, PASSING_BYTES = 16 };
+enum { USER_SESSIONS_MAX = 16384, GAP_MAX = 64, PASSING_BYTES = 16 };
 
 struct qkey {
     uint64_t hash;

@@ -405,6 +405,8 @@ int store_open(struct store *s, const struct journal_options *options, const str
         r = connect(s, options->vfs);
     if (r == 0)
         r = open_tables(s, schema ? schema : &store_schema);
+    if (r == STORE_FULL && journal_reserve_release(&s->files)) /* the disk was full when the last daemon died, too */
+        r = open_tables(s, schema ? schema : &store_schema);
     if (r == 0)
         r = journal_files_same(&s->files, s->why);
     return r == STORE_FULL ? -ENOSPC : r;

@@ -378,6 +378,8 @@ bool journal_reserve_release(struct journal_files *f)
 {
     struct stat st;
 
+    if (f->reserve_fd < 0) /* of an earlier daemon */
+        f->reserve_fd = openat(f->dir_fd, JOURNAL_RESERVE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (f->reserve_fd < 0 || fstat(f->reserve_fd, &st) < 0 || st.st_size == 0 || ftruncate(f->reserve_fd, 0) < 0)
         return false;
     f->reserve_used = true;
