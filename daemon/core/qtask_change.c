@@ -103,6 +103,22 @@ static void rerun(struct core *core, struct qtask *q, struct actions *out)
     qtask_place(core, q, out);
 }
 
+static bool change_one(struct core *core, struct qtask *q, enum task_change change, struct actions *out);
+
+/* Whether it could be done to any of them. */
+static bool change_parts(struct core *core, const struct qtask *q, enum task_change change, struct actions *out)
+{
+    const uint64_t id = q->id;
+    bool changed = false;
+
+    for (uint32_t i = q->x->parts; i > 0; i--) {
+        struct qtask *part = qtask_find(core, id + i);
+
+        changed |= part && change_one(core, part, change, out);
+    }
+    return changed;
+}
+
 static bool change_one(struct core *core, struct qtask *q, enum task_change change, struct actions *out)
 {
     const bool waits = q->state == QT_WAITING || q->state == QT_QUEUED, whole = q->x && q->x->parts > 0;
@@ -120,7 +136,9 @@ static bool change_one(struct core *core, struct qtask *q, enum task_change chan
         return true;
     case CHANGE_HOLD:
     case CHANGE_RELEASE:
-        if (!waits || whole || q->hold == (change == CHANGE_HOLD))
+        if (whole)
+            return change_parts(core, q, change, out);
+        if (!waits || q->hold == (change == CHANGE_HOLD))
             return false;
         q->hold = change == CHANGE_HOLD;
         note_life(core, q, out);

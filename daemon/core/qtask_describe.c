@@ -156,7 +156,7 @@ int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *
     q->priority = m->has_priority ? m->priority : INFINITY;
     q->durability = (uint8_t)(m->durability ? m->durability : TASK_VOLATILE);
     q->retry_on = (uint8_t)(m->retry_on ? m->retry_on : RETRY_DIED);
-    q->hold = m->hold;
+    q->hold = m->hold && m->target != TARGET_ALL; /* its parts are held */
     q->idempotent = m->idempotent;
     qtask_learn_function(q, q->function, m);
     q->has_deadline = m->deadline_ms > 0;
@@ -223,6 +223,8 @@ void qtask_connect(struct core *core, struct qtask *q, struct actions *out)
     int r;
 
     qtask_spec(core, q, &spec);
+    if (spec.n_after == 0)
+        return;
     memcpy(after, spec.after, spec.n_after * sizeof *after);
     r = add_edges(core, q, after, spec.n_after, spec.after_any, spec.after_keep, &failed);
     if (r < 0)

@@ -60,7 +60,8 @@ struct client {
     bool held_back;                  /* there may be whole messages in the intake: see PAUSE_BYTES */
     size_t held;                     /* bytes that are kept for it, as charged to its user */
     bool dirty;                      /* in door->dirty */
-    uint64_t missed;                 /* events that it was not sent */
+    uint64_t missed;                 /* events that it was not sent ... */
+    struct msg_answer last_missed;   /* ... the last of them */
     bool has_token;
     uint8_t token[FDS_TOKEN_BYTES];
     TAILQ_ENTRY(client) link;        /* in door->clients: in the order of arrival */
@@ -535,9 +536,20 @@ void door_answer(struct door *door, uint32_t id, const struct msg_answer *answer
     mark_dirty(c);
 }
 
+static void tell_missed(struct client *c)
+{
+    struct msg_answer missed = c->last_missed;
+
+    if (c->missed == 0 || c->doom)
+        return;
+    missed.event.event = EVENT_MISSED;
+    missed.event.missed = c->missed;
+    c->missed = 0;
+    door_answer(c->door, c->id, &missed, NULL);
+}
+
 void door_event(struct door *door, uint32_t id, const struct msg_answer *event)
 {
-    struct msg_answer missed = { .id = event->id, .is_event = true, .event = event->event };
     struct client *c;
 
     HASH_FIND(hh, door->by_id, &id, sizeof id, c);
@@ -545,14 +557,10 @@ void door_event(struct door *door, uint32_t id, const struct msg_answer *event)
         return;
     if (c->out.n > EVENTS_BYTES) {
         c->missed++;
+        c->last_missed = *event;
         return;
     }
-    if (c->missed) {
-        missed.event.event = EVENT_MISSED;
-        missed.event.missed = c->missed;
-        c->missed = 0;
-        door_answer(door, id, &missed, NULL);
-    }
+    tell_missed(c);
     door_answer(door, id, event, NULL);
 }
 
@@ -571,6 +579,8 @@ bool door_flush(struct door *door)
             client_free(c);
             continue;
         }
+        if (c->out.n == 0)
+            tell_missed(c); /* it has caught up */
         client_charge(c);
         client_wait_for(c);
         if (c->held_back && c->out.n < PAUSE_BYTES)
