@@ -4,13 +4,11 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* -- the daemon ---------------------------------------------------------------------------------------------- */
@@ -46,13 +44,8 @@ void queue_down(struct queue_rig *q)
 
 static int end_by(struct queue_rig *q, int signal)
 {
-    siginfo_t end = { 0 };
-
     ck_assert_int_eq(kill(q->server.pid, signal), 0);
-    ck_assert_int_eq(poll(&(struct pollfd){ .fd = q->server.pidfd, .events = POLLIN }, 1, QUEUE_WAIT_MS), 1);
-    ck_assert_int_eq(waitid(P_PID, (id_t)q->server.pid, &end, WEXITED), 0);
-    close(q->server.pidfd);
-    return end.si_code == CLD_EXITED ? end.si_status : -end.si_status;
+    return server_end(&q->server);
 }
 
 void queue_kill(struct queue_rig *q)
