@@ -17,6 +17,9 @@
 #include "tests/fault/check_ledger.h"
 #include "tests/fault/ledger.h"
 
+/* Arguments of ptoolsd: it forgets nothing, however many there are, before the ledger is held against it. */
+#define CLIENT_KEPT "-o", "queue.user_kept_max=10000000", "-o", "queue.user_kept_bytes_max=8G"
+
 struct plan_task {
     const char *function; /* q.mark or its like: its arguments are the jobs' file, the key, ms */
     uint64_t ms;

@@ -101,7 +101,7 @@ static void assert_gone(struct pollfd *ends, unsigned n, uint64_t until)
 
 static void start(const char *dir)
 {
-    static const char *args[] = { "--state-dir", state, "-o", "daemon.journal=yes", NULL };
+    static const char *args[] = { "--state-dir", state, "-o", "daemon.journal=yes", CLIENT_KEPT, NULL };
 
     if (dir)
         server_start_in(&server, dir, WORKERS, args);

@@ -153,6 +153,7 @@ START_TEST(kill_workers)
 {
     unsigned jobs = program_setting("FAULT_JOBS", JOBS, 10000000),
              most = program_setting("FAULT_KILLS", KILLS, KILLS_MAX);
+    static const char *args[] = { "--state-dir", state, "-o", "daemon.journal=yes", CLIENT_KEPT, NULL };
     struct plan plan = { .dir = server.dir, .ledger = ledger, .window = WINDOW, .task = plan_task };
     static uint64_t took[KILLS_MAX];
     double undisturbed, disturbed;
@@ -163,7 +164,7 @@ START_TEST(kill_workers)
 
     temp_dir(state, sizeof state);
     temp_dir(ledger, sizeof ledger);
-    server_start(&server, WORKERS, (const char *const[]){ "--state-dir", state, "-o", "daemon.journal=yes", NULL });
+    server_start(&server, WORKERS, args);
     pt = server_open(&server);
     server_whole(pt, WORKERS);
     plan.tasks = jobs / CLIENTS / 4;

@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ARGS_MAX = 48, START_MS = 60000, STOP_MS = 60000, WAIT_MS = 20000 };
+enum { ARGS_MAX = 64, START_MS = 60000, STOP_MS = 60000, WAIT_MS = 20000 };
 
 extern char **environ;
 
@@ -109,6 +109,8 @@ static size_t arguments(const char **argv, const char *dir, char *program, size_
     size_t n = 0;
 
     snprintf(program, bytes, "daemon.worker_program=%s", need("PTOOLS_TEST_WORKER"));
+    for (size_t i = 0; server_runner && server_runner[i]; i++)
+        argv[n++] = server_runner[i];
     if (getenv("PTOOLS_TEST_VALGRIND")) {
         argv[n++] = "/usr/bin/valgrind";
         argv[n++] = "--quiet";
@@ -154,6 +156,7 @@ static void count_fds(pid_t pid, unsigned *ret)
 }
 
 int server_log_fd = -1;
+const char *const *server_runner;
 
 void server_start(struct server *s, unsigned workers, const char *const *args)
 {
@@ -165,9 +168,21 @@ void server_start(struct server *s, unsigned workers, const char *const *args)
 
 void server_start_in(struct server *s, const char *dir, unsigned workers, const char *const *args)
 {
+    int end = 0;
+
+    if (!server_try_in(s, dir, workers, args, &end)) {
+        char *log = slurp(s->log);
+
+        ck_abort_msg("ptoolsd did not become ready, and ended with %d:\n%s", end, log);
+    }
+}
+
+bool server_try_in(struct server *s, const char *dir, unsigned workers, const char *const *args, int *ret_end)
+{
     const char *argv[ARGS_MAX];
     char program[512], count[16], line[8] = "";
     int ready[2], err_fd;
+    bool there;
     size_t n;
 
     memset(s, 0, sizeof *s);
@@ -193,31 +208,37 @@ void server_start_in(struct server *s, const char *dir, unsigned workers, const 
     s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
     ck_assert_int_ge(s->pidfd, 0);
     ck_assert_int_eq(poll(&(struct pollfd){ .fd = ready[0], .events = POLLIN }, 1, START_MS), 1);
-    if (read(ready[0], line, sizeof line) != 6 || memcmp(line, "READY\n", 6) != 0) {
-        char *log = slurp(s->log);
-
-        ck_abort_msg("ptoolsd did not become ready:\n%s", log);
-    }
+    there = read(ready[0], line, sizeof line) == 6 && memcmp(line, "READY\n", 6) == 0;
     close(ready[0]);
-    count_fds(s->pid, &s->fds);
+    if (there)
+        count_fds(s->pid, &s->fds);
+    else
+        *ret_end = server_end(s);
+    return there;
+}
+
+int server_end(struct server *s)
+{
+    siginfo_t end = { 0 };
+
+    ck_assert_int_eq(poll(&(struct pollfd){ .fd = s->pidfd, .events = POLLIN }, 1, STOP_MS), 1);
+    ck_assert_int_eq(waitid(P_PID, (id_t)s->pid, &end, WEXITED), 0);
+    close(s->pidfd);
+    return end.si_code == CLD_EXITED ? end.si_status : -end.si_status;
 }
 
 void server_stop(struct server *s)
 {
     struct stat st;
-    siginfo_t end = { 0 };
     int status;
 
     ck_assert_int_eq(kill(s->pid, SIGTERM), 0);
-    ck_assert_int_eq(poll(&(struct pollfd){ .fd = s->pidfd, .events = POLLIN }, 1, STOP_MS), 1);
-    ck_assert_int_eq(waitid(P_PID, (id_t)s->pid, &end, WEXITED | WNOHANG), 0);
-    status = end.si_code == CLD_EXITED ? end.si_status : -end.si_status;
+    status = server_end(s);
     if (status != 0) {
         char *log = slurp(s->log);
 
         ck_abort_msg("ptoolsd ended with %d:\n%s", status, log);
     }
-    close(s->pidfd);
     /* Nothing is left in its directory, and it can be removed as it is. */
     ck_assert_msg(rmdir(s->dir) == 0, "%s: %s", s->dir, strerror(errno));
     ck_assert_int_eq(stat(s->dir, &st), -1);

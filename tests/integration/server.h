@@ -31,7 +31,13 @@ struct server {
 void server_start(struct server *s, unsigned workers, const char *const *args);
 /* As server_start(), in a directory that exists, of a server that is gone. */
 void server_start_in(struct server *s, const char *dir, unsigned workers, const char *const *args);
+/* As server_start_in(), and it may end before it is ready: then false, and how: its exit status, or -signal. */
+bool server_try_in(struct server *s, const char *dir, unsigned workers, const char *const *args, int *ret_end);
 void server_stop(struct server *s);
+/* Waits until it ends by itself, or by a signal that was sent: its exit status, or -signal. */
+int server_end(struct server *s);
+/* If not NULL, the program and the arguments that run the next daemon, ended by NULL (strace and its like). */
+extern const char *const *server_runner;
 /* If not -1, becomes the stderr of the next daemon, instead of its log file. */
 extern int server_log_fd;
 ptools *server_open(struct server *s);

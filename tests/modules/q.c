@@ -150,6 +150,12 @@ static ptools_err sleep_(ptools_task *task)
     return err == PTOOLS_OK ? sleep_for(task, ms) : err;
 }
 
+static ptools_err progress(ptools_task *task)
+{
+    ptools_task_progress(task, 7, 9);
+    return sleep_(task);
+}
+
 static volatile bool enough; /* never */
 
 static ptools_err spin(ptools_task *task)
@@ -169,6 +175,7 @@ static const ptools_function functions[] = {
     { "fail_until", fail_until, "fail_until ATTEMPT: fails before that one -> the attempt", PTOOLS_FN_IDEMPOTENT },
     { "echo", echo, "echo TEXT -> TEXT", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { "sleep", sleep_, "sleep MS: also a request to stop wakes it", 0 },
+    { "progress", progress, "progress MS: seven ninths are done, and it sleeps", 0 },
     { "spin", spin, "spin: never comes back", 0 },
     { NULL, NULL, NULL, 0 }
 };
