@@ -190,15 +190,15 @@ START_TEST(memory_of_what_has_ended)
 {
     PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
     ptools_worker_task task = queue_task_of("t.big", args);
-    uint64_t ids[2];
+    ptools_queued *list = NULL;
+    uint64_t ids[4];
 
     ptools_pack_u64(args, ARGS_BYTES);
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < 4; i++)
         queue_ends(q.pt, ids[i] = queue_put(q.pt, &task), PTOOLS_QUEUED_DONE);
-    queue_refused(q.pt, &task, PTOOLS_ERR_LIMIT); /* no result that is not read yet is thrown away for it */
-    assert_limit("over the limit user_kept_bytes_max: results and tasks that have ended take");
-    ck_assert_ptools(ptools_queued_change(q.pt, ids, 1, PTOOLS_CHANGE_FORGET, NULL));
-    queue_ends(q.pt, queue_put(q.pt, &task), PTOOLS_QUEUED_DONE);
+    ck_assert_err(ptools_queued_get(q.pt, ids[0], 0, &list), PTOOLS_ERR_NO_TASK); /* the oldest have made room */
+    ck_assert_ptools(ptools_queued_get(q.pt, ids[3], 0, &list));
+    ptools_queued_free(list);
 }
 END_TEST
 
