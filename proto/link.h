@@ -35,6 +35,8 @@ enum link_type { /* those with a number travel on lanes, too: PROTOCOL.md */
                        body = the value (code 0), or four strings, each ended by NUL:
                        message, phase, log, and the progress as "n of" */
     LINK_DONE_ARRAY = 6, /* as DONE with code 0; body = struct link_reference, where the value is */
+    LINK_LOG,       /* task, attempt, slot; body = the last lines that its function logged: before the DONE of one that
+                       did not fail, if there are any */
     LINK_SKIPPED,   /* the task was revoked: its slot is free again. Carries task, attempt, slot */
     /* daemon to template */
     LINK_LOAD,      /* body = module name */

@@ -254,6 +254,7 @@ struct msg_reply {
     bool duplicate;          /* task-submit: there was one of this key already, and this is it */
     uint32_t skipped;        /* task-change, -priorities: those to which it could not be done, beside count */
     struct text reason;      /* task-why: a sentence */
+    struct text log;         /* task-result: the last lines that its function logged */
 };
 
 /* MSG_EVENT. */

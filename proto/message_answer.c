@@ -48,6 +48,7 @@ static const struct field reply_fields[] = {
     { "duplicate", FIELD_BOOL, AT(reply.duplicate) },
     { "skipped", FIELD_U32, AT(reply.skipped), .max = UINT32_MAX },
     { "reason", FIELD_STORY, AT(reply.reason), .max = MESSAGE_TEXT_MAX },
+    { "log", FIELD_STORY, AT(reply.log), .max = LOG_TEXT_MAX },
 };
 static const struct field failure_fields[] = {
     { "code", FIELD_CODE, .required = true, AT(failure.code), .min = 1, .max = INT32_MAX },

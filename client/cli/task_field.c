@@ -59,6 +59,7 @@ const struct task_field task_fields[] = {
     { "phase", "phase", FIELD_TEXT, AT(phase) },
     { "progress", "progress", FIELD_U64, AT(progress), .right = true, .zero_blank = true },
     { "progress_of", "progress of", FIELD_U64, AT(progress_of), .right = true, .zero_blank = true },
+    { "log", "last log lines", FIELD_TEXT, AT(log), .lines = true },
     { "key", "key", FIELD_KEY, AT(key) },
     { "tags", "tags", FIELD_TAGS, AT(tags), .one = "tag" },
     { "after", "after", FIELD_AFTER, AT(after), .one = "after" },

@@ -43,6 +43,7 @@ struct task_field {
     size_t at; /* offsetof() in ptools_queued_info */
     enum field_unit unit;
     bool bytes, right; /* a size; a number, for a column */
+    bool lines;        /* a text of lines, each ended by a line feed */
     bool zero_blank;   /* 0 says that there is nothing to say */
     const char *one;   /* of a list: what expressions call it, where it is each of its items in turn */
     const char *(*value_name)(int value); /* of FIELD_NAMED ... */

@@ -213,6 +213,15 @@ static char *arguments(const ptools_queued_info *info)
     return text;
 }
 
+/* A row for each. */
+static void add_lines(struct table *table, const char *title, char *lines)
+{
+    for (char *line = strtok_r(lines, "\n", &lines); line; line = strtok_r(NULL, "\n", &lines)) {
+        table_add_pair(table, title, line);
+        title = "";
+    }
+}
+
 static int print_one(const ptools_queued_info *info)
 {
     struct table *table = table_new_pairs();
@@ -224,7 +233,9 @@ static int print_one(const ptools_queued_info *info)
         return -1;
     for (const struct task_field *f = task_fields; f->name; f++) {
         text = text_of(f, info, now_ms);
-        if (!text || *text)
+        if (text && f->lines)
+            add_lines(table, f->title, text);
+        else if (!text || *text)
             table_add_pair(table, f->title, text);
         free(text);
     }

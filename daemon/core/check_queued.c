@@ -63,7 +63,7 @@ static const char *check_user(const struct core *core, const struct user *u)
         given += q->state == QT_GIVEN;
         if (q->state == QT_ENDED) {
             kept++;
-            kept_bytes += q->spec->n + (q->args ? q->args->n : 0) + (q->end->value ? q->end->value->n : 0);
+            kept_bytes += qtask_kept_bytes(q);
         } else {
             queued++;
             queue_bytes += q->spec->n + (q->args ? q->args->n : 0);

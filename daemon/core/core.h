@@ -233,8 +233,8 @@ struct core_value {
     struct blob *blob;
     uint64_t array, bytes;
 };
-/* A task ended. code PTOOLS_OK: value is the result; otherwise facts has code, message, phase,
- * log, backtrace, progress (borrowed for the call and until out is carried out). An attempt that is
+/* A task ended. code PTOOLS_OK: value is the result, and facts may have its log; otherwise facts has code, message,
+ * phase, log, backtrace, progress (borrowed for the call and until out is carried out). An attempt that is
  * not the current one is dropped and counted. rss_kb, fds: 0 if the worker did not look. */
 void core_worker_done(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, uint32_t attempt,
                       ptools_err code, const struct core_value *value, const struct msg_failure *facts, uint64_t run_us,

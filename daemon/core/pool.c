@@ -85,7 +85,7 @@ void core_worker_done(struct core *core, uint64_t now_us, uint32_t worker, uint6
             task_fail(core, t, PTOOLS_ERR_INTERNAL, facts, true, out,
                       "the value of %s is in an array that its task was not given", t->function->name);
         else if (code == PTOOLS_OK)
-            task_succeed(core, t, value ? value : &nothing, run_us, out);
+            task_succeed(core, t, value ? value : &nothing, facts ? facts->log : (struct text){ 0 }, run_us, out);
         else
             task_fail(core, t, code, facts, was_entered(code), out, NULL);
     }

@@ -237,7 +237,7 @@ struct qtask *qtask_free(struct core *core, struct qtask *q)
     if (q->state == QT_ENDED) {
         DL_DELETE(user->ended, q);
         user->n_kept--;
-        user->kept_bytes -= q->spec->n + (q->end->value ? q->end->value->n : 0) + (q->args ? q->args->n : 0);
+        user->kept_bytes -= qtask_kept_bytes(q);
     } else {
         user->n_queued--;
         user->queue_bytes -= q->spec->n + (q->args ? q->args->n : 0);

@@ -186,8 +186,8 @@ void qtask_give(struct core *core, struct worker *w, struct qtask *q, struct act
 /* Its attempt did not begin: it was taken back, or its worker ended. lost: that. */
 void qtask_back(struct core *core, struct qtask *q, bool lost, struct actions *out);
 /* Its attempt is over. */
-void qtask_attempt_done(struct core *core, struct qtask *q, const struct core_value *value, uint64_t run_us,
-                        struct actions *out);
+void qtask_attempt_done(struct core *core, struct qtask *q, const struct core_value *value, struct text log,
+                        uint64_t run_us, struct actions *out);
 void qtask_attempt_failed(struct core *core, struct qtask *q, const struct msg_failure *f, struct actions *out);
 /* The row of this number, of its attempt, is written. */
 void qtask_give_booked(struct core *core, uint64_t number, uint64_t task, struct actions *out);
@@ -207,9 +207,9 @@ void set_redeal_queued(struct core *core, struct set *s, struct actions *out);
 
 /* -- qtask_end.c -- */
 
-/* The end: failure NULL: it is done. */
-void qtask_end(struct core *core, struct qtask *q, uint32_t shown, const struct msg_failure *failure,
-               struct blob *value, uint64_t run_us, struct actions *out);
+/* The end: facts->code PTOOLS_OK: it is done; of its facts the log and the run time are kept. */
+void qtask_end(struct core *core, struct qtask *q, uint32_t shown, const struct msg_failure *facts, struct blob *value,
+               struct actions *out);
 void qtask_end_text(struct core *core, struct qtask *q, uint32_t shown, ptools_err code, struct actions *out,
                     const char *format, ...) __attribute__((format(printf, 6, 7)));
 /* How it ended is where it must be. */
@@ -220,6 +220,8 @@ void qtask_unend(struct core *core, struct qtask *q);
 void qtask_whole_ended(struct core *core, struct qtask *q, struct actions *out);
 /* The whole of a part, as long as it has not ended; else NULL. */
 struct qtask *qtask_whole_of(const struct core *core, const struct qtask *part);
+/* What one that has ended takes of the limit user_kept_bytes_max. */
+uint64_t qtask_kept_bytes(const struct qtask *q);
 /* It is among the ended ones from now on. */
 void qtask_keep(struct core *core, struct qtask *q, struct actions *out);
 void qtask_answer_end(struct core *core, struct qtask *q, uint32_t client, uint64_t request,

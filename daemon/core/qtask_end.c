@@ -38,38 +38,38 @@ static struct blob *encode_outcome(const struct msg_answer *answer)
     return blob;
 }
 
-static struct qend *end_new(const struct qtask *q, uint32_t shown, const struct msg_failure *failure,
-                            struct blob *value, uint64_t run_us)
+static struct qend *end_new(const struct qtask *q, uint32_t shown, const struct msg_failure *facts, struct blob *value)
 {
     struct qend *end = calloc(1, sizeof *end);
-    struct msg_answer answer = { .id = 1, .failed = failure != NULL };
+    struct msg_answer answer = { .id = 1, .failed = facts->code != PTOOLS_OK };
 
     if (!end)
         return NULL;
-    if (failure) {
-        answer.failure = *failure;
+    if (answer.failed) {
+        answer.failure = *facts;
         answer.failure.task = q->id;
         answer.failure.state = shown;
     } else {
         answer.reply = (struct msg_reply){
-            .task = q->id, .worker = q->worker, .attempt = q->attempt, .run_us = run_us, .state = shown
+            .task = q->id, .worker = q->worker, .attempt = q->attempt, .run_us = facts->run_us, .state = shown,
+            .log = facts->log
         };
     }
     end->outcome = encode_outcome(&answer);
     if (!end->outcome)
         return qend_free(end);
-    end->code = failure ? failure->code : PTOOLS_OK;
-    end->maybe_executed = failure ? failure->maybe_executed : true;
+    end->code = facts->code;
+    end->maybe_executed = answer.failed ? facts->maybe_executed : true;
     end->worker = q->worker;
     end->attempt = q->attempt;
     end->value = value ? blob_ref(value) : NULL;
     return end;
 }
 
-void qtask_end(struct core *core, struct qtask *q, uint32_t shown, const struct msg_failure *failure,
-               struct blob *value, uint64_t run_us, struct actions *out)
+void qtask_end(struct core *core, struct qtask *q, uint32_t shown, const struct msg_failure *facts, struct blob *value,
+               struct actions *out)
 {
-    struct qend *end = end_new(q, shown, failure, value, run_us);
+    struct qend *end = end_new(q, shown, facts, value);
 
     if (!end) {
         out->no_memory = true;
@@ -104,7 +104,7 @@ void qtask_end_text(struct core *core, struct qtask *q, uint32_t shown, ptools_e
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     f.message.n = strlen(text);
-    qtask_end(core, q, shown, &f, NULL, 0, out);
+    qtask_end(core, q, shown, &f, NULL, out);
 }
 
 /* -- what follows ------------------------------------------------------------------------------------------ */
@@ -119,6 +119,11 @@ static uint64_t keep_us(struct core *core, const struct qtask *q)
     return qtask_journaled(q) ? core->limits.keep_us : core->limits.keep_volatile_us;
 }
 
+uint64_t qtask_kept_bytes(const struct qtask *q)
+{
+    return q->spec->n + (q->args ? q->args->n : 0) + q->end->outcome->n + (q->end->value ? q->end->value->n : 0);
+}
+
 void qtask_keep(struct core *core, struct qtask *q, struct actions *out)
 {
     const uint64_t now_ms = core_time_ms(core), keep = keep_us(core, q);
@@ -128,7 +133,7 @@ void qtask_keep(struct core *core, struct qtask *q, struct actions *out)
     q->user->n_queued--;
     q->user->queue_bytes -= q->spec->n + (q->args ? q->args->n : 0);
     q->user->n_kept++;
-    q->user->kept_bytes += q->spec->n + (q->end->value ? q->end->value->n : 0) + (q->args ? q->args->n : 0);
+    q->user->kept_bytes += qtask_kept_bytes(q);
     if (q->shown != SHOWN_DEAD &&
         heap_push(&core->queue_timers, &q->timer, core->now_us + (keep > since_us ? keep - since_us : 0)) < 0)
         out->no_memory = true;
@@ -212,7 +217,7 @@ void qtask_whole_ended(struct core *core, struct qtask *q, struct actions *out)
     if (q->x->parts_left > 0 || q->state != QT_WAITING)
         return;
     if (q->x->parts > 0 && q->x->parts_failed == 0)
-        qtask_end(core, q, SHOWN_DONE, NULL, NULL, 0, out);
+        qtask_end(core, q, SHOWN_DONE, &(struct msg_failure){ .code = PTOOLS_OK }, NULL, out);
     else
         qtask_end_text(core, q, SHOWN_FAILED, PTOOLS_ERR_PARTS, out,
                        "%" PRIu32 " of its %" PRIu32 " parts were not done: tasks %" PRIu64 " to %" PRIu64 " tell why",
@@ -302,7 +307,7 @@ void qtask_unend(struct core *core, struct qtask *q)
 
     DL_DELETE(user->ended, q);
     user->n_kept--;
-    user->kept_bytes -= q->spec->n + (q->end->value ? q->end->value->n : 0) + (q->args ? q->args->n : 0);
+    user->kept_bytes -= qtask_kept_bytes(q);
     user->n_queued++;
     user->queue_bytes += q->spec->n + (q->args ? q->args->n : 0);
     heap_remove(&core->queue_timers, &q->timer);

@@ -337,7 +337,7 @@ static void recover_running(struct core *core, struct qtask *q, struct actions *
         return;
     }
     f.message = (struct text){ died, sizeof died - 1 };
-    qtask_end(core, q, SHOWN_LOST, &f, NULL, 0, out);
+    qtask_end(core, q, SHOWN_LOST, &f, NULL, out);
 }
 
 void core_recovered(struct core *core, uint64_t now_us, struct actions *out)

@@ -316,9 +316,10 @@ void qtask_back(struct core *core, struct qtask *q, bool lost, struct actions *o
 
 /* -- what follows an attempt ---------------------------------------------------------------------------- */
 
-void qtask_attempt_done(struct core *core, struct qtask *q, const struct core_value *value, uint64_t run_us,
-                        struct actions *out)
+void qtask_attempt_done(struct core *core, struct qtask *q, const struct core_value *value, struct text log,
+                        uint64_t run_us, struct actions *out)
 {
+    const struct msg_failure done = { .code = PTOOLS_OK, .run_us = run_us, .log = log };
     const uint64_t bytes = value->blob ? value->blob->n : 0;
     struct msg_submit spec;
     uint64_t max = core->limits.result_max;
@@ -334,16 +335,17 @@ void qtask_attempt_done(struct core *core, struct qtask *q, const struct core_va
                                  .worker = q->worker,
                                  .attempt = q->attempt,
                                  .maybe_executed = true,
-                                 .run_us = run_us };
+                                 .run_us = run_us,
+                                 .log = log };
 
         f.message.n = (size_t)snprintf(text, sizeof text,
                                        "the value has %" PRIu64 " bytes, and at most %" PRIu64 " are kept (result_max)",
                                        bytes, max);
         f.message.data = text;
-        qtask_end(core, q, SHOWN_FAILED, &f, NULL, run_us, out);
+        qtask_end(core, q, SHOWN_FAILED, &f, NULL, out);
         return;
     }
-    qtask_end(core, q, SHOWN_DONE, NULL, value->blob, run_us, out);
+    qtask_end(core, q, SHOWN_DONE, &done, value->blob, out);
 }
 
 static bool counts_for_retry(const struct qtask *q, const struct msg_failure *f)
@@ -406,12 +408,12 @@ void qtask_attempt_failed(struct core *core, struct qtask *q, const struct msg_f
         }
         own.code = PTOOLS_ERR_DAEMON_DIED;
         own.message = (struct text){ drained, sizeof drained - 1 };
-        qtask_end(core, q, SHOWN_LOST, &own, NULL, f->run_us, out);
+        qtask_end(core, q, SHOWN_LOST, &own, NULL, out);
     } else if (f->code == PTOOLS_ERR_CANCELLED) {
-        qtask_end(core, q, SHOWN_CANCELLED, &own, NULL, f->run_us, out);
+        qtask_end(core, q, SHOWN_CANCELLED, &own, NULL, out);
     } else if (died && q->kills >= DEAD_KILLS) {
         own.code = PTOOLS_ERR_DEAD;
-        qtask_end(core, q, SHOWN_DEAD, &own, NULL, f->run_us, out);
+        qtask_end(core, q, SHOWN_DEAD, &own, NULL, out);
     } else if (!q->stopping && counts_for_retry(q, f)) {
         if (!qtask_step(core, q, QE_WAIT, out))
             return;
@@ -421,7 +423,7 @@ void qtask_attempt_failed(struct core *core, struct qtask *q, const struct msg_f
         event_emit(core, q, EVENT_RETRY, f->code, out);
         qtask_place(core, q, out);
     } else {
-        qtask_end(core, q, f->code == PTOOLS_ERR_DEADLINE ? SHOWN_TIMEOUT : SHOWN_FAILED, &own, NULL, f->run_us, out);
+        qtask_end(core, q, f->code == PTOOLS_ERR_DEADLINE ? SHOWN_TIMEOUT : SHOWN_FAILED, &own, NULL, out);
     }
 }
 

@@ -59,6 +59,7 @@ static void put_bytes(struct writer *w, const char *name, const void *data, size
 struct look {
     const struct core_queued_view *v;
     struct msg_failure failure; /* of one that failed */
+    struct text log;
     uint64_t run_us;
     struct page_words words; /* of one that runs */
     bool args;
@@ -111,6 +112,7 @@ static void write_task(struct writer *w, const struct look *l)
     put_text(w, "phase", l->words.phase, strlen(l->words.phase));
     put_u64(w, "progress", l->words.progress);
     put_u64(w, "progress_of", l->words.progress_of);
+    put_text(w, "log", l->log.data, l->log.n);
     if (!spec->key_passing)
         put_bytes(w, "key", spec->key.data, spec->key.n);
     write_lists(w, spec);
@@ -130,9 +132,12 @@ static void task_map(struct daemon *d, struct msg_decoder *decoder, const struct
         if (answer.failed)
             l.failure = answer.failure;
         l.run_us = answer.failed ? answer.failure.run_us : answer.reply.run_us;
+        l.log = answer.failed ? answer.failure.log : answer.reply.log;
     }
     if (!v->running || !supervisor_words(d->supervisor, v->worker, &l.words) || l.words.task != v->id)
         l.words = (struct page_words){ 0 };
+    else
+        l.log = (struct text){ l.words.log, strlen(l.words.log) };
     write_task(&w, &l);
     ptools_pack_map(p, w.n);
     w = (struct writer){ p, 0 };

@@ -142,6 +142,7 @@ struct process *process_free(struct process *p)
         munmap(p->page, PAGE_BYTES);
     intake_deinit(&p->in);
     chain_deinit(&p->out);
+    blob_free(p->log);
     free(p);
     return NULL;
 }
@@ -352,6 +353,16 @@ void process_send(struct process *p)
     }
 }
 
+/* Foreign code wrote it, and the answer says whether it was the one that was given. */
+static void handle_log(struct process *p, const struct span *body)
+{
+    p->log = blob_free(p->log);
+    if (body->n == 0 || body->n > PAGE_LOG_LINES * PAGE_LOG_BYTES)
+        process_broke(p, "log lines of an impossible length");
+    else
+        p->log = blob_new(body->data, body->n); /* without memory it has none */
+}
+
 static void handle_done(struct process *p, const struct link_frame *f, struct span *body)
 {
     struct daemon *d = p->s->d;
@@ -366,6 +377,8 @@ static void handle_done(struct process *p, const struct link_frame *f, struct sp
     if (f->b)
         p->rss_kb = f->b;
     facts.peak_bytes = atomic_load(&p->page->peak_kb) * 1024;
+    if (p->log)
+        facts.log = (struct text){ (const char *)p->log->data, p->log->n };
     if (f->type == LINK_DONE_ARRAY) {
         struct link_reference where;
 
@@ -390,6 +403,7 @@ static void handle_done(struct process *p, const struct link_frame *f, struct sp
                      &d->actions);
     blob_free(value.blob);
     daemon_deliver(d);
+    p->log = blob_free(p->log);
 }
 
 static void handle_mapped(struct process *p, const struct link_frame *f, const struct span *body)
@@ -428,6 +442,9 @@ static void handle_frame(struct process *p, const struct link_frame *f, struct s
         return;
     case LINK_MAPPED:
         handle_mapped(p, f, body);
+        return;
+    case LINK_LOG:
+        handle_log(p, body);
         return;
     case LINK_DONE:
     case LINK_DONE_ARRAY:

@@ -30,6 +30,7 @@ struct process {
     struct link_frame head;            /* of the frame whose body is awaited */
     bool have_head;
     struct { uint64_t task; uint32_t attempt; bool revoked; } slot[PAGE_SLOTS]; /* what it holds */
+    struct blob *log;                  /* what the function of the next answer has logged; NULL: nothing */
     uint64_t rss_kb;                   /* as last told */
     bool lost;                         /* its link is at its end, or it broke the protocol */
     bool killed;                       /* by us */

@@ -365,6 +365,19 @@ void execute_answer(struct execution *done, struct link_frame *answer, char room
     answer->body_bytes = (uint32_t)done->n;
 }
 
+size_t execute_log(const struct execution *done, char room[EXECUTE_FAILURE_BYTES])
+{
+    struct page_words words;
+    size_t n;
+
+    if (done->code != PTOOLS_OK || atomic_load_explicit(&self.page->log_next, memory_order_relaxed) == 0)
+        return 0;
+    page_read_words(self.page, &words);
+    n = strlen(words.log);
+    memcpy(room, words.log, n);
+    return n;
+}
+
 void execute_end(void)
 {
     task_end(&self.task);

@@ -41,6 +41,8 @@ void execute_refuse(const struct link_frame *run, const struct span *body, ptool
                     struct execution *ret);
 /* Makes *answer, which has the task's numbers, its DONE frame; ret->value is then the body. room: for a failure's. */
 void execute_answer(struct execution *done, struct link_frame *answer, char room[EXECUTE_FAILURE_BYTES]);
+/* The lines that a function which did not fail has logged, each ended by a line feed; their bytes, 0: none. */
+size_t execute_log(const struct execution *done, char room[EXECUTE_FAILURE_BYTES]);
 /* Lets go of what only this task needed. */
 void execute_end(void);
 /* Before the process sleeps: puts things in order. */

@@ -112,7 +112,8 @@ static void handle_run(const struct link_frame *frame, const struct span *body)
     struct link_frame answer = {
         .type = LINK_SKIPPED, .task = frame->task, .worker = self.id, .attempt = frame->attempt, .slot = frame->slot
     };
-    char failure[EXECUTE_FAILURE_BYTES];
+    struct link_frame log = answer;
+    char texts[EXECUTE_FAILURE_BYTES];
     uint64_t began = execute_now_us();
     struct execution done;
 
@@ -125,7 +126,11 @@ static void handle_run(const struct link_frame *frame, const struct span *body)
     if (answers_waiting() && (execute_may_take_long(frame, body) || began - answers_oldest_us() > WAIT_US))
         answers_flush();
     execute(frame, body, began, &done);
-    execute_answer(&done, &answer, failure);
+    log.type = LINK_LOG;
+    log.body_bytes = (uint32_t)execute_log(&done, texts);
+    if (log.body_bytes > 0)
+        answers_add(&log, texts, done.ended_us);
+    execute_answer(&done, &answer, texts);
     answers_add(&answer, done.value, done.ended_us);
     if (execute_task()->storage)
         answers_flush(); /* destructors may take their time, or crash: the answer is told before */

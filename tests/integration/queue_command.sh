@@ -192,6 +192,9 @@ queue --hold t.nop && before=$id && queue --after "$before" t.nop && after=$id &
 check "what comes after a task that was cancelled; --after-any, --after-keep"
 queue --result-max 10000 t.big 20000 && run 125 result "$id" && complained TOO_LARGE
 check "--result-max"
+queue q.log "all is well" && run 0 wait "$id" && run 0 info "$id" && said '^last log lines  *begun$' && said '^ *all is well$' &&
+    run 0 info --json "$id" && said '"log":"begun\\nall is well\\n"'
+check "info: what it logged"
 queue --keep 1ms t.nop
 while "$command" ls "$id" >"$work/out" 2>"$work/err"; do :; done
 complained NO_TASK

@@ -135,6 +135,60 @@ START_TEST(all_is_told_by_its_id)
 }
 END_TEST
 
+static void assert_log(ptools *pt, uint64_t id, ptools_queued_state state, const char *log)
+{
+    ptools_queued *list;
+    const ptools_queued_info *info = queue_look(pt, id, &list);
+
+    ck_assert_int_eq(info->state, state);
+    ck_assert_str_eq(info->log, log);
+    ptools_queued_free(list);
+}
+
+static void until_logged(ptools *pt, uint64_t id, const char *log)
+{
+    for (bool said = false; !said;) {
+        ptools_queued *list;
+
+        said = strcmp(queue_look(pt, id, &list)->log, log) == 0;
+        ptools_queued_free(list);
+    }
+}
+
+/* Of one that is done, one that has failed, one that runs; and of no other. */
+START_TEST(what_it_logged_is_kept)
+{
+    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
+    ptools_worker_task task = queue_task_of("q.log", args);
+    uint64_t done, failed, runs, quiet;
+    ptools_future *f = NULL;
+
+    ptools_pack_str(args, "two \x1b[1mlines");
+    done = queue_put(q.pt, &task);
+    queue_ends(q.pt, done, PTOOLS_QUEUED_DONE);
+    ptools_pack_u64(args, 1);
+    runs = queue_put(q.pt, &task);
+    queue_until(q.pt, runs, PTOOLS_QUEUED_RUNNING);
+    task = queue_task_of("t.tell", NULL);
+    failed = queue_put(q.pt, &task);
+    queue_ends(q.pt, failed, PTOOLS_QUEUED_FAILED);
+    task.function = "t.nop";
+    quiet = queue_put(q.pt, &task); /* a call that logged comes between, at any worker */
+    ptools_pack_reset(args);
+    ptools_pack_str(args, "not its own");
+    ck_assert_ptools(ptools_remotecall_fetch(q.pt, NULL, "q.log", args, NULL, QUEUE_WAIT_MS, &f, NULL));
+    ptools_future_free(f);
+    queue_ends(q.pt, quiet, PTOOLS_QUEUED_DONE);
+    assert_log(q.pt, done, PTOOLS_QUEUED_DONE, "begun\ntwo ?[1mlines\n");
+    assert_log(q.pt, failed, PTOOLS_QUEUED_FAILED, "opened 3 files\nthe third is odd\n");
+    assert_log(q.pt, quiet, PTOOLS_QUEUED_DONE, "");
+    until_logged(q.pt, runs, "begun\ntwo ?[1mlines\n");
+    ck_assert_ptools(ptools_queued_change(q.pt, &runs, 1, PTOOLS_CHANGE_CANCEL, NULL));
+    queue_ends(q.pt, runs, PTOOLS_QUEUED_CANCELLED);
+    assert_log(q.pt, runs, PTOOLS_QUEUED_CANCELLED, "begun\ntwo ?[1mlines\n");
+}
+END_TEST
+
 START_TEST(they_are_listed_by_state_and_tag)
 {
     static const char *const tags[] = { "x" };
@@ -477,6 +531,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, each_state_is_seen_from_another_connection);
     tcase_add_test(tc, all_is_told_by_its_id);
+    tcase_add_test(tc, what_it_logged_is_kept);
     tcase_add_test(tc, they_are_listed_by_state_and_tag);
     tcase_add_test(tc, waits_for_one_any_and_all);
     tcase_add_test(tc, not_before_its_time);

@@ -141,12 +141,16 @@ START_TEST(what_has_ended_is_known_with_its_end)
 {
     PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
     ptools_worker_task task = of("q.echo", args, PTOOLS_DURABLE);
-    uint64_t done, failed, dead, cancelled = put_on_hold(PTOOLS_CRASHSAFE), forgotten, whole;
+    uint64_t done, failed, dead, cancelled = put_on_hold(PTOOLS_CRASHSAFE), forgotten, whole, logged;
     ptools_queued *list;
 
     ptools_pack_str(args, "kept");
     done = queue_put(q.pt, &task);
     queue_ends(q.pt, done, PTOOLS_QUEUED_DONE);
+    task.function = "q.log";
+    logged = queue_put(q.pt, &task);
+    queue_ends(q.pt, logged, PTOOLS_QUEUED_DONE);
+    task.function = "q.echo";
     task.durability = PTOOLS_CRASHSAFE;
     forgotten = queue_put(q.pt, &task);
     queue_ends(q.pt, forgotten, PTOOLS_QUEUED_DONE);
@@ -174,6 +178,9 @@ START_TEST(what_has_ended_is_known_with_its_end)
         queue_failed_with(q.pt, dead, PTOOLS_ERR_DEAD, "");
         queue_failed_with(q.pt, cancelled, PTOOLS_ERR_CANCELLED, "cancelled on request");
         assert_unknown(forgotten);
+        info = queue_look(q.pt, logged, &list);
+        ck_assert_str_eq(info->log, "begun\nkept\n");
+        ptools_queued_free(list);
         info = queue_look(q.pt, dead, &list);
         ck_assert(info->state == PTOOLS_QUEUED_DEAD && info->kills == 3 && info->maybe_executed);
         ptools_queued_free(list);

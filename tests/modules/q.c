@@ -156,6 +156,18 @@ static ptools_err progress(ptools_task *task)
     return sleep_(task);
 }
 
+static ptools_err log_(ptools_task *task)
+{
+    const char *text;
+    ptools_err err = ptools_task_arg_str(task, 0, &text);
+
+    if (err != PTOOLS_OK)
+        return err;
+    ptools_task_log(task, "begun");
+    ptools_task_log(task, "%s", text);
+    return ptools_task_argc(task) > 1 ? sleep_for(task, 3600000) : PTOOLS_OK;
+}
+
 static volatile bool enough; /* never */
 
 static ptools_err spin(ptools_task *task)
@@ -176,6 +188,7 @@ static const ptools_function functions[] = {
     { "echo", echo, "echo TEXT -> TEXT", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { "sleep", sleep_, "sleep MS: also a request to stop wakes it", 0 },
     { "progress", progress, "progress MS: seven ninths are done, and it sleeps", 0 },
+    { "log", log_, "log TEXT [ANYTHING]: logs two lines, the second is TEXT; with more, sleeps for an hour", 0 },
     { "spin", spin, "spin: never comes back", 0 },
     { NULL, NULL, NULL, 0 }
 };

@@ -207,6 +207,8 @@ typedef struct ptools_queued_info {
     bool maybe_executed;
     const char *phase;       /* what it says it is at, while it runs                                */
     uint64_t progress, progress_of;
+    const char *log;         /* the last lines it logged, in the last attempt, while it runs and once it has ended:
+                                each ended by '\n'; ""                                              */
     const void *key;         /* one that was chosen by a user; NULL: none                           */
     size_t key_bytes;
     const char *const *tags;

@@ -31,6 +31,7 @@ static const ptools_queued_info task = {
     .code = PTOOLS_ERR_WORKER_DIED,
     .message = "said \"no\" \xc3\xa4 twice",
     .phase = "",
+    .log = "",
     .progress = 5,
     .progress_of = 10,
     .key = "k\0y",
@@ -49,6 +50,7 @@ static const ptools_queued_info bare = {
     .message = "",
     .durability = PTOOLS_VOLATILE,
     .phase = "",
+    .log = "",
     .queued_ms = NOW_MS + 5000 /* the clock was set back */
 };
 

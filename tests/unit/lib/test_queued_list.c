@@ -81,12 +81,13 @@ static void pack_full_task(ptools_pack *p)
                                            "queued_ms",   "due_ms", "started_ms", "ended_ms",   "run_us", "args_bytes",
                                            "value_bytes", "code",   "progress",   "progress_of" };
 
-    ptools_pack_map(p, (uint32_t)(sizeof numbers / sizeof *numbers) + 14);
+    ptools_pack_map(p, (uint32_t)(sizeof numbers / sizeof *numbers) + 15);
     pack_pair_u64(p, "nobody-knows", 1);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         pack_pair_u64(p, numbers[i], i + 1);
     pack_pair_u64(p, "parts", 4);
     pack_pair_str(p, "phase", "sorting");
+    pack_pair_str(p, "log", "one\ntwo\n");
     pack_pair_str(p, "message", "out of ink");
     pack_pair_str(p, "target", "host a b");
     pack_pair_str(p, "function", "t.f");
@@ -167,6 +168,7 @@ static void check_full(const ptools_queued_info *info)
     ck_assert(info->state == PTOOLS_QUEUED_FAILED && info->durability == PTOOLS_DURABLE && info->hold);
     ck_assert(info->idempotent && info->maybe_executed && isinf(info->priority) && info->priority > 0);
     ck_assert_str_eq(info->phase, "sorting");
+    ck_assert_str_eq(info->log, "one\ntwo\n");
     ck_assert_str_eq(info->message, "out of ink");
     ck_assert_str_eq(info->target, "host a b");
     ck_assert_str_eq(info->function, "t.f");

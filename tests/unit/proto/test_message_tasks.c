@@ -432,6 +432,7 @@ START_TEST(replies)
         "[1 'reply' 9 {'task' 4711 'count' 1024 'state' 'queued' 'duplicate' true}]",
         "[1 'reply' 9 {'count' 4294967295 'state' 'cancelled' 'skipped' 4294967294}]",
         "[1 'reply' 9 {'reason' 'it waits for task 12'}]",
+        "[1 'reply' 9 {'task' 4711 'log' 'one\ntwo\n'}]",
     };
     struct msg_answer m;
 
@@ -450,6 +451,7 @@ START_TEST(replies)
     ck_assert_uint_eq(m.reply.skipped, UINT32_MAX - 1);
     ck_assert_uint_eq(m.reply.state, SHOWN_CANCELLED);
     assert_text(answer_from(wires[2]).reply.reason, "it waits for task 12");
+    assert_text(answer_from(wires[3]).reply.log, "one\ntwo\n");
 }
 END_TEST
 

@@ -287,6 +287,26 @@ START_TEST(failures_are_told)
 }
 END_TEST
 
+START_TEST(what_one_that_did_not_fail_has_logged_goes_before_its_answer)
+{
+    struct answer a;
+
+    start();
+    peer_give(&w, 1, "q.log", args_str("all is well"));
+    ck_assert(peer_answer(&w, &a));
+    ck_assert(a.frame.type == LINK_LOG && a.frame.task == 1 && a.frame.attempt > 0);
+    ck_assert_str_eq((const char *)a.body, "begun\nall is well\n");
+    answer_deinit(&a);
+    ck_assert(peer_answer(&w, &a));
+    ck_assert(a.frame.type == LINK_DONE && a.frame.task == 1);
+    ck_assert_int_eq(a.frame.code, PTOOLS_OK);
+    answer_deinit(&a);
+    peer_call(&w, 2, "t.nop", NULL, &a); /* nothing of the task before */
+    answer_deinit(&a);
+    stop();
+}
+END_TEST
+
 START_TEST(a_module_that_does_not_start_is_tried_again)
 {
     struct answer a;
@@ -879,6 +899,7 @@ int main(void)
     tcase_add_test(tasks, large_values_travel_both_ways);
     tcase_add_test(tasks, a_result_over_the_limit_fails_that_task_alone);
     tcase_add_test(tasks, failures_are_told);
+    tcase_add_test(tasks, what_one_that_did_not_fail_has_logged_goes_before_its_answer);
     tcase_add_test(tasks, a_module_that_does_not_start_is_tried_again);
     tcase_add_test(tasks, directory_umask_and_signals_are_restored);
     tcase_add_test(tasks, timers_signals_environment_and_limits_are_restored);
