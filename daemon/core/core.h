@@ -445,6 +445,9 @@ bool core_view_queued(struct core *core, uint32_t uid, uint64_t after, struct co
 bool core_queued_id(struct core *core, uint32_t uid, uint64_t task, struct text key, uint64_t *ret);
 /* Rows that are not recorded yet, and that somebody waits for. */
 uint64_t core_unrecorded(const struct core *core);
+/* Whether a queued task runs, or will without anybody's doing: not those that are on hold, or whose target is not
+ * there. */
+bool core_queue_goes_on(const struct core *core);
 /* Queued tasks that have not ended. */
 uint64_t core_queue_waiting(const struct core *core);
 void core_view_stats(const struct core *core, struct core_stats *ret);

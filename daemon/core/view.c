@@ -113,6 +113,17 @@ uint64_t core_unrecorded(const struct core *core)
     return core->n_pending;
 }
 
+bool core_queue_goes_on(const struct core *core)
+{
+    const struct qtask *q = core->n_qtasks[QT_WAITING] > 0 ? qtask_after(core, 0) : NULL;
+
+    if (core_queue_waiting(core) > core->n_qtasks[QT_WAITING])
+        return true;
+    while (q && (q->state != QT_WAITING || q->hold || q->due_us <= core->now_us))
+        q = qtask_after(core, q->id);
+    return q != NULL;
+}
+
 uint64_t core_queue_waiting(const struct core *core)
 {
     uint64_t n = 0;

@@ -336,7 +336,9 @@ START_TEST(a_private_daemon_ends_with_its_last_client)
 {
     ptools_options options = PTOOLS_OPTIONS_INIT;
     const char *message = "";
-    char dir[64], inside[96];
+    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
+    ptools_worker_task task = PTOOLS_WORKER_TASK_INIT;
+    char dir[64], inside[96], mark[96];
     ptools *own = NULL, *second = NULL;
     struct stat st;
     uint64_t until;
@@ -362,10 +364,22 @@ START_TEST(a_private_daemon_ends_with_its_last_client)
     ck_assert_ptools(ptools_remotecall_fetch(own, NULL, "t.nop", NULL, NULL, 10000, NULL, NULL));
     ptools_close(own);
     ck_assert_ptools(ptools_remotecall_fetch(second, NULL, "t.nop", NULL, NULL, 10000, NULL, NULL));
+    task.function = "t.nop";
+    task.flags = PTOOLS_TASK_HOLD; /* nobody is left to release it: it is not waited for, and ... */
+    ck_assert_ptools(ptools_queue_worker_task(second, &task, NULL));
+    snprintf(mark, sizeof mark, "%s.mark", dir);
+    ptools_pack_str(args, mark);
+    ptools_pack_str(args, "k");
+    task.function = "q.mark";
+    task.args = args;
+    task.flags = 0;
+    task.delay_ms = 50; /* ... one that will run is */
+    ck_assert_ptools(ptools_queue_worker_task(second, &task, NULL));
     ptools_close(second);
     until = now_ms() + WAIT_MS;
     while (!is_gone((pid_t)pid) || stat(inside, &st) == 0)
         ck_assert_msg(now_ms() < until, "the private daemon, pid %d, does not end", (int)pid);
+    ck_assert_int_eq(unlink(mark), 0);
     temp_remove(dir);
 }
 END_TEST
