@@ -233,9 +233,10 @@ static bool same_file(struct journal_files *f, const char *name, struct file_ide
 int journal_files_same(struct journal_files *f, char why[JOURNAL_WHY_BYTES])
 {
     struct stat ours, theirs;
-    const char *name = !same_file(f, JOURNAL_DB, &f->db)     ? JOURNAL_DB
-                       : !same_file(f, JOURNAL_WAL, &f->wal) ? JOURNAL_WAL
-                                                             : "";
+    const char *name = !same_file(f, JOURNAL_DB, &f->db)                          ? JOURNAL_DB
+                       : !same_file(f, JOURNAL_WAL, &f->wal)                      ? JOURNAL_WAL
+                       : f->mark_fd >= 0 && !same_file(f, JOURNAL_MARK, &f->mark) ? JOURNAL_MARK
+                                                                                  : "";
 
     if (*name || fstat(f->dir_fd, &ours) < 0 || stat(f->dir, &theirs) < 0 || ours.st_dev != theirs.st_dev ||
         ours.st_ino != theirs.st_ino) {

@@ -41,7 +41,7 @@ struct journal_files {
     uint64_t clock_ms;
     uint64_t reserve_bytes;
     bool reserve_used;            /* it was there, and was given back */
-    struct file_identity db, wal; /* once they were seen */
+    struct file_identity db, wal, mark; /* once they were seen */
 };
 
 void journal_files_init(struct journal_files *f);
@@ -55,7 +55,7 @@ int journal_files_open(struct journal_files *f, const struct journal_options *op
 int journal_files_make_db(struct journal_files *f, char why[JOURNAL_WHY_BYTES]);
 /* Whether a file is there, and its size. */
 bool journal_files_have(const struct journal_files *f, const char *name, uint64_t *ret_bytes);
-/* The database is still the one that was opened, and where it was. 0; -ESTALE: why tells. */
+/* Database and mark are still those that were opened, and where they were. 0; -ESTALE: why tells. */
 int journal_files_same(struct journal_files *f, char why[JOURNAL_WHY_BYTES]);
 
 /* The marks that can be read: 0 to 2 of them. *ret_exists: there is a file. -errno. */

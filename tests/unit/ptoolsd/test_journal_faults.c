@@ -145,6 +145,7 @@ START_TEST(files_that_are_taken_away_are_missed)
 {
     take_away(JOURNAL_DB, false);
     take_away(JOURNAL_WAL, false);
+    take_away(JOURNAL_MARK, false);
     take_away(JOURNAL_DB, true);
 }
 END_TEST
