@@ -220,6 +220,7 @@ END_TEST
 
 START_TEST(read_only)
 {
+    uint64_t until = now_ms() + WAIT_MS;
     char text[4096], dir[sizeof server.dir];
     struct verdict verdict;
 
@@ -231,7 +232,8 @@ START_TEST(read_only)
     memcpy(dir, server.dir, sizeof dir);
     kill(server.pid, _i ? SIGTERM : SIGKILL);
     ck_assert_int_eq(server_end(&server), _i ? 0 : -SIGKILL);
-    ck_assert(mount_state(NULL, MS_REMOUNT | MS_RDONLY));
+    while (!mount_state(NULL, MS_REMOUNT | MS_RDONLY)) /* until its workers have ended, too */
+        ck_assert_msg(errno == EBUSY && now_ms() < until, "remounting: %s", strerror(errno));
     ck_assert_int_ne(server_refuses(dir, args, text, sizeof text), 0);
     ck_assert_msg(strstr(text, state) && strstr(text, "Read-only"), "it says: %s", text);
     ck_assert(mount_state(NULL, MS_REMOUNT));
