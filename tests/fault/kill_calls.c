@@ -20,7 +20,7 @@
 enum {
     CALLS = 40, /* the short form */
     CALLS_MAX = 10000,
-    CALLS_A_TASK = 12, /* at least */
+    CALLS_A_TASK = 4, /* of the two lives; about half of what there are */
     TASKS_MIN = 8,
     WORKERS = 2,
     LIVES = 2, /* that are cut short */

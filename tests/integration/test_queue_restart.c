@@ -109,7 +109,6 @@ START_TEST(what_waits_waits)
     task.n_targets = 1;
     any = queue_put(q.pt, &task);
     ck_assert_ptools(ptools_queued_set_priority(q.pt, durable, 2.25));
-    put_on_hold(PTOOLS_CRASHSAFE); /* rows are recorded in their order: when this one is, so is the priority */
     die(_i);
     queue_again(&q);
     assert_unknown(gone);
@@ -167,7 +166,6 @@ START_TEST(what_has_ended_is_known_with_its_end)
     whole = queue_put(q.pt, &task);
     queue_ends(q.pt, whole, PTOOLS_QUEUED_DONE);
     change(cancelled, PTOOLS_CHANGE_CANCEL);
-    queue_ends(q.pt, cancelled, PTOOLS_QUEUED_CANCELLED);
     for (unsigned i = 0; i < 2; i++) { /* also after a second death */
         const ptools_queued_info *info;
 
@@ -192,6 +190,65 @@ START_TEST(what_has_ended_is_known_with_its_end)
     queue_ends(q.pt, dead, PTOOLS_QUEUED_DEAD);
     change(done, PTOOLS_CHANGE_RERUN);
     queue_gives_str(q.pt, done, "kept");
+}
+END_TEST
+
+static double minus(const char *target, const ptools_queued_info *task, double current, void *arg)
+{
+    (void)target;
+    (void)task;
+    (void)arg;
+    return -current;
+}
+
+/* What was answered is so, also when the daemon dies at that moment. */
+START_TEST(changes_that_were_answered_hold)
+{
+    ptools_worker_task task = of("t.nop", NULL, PTOOLS_CRASHSAFE);
+    uint64_t ids[2], dequeued = put_on_hold(PTOOLS_CRASHSAFE), whole;
+    const ptools_queued_info *info;
+    ptools_dequeued how;
+    ptools_queued *list;
+
+    ck_assert_ptools(ptools_dequeue_worker_task(q.pt, dequeued, &how));
+    ck_assert_int_eq(how, PTOOLS_DEQUEUED_REMOVED);
+    die(_i);
+    queue_again(&q);
+    ck_assert_int_eq(queue_state(q.pt, dequeued), PTOOLS_QUEUED_CANCELLED);
+    task.delay_ms = 3600000;
+    for (unsigned i = 0; i < 2; i++) {
+        task.priority = 1 + i;
+        ids[i] = queue_put(q.pt, &task);
+    }
+    ck_assert_ptools(ptools_set_priorities(q.pt, minus, NULL, NULL, NULL));
+    die(_i);
+    queue_again(&q);
+    for (unsigned i = 0; i < 2; i++) {
+        info = queue_look(q.pt, ids[i], &list);
+        ck_assert_double_eq(info->priority, -1.0 - i);
+        ptools_queued_free(list);
+    }
+    change(ids[0], PTOOLS_CHANGE_HOLD);
+    die(_i);
+    queue_again(&q);
+    info = queue_look(q.pt, ids[0], &list);
+    ck_assert(info->hold);
+    ptools_queued_free(list);
+    change(ids[1], PTOOLS_CHANGE_CANCEL);
+    die(_i);
+    queue_again(&q);
+    ck_assert_int_eq(queue_state(q.pt, ids[1]), PTOOLS_QUEUED_CANCELLED);
+    change(ids[1], PTOOLS_CHANGE_FORGET);
+    die(_i);
+    queue_again(&q);
+    assert_unknown(ids[1]);
+    task.target = PTOOLS_TARGET_ALL;
+    whole = queue_put(q.pt, &task);
+    change(whole, PTOOLS_CHANGE_CANCEL);
+    die(_i);
+    queue_again(&q);
+    queue_ends(q.pt, whole, PTOOLS_QUEUED_FAILED);
+    ck_assert_int_eq(queue_state(q.pt, whole + 1), PTOOLS_QUEUED_CANCELLED);
 }
 END_TEST
 
@@ -444,6 +501,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, what_waits_waits, 0, DEATHS);
     tcase_add_loop_test(tc, what_has_ended_is_known_with_its_end, 0, DEATHS);
+    tcase_add_loop_test(tc, changes_that_were_answered_hold, 0, DEATHS);
     tcase_add_loop_test(tc, what_ran_is_run_again_or_lost, 0, DEATHS);
     tcase_add_loop_test(tc, keys_are_known, 0, DEATHS);
     tcase_add_loop_test(tc, a_set_went_with_its_daemon, 0, DEATHS);
