@@ -403,6 +403,13 @@ static void on_event(const ptools_event *event, void *arg)
     seen->ended += event->kind == PTOOLS_EVENT_ENDED;
 }
 
+/* A daemon that ends itself says so, if its word is heard: libzmq drops what has come and was not read. */
+static void assert_gone(ptools_err err, int how)
+{
+    ck_assert_msg(err == PTOOLS_ERR_LOST || (how == 1 && err == PTOOLS_ERR_DRAINING), "it ends with %s",
+                  ptools_errname(err));
+}
+
 START_TEST(futures_callbacks_and_watches_survive)
 {
     ptools_worker_task task = of("t.nop", NULL, PTOOLS_DURABLE);
@@ -436,7 +443,7 @@ START_TEST(futures_callbacks_and_watches_survive)
     ck_assert_ptools(ptools_future_fetch(result, QUEUE_WAIT_MS, NULL));
     ck_assert_ptools(ptools_future_fetch(executed, QUEUE_WAIT_MS, NULL));
     ck_assert_uint_eq(ptools_future_task(executed), executing);
-    ck_assert_err(ptools_future_fetch(lost, QUEUE_WAIT_MS, NULL), _i == 0 ? PTOOLS_ERR_LOST : PTOOLS_ERR_DRAINING);
+    assert_gone(ptools_future_fetch(lost, QUEUE_WAIT_MS, NULL), _i);
     while (kept.called == 0 || gone.called == 0 || events.ended < 2)
         ck_assert_ptools(ptools_dispatch(q.pt, QUEUE_WAIT_MS));
     while (ptools_dispatch(q.pt, 0) == PTOOLS_OK)
@@ -444,7 +451,7 @@ START_TEST(futures_callbacks_and_watches_survive)
     ck_assert_uint_eq(kept.called, 1);
     ck_assert_err(kept.err, PTOOLS_OK);
     ck_assert_uint_eq(gone.called, 1);
-    ck_assert_err(gone.err, _i == 0 ? PTOOLS_ERR_LOST : PTOOLS_ERR_DRAINING);
+    assert_gone(gone.err, _i);
     ck_assert_uint_eq(events.missed, 1);
     ck_assert_uint_eq(events.started, 2);
     ptools_watch_free(watch);
