@@ -154,7 +154,7 @@ static uint32_t parts_of(const struct submission *s)
 static bool has_room(const struct submission *s)
 {
     const struct core_limits *l = &s->core->limits;
-    const struct user *u = s->client->user;
+    struct user *u = s->client->user;
     const uint64_t n = 1 + parts_of(s), bytes = (s->spec->n + (s->args ? s->args->n : 0)) * n;
 
     if (!s->again && u->blocked && s->m->block)
@@ -163,7 +163,8 @@ static bool has_room(const struct submission *s)
         return over(s, "user_queued_max", u->n_queued, l->user_queued_max, n);
     if (bytes > l->user_queue_bytes_max - MIN(u->queue_bytes, l->user_queue_bytes_max))
         return over(s, "user_queue_bytes_max", u->queue_bytes, l->user_queue_bytes_max, bytes);
-    if (u->kept_bytes > l->user_kept_bytes_max) { /* with what may be forgotten forgotten */
+    user_keep_less(s->core, u, s->out); /* ends may have been read since the last one */
+    if (u->kept_bytes > l->user_kept_bytes_max) {
         const struct msg_failure f = { .code = PTOOLS_ERR_LIMIT, .retry_ms = 1000 };
         char text[256];
 

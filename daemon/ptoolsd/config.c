@@ -108,7 +108,7 @@ const struct setting config_settings[] = {
     { "queue", "user_kept_max", SETTING_NUMBER, AT(user_kept_max), 1, 100000000, NULL, "100000",
       "queued tasks of one user that have ended and are still known; beyond it the oldest are forgotten" },
     { "queue", "user_kept_bytes_max", SETTING_BYTES, AT(user_kept_bytes_max), M, T, NULL, "256M",
-      "memory of these, results included; beyond it that user can queue nothing" },
+      "memory of these, results included; beyond it the oldest are forgotten, durable ones once they were asked for" },
     { "queue", "result_max", SETTING_BYTES, AT(result_max), 1, 2 * G, NULL, "1M",
       "the result of a queued task that does not say" },
     { "queue", "keep_s", SETTING_NUMBER, AT(keep_s), 1, 315360000, NULL, "86400",

@@ -24,6 +24,7 @@
 #include "daemon/ptoolsd/host.h"
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/memory.h"
+#include "daemon/ptoolsd/process.h"
 #include "daemon/ptoolsd/progress.h"
 #include "daemon/ptoolsd/recorder.h"
 #include "daemon/ptoolsd/supervisor.h"
@@ -236,6 +237,12 @@ static uint64_t wall_ms(void)
     return t.tv_sec < 0 ? 0 : (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+/* Both clocks at once: what time it was when the turn began would not go with what time of day it is now. */
+static void tell_wall(struct daemon *d)
+{
+    core_wall(d->core, monotonic_us(), wall_ms());
+}
+
 static void turn_end(struct daemon *d)
 {
     bool more;
@@ -251,7 +258,7 @@ static void turn_end(struct daemon *d)
     recorder_turn(d->recorder);
     progress_turn(d);
     memory_turn(d->memory);
-    core_wall(d->core, daemon_now(d), wall_ms());
+    tell_wall(d);
     if (set_core_timer(d) < 0)
         daemon_fail(d, "setting a timer", -ENOMEM);
     end_if_done(d);
@@ -420,7 +427,7 @@ static int daemon_start(struct daemon *d)
         r = said(d, recorder_open(d, wall_ms() - d->started_us / 1000, &d->recorder, why), why);
     if (r >= 0)
         r = supervisor_new(d, &d->supervisor);
-    core_wall(d->core, daemon_now(d), wall_ms());
+    tell_wall(d);
     if (r >= 0) /* the first template is no child of a process with threads */
         r = said(d, recorder_start(d->recorder, why), why);
     if (r >= 0)

@@ -202,6 +202,29 @@ START_TEST(memory_of_what_has_ended)
 }
 END_TEST
 
+START_TEST(an_end_that_was_read_makes_room)
+{
+    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
+    ptools_worker_task task = queue_task_of("t.big", args);
+    PTOOLS_AUTO(ptools_future) result = NULL;
+    ptools_queued *list = NULL;
+    uint64_t first, second;
+
+    task.durability = PTOOLS_CRASHSAFE;
+    ptools_pack_u64(args, ARGS_BYTES);
+    queue_ends(q.pt, first = queue_put(q.pt, &task), PTOOLS_QUEUED_DONE);
+    queue_ends(q.pt, second = queue_put(q.pt, &task), PTOOLS_QUEUED_DONE);
+    queue_refused(q.pt, &task, PTOOLS_ERR_LIMIT); /* no result that nobody has read is thrown away for it */
+    assert_limit("over the limit user_kept_bytes_max: tasks that have ended, and whose ends nobody has asked for");
+    ck_assert_ptools(ptools_queued_result(q.pt, first, &result));
+    ck_assert_ptools(ptools_future_fetch(result, QUEUE_WAIT_MS, NULL));
+    queue_ends(q.pt, queue_put(q.pt, &task), PTOOLS_QUEUED_DONE);
+    ck_assert_err(ptools_queued_get(q.pt, first, 0, &list), PTOOLS_ERR_NO_TASK);
+    ck_assert_ptools(ptools_queued_get(q.pt, second, 0, &list));
+    ptools_queued_free(list);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("queue-limits");
@@ -215,5 +238,6 @@ int main(void)
     tcase_add_test(tc, what_never_fits_is_refused_at_once);
     tcase_add_test(tc, the_oldest_that_have_ended_make_room);
     tcase_add_test(tc, memory_of_what_has_ended);
+    tcase_add_test(tc, an_end_that_was_read_makes_room);
     return suite_run(suite);
 }

@@ -14,7 +14,7 @@
 #include "tests/integration/queue_rig.h"
 #include "tests/support/suite.h"
 
-enum { WORKERS = 4, MANY = 100000, AT_ONCE = 1000, CHANGE_MAX = 1024, TOLD_MS = 1000 };
+enum { WORKERS = 4, MANY = 100000, AT_ONCE = 1000, CHANGE_MAX = 1024, TOLD_MS = 2 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { TASKS = MANY / 20 };
