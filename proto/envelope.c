@@ -147,8 +147,8 @@ static bool take_scalar(struct msg_decoder *d, const uint8_t **data, size_t *n, 
 
 static bool text_equals(const msgpack_object_str *s, const char *word)
 {
-    /* the first byte tells most of them apart */
-    return s->size > 0 && word[0] == s->ptr[0] && strncmp(word, s->ptr, s->size) == 0 && word[s->size] == '\0';
+    /* the first byte tells most of them apart; a text of the wire may hold NUL bytes */
+    return s->size > 0 && word[0] == s->ptr[0] && strlen(word) == s->size && memcmp(word, s->ptr, s->size) == 0;
 }
 
 static int unknown_kind(const msgpack_object *o, enum msg_kind first, enum msg_kind last, uint64_t id,

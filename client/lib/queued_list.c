@@ -102,7 +102,7 @@ static enum outcome read_text(ptools_value v, msgpack_zone *zone, const char **r
 
 static bool is_word(const char *word, const char *text, size_t n)
 {
-    return strncmp(word, text, n) == 0 && word[n] == '\0';
+    return strlen(word) == n && memcmp(word, text, n) == 0;
 }
 
 /* A word: its number, from 1. */

@@ -40,7 +40,7 @@ static void add(uint64_t task, size_t body_bytes, uint64_t now_us)
     struct link_frame frame = { .type = LINK_DONE, .task = task, .body_bytes = (uint32_t)body_bytes };
     uint8_t *body = malloc(body_bytes + 1);
 
-    memset(body, (int)task, body_bytes);
+    memset(body, (int)task, body_bytes + 1);
     answers_add(&frame, body, now_us);
     free(body);
 }
