@@ -140,7 +140,6 @@ static int on_wal(void *userdata, sqlite3 *db, const char *name, int frames)
     (void)db;
     (void)name;
     s->wal_frames = frames;
-    s->wal_length = MAX(s->wal_length, frames);
     return SQLITE_OK;
 }
 
@@ -175,9 +174,14 @@ static int connect(struct store *s, const char *below)
 static int use_log(struct store *s)
 {
     sqlite3_stmt *statement = NULL;
+    char sql[128];
     bool wal;
-    int r = store_exec(s, "PRAGMA wal_autocheckpoint=0; PRAGMA auto_vacuum=INCREMENTAL;");
+    int r;
 
+    snprintf(sql, sizeof sql,
+             "PRAGMA wal_autocheckpoint=0; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_size_limit=%d;",
+             STORE_LOG_BYTES);
+    r = store_exec(s, sql);
     if (r)
         return r;
     if (sqlite3_prepare_v2(s->db, "PRAGMA journal_mode=WAL", -1, &statement, NULL) != SQLITE_OK)

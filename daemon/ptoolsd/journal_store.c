@@ -6,10 +6,11 @@
  * mark beside it (journal_files.c) follows before anybody is told. A batch without a durable row is committed without
  * a sync; the next one with one syncs both, since it is one log.
  *
- * The log is moved into the database when it has grown, or when there is nothing else to do. Its file is not made short
- * unless it is long: to write over what is there takes half the time of making it longer. Pages that became free
- * are used again first; what is too much of them is given back to the file system in small slices. So the file stays
- * within about four times what is in use.
+ * The log is moved into the database when it has grown, or when there is nothing else to do. Its file is as long as it
+ * mostly becomes from the start, and stays so: a sync of what was written over takes half the time of one that makes a
+ * file longer. What large tasks make it longer is cut off with the first commit after it was moved (journal_size_limit,
+ * in journal_db.c). Pages that became free are used again first; what is too much of them is given back to the file
+ * system in small slices. So the database's file stays within about four times what is in use.
  */
 #include "daemon/ptoolsd/journal_store.h"
 
@@ -18,9 +19,8 @@
 
 enum {
     PAGE_BYTES = 4096,
-    WAL_FRAMES_MAX = (16 << 20) / PAGE_BYTES,
-    WAL_FRAMES_KEPT = (4 << 20) / PAGE_BYTES,
-    SPARE_PAGES = (8 << 20) / PAGE_BYTES, /* free pages that are nobody's concern */
+    WAL_FRAMES_MAX = STORE_LOG_BYTES / (PAGE_BYTES + 24) - 32, /* less what a batch has as a rule */
+    SPARE_PAGES = (8 << 20) / PAGE_BYTES,                      /* free pages that are nobody's concern */
     SPARE_PAGES_BUSY = (32 << 20) / PAGE_BYTES,
     SLICE_PAGES = 256,
     LOOK_BATCHES = 64
@@ -213,6 +213,31 @@ static int write_mark(struct store *s, int (*write)(struct journal_files *, cons
     return r;
 }
 
+/* Zeros are no frames: SQLite reads its log up to the first thing that is none. Without space for them the log grows
+ * as it is written. */
+static int lengthen_log(struct store *s)
+{
+    static const uint8_t zeros[64 << 10];
+    sqlite3_file *log = NULL;
+    sqlite3_int64 had = 0, bytes;
+    int error = 0, r = sqlite3_file_control(s->db, NULL, SQLITE_FCNTL_JOURNAL_POINTER, &log);
+
+    if (r == SQLITE_OK)
+        r = log->pMethods->xFileSize(log, &had);
+    for (bytes = had; r == SQLITE_OK && bytes < STORE_LOG_BYTES; bytes += (sqlite3_int64)sizeof zeros)
+        r = log->pMethods->xWrite(log, zeros, sizeof zeros, bytes);
+    if (r == SQLITE_OK && bytes > had)
+        r = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+    if (r == SQLITE_OK)
+        return 0;
+    log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error);
+    if (r == SQLITE_FULL || (r == SQLITE_IOERR_WRITE && error == EDQUOT))
+        return log->pMethods->xTruncate(log, had) == SQLITE_OK ? 0 : -EIO;
+    snprintf(s->why, sizeof s->why, "cannot write %s/" JOURNAL_WAL ": %s (%s)", s->files.dir, sqlite3_errstr(r),
+             strerror(error));
+    return -EIO;
+}
+
 int store_begin(struct store *s)
 {
     int r;
@@ -221,6 +246,8 @@ int store_begin(struct store *s)
     r = transaction(s, NULL, true, false);
     if (r == STORE_FULL && journal_reserve_release(&s->files))
         r = transaction(s, NULL, true, false);
+    if (r == 0)
+        r = lengthen_log(s);
     if (r == 0)
         r = write_mark(s, s->marked ? journal_mark_base : journal_mark_make);
     return r == STORE_FULL ? -ENOSPC : r;
@@ -237,8 +264,6 @@ int store_checkpoint(struct store *s, bool shorten)
     if (r != SQLITE_OK)
         return store_error(s, "cannot move the log into");
     s->wal_frames = 0;
-    if (shorten)
-        s->wal_length = 0;
     return 0;
 }
 
@@ -309,7 +334,7 @@ int store_tidy(struct store *s, bool *ret_more)
     *ret_more = too_free(s, 1, SPARE_PAGES);
     r = *ret_more ? give_back(s) : 0;
     if (r == 0 && s->wal_frames > (*ret_more ? WAL_FRAMES_MAX : 0))
-        r = store_checkpoint(s, s->wal_length > WAL_FRAMES_KEPT);
+        r = store_checkpoint(s, false);
     return r;
 }
 

@@ -15,7 +15,8 @@
 #include "daemon/ptoolsd/journal_files.h"
 #include "daemon/ptoolsd/journal_row.h"
 
-enum { STORE_FULL = 2 }; /* no space: nothing of it was written */
+enum { STORE_FULL = 2 };            /* no space: nothing of it was written */
+enum { STORE_LOG_BYTES = 4 << 20 }; /* of the log's file, but for a time after large tasks */
 
 enum store_statement {
     DO_BEGIN,
@@ -50,8 +51,7 @@ struct store {
     uint64_t synced;     /* batches up to this are */
     bool marked;         /* there is a mark that can be read */
     int synchronous;     /* as set: 1 normal, 2 full */
-    int wal_frames;      /* in the log that are not in the database ... */
-    int wal_length;      /* ... and for how many its file has room */
+    int wal_frames;      /* in the log that are not in the database */
     unsigned since_look; /* batches since the free pages were counted */
     char why[JOURNAL_WHY_BYTES];
 };

@@ -427,8 +427,11 @@ START_TEST(space_is_given_back_when_there_is_time)
     ck_assert(!store_untidy(&s));
     journal_files_have(&s.files, JOURNAL_DB, &bytes);
     ck_assert_uint_lt(bytes, 9 << 20);
+    row_list_push(&rows, rig_forget(++number, 400));
+    ck_assert_int_eq(store_write(&s, rows.head), 0); /* the first one after the log was moved makes it short */
+    row_list_clear(&rows);
     journal_files_have(&s.files, JOURNAL_WAL, &bytes);
-    ck_assert_uint_lt(bytes, 5 << 20);
+    ck_assert_uint_le(bytes, STORE_LOG_BYTES + (64 << 10));
     store_close(&s);
 }
 END_TEST
