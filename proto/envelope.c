@@ -7,8 +7,8 @@
  * time, too large or broken can still be answered by its id; then the body is scanned (scan.h), then
  * msgpack-c unpacks it into a zone that is kept, then a table of fields fills the struct. A key that
  * the table does not know is skipped, one that comes twice is refused. Nothing of *ret is touched
- * before all is well. In steady state nothing is allocated: the zone's first chunk is enough for all
- * but the largest sets.
+ * before all is well. Nothing is allocated: the zone's chunk is enough for any envelope, so that what was decoded once
+ * can be decoded again. (Memory of which nothing is used costs none.)
  *
  * What came from the peer is quoted in a problem's text escaped and cut.
  */
@@ -25,7 +25,11 @@
 #include "proto/text.h"
 #include "proto/value.h"
 
-enum { QUOTE_BYTES_MAX = 24 };
+enum {
+    QUOTE_BYTES_MAX = 24,
+    /* Of the zone's only chunk: for all values of the largest envelope, and of the three that come before its body. */
+    ZONE_BYTES = (ENVELOPE_ITEMS_MAX + 16) * sizeof(msgpack_object)
+};
 
 struct msg_decoder {
     msgpack_zone zone;
@@ -40,7 +44,7 @@ struct msg_decoder *msg_decoder_new(void)
 
     if (!d)
         return NULL;
-    if (!msgpack_zone_init(&d->zone, MSGPACK_ZONE_CHUNK_SIZE)) {
+    if (!msgpack_zone_init(&d->zone, ZONE_BYTES)) {
         free(d);
         return NULL;
     }

@@ -161,6 +161,8 @@ static void unregister(struct core *core, const struct qtask *q)
         return; /* it was never in */
     core->queue_table[i].q = NULL;
     core->n_queue--;
+    while (core->n_queue_table > 0 && !core->queue_table[core->n_queue_table - 1].q)
+        core->n_queue_table--; /* the number of one that was never accepted is given again */
     if (core->n_queue < core->n_queue_table / 2)
         close_holes(core);
 }
@@ -289,7 +291,7 @@ void qtask_spec(struct core *core, const struct qtask *q, struct msg_submit *ret
     if (msg_request_decode(core->decoder, q->spec->data, q->spec->n, &request, &problem) == 0)
         *ret = request.submit;
     else
-        *ret = (struct msg_submit){ .function = { "", 0 } }; /* no memory: it was decoded before */
+        *ret = (struct msg_submit){ .function = { "", 0 } }; /* cannot be: it was decoded before */
 }
 
 uint32_t qtask_shown(const struct qtask *q)
