@@ -139,8 +139,8 @@ void sessions_deinit(struct core *core);
 
 /* -- qtask_describe.c -- */
 
-/* The set of its target, if it is there now. */
-void qtask_find_set(struct core *core, struct qtask *q, const struct msg_submit *spec);
+/* The set of its target, if it is there now. 0 or -ENOMEM: nobody knows whether it is. */
+int qtask_find_set(struct core *core, struct qtask *q, const struct msg_submit *spec);
 void qtask_leave_set(struct core *core, struct qtask *q);
 /* The worker of that id, unless it is being removed; whether this host is one of those named. */
 struct worker *qtask_worker(const struct core *core, uint32_t id);

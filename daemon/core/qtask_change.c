@@ -96,8 +96,10 @@ static void rerun(struct core *core, struct qtask *q, struct actions *out)
     q->hold = false;
     q->rerun = true; /* now, whatever it had to come after */
     q->stopping = false;
-    if (q->in_set)
-        qtask_find_set(core, q, &spec);
+    if (q->in_set && qtask_find_set(core, q, &spec) < 0) {
+        out->no_memory = true;
+        return;
+    }
     note_life(core, q, out);
     event_emit(core, q, EVENT_QUEUED, PTOOLS_OK, out);
     qtask_place(core, q, out);
@@ -317,7 +319,7 @@ static void result(struct core *core, struct client *c, uint64_t request, struct
     if (q->state == QT_ENDED)
         qtask_answer_end(core, q, c->id, request, out);
     else if (!watchers_over(c, request, 1, out) && !qtask_watch(core, q, c, request))
-        out->no_memory = true;
+        answer_refusal(out, c->id, request, PTOOLS_ERR_LIMIT, "the daemon is out of memory");
 }
 
 static void why(struct client *c, uint64_t request, struct core *core, struct qtask *q, struct actions *out)

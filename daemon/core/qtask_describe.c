@@ -37,8 +37,9 @@ struct worker *qtask_worker(const struct core *core, uint32_t id)
     return w && w->leave != LEAVE_REMOVED ? w : NULL;
 }
 
-/* A set of exactly these, first free, shared by all queued tasks that are for them. */
-static struct set *hidden_set(struct core *core, struct user *user, const struct msg_submit *m)
+/* A set of exactly these, first free, shared by all queued tasks that are for them. 0 or -ENOMEM; *ret NULL: none of
+ * them is there. */
+static int hidden_set(struct core *core, struct user *user, const struct msg_submit *m, struct set **ret)
 {
     struct worker **members = core->scratch;
     uint32_t n = 0;
@@ -53,8 +54,9 @@ static struct set *hidden_set(struct core *core, struct user *user, const struct
         if (w && !twice)
             members[n++] = w;
     }
+    *ret = NULL;
     if (n == 0)
-        return NULL;
+        return 0;
     for (s = core->sets; s; s = s->hh.next) {
         uint32_t same = 0;
 
@@ -62,10 +64,13 @@ static struct set *hidden_set(struct core *core, struct user *user, const struct
             continue;
         while (same < n && set_has(s, members[same]))
             same++;
-        if (same == n)
-            return s;
+        if (same == n) {
+            *ret = s;
+            return 0;
+        }
     }
-    return set_new_hidden(core, user, members, n);
+    *ret = set_new_hidden(core, user, members, n);
+    return *ret ? 0 : -ENOMEM;
 }
 
 /* The user's set, whichever client of it asks: after a restart there is none. */
@@ -80,14 +85,20 @@ static struct set *user_set(struct core *core, struct user *user, const struct m
     return s && s->user == user && !s->hidden && !s->orphan ? s : NULL;
 }
 
-void qtask_find_set(struct core *core, struct qtask *q, const struct msg_submit *spec)
+int qtask_find_set(struct core *core, struct qtask *q, const struct msg_submit *spec)
 {
-    struct set *s = spec->n_workers ? hidden_set(core, q->user, spec) : user_set(core, q->user, spec);
+    struct set *s = NULL;
+    int r = 0;
 
+    if (spec->n_workers)
+        r = hidden_set(core, q->user, spec, &s);
+    else
+        s = user_set(core, q->user, spec);
     if (!s)
-        return;
+        return r;
     q->set = s;
     DL_APPEND(s->queued, q);
+    return 0;
 }
 
 void qtask_leave_set(struct core *core, struct qtask *q)
@@ -174,9 +185,7 @@ int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *
         q->x->parent = parent;
     if (m->key.data && qtask_add_key(core, q, m->key, m->key_passing) < 0)
         return -ENOMEM;
-    if (q->in_set)
-        qtask_find_set(core, q, m);
-    return 0;
+    return q->in_set ? qtask_find_set(core, q, m) : 0;
 }
 
 static int add_edge(struct qtask *first, struct qtask *then, bool any, bool keep)

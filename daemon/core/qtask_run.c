@@ -171,7 +171,10 @@ void qtasks_place_parked(struct core *core, struct actions *out)
             continue;
         if (q->in_set && !q->set) { /* its set has gone, or was not there */
             qtask_spec(core, q, &spec);
-            qtask_find_set(core, q, &spec);
+            if (qtask_find_set(core, q, &spec) < 0) { /* it would end for lack of a set */
+                out->no_memory = true;
+                return;
+            }
         }
         qtask_place(core, q, out);
     }

@@ -63,10 +63,8 @@ static bool block(const struct submission *s)
                       " bytes, %" PRIu64 " more asked for",
                       user->blocked_bytes, s->core->limits.user_queue_bytes_max, submission_bytes(s));
     b = calloc(1, sizeof *b);
-    if (!b) {
-        s->out->no_memory = true;
-        return false;
-    }
+    if (!b)
+        return REFUSE(s, PTOOLS_ERR_LIMIT, "the daemon is out of memory: the task was not taken");
     b->client = s->client;
     b->request = s->request;
     b->spec = blob_ref(s->spec);
@@ -442,8 +440,8 @@ static int find_function(struct submission *s)
     return REFUSE(s, code, "%s", sentence);
 }
 
-/* There is one of its key. */
-static void again(const struct submission *s, struct qtask *q)
+/* There is one of its key. 0 or -ENOMEM. */
+static int again(const struct submission *s, struct qtask *q)
 {
     struct core *core = s->core;
     struct msg_submit spec;
@@ -460,7 +458,7 @@ static void again(const struct submission *s, struct qtask *q)
     if (!same) {
         answer_refusal(s->out, s->client->id, s->request, PTOOLS_ERR_KEY_REUSED,
                        "key: task %" PRIu64 " has it, and another function, arguments or durability", q->id);
-        return;
+        return 0;
     }
     reply.state = qtask_shown(q);
     reply.count = q->x ? q->x->parts : 0;
@@ -470,47 +468,64 @@ static void again(const struct submission *s, struct qtask *q)
         qtask_answer_end(core, q, s->client->id, s->request, s->out);
     } else {
         if (watchers_over(s->client, s->request, 1, s->out))
-            return;
+            return 0;
         w = qtask_watch(core, q, s->client, s->request);
-        if (!w) {
-            s->out->no_memory = true;
-            return;
-        }
+        if (!w)
+            return -ENOMEM;
         w->accept = !qtask_accepted(q);
         w->result = s->m->wait;
         w->duplicate = true;
     }
+    return 0;
+}
+
+/* It was not taken: nor is the module kept that it named first. */
+static void forget_module(const struct submission *s)
+{
+    if (s->module && s->module->state == MODULE_NEW)
+        module_free(s->core, s->module);
+}
+
+/* With its parts, and with its client waiting for it. NULL: no memory, and all is as it was. */
+static struct qtask *make_whole(const struct submission *s)
+{
+    const uint64_t id = s->core->next_task, turn = s->client->turn;
+    struct qtask *q = make(s, id, s->spec, s->m, 0);
+    struct watcher *w = NULL;
+
+    if (q && (!q->is_parent || make_parts(s, q)))
+        w = qtask_watch(s->core, q, s->client, s->request);
+    if (!w) {
+        if (q)
+            unmake(s->core, q);
+        s->core->next_task = id;
+        s->client->turn = turn;
+        return NULL;
+    }
+    w->accept = true;
+    w->result = s->m->wait;
+    return q;
 }
 
 static int come(struct submission *s)
 {
     struct core *core = s->core;
     struct qtask *q = s->m->key.data ? qtask_by_key(core, s->client->user, s->m->key, s->m->key_passing) : NULL;
-    struct watcher *w;
     int r;
 
-    if (q) {
-        again(s, q);
-        return 0;
-    }
+    if (q)
+        return again(s, q);
     if (!allowed(s) || !has_target(s))
         return 0;
     r = find_function(s);
-    if (r <= 0 || !has_room(s))
-        return MIN(r, 0);
-    q = make(s, core->next_task, s->spec, s->m, 0);
-    if (q && q->is_parent && !make_parts(s, q)) {
-        unmake(core, q);
-        q = NULL;
+    if (r > 0 && has_room(s))
+        q = make_whole(s);
+    else if (r > 0)
+        r = 0;
+    if (!q) {
+        forget_module(s);
+        return r > 0 ? -ENOMEM : r;
     }
-    w = q ? qtask_watch(core, q, s->client, s->request) : NULL;
-    if (!w) {
-        if (q)
-            unmake(core, q);
-        return -ENOMEM;
-    }
-    w->accept = true;
-    w->result = s->m->wait;
     if (s->function && !may_repeat(q, s->m)) {
         qtask_refused(core, q, PTOOLS_ERR_BAD_REQUEST, NO_REPEAT, s->out);
     } else if (s->function) {
@@ -565,7 +580,8 @@ void user_unblock(struct core *core, struct user *user, struct actions *out)
         blocked_free(b);
         s.m = &r.submit;
         if (msg_request_decode(core->unblocking, s.spec->data, s.spec->n, &r, &problem) != 0 || come(&s) < 0)
-            out->no_memory = true;
+            answer_refusal(out, s.client->id, s.request, PTOOLS_ERR_LIMIT,
+                           "the daemon is out of memory: the task was not taken");
         blob_free(s.spec);
         blob_free(s.args);
         if (user->n_blocked >= n) { /* there was not room enough: it is the last now, and was the first */

@@ -239,10 +239,36 @@ static bool add_to_wait(struct wait *wait, struct qtask *q, struct client *c, ui
     return true;
 }
 
+/* For those that have not ended, of which there is one at least. False: no memory, and it waits for none. */
+static bool wait_for(struct core *core, struct client *c, uint64_t request, const struct msg_task *m)
+{
+    struct wait *wait = calloc(1, sizeof *wait);
+
+    if (!wait || !(wait->asked = asked_new(core, c, request))) {
+        free(wait);
+        return false;
+    }
+    wait->any = m->any;
+    wait->asked->wait = wait;
+    for (uint32_t i = 0; i < m->n_tasks; i++) {
+        struct qtask *q = qtask_of(core, c->user, m->tasks[i]);
+
+        if (q->state == QT_ENDED || add_to_wait(wait, q, c, request))
+            continue;
+        if (wait->watchers) {
+            wait_drop(core, wait->watchers);
+        } else {
+            asked_free(core, wait->asked);
+            free(wait);
+        }
+        return false;
+    }
+    return true;
+}
+
 void queued_wait(struct core *core, struct client *c, uint64_t request, const struct msg_task *m, struct actions *out)
 {
     struct msg_reply reply = { 0 };
-    struct wait *wait;
     uint32_t open = 0;
 
     for (uint32_t i = 0; i < m->n_tasks; i++) {
@@ -263,20 +289,8 @@ void queued_wait(struct core *core, struct client *c, uint64_t request, const st
     }
     if (watchers_over(c, request, open, out))
         return;
-    wait = calloc(1, sizeof *wait);
-    if (!wait || !(wait->asked = asked_new(core, c, request))) {
-        free(wait);
-        out->no_memory = true;
-        return;
-    }
-    wait->any = m->any;
-    wait->asked->wait = wait;
-    for (uint32_t i = 0; i < m->n_tasks; i++) {
-        struct qtask *q = qtask_of(core, c->user, m->tasks[i]);
-
-        if (q->state != QT_ENDED && !add_to_wait(wait, q, c, request))
-            out->no_memory = true; /* the daemon ends of it */
-    }
+    if (!wait_for(core, c, request, m))
+        answer_refusal(out, c->id, request, PTOOLS_ERR_LIMIT, "the daemon is out of memory");
 }
 
 /* -- events -------------------------------------------------------------------------------------------------- */
@@ -370,7 +384,7 @@ void queued_events(struct core *core, struct client *c, uint64_t request, const 
     }
     v = calloc(1, sizeof *v);
     if (!v) {
-        out->no_memory = true;
+        answer_refusal(out, c->id, request, PTOOLS_ERR_LIMIT, "the daemon is out of memory");
         return;
     }
     v->client = c->id;
