@@ -176,7 +176,9 @@ void daemon_deliver(struct daemon *d)
     if (d->delivering)
         return; /* the loop below sees what was appended */
     d->delivering = true;
-    for (size_t i = 0; i < d->actions.n; i++)
+    /* Of a decision that was not made to its end nothing is carried out, least of all rows of the journal: to whoever
+     * opens that next it looks as if the daemon had been killed a moment earlier. */
+    for (size_t i = 0; i < d->actions.n && !d->actions.no_memory; i++)
         carry_out(d, i);
     d->delivering = false;
     if (d->actions.no_memory)
