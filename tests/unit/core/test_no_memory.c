@@ -5,62 +5,22 @@
  * -ENOMEM, nothing has changed, and the same call works afterwards; whoever wants to map an array is refused it;
  * everything else says so in actions.no_memory. Never a crash, a leak, or a core that does not agree with itself.
  *
- * Linked with --wrap for the functions below.
+ * Queued tasks have their own: test_queue_no_memory.c.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "tests/unit/core/rig_shared.h"
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-char *__real_strdup(const char *s);
-char *__real_strndup(const char *s, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-char *__wrap_strdup(const char *s);
-char *__wrap_strndup(const char *s, size_t n);
-
-static bool armed;     /* only while the core runs */
-static uint64_t count; /* requests so far */
-static uint64_t fails; /* the one that fails */
-
-static bool fail_now(void)
-{
-    return armed && ++count == fails;
-}
-
-void *__wrap_malloc(size_t n)
-{
-    return fail_now() ? NULL : __real_malloc(n);
-}
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fail_now() ? NULL : __real_calloc(n, size);
-}
-void *__wrap_realloc(void *p, size_t n)
-{
-    return fail_now() ? NULL : __real_realloc(p, n);
-}
-char *__wrap_strdup(const char *s)
-{
-    return fail_now() ? NULL : __real_strdup(s);
-}
-char *__wrap_strndup(const char *s, size_t n)
-{
-    return fail_now() ? NULL : __real_strndup(s, n);
-}
+#include "tests/unit/core/scarce.h"
 
 static struct rig r;
 static uint64_t clean_failures, loud_failures;
 
 #define CORE(call)                                                                                                     \
     do {                                                                                                               \
-        armed = true;                                                                                                  \
+        scarce_armed = true;                                                                                           \
         call;                                                                                                          \
-        armed = false;                                                                                                 \
+        scarce_armed = false;                                                                                          \
         ck_assert_ptr_null(core_check(r.core));                                                                        \
         if (r.out.no_memory)                                                                                           \
             return false;                                                                                              \
@@ -341,23 +301,23 @@ START_TEST(every_single_one)
 {
     bool whole = false;
 
-    for (fails = 1; !whole; fails++) {
+    for (scarce_fails = 1; !whole; scarce_fails++) {
         rig_limits(&r);
         actions_init(&r.out);
-        count = 0;
-        armed = true;
+        scarce_count = 0;
+        scarce_armed = true;
         r.core = core_new(&r.limits, 1, 3, r.now, &r.out);
-        armed = false;
+        scarce_armed = false;
         if (!r.core) {
             clean_failures++;
         } else if (!r.out.no_memory && script()) {
-            whole = count < fails;
+            whole = scarce_count < scarce_fails;
         } else {
             loud_failures++;
         }
         r.core = core_free(r.core);
         actions_deinit(&r.out);
-        ck_assert_uint_lt(fails, 10000);
+        ck_assert_uint_lt(scarce_fails, 10000);
     }
     ck_assert_uint_gt(clean_failures, 75);
     ck_assert_uint_gt(loud_failures, 90);
