@@ -229,6 +229,7 @@ struct qtask *qtask_free(struct core *core, struct qtask *q)
     if (!q)
         return NULL;
     user = q->user;
+    user->n_pins++; /* the set may be the last that keeps it; until qtasks_reap() */
     set = q->set;
     leave_place(core, q);
     core->n_qtasks[q->state]--;
@@ -253,7 +254,6 @@ struct qtask *qtask_free(struct core *core, struct qtask *q)
     q->gone = true;
     q->next = core->graveyard;
     core->graveyard = q;
-    user->n_pins++;
     return NULL;
 }
 
