@@ -73,6 +73,8 @@ void qtask_end(struct core *core, struct qtask *q, uint32_t shown, const struct 
 
     if (!end) {
         out->no_memory = true;
+        if (q->state != QT_WAITING) /* nobody may find it where it is not any more, as long as the daemon lives */
+            (void)qtask_step(core, q, QE_WAIT, out);
         return;
     }
     if (!qtask_step(core, q, QE_END, out)) {

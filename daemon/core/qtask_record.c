@@ -256,9 +256,10 @@ static int recover_end(struct core *core, struct qtask *q, const struct core_row
     return 0;
 }
 
-static void recover_life(struct core *core, struct qtask *q, const struct core_row *life, uint64_t delay_us)
+static int recover_life(struct core *core, struct qtask *q, const struct core_row *life,
+                        const struct msg_submit *submit, struct actions *out, char why[256])
 {
-    const uint64_t now_ms = core_time_ms(core);
+    const uint64_t now_ms = core_time_ms(core), delay_us = qtask_longest_wait_us(submit);
 
     q->attempt = (uint16_t)life->life.attempt;
     q->kills = (uint8_t)life->life.kills;
@@ -272,6 +273,13 @@ static void recover_life(struct core *core, struct qtask *q, const struct core_r
     q->due_us = 0;
     if (life->life.due_ms > now_ms)
         q->due_us = core->now_us + MIN((life->life.due_ms - now_ms) * 1000, delay_us);
+    if (q->attempt == 0 && !q->rerun)
+        recover_expiry(core, q, submit);
+    qtask_learn_function(q, NULL, submit);
+    if (task_shown_ended(life->life.state))
+        return recover_end(core, q, life, out, why);
+    q->was_running = life->life.state == SHOWN_RUNNING;
+    return 0;
 }
 
 int core_recover(struct core *core, uint64_t now_us, const struct core_row *task, const struct core_row *life,
@@ -290,10 +298,12 @@ int core_recover(struct core *core, uint64_t now_us, const struct core_row *task
     if (user_get(core, task->uid, &user) < 0)
         return -ENOMEM;
     q = qtask_new(core, user, task->task, task->spec, task->args);
-    if (!q)
+    if (!q) {
+        user_release(core, user);
         return -ENOMEM;
+    }
     q->recovered = true;
-    q->turn = ++user->recovered_turn;
+    q->turn = user->recovered_turn + 1;
     q->queued_ms = task->queued_ms;
     r = qtask_register(core, q);
     if (r == 0)
@@ -305,19 +315,16 @@ int core_recover(struct core *core, uint64_t now_us, const struct core_row *task
     core->n_qtasks[q->state]--;
     core->n_qtasks[QT_WAITING]++;
     q->state = QT_WAITING;
-    core->next_task = MAX(core->next_task, task->task + 1);
-    if (!life) {
+    if (life)
+        r = recover_life(core, q, life, submit, out, why);
+    else
         recover_delay(core, q, submit);
-        return 0;
+    if (r < 0) {
+        qtask_free(core, q);
+        return r;
     }
-    recover_life(core, q, life, qtask_longest_wait_us(submit));
-    if (q->attempt == 0 && !q->rerun)
-        recover_expiry(core, q, submit);
-    qtask_learn_function(q, NULL, submit);
-    if (task_shown_ended(state))
-        return recover_end(core, q, life, out, why);
-    if (state == SHOWN_RUNNING)
-        q->was_running = true;
+    user->recovered_turn++;
+    core->next_task = MAX(core->next_task, task->task + 1);
     return 0;
 }
 
