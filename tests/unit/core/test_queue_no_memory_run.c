@@ -493,6 +493,7 @@ static void before_recovered(void)
     ck_assert_int_eq(recover(), 0);
     kept_row(first + 2, SUBMIT(.durability = TASK_DURABLE, .idempotent = true));
     life.life.state = SHOWN_RUNNING;
+    life.life.flags = LIFE_IDEMPOTENT;
     life.life.attempt = 1;
     ck_assert_int_eq(recover(), 0);
     kept_row(first + 3, SUBMIT(.durability = TASK_DURABLE));
