@@ -312,13 +312,17 @@ static int create(struct store *s, const struct store_schema *schema)
 {
     struct journal_mark mark = { .clock_ms = s->files.clock_ms };
     struct proof proof;
+    int64_t tables;
     int r = find_proof(s, &proof);
 
     if (r)
         return r;
     if (proof.any > 0)
         return bad_data(s, "its tables are missing, but " JOURNAL_MARK " says that tasks were recorded in it");
-    if (number_of(s, "SELECT count(*) FROM sqlite_schema") != 0)
+    tables = number_of(s, "SELECT count(*) FROM sqlite_schema");
+    if (tables < 0)
+        return store_error(s, "cannot read");
+    if (tables > 0)
         return bad_data(s, "it is not a journal of ptoolsd");
     if (s->files.read_only)
         return bad_data(s, "it has no tables");
