@@ -2,7 +2,7 @@
 /*
  * scarce -- see scarce.h.
  */
-#include "tests/unit/core/scarce.h"
+#include "tests/support/scarce.h"
 
 #include <dlfcn.h>
 #include <msgpack.h>
@@ -19,37 +19,42 @@ void *__wrap_realloc(void *p, size_t n);
 char *__wrap_strdup(const char *s);
 char *__wrap_strndup(const char *s, size_t n);
 
-bool scarce_armed;
-uint64_t scarce_count, scarce_fails;
+atomic_bool scarce_armed, scarce_lasts;
+_Atomic uint64_t scarce_count, scarce_fails;
 
-static bool fail_now(void)
+bool scarce_fail_now(void)
 {
-    return scarce_armed && ++scarce_count == scarce_fails;
+    uint64_t n;
+
+    if (!scarce_armed)
+        return false;
+    n = ++scarce_count;
+    return n == scarce_fails || (scarce_lasts && scarce_fails > 0 && n > scarce_fails);
 }
 
 void *__wrap_malloc(size_t n)
 {
-    return fail_now() ? NULL : __real_malloc(n);
+    return scarce_fail_now() ? NULL : __real_malloc(n);
 }
 
 void *__wrap_calloc(size_t n, size_t size)
 {
-    return fail_now() ? NULL : __real_calloc(n, size);
+    return scarce_fail_now() ? NULL : __real_calloc(n, size);
 }
 
 void *__wrap_realloc(void *p, size_t n)
 {
-    return fail_now() ? NULL : __real_realloc(p, n);
+    return scarce_fail_now() ? NULL : __real_realloc(p, n);
 }
 
 char *__wrap_strdup(const char *s)
 {
-    return fail_now() ? NULL : __real_strdup(s);
+    return scarce_fail_now() ? NULL : __real_strdup(s);
 }
 
 char *__wrap_strndup(const char *s, size_t n)
 {
-    return fail_now() ? NULL : __real_strndup(s, n);
+    return scarce_fail_now() ? NULL : __real_strndup(s, n);
 }
 
 /* Stands before the library's own: what a zone asks for when its chunk is used up. */
@@ -57,7 +62,7 @@ void *msgpack_zone_malloc_expand(msgpack_zone *zone, size_t size)
 {
     void *(*real)(msgpack_zone *, size_t);
 
-    if (fail_now())
+    if (scarce_fail_now())
         return NULL;
     *(void **)&real = dlsym(RTLD_NEXT, "msgpack_zone_malloc_expand");
     return real(zone, size);

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "tests/unit/core/rig_shared.h"
-#include "tests/unit/core/scarce.h"
+#include "tests/support/scarce.h"
 
 static struct rig r;
 static uint64_t clean_failures, loud_failures;
