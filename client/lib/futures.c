@@ -187,9 +187,15 @@ static void finish(struct ptools_future *f)
 
 void future_succeed(struct ptools_future *f, const struct msg_reply *reply)
 {
+    static const char text[] = "there is no memory for what the daemon says";
+
+    if (reply->reason.n > 0 && f->copy.n == 0 && bytes_append(&f->copy, reply->reason.data, reply->reason.n) < 0) {
+        future_fail(f, &(struct msg_failure){ .code = PTOOLS_ERR_NO_MEMORY, .message = { text, sizeof text - 1 } });
+        return;
+    }
     f->reply = *reply;
     f->reply.daemon = f->reply.epoch = f->reply.token = f->reply.door = f->reply.reason = (struct text){ NULL, 0 };
-    if (reply->reason.n > 0 && f->copy.n == 0 && bytes_append(&f->copy, reply->reason.data, reply->reason.n) == 0)
+    if (reply->reason.n > 0 && f->copy.n == reply->reason.n)
         f->reply.reason = (struct text){ (const char *)f->copy.data, f->copy.n };
     finish(f);
 }

@@ -502,8 +502,8 @@ void queued_page_free(struct queued_page *page);
 /* Look i; its texts and lists, and *ret_args, come from zone. */
 ptools_err queued_read(struct ptools *pt, const struct queued_page *page, uint32_t i, msgpack_zone *zone,
                        ptools_queued_info *ret, struct span *ret_args);
-/* Their value, in *ret and zone, or nil if they are none. */
-ptools_value queued_read_args(const struct span *args, msgpack_zone *zone, msgpack_object *ret);
+/* Their value, in *room and zone, or nil if they are none. False: nil, for lack of memory. */
+bool queued_read_args(const struct span *args, msgpack_zone *zone, msgpack_object *room, ptools_value *ret);
 
 /* Its request was answered: for the first time, or on another connection. */
 void watch_answered(struct ptools_watch *w);

@@ -26,7 +26,8 @@ static ptools_err decide_page(struct ptools *pt, const struct queued_page *page,
 
         if (err != PTOOLS_OK)
             return err;
-        info.args = queued_read_args(&raw, zone, &args);
+        if (!queued_read_args(&raw, zone, &args, &info.args)) /* nothing is decided by arguments that are not seen */
+            return fail_no_memory(pt);
         if (!decide(&info, decision))
             return fail_no_memory(pt);
         msgpack_zone_clear(zone);

@@ -418,7 +418,7 @@ static void call_back(ptools_future *f, void *arg)
     ptools_future_free(f);
 }
 
-static ptools_err follow_one(struct ptools *pt, const struct manner *submit, uint64_t task)
+static ptools_err follow_one(struct ptools *pt, const struct manner *submit, uint64_t task, struct ptools_future **ret)
 {
     struct msg_request request = { .kind = MSG_TASK_RESULT, .task = { .task = task } };
     const struct manner how = { 0 };
@@ -432,20 +432,26 @@ static ptools_err follow_one(struct ptools *pt, const struct manner *submit, uin
     f->task_fn = submit->callback;
     f->fn = call_back;
     f->arg = submit->arg;
+    *ret = f;
     return PTOOLS_OK;
 }
 
 ptools_err queue_follow(struct ptools *pt, const struct manner *submit, const struct msg_reply *accepted)
 {
+    const uint64_t first = accepted->count == 0 ? accepted->task : accepted->task + 1;
+    struct ptools_future *followed[WORKERS_MAX];
+    uint32_t n = 0;
     char why[200];
     ptools_err err = PTOOLS_OK;
 
-    if (accepted->count == 0)
-        err = follow_one(pt, submit, accepted->task);
-    for (uint32_t i = 1; err == PTOOLS_OK && i <= accepted->count; i++)
-        err = follow_one(pt, submit, accepted->task + i);
+    while (err == PTOOLS_OK && n < MAX(accepted->count, 1u) && n < WORKERS_MAX) {
+        err = follow_one(pt, submit, first + n, &followed[n]);
+        n += err == PTOOLS_OK;
+    }
     if (err == PTOOLS_OK)
         return err;
+    while (n > 0) /* all of them are told, or none */
+        ptools_future_free(followed[--n]);
     snprintf(why, sizeof why, "%s", pt->last.facts.message);
     return fail(pt, err, "task %" PRIu64 " is queued, but its end cannot be asked for: %s", accepted->task, why);
 }

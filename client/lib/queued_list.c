@@ -278,15 +278,19 @@ ptools_err queued_read(struct ptools *pt, const struct queued_page *page, uint32
     return PTOOLS_OK;
 }
 
-ptools_value queued_read_args(const struct span *args, msgpack_zone *zone, msgpack_object *ret)
+bool queued_read_args(const struct span *args, msgpack_zone *zone, msgpack_object *room, ptools_value *ret)
 {
     static const struct scan_limits limits = { PAYLOAD_DEPTH_MAX, UINT64_MAX };
     size_t off = 0;
 
-    if (args->n == 0 || scan_value(args->data, args->n, &limits) != SCAN_OK ||
-        msgpack_unpack((const char *)args->data, args->n, &off, zone, ret) != MSGPACK_UNPACK_SUCCESS)
-        return (ptools_value){ NULL };
-    return (ptools_value){ ret };
+    *ret = (ptools_value){ NULL };
+    if (args->n == 0 || scan_value(args->data, args->n, &limits) != SCAN_OK)
+        return true;
+    /* What the scan let pass is well-formed: memory is all that can be missing. */
+    if (msgpack_unpack((const char *)args->data, args->n, &off, zone, room) != MSGPACK_UNPACK_SUCCESS)
+        return false;
+    *ret = (ptools_value){ room };
+    return true;
 }
 
 /* -- a page -------------------------------------------------------------------------------------------- */
@@ -468,9 +472,7 @@ const ptools_queued_info *ptools_queued_at(const ptools_queued *list, size_t i)
     if (!list || i >= list->n)
         return NULL;
     args = list->args ? &list->args[i] : NULL;
-    if (args && !args->parsed) {
-        list->infos[i].args = queued_read_args(&args->raw, list->zone, &args->value);
-        args->parsed = true;
-    }
+    if (args && !args->parsed) /* what there is no memory for is nil until there is some */
+        args->parsed = queued_read_args(&args->raw, list->zone, &args->value, &list->infos[i].args);
     return &list->infos[i];
 }

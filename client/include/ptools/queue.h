@@ -217,7 +217,8 @@ typedef struct ptools_queued_info {
     uint32_t n_after;
     const uint64_t *after;
     ptools_value args;       /* for calc and pick below, and with PTOOLS_LIST_ARGS: its arguments, a list; else, and if
-                                they are no msgpack, nil */
+                                they are no msgpack, nil. (In a list without memory for them, too, until it is looked
+                                at again; calc and pick are not called without) */
 } ptools_queued_info;
 
 /* Takes all those out that no worker has begun and for which pick() is true (drop_if), or false (keep_if: PTools' own
