@@ -57,13 +57,37 @@ char *__wrap_strndup(const char *s, size_t n)
     return scarce_fail_now() ? NULL : __real_strndup(s, n);
 }
 
-/* Stands before the library's own: what a zone asks for when its chunk is used up. */
-void *msgpack_zone_malloc_expand(msgpack_zone *zone, size_t size)
+/* These stand before msgpack-c's own, also for itself. */
+#define INSTEAD __attribute__((visibility("default")))
+
+static void *next(const char *name)
+{
+    return dlsym(RTLD_NEXT, name);
+}
+
+INSTEAD bool msgpack_zone_init(msgpack_zone *zone, size_t chunk_size)
+{
+    bool (*real)(msgpack_zone *, size_t);
+
+    *(void **)&real = next("msgpack_zone_init");
+    return !scarce_fail_now() && real(zone, chunk_size);
+}
+
+INSTEAD msgpack_zone *msgpack_zone_new(size_t chunk_size)
+{
+    msgpack_zone *(*real)(size_t);
+
+    *(void **)&real = next("msgpack_zone_new");
+    return scarce_fail_now() ? NULL : real(chunk_size);
+}
+
+/* What a zone asks for when its chunk is used up. */
+INSTEAD void *msgpack_zone_malloc_expand(msgpack_zone *zone, size_t size)
 {
     void *(*real)(msgpack_zone *, size_t);
 
     if (scarce_fail_now())
         return NULL;
-    *(void **)&real = dlsym(RTLD_NEXT, "msgpack_zone_malloc_expand");
+    *(void **)&real = next("msgpack_zone_malloc_expand");
     return real(zone, size);
 }

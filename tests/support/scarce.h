@@ -2,7 +2,7 @@
 /*
  * scarce -- memory that runs out when a test says so, for code as it is linked: no second build of it, as failing.h
  * wants one, and for several threads. For programs that are linked with --wrap of malloc, calloc, realloc, strdup and
- * strndup. Counts what msgpack-c asks for, too, where the room that a decoder begins with is not enough.
+ * strndup. Counts what msgpack-c asks for, too.
  */
 #ifndef TESTS_SCARCE_H
 #define TESTS_SCARCE_H

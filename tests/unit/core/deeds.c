@@ -5,8 +5,6 @@
 #include "tests/unit/core/deeds.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct rig r;
@@ -194,16 +192,13 @@ static bool try_without(const struct deed *deed, uint64_t nth, unsigned *refusal
 void deed_run(const struct deed *deed)
 {
     unsigned refusals = 0, ends = 0;
-    uint64_t nth = 1;
 
     for (int lasts = 0; lasts < 2; lasts++) {
         scarce_lasts = lasts;
-        for (nth = 1; try_without(deed, nth, &refusals, &ends);)
+        for (uint64_t nth = 1; try_without(deed, nth, &refusals, &ends);)
             nth++;
     }
     ck_assert_msg(refusals + ends > 0, "%s needs no memory, or goes well without", deed->name);
-    if (getenv("DEEDS_TOLD"))
-        printf("# %-40s %3lu requests, %3u refused, %3u end the daemon\n", deed->name, nth - 1, refusals, ends);
     deed_spec = blob_free(deed_spec);
     decoder = msg_decoder_free(decoder);
 }

@@ -103,14 +103,15 @@ static void before_listed(void)
 
     for (uint32_t i = 0; i < WORKERS_MAX; i++)
         list[i] = i % 2 + 1;
-    deed_encode(SUBMIT(.n_workers = WORKERS_MAX, .workers = list, .deadline_ms = 1000));
+    some_tasks(TASK_VOLATILE);
+    deed_encode(SUBMIT(.n_workers = WORKERS_MAX, .workers = list, .n_after = 1, .after = tasks));
 }
 
 static void after_listed(void)
 {
     const struct qtask *q;
 
-    after_submit();
+    after_submit_waiting();
     q = rig_qtask(&r, rig_queue_id(&r, r.request));
     ck_assert_ptr_nonnull(q->set);
     ck_assert_uint_eq(q->set->n, 2);

@@ -465,7 +465,7 @@ static void serve_set(struct server *s, const struct msg_request *request)
     fake_reply(f, &answer, NULL);
 }
 
-static void serve_inspect(struct fake *f, const struct msg_request *request)
+void fake_reply_workers(struct fake *f, const struct msg_request *request)
 {
     static const char *const numbers[] = { "id",     "pid",      "tasks_done", "waiting",
                                            "deaths", "recycled", "rss_bytes",  "extra" };
@@ -533,7 +533,7 @@ static void serve_connection(struct server *s)
                 fake_reply(f, &(struct msg_answer){ .id = request.id }, NULL);
             break;
         case MSG_INSPECT:
-            serve_inspect(f, &request);
+            fake_reply_workers(f, &request);
             break;
         default:
             FAKE_CHECK(!"a kind that the library does not send");

@@ -81,6 +81,8 @@ struct span fake_payload(const struct fake *f);
 void fake_reply(struct fake *f, const struct msg_answer *answer, const ptools_pack *value);
 /* A reply to a call, as worker 1, with a number as its value. */
 void fake_reply_number(struct fake *f, uint64_t id, uint64_t number);
+/* The answer to inspect: two workers. */
+void fake_reply_workers(struct fake *f, const struct msg_request *request);
 void fake_error(struct fake *f, uint64_t id, ptools_err code, const char *message);
 void fake_write(struct fake *f, const void *data, size_t n);
 /* Waits until the client closes, drops what it sends meanwhile. */
