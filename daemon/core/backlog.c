@@ -70,6 +70,13 @@ void backlog_forget_user(struct user *user)
         lane_free(user->lanes);
 }
 
+int backlog_reserve(struct backlog *b, struct user *user)
+{
+    struct lane *lane = lane_get(b, user);
+
+    return lane ? heap_reserve(&lane->heap, lane->heap.n + 1) : -ENOMEM;
+}
+
 int backlog_add(struct core *core, struct backlog *b, struct qtask *q)
 {
     struct lane *lane = lane_get(b, q->user);

@@ -38,6 +38,8 @@ struct backlog {
 void backlog_deinit(struct core *core, struct backlog *b); /* it must be empty */
 /* The user goes: so do its lanes, which are empty. */
 void backlog_forget_user(struct user *user);
+/* Room for one more of the user: 0 or -ENOMEM. */
+int backlog_reserve(struct backlog *b, struct user *user);
 /* 0; -ENOMEM: nothing changed. */
 int backlog_add(struct core *core, struct backlog *b, struct qtask *q);
 void backlog_remove(struct core *core, struct qtask *q);

@@ -177,6 +177,8 @@ void blocked_drain(struct core *core, struct actions *out);
 
 /* -- qtask_run.c: from waiting to the worker and back -- */
 
+/* Room where it will wait, as far as that is known: 0 or -ENOMEM. */
+int qtask_reserve(struct core *core, struct qtask *q);
 /* It may have become ready, or not be any more: to where it belongs. */
 void qtask_place(struct core *core, struct qtask *q, struct actions *out);
 /* All that wait for something that may have come: a worker, a set, a module. */

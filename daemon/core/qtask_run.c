@@ -10,6 +10,7 @@
  * Of a task that is journaled the attempt is written before its worker gets it: it is booked at the worker, and given
  * when the row is there. So whatever dies, it is known that it may have begun.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -114,6 +115,16 @@ static struct backlog *without_target(struct core *core, struct qtask *q, struct
         qtask_end_text(core, q, SHOWN_FAILED, PTOOLS_ERR_NO_SET, out,
                        "the worker set was destroyed, or lost its last worker, before one began the task");
     return NULL;
+}
+
+int qtask_reserve(struct core *core, struct qtask *q)
+{
+    /* of a set that goes round, the next to look for it is who it is for */
+    struct backlog *b = q->set && q->set->mode == SET_RR ? NULL : find_backlog(core, q);
+
+    if (heap_reserve(&core->queue_timers, core->n_queue + 1) < 0)
+        return -ENOMEM;
+    return b ? backlog_reserve(b, q->user) : 0;
 }
 
 static bool waits_for_tasks(const struct qtask *q)

@@ -254,7 +254,7 @@ static struct qtask *make(const struct submission *s, uint64_t id, struct blob *
         return NULL;
     q->function = s->function;
     s->client->turn = q->turn = MAX(user->turn, s->client->turn) + 1;
-    if (qtask_register(core, q) < 0 || qtask_describe(core, q, m, parent) < 0) {
+    if (qtask_register(core, q) < 0 || qtask_describe(core, q, m, parent) < 0 || qtask_reserve(core, q) < 0) {
         qtask_free(core, q);
         return NULL;
     }

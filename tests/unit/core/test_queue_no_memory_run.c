@@ -362,6 +362,7 @@ static void after_expiry(void)
 
 static void before_due(void)
 {
+    watch_all();
     for (int i = 0; i < TASKS; i++)
         tasks[i] = rig_queued(&r, SUBMIT(.delay_ms = 10, .durability = i ? TASK_CRASHSAFE : TASK_VOLATILE));
 }
