@@ -141,6 +141,8 @@ static int look_at(struct look *l, const struct core_row *task, bool damaged)
         task_problem(l, task->task, "it is damaged");
     sqlite3_bind_int64(l->life, 1, (sqlite3_int64)task->task);
     have = store_next_life(l->life, &life, &life_damaged);
+    if (have == -EIO && store_error(&l->s, "cannot read") == -ENOMEM)
+        have = -ENOMEM;
     if (have == -EIO)
         task_problem(l, task->task, "what became of it cannot be read");
     else if (have == -ENOMEM)
@@ -181,8 +183,10 @@ static int look_along(struct look *l, const char *sql, bool up)
         }
     store_row_reset(&task);
     if (have == -EIO && r == 0) {
-        store_error(&l->s, "cannot read all of");
-        problem(l, l->s.why);
+        if (store_error(&l->s, "cannot read all of") == -ENOMEM)
+            have = -ENOMEM;
+        else
+            problem(l, l->s.why);
     }
     sqlite3_finalize(tasks);
     return r ? r : have == -ENOMEM ? -ENOMEM : have < 0;
@@ -196,7 +200,8 @@ static int look_at_all(struct look *l)
     int r;
 
     if (sqlite3_prepare_v2(l->s.db, lives, -1, &l->life, NULL) != SQLITE_OK) {
-        store_error(&l->s, "cannot read");
+        if (store_error(&l->s, "cannot read") == -ENOMEM)
+            return -ENOMEM;
         problem(l, l->s.why);
         return JOURNAL_BAD_DATA;
     }
@@ -210,21 +215,27 @@ static int look_at_all(struct look *l)
 /* -- all of it
  * ----------------------------------------------------------------------------------------------------------- */
 
-static void check_sums(struct look *l)
+/* 0 or -ENOMEM. */
+static int check_sums(struct look *l)
 {
     char what[JOURNAL_WHY_BYTES];
+    int r;
 
     if (store_check_mark(&l->s))
         problem(l, l->s.why);
-    if (store_check_pages(&l->s))
+    r = store_check_pages(&l->s);
+    if (r == -ENOMEM)
+        return r;
+    if (r)
         problem(l, l->s.why);
     if (l->tasks == l->s.meta.tasks && l->lives == l->s.meta.lives)
-        return;
+        return 0;
     snprintf(what, sizeof what,
              "%s/" JOURNAL_DB ": there should be %" PRIu64 " tasks, %" PRIu64 " of them changed since they were "
              "submitted; there are %" PRIu64 " and %" PRIu64,
              l->s.files.dir, l->s.meta.tasks, l->s.meta.lives, l->tasks, l->lives);
     problem(l, what);
+    return 0;
 }
 
 static void print_counts(struct look *l)
@@ -252,11 +263,12 @@ static int look(struct look *l, const char *dir)
     if (r && !(r == JOURNAL_BAD_DATA && l->s.db)) /* what has a database may have tasks, whatever is wrong with it */
         return r == JOURNAL_BAD_DATA ? JOURNAL_EXIT_BAD_DATA : LOOKED_IN_VAIN;
     r = look_at_all(l);
+    if (r >= 0)
+        r = check_sums(l);
     if (r < 0) {
         problem(l, strerror(-r));
         return LOOKED_IN_VAIN;
     }
-    check_sums(l);
     if (!l->export)
         print_counts(l);
     if (!l->had_log && journal_files_have(&l->s.files, JOURNAL_WAL, &bytes) && bytes == 0)

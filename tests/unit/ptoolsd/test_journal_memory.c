@@ -203,23 +203,50 @@ START_TEST(a_new_journal)
 }
 END_TEST
 
-/* One whose daemon was killed: all of it is checked when it is opened. */
-START_TEST(one_that_is_there)
+static struct blob *submission(void)
 {
-    char kept[64];
-    uint64_t nth = 1, number = 0;
-    struct journal *j = rig_open(&(struct journal_options){ .dir = rig_dir });
+    const struct msg_request r = { .kind = MSG_TASK_SUBMIT, .id = 1, .submit = { .function = { "m.f", 3 } } };
+    struct bytes bytes;
+    struct blob *blob;
 
-    scarce_lasts = _i;
+    bytes_init(&bytes, 1000);
+    msg_request_encode(&r, &bytes);
+    blob = blob_new(bytes.data, bytes.n);
+    bytes_deinit(&bytes);
+    return blob;
+}
+
+/* Of KEPT tasks, whose daemon was killed. readable: what was submitted can be. */
+static void make_kept(bool readable)
+{
+    struct journal *j = rig_open(&(struct journal_options){ .dir = rig_dir });
+    uint64_t number = 0;
+
     ck_assert_int_eq(journal_start(j, rig_why), 0);
     for (uint64_t task = 1; task <= KEPT; task++) {
+        struct core_row *row = rig_new(number + 1, task, true);
+
         number += 2;
-        journal_put(j, rig_new(number - 1, task, true));
+        if (readable) {
+            blob_free(row->spec);
+            row->spec = submission();
+        }
+        journal_put(j, row);
         journal_put(j, rig_life(number, task, (uint32_t)(1 + task % 2), true));
     }
     journal_turn(j);
     rig_wait(j, number);
     journal_abandon(j);
+}
+
+/* All of it is checked when it is opened. */
+START_TEST(one_that_is_there)
+{
+    char kept[64];
+    uint64_t nth = 1;
+
+    scarce_lasts = _i;
+    make_kept(false);
     strcpy(kept, rig_dir);
     for (bool more = true; more; nth++) {
         rig_begin();
@@ -229,6 +256,37 @@ START_TEST(one_that_is_there)
     }
     ck_assert_uint_gt(nth, 300);
     strcpy(rig_dir, kept);
+}
+END_TEST
+
+/* Who could not look says so, and not that something is wrong. */
+START_TEST(looked_at)
+{
+    const bool exported = _i & 2;
+    bool more = true;
+    uint64_t nth = 1;
+
+    scarce_lasts = _i & 1;
+    make_kept(true);
+    for (; more; nth++) {
+        AUTO_MEM char *told = NULL;
+        size_t n;
+        FILE *out = open_memstream(&told, &n);
+        int status;
+
+        scarce_count = 0;
+        scarce_fails = nth;
+        scarce_armed = true;
+        status = exported ? journal_export(rig_dir, out, out) : journal_check(rig_dir, out, out);
+        scarce_armed = false;
+        more = scarce_count >= nth;
+        fclose(out);
+        ck_assert_msg(status == 1 || status == 0, "request %u for memory: %d: %.200s", (unsigned)nth, status, told);
+        ck_assert(more || status == 0);
+        if (status == 0 && !exported)
+            ck_assert_ptr_nonnull(strstr(told, "tasks: 20\n"));
+    }
+    ck_assert_uint_gt(nth, 100);
 }
 END_TEST
 
@@ -243,5 +301,6 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, a_new_journal, 0, 2); /* one fails; all fail from then on */
     tcase_add_loop_test(tc, one_that_is_there, 0, 2);
+    tcase_add_loop_test(tc, looked_at, 0, 4);
     return suite_run(suite);
 }
