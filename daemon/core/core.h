@@ -170,7 +170,7 @@ struct action {
 struct actions {
     struct action *v;
     size_t n, cap;
-    bool no_memory; /* an action was dropped for lack of memory: the program must end, loudly */
+    bool no_memory; /* something was dropped for lack of memory: the program must end, loudly, and carry out nothing */
 };
 void actions_init(struct actions *a);
 void actions_clear(struct actions *a);  /* drops references, keeps memory */
@@ -323,7 +323,8 @@ int core_host(struct core *core, const char *const *names, size_t n);
  * happened. */
 int core_queue(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, const struct msg_submit *submit,
                struct blob *spec, struct blob *payload, struct actions *out);
-/* MSG_TASK_RESULT, -WAIT, -CHANGE, -WHY, MSG_EVENTS, MSG_EVENTS_END by kind. */
+/* MSG_TASK_RESULT, -WAIT, -CHANGE, -WHY, MSG_EVENTS, MSG_EVENTS_END by kind. Without memory for a wait or a watch it is
+ * refused, with PTOOLS_ERR_LIMIT. */
 void core_queued(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, enum msg_kind kind,
                  const struct msg_task *m, struct actions *out);
 /* MSG_TASK_PRIORITIES: data is a sequence of struct msg_priority. */
