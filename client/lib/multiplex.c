@@ -14,7 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { POLL_FEW = 64 };
+enum { POLL_FEW = 64, NAP_US = 1000 };
 
 bool lanes_busy(const struct ptools *pt)
 {
@@ -37,8 +37,10 @@ static bool may_wait(const struct lane *lane, const struct lane *first)
            !TAILQ_NEXT(TAILQ_FIRST(&lane->futures), lane_link);
 }
 
-/* What poll() shall look at: p NULL: only how many that are. */
-static nfds_t gather(struct ptools *pt, const struct lane *first, struct pollfd *p, struct lane **lanes)
+/* What poll() shall look at: how many that are; of these, from number `from` on, as many into p as there is room for.
+ */
+static nfds_t gather(struct ptools *pt, const struct lane *first, nfds_t from, nfds_t room, struct pollfd *p,
+                     struct lane **lanes)
 {
     struct ptools_stasks *s;
     nfds_t n = 0;
@@ -49,10 +51,10 @@ static nfds_t gather(struct ptools *pt, const struct lane *first, struct pollfd 
 
             if (!lane_is_awaited(lane) || may_wait(lane, first))
                 continue;
-            if (p) {
-                p[n] = (struct pollfd){ .fd = lane->fd,
-                                        .events = (short)(POLLIN | (lane->out.n > 0 ? POLLOUT : 0)) };
-                lanes[n] = lane;
+            if (n >= from && n - from < room) {
+                p[n - from] =
+                    (struct pollfd){ .fd = lane->fd, .events = (short)(POLLIN | (lane->out.n > 0 ? POLLOUT : 0)) };
+                lanes[n - from] = lane;
             }
             n++;
         }
@@ -62,8 +64,7 @@ static nfds_t gather(struct ptools *pt, const struct lane *first, struct pollfd 
 
 static bool transport_is_awaited(struct ptools *pt)
 {
-    return connection_alive(pt) &&
-           (HASH_COUNT(pt->in_flight) > 0 || pt->transport->sent < pt->transport->queued);
+    return connection_alive(pt) && (HASH_COUNT(pt->in_flight) > 0 || pt->transport->sent < pt->transport->queued);
 }
 
 static bool take_in(struct ptools *pt, const struct pollfd *p, struct lane **lanes, nfds_t n, bool transport)
@@ -79,6 +80,27 @@ static bool take_in(struct ptools *pt, const struct pollfd *p, struct lane **lan
     if (transport && p[n].revents && connection_alive(pt))
         happened = connection_pump(pt, 0) || happened;
     return happened;
+}
+
+/* There is no memory to look at all at once: a few at a time, and a nap when nothing has come. */
+static bool pump_by_parts(struct ptools *pt, const struct lane *lane, uint64_t until_us)
+{
+    struct pollfd p[POLL_FEW];
+    struct lane *lanes[POLL_FEW];
+    bool happened = transport_is_awaited(pt) && connection_pump(pt, 0);
+    uint64_t now_us;
+    nfds_t n;
+
+    for (nfds_t from = 0; from < (n = gather(pt, lane, from, POLL_FEW, p, lanes)); from += POLL_FEW) {
+        n = MIN(n - from, (nfds_t)POLL_FEW);
+        if (poll(p, n, 0) > 0)
+            happened = take_in(pt, p, lanes, n, false) || happened;
+    }
+    now_us = clock_now_us();
+    if (happened || until_us <= now_us)
+        return happened;
+    poll(NULL, 0, clock_poll_ms(MIN(until_us, now_us + NAP_US)));
+    return true;
 }
 
 bool handle_pump(struct ptools *pt, uint64_t until_us)
@@ -100,13 +122,13 @@ bool handle_pump_lane(struct ptools *pt, const struct lane *lane, uint64_t until
         again_flush(pt);
     if (!lanes_busy(pt))
         return connection_alive(pt) && connection_pump(pt, until_us);
-    n = gather(pt, lane, NULL, NULL);
+    n = gather(pt, lane, 0, 0, NULL, NULL);
     if (n > POLL_FEW) {
         p = malloc((n + 1) * sizeof *p);
         lanes = malloc(n * sizeof *lanes);
     }
     if (p && lanes) {
-        gather(pt, lane, p, lanes);
+        gather(pt, lane, 0, n, p, lanes);
         transport = transport_is_awaited(pt);
         if (transport) {
             pt->transport->ops->flush(pt->transport);
@@ -117,6 +139,8 @@ bool handle_pump_lane(struct ptools *pt, const struct lane *lane, uint64_t until
         if (r > 0)
             happened = take_in(pt, p, lanes, n, transport);
         happened = happened || (r < 0 && errno == EINTR) || (r > 0 && until_us != 0);
+    } else {
+        happened = pump_by_parts(pt, lane, until_us);
     }
     if (p != few)
         free(p);
