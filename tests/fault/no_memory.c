@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory runs out in the daemon, once, at each of its requests for it in turn (malloc, calloc and realloc, of all of
- * its libraries), while a client uses all that <ptools/queue.h> has. The daemon refuses what was asked for, and
- * says why, and goes on: then everything works afterwards; or it ends by itself, with a word in its log. Then
- * the next one knows all that was accepted as durable, and of priorities that were given together either all were
+ * Memory runs out in the daemon, once, or from then on, at each of its requests for it in turn (malloc, calloc and
+ * realloc, of all of its libraries), while a client uses all that <ptools/queue.h> has. The daemon refuses what was
+ * asked for, and says why, and goes on: then everything works afterwards; or it ends by itself, with a word in its log.
+ * Then the next one knows all that was accepted as durable, and of priorities that were given together either all were
  * changed or none. What is said to be well is well: no task is missing from a list, no value is another.
  */
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 #include "tests/integration/server.h"
 #include "tests/support/suite.h"
 
-enum { WORKERS = 2, HELD = 3, ACCEPTED_MAX = 16, WAIT_MS = 5000, CALLS = 40, JOURNAL_FAILED = 74 };
+enum { WORKERS = 2, HELD = 3, ACCEPTED_MAX = 16, WAIT_MS = 5000, CALLS = 30, JOURNAL_FAILED = 74 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { SANITIZED = 1 }; /* a sanitizer must be loaded first */
@@ -373,6 +373,7 @@ START_TEST(each_request_for_memory)
     struct count count = { 0 };
     uint64_t n, requests, step;
 
+    control->lasts = _i;
     hello = ptools_pack_new();
     ptools_pack_str(hello, "hello");
     requests = fail_once(0, &count);
@@ -382,9 +383,10 @@ START_TEST(each_request_for_memory)
     count = (struct count){ 0 };
     for (uint64_t nth = 1 + (uint64_t)now_ms() % step; nth <= requests; nth += step)
         fail_once(nth, &count);
-    printf("# of about %u requests for memory, each of %u failed once: %u refused, %u ended the daemon, %u made no "
+    printf("# of about %u requests for memory, each of %u failed%s: %u refused, %u ended the daemon, %u made no "
            "difference\n",
-           (unsigned)requests, count.refused + count.ended + count.nothing, count.refused, count.ended, count.nothing);
+           (unsigned)requests, count.refused + count.ended + count.nothing, _i ? ", and all that follow" : " once",
+           count.refused, count.ended, count.nothing);
     hello = ptools_pack_free(hello);
 }
 END_TEST
@@ -418,7 +420,7 @@ int main(void)
     if (!make_control())
         return 1;
     tcase_set_timeout(tc, 900);
-    tcase_add_test(tc, each_request_for_memory);
+    tcase_add_loop_test(tc, each_request_for_memory, 0, 2);
     r = suite_run(suite);
     unlink(control_file);
     return r;
