@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * deeds -- what the core does, each deed with its 1st, 2nd, 3rd ... request for memory failing, alone or with all
- * that follow, until one needs no more. A deed that fails is one of two things. It is refused: core_queue() and others give -ENOMEM, a request is
- * answered so; then everything is as it was, and the same deed works when there is memory. Or the core says so in
- * actions.no_memory, and the daemon ends. Never a third: a deed that went well without what there was no memory for, a
- * crash, a leak, a core that does not agree with itself.
+ * deeds -- what the core does, each deed with its 1st, 2nd, 3rd ... request for memory failing, alone or with all that
+ * follow, until one needs no more. A deed that fails is one of two things. It is refused: core_queue() and others give
+ * -ENOMEM, a request is answered so; then everything is as it was, and the same deed works when there is memory. Or the
+ * core says so in actions.no_memory, and the daemon ends. Never a third: a deed that went well without what there was
+ * no memory for, a crash, a leak, a core that does not agree with itself.
  */
 #ifndef TESTS_CORE_DEEDS_H
 #define TESTS_CORE_DEEDS_H
