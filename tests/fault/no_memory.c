@@ -261,6 +261,19 @@ static bool has_ended(int ms)
     return poll(&(struct pollfd){ .fd = server.pidfd, .events = POLLIN }, 1, ms) == 1;
 }
 
+/* It answers; or it is about to end, and has. */
+static bool lives(void)
+{
+    ptools_queued *one;
+
+    if (ptools_queued_get(pt, held[0], 0, &one) != PTOOLS_OK) {
+        ck_assert(has_ended(WAIT_MS));
+        return false;
+    }
+    ptools_queued_free(one);
+    return true;
+}
+
 /* How many of the deeds failed; up to the first that found the daemon gone. */
 static unsigned act_all(uint64_t nth)
 {
@@ -344,7 +357,7 @@ static uint64_t fail_once(uint64_t nth, struct count *count)
     failed = act_all(nth);
     control->armed = false;
     requests = control->count;
-    if (has_ended(0)) {
+    if (!lives()) {
         const int end = server_end(&server);
 
         memcpy(dir, server.dir, sizeof dir);
