@@ -32,6 +32,7 @@ void user_release(struct core *core, struct user *user)
         user->n_kept || user->n_pins || user->n_hidden)
         return;
     user_drop_sessions(core, user);
+    user_drop_breakers(core, user);
     backlog_forget_user(user);
     HASH_DELETE(hh, core->users, user);
     free(user);

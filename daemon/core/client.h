@@ -28,6 +28,7 @@ struct user {
     uint64_t last_served;   /* core.served when it was given one */
     uint64_t turn;          /* see backlog.h */
     struct lane *lanes;     /* by user_next */
+    struct breaker *breakers; /* by function; at most BREAKERS_MAX */
     struct qtask *ended;    /* its queued tasks that have, oldest first, by next */
     struct blocked *blocked; /* submissions that wait for room, oldest first */
     uint32_t n_blocked;

@@ -58,6 +58,10 @@ struct core_limits {
     uint64_t result_max;         /* bytes of a value, if its task does not say */
     uint64_t keep_volatile_us;   /* how long a task is known after its end, if it does not say: a volatile one, ... */
     uint64_t keep_us;            /* ... any other */
+    uint32_t breaker_kills;      /* workers killed by queued tasks of a user of one function ... (5; 0: never) */
+    uint64_t breaker_window_us;  /* ... within this (60 s) ... */
+    uint64_t breaker_wait_us;    /* ... and the others of the kind wait for this (60 s), ... */
+    uint64_t breaker_wait_max_us; /* ... doubled each time, up to this (15 min) */
     double ageing;               /* by how much a priority gets better with each second of waiting; 0: not */
     bool journal;                /* there is one: else only volatile tasks are taken */
     uint64_t module_retry_us;    /* a broken module is tried again after this, doubled up to backoff_max_us */
@@ -97,7 +101,8 @@ enum note {
     NOTE_ARRAY_MADE, NOTE_ARRAY_ENDED,    /* text tells which, and why */
     NOTE_ARRAY_NOT_MAPPED,                /* by a worker; text tells which, and why */
     NOTE_STASKS_STARTED, NOTE_STASKS_ENDED,
-    NOTE_STASK_DIED       /* text tells how */
+    NOTE_STASK_DIED,      /* text tells how */
+    NOTE_BREAKER_OPENED, NOTE_BREAKER_CLOSED /* see breaker.h; text tells whose */
 };
 
 /* The processes of server tasks are numbered beside the ids of workers: where an action or a function says worker,

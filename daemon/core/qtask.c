@@ -89,6 +89,8 @@ bool qtask_step(struct core *core, struct qtask *q, enum qtask_event event, stru
     core->n_qtasks[q->state]--;
     core->n_qtasks[next]++;
     q->state = (uint8_t)next;
+    if (q->probe && next != QT_QUEUED && next != QT_GIVEN)
+        breaker_leave(core, q);
     return true;
 }
 
@@ -229,6 +231,8 @@ struct qtask *qtask_free(struct core *core, struct qtask *q)
     user = q->user;
     set = q->set;
     leave_place(core, q);
+    if (q->probe)
+        breaker_leave(core, q);
     core->n_qtasks[q->state]--;
     heap_remove(&core->queue_timers, &q->timer);
     qtask_drop_key(core, q);

@@ -147,13 +147,17 @@ static bool change_one(struct core *core, struct qtask *q, enum task_change chan
     case CHANGE_KICK:
         if (q->state == QT_ENDED && q->shown == SHOWN_DEAD) {
             rerun(core, q, out);
+            (void)breaker_kick(core, q, out);
             return true;
         }
+        if (q->state == QT_QUEUED)
+            return breaker_kick(core, q, out);
         if (q->state != QT_WAITING || q->due_us <= core->now_us)
             return false;
         q->due_us = 0;
         note_life(core, q, out);
         qtask_place(core, q, out);
+        (void)breaker_kick(core, q, out);
         return true;
     case CHANGE_RERUN:
         if (q->state != QT_ENDED || whole)
@@ -169,7 +173,7 @@ static bool change_one(struct core *core, struct qtask *q, enum task_change chan
     return false;
 }
 
-static const char *needs(enum task_change change)
+static const char *needs(const struct core *core, const struct qtask *q, enum task_change change)
 {
     switch (change) {
     case CHANGE_DEQUEUE:
@@ -181,7 +185,9 @@ static const char *needs(enum task_change change)
     case CHANGE_RELEASE:
         return "it is not on hold";
     case CHANGE_KICK:
-        return "only one that waits for a time, or is dead, can be kicked";
+        if (q->state == QT_QUEUED && breaker_holds(core, q))
+            return "another task of its function is tried first";
+        return "only one that waits for a time, or until its function is tried again, or is dead, can be kicked";
     case CHANGE_RERUN:
         return "only one that has ended, and has no parts, can be run again";
     case CHANGE_FORGET:
@@ -213,7 +219,7 @@ void queued_change(struct core *core, struct client *c, uint64_t request, const 
             char text[200];
 
             snprintf(text, sizeof text, "task %" PRIu64 " is %s: %s", q->id, task_shown_name(shown),
-                     needs((enum task_change)m->change));
+                     needs(core, q, (enum task_change)m->change));
             answer_failure(out, c->id, request, &f, text);
             return;
         }

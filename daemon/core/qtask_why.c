@@ -133,7 +133,8 @@ void qtask_why(struct core *core, struct qtask *q, char text[256])
 {
     switch ((enum qtask_state)q->state) {
     case QT_QUEUED:
-        why_queued(core, q, text);
+        if (!breaker_why(core, q, text))
+            why_queued(core, q, text);
         break;
     case QT_GIVEN:
         if (q->run->state == TASK_BOOKED)

@@ -45,6 +45,7 @@ struct watcher;
 #include "daemon/core/backlog.h"
 
 #include "daemon/core/array.h"
+#include "daemon/core/breaker.h"
 #include "daemon/core/client.h"
 #include "daemon/core/module.h"
 #include "daemon/core/qtask.h"
@@ -115,6 +116,10 @@ struct core {
     struct backlog *backlogs;    /* that are not empty */
     struct backlog host_backlog;
     uint64_t n_backlog;          /* tasks in them */
+    uint32_t n_breakers;         /* of all users */
+    struct heap breaker_timers;  /* of breaker.timer, by time */
+    unsigned n_barred;           /* tasks that core_assign() has put there in this turn */
+    bool barring;                /* there may be more tasks that are to wait for a breaker: in the next turn */
     uint64_t served;             /* tasks given so far */
     bool calls_turn;             /* of equals, a call or a queued task: whose turn it is */
     uint64_t row_number;         /* of the last row */

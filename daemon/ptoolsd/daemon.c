@@ -74,6 +74,8 @@ static void log_note(const struct action *a)
         [NOTE_STASKS_STARTED] = { "stasks-started", LOG_LEVEL_INFO },
         [NOTE_STASKS_ENDED] = { "stasks-ended", LOG_LEVEL_INFO },
         [NOTE_STASK_DIED] = { "stask-died", LOG_LEVEL_WARNING },
+        [NOTE_BREAKER_OPENED] = { "breaker-opened", LOG_LEVEL_WARNING },
+        [NOTE_BREAKER_CLOSED] = { "breaker-closed", LOG_LEVEL_INFO },
     };
 
     log_at(notes[a->note].level, notes[a->note].event, LOG_U64("task", a->task), LOG_U64("worker", a->worker),
@@ -369,6 +371,10 @@ static void limits_from(const struct config *c, struct core_limits *l)
     l->result_max = c->result_max;
     l->keep_us = c->keep_s * 1000000;
     l->keep_volatile_us = c->keep_volatile_s * 1000000;
+    l->breaker_kills = (uint32_t)c->breaker_kills;
+    l->breaker_window_us = c->breaker_window_s * 1000000;
+    l->breaker_wait_us = c->breaker_wait_s * 1000000;
+    l->breaker_wait_max_us = c->breaker_wait_max_s * 1000000;
     l->ageing = (double)c->ageing / 3600;
     l->journal = c->journal;
     l->recycle_tasks = (uint32_t)c->recycle_tasks;
