@@ -283,7 +283,8 @@ typedef enum ptools_change {
 } ptools_change;
 /* To n tasks, up to 1024 at once. *ret_changed of them; to the others it could not be done in the state they are in, or
  * there are none of these ids. n = 1 and none changed: PTOOLS_ERR_NO_TASK or PTOOLS_ERR_NOT_NOW, with the reason.
- * PTOOLS_ERR_LOST: the connection broke before the answer, and it may have been done. */
+ * PTOOLS_ERR_LIMIT: they would run again after their end, and there are more of them than the queue has room for: none is
+ * changed. PTOOLS_ERR_LOST: the connection broke before the answer, and it may have been done. */
 ptools_err ptools_queued_change(struct ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
                                 uint64_t *ret_changed);
 

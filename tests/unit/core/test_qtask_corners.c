@@ -100,6 +100,62 @@ START_TEST(a_refusal_makes_room_too)
 }
 END_TEST
 
+/* Who has ended is in the queue again when it is run anew. */
+START_TEST(who_comes_back_counts)
+{
+    uint64_t done[3], dead, held, answer;
+
+    rig_limits(&r);
+    r.limits.user_queued_max = 2;
+    rig_queue_start(&r, 1);
+    for (int i = 0; i < 3; i++) {
+        done[i] = rig_queued(&r, SUBMIT());
+        rig_assign(&r);
+        rig_qdone(&r, done[i]);
+    }
+    dead = rig_queued(&r, SUBMIT(.idempotent = true, .attempts = 9));
+    for (int i = 0; i < DEAD_KILLS; i++) {
+        rig_assign(&r);
+        rig_qdies(&r, dead, true);
+        rig_tick(&r, 10000000);
+    }
+    ck_assert_uint_eq(rig_shown(&r, dead), SHOWN_DEAD);
+    held = rig_queued(&r, SUBMIT(.hold = true));
+    answer = rig_ask(&r, MSG_TASK_CHANGE, /* two, and there is room for one: none */
+                     &(const struct msg_task){ .n_tasks = 2, .tasks = done, .change = CHANGE_RERUN });
+    ck_assert_str_eq(rig_failure(&r, answer, PTOOLS_ERR_LIMIT),
+                     "over the limit user_queued_max: 1 of 2 in use, 2 more asked for");
+    ck_assert_uint_eq(rig_shown(&r, done[0]), SHOWN_DONE);
+    rig_queue_id(&r, rig_change(&r, CHANGE_RERUN, done[0]));
+    ck_assert_str_eq(rig_failure(&r, rig_change(&r, CHANGE_RERUN, done[1]), PTOOLS_ERR_LIMIT),
+                     "over the limit user_queued_max: 2 of 2 in use, 1 more asked for");
+    rig_failure(&r, rig_change(&r, CHANGE_KICK, dead), PTOOLS_ERR_LIMIT);
+    ck_assert_uint_eq(rig_shown(&r, dead), SHOWN_DEAD);
+    rig_queue_id(&r, rig_change(&r, CHANGE_RELEASE, held)); /* it has counted all the time */
+    rig_queue_id(&r, rig_change(&r, CHANGE_CANCEL, held));
+    rig_queue_id(&r, rig_change(&r, CHANGE_KICK, dead));
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(who_comes_back_counts_with_its_bytes)
+{
+    uint64_t first, second;
+
+    rig_limits(&r);
+    rig_queue_start(&r, 1);
+    first = rig_queued(&r, SUBMIT());
+    r.core->limits.user_queue_bytes_max = client_find(r.core, r.client)->user->queue_bytes + 10;
+    rig_assign(&r);
+    rig_qdone(&r, first);
+    second = rig_queued(&r, SUBMIT(.hold = true));
+    ck_has(rig_failure(&r, rig_change(&r, CHANGE_RERUN, first), PTOOLS_ERR_LIMIT), "over the limit user_queue_bytes_max");
+    rig_queue_id(&r, rig_change(&r, CHANGE_CANCEL, second));
+    rig_queue_id(&r, rig_change(&r, CHANGE_RERUN, first));
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(what_is_blocked_can_be_cancelled)
 {
     uint64_t waits;
@@ -309,6 +365,8 @@ int main(void)
     tcase_add_test(tc, drained_while_its_module_is_loaded);
     tcase_add_test(tc, who_is_blocked_is_told_when_the_daemon_ends);
     tcase_add_test(tc, a_refusal_makes_room_too);
+    tcase_add_test(tc, who_comes_back_counts);
+    tcase_add_test(tc, who_comes_back_counts_with_its_bytes);
     tcase_add_test(tc, what_is_blocked_can_be_cancelled);
     tcase_add_test(tc, cancelled_before_it_is_accepted);
     tcase_add_test(tc, a_wait_is_answered_once);
