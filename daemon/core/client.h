@@ -21,6 +21,7 @@ struct user {
     uint64_t kept_bytes;
     uint32_t n_hidden;      /* sets that are targets of its queued tasks */
     uint32_t n_watchers;    /* of all its clients */
+    struct qkey *keys;      /* of its queued tasks, those that it chose, by key */
     struct qsession *sessions; /* by next, the one used last at the end */
     uint32_t n_sessions;
     uint32_t n_pins;        /* by functions that still need it */

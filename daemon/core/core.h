@@ -183,6 +183,10 @@ void actions_deinit(struct actions *a);
 
 /* -- life ---------------------------------------------------------------------------------------- */
 
+/* Random bytes that nobody else knows: see hash.h. Once in the life of the process, before the first core. */
+enum { CORE_SEED_BYTES = 16 };
+void core_seed(const uint8_t bytes[CORE_SEED_BYTES]);
+
 /* workers slots are made at once, with ids from 1: their ACT_SPAWN is in out. NULL: no memory. */
 struct core *core_new(const struct core_limits *limits, uint64_t first_task, uint32_t workers, uint64_t now_us,
                       struct actions *out);

@@ -235,7 +235,7 @@ struct qtask *qtask_free(struct core *core, struct qtask *q)
         breaker_leave(core, q);
     core->n_qtasks[q->state]--;
     heap_remove(&core->queue_timers, &q->timer);
-    qtask_drop_key(core, q);
+    qtask_drop_key(q);
     if (set)
         DL_DELETE(set->queued, q);
     if (q->state == QT_ENDED) {

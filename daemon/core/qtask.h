@@ -133,7 +133,7 @@ uint64_t core_shown_ms(const struct core *core, uint64_t time_ms);
 struct qtask *qtask_by_key(struct core *core, const struct user *user, struct text key, bool passing);
 /* 0 or -ENOMEM. */
 int qtask_add_key(struct core *core, struct qtask *q, struct text key, bool passing);
-void qtask_drop_key(struct core *core, struct qtask *q);
+void qtask_drop_key(struct qtask *q);
 uint64_t qtask_keys(const struct core *core); /* how many were chosen by users */
 void user_drop_sessions(struct core *core, struct user *user);
 void sessions_deinit(struct core *core);

@@ -11,14 +11,14 @@
 
 /* An element that could not be added for lack of memory has no table; who adds looks at hh.tbl. */
 #define HASH_NONFATAL_OOM 1
-/* The default one falls through its switch without saying so in a way that clang understands. */
-#define HASH_FUNCTION(keyptr, keylen, hashv) HASH_OAT(keyptr, keylen, hashv)
+#define HASH_FUNCTION(keyptr, keylen, hashv) ((hashv) = (unsigned)hash_bytes(keyptr, keylen))
 #include <math.h>
 #include <uthash.h>
 #include <utlist.h>
 
 #include "daemon/core/actions.h"
 #include "daemon/core/core.h"
+#include "daemon/core/hash.h"
 #include "daemon/core/heap.h"
 #include "proto/page.h"
 
@@ -110,7 +110,6 @@ struct core {
     size_t n_queue_table, queue_table_cap;
     uint64_t n_queue;            /* in it */
     uint64_t n_qtasks[QT_STATES]; /* by state */
-    struct qkey *queue_keys;     /* by hash of user and key */
     struct qsession *queue_sessions; /* by user and name */
     struct heap queue_timers;    /* of qtask.timer, by time */
     struct backlog *backlogs;    /* that are not empty */

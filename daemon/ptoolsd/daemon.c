@@ -408,6 +408,7 @@ static int daemon_start(struct daemon *d)
 {
     struct core_limits limits;
     char why[JOURNAL_WHY_BYTES] = "";
+    uint8_t seed[CORE_SEED_BYTES];
     sd_event_source *unused;
     int r;
 
@@ -421,8 +422,10 @@ static int daemon_start(struct daemon *d)
         r = memory_new(d, &d->memory);
     if (r < 0)
         return r;
-    if (getrandom(d->epoch, sizeof d->epoch, 0) != (ssize_t)sizeof d->epoch)
+    if (getrandom(d->epoch, sizeof d->epoch, 0) != (ssize_t)sizeof d->epoch ||
+        getrandom(seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         return -errno;
+    core_seed(seed);
     limits_from(d->config, &limits);
     d->started_us = daemon_now(d);
     d->core = core_new(&limits, first_task(), (uint32_t)d->config->workers, d->started_us, &d->actions);
