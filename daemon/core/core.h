@@ -85,7 +85,7 @@ enum action_type {
     ACT_ARRAY_GIVE,   /* answer FDS_MAKE of the process `worker`: array, or 0 and code, text */
     ACT_KILL_CALL,    /* SIGKILL to the server task's process `worker` if it still runs the call `task` */
     ACT_ANSWER, /* to client: answer, payload (the value; NULL if none) */
-    ACT_EVENT,  /* to client: answer, which is an event; it may be dropped, and then the client is told that */
+    ACT_EVENT,  /* to client: answer, which is an event; it may be dropped, with core_event_missed() */
     ACT_RECORD, /* write row into the journal, then core_recorded(); row; who takes it sets it to NULL there */
     ACT_NOTE,   /* something worth a line in the log; note, worker and task if they belong to it */
     ACT_BUG     /* an impossible step was refused; text */
@@ -343,6 +343,11 @@ bool core_watched(const struct core *core);
 /* The task that this worker runs says that it has done n of m. */
 void core_progress(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, uint64_t n, uint64_t of,
                    struct actions *out);
+/* The client does not read, and was not sent this event of the subscription `request`, nor will be any of those that
+ * were put after it until core_events_caught_up(). The next one that it is sent says first how many it missed. */
+void core_event_missed(struct core *core, uint32_t client, uint64_t request, const struct msg_event *event);
+/* It reads again: it is told now what it missed. */
+void core_events_caught_up(struct core *core, uint64_t now_us, uint32_t client, struct actions *out);
 /* Rows up to this number are where they must be. */
 void core_recorded(struct core *core, uint64_t now_us, uint64_t number, struct actions *out);
 /* This ROW_NEW was refused for lack of space; told before core_recorded() of its number or a later one. */

@@ -158,7 +158,8 @@ static void carry_out(struct daemon *d, size_t i)
         break;
     }
     case ACT_EVENT:
-        door_event(d->door, a.client, &d->actions.v[i].answer);
+        if (!door_event(d->door, a.client, &a.answer))
+            core_event_missed(d->core, a.client, a.answer.id, &a.answer.event);
         break;
     case ACT_RECORD:
         d->actions.v[i].row = NULL;

@@ -60,8 +60,7 @@ struct client {
     bool held_back;                  /* there may be whole messages in the intake: see PAUSE_BYTES */
     size_t held;                     /* bytes that are kept for it, as charged to its user */
     bool dirty;                      /* in door->dirty */
-    uint64_t missed;                 /* events that it was not sent ... */
-    struct msg_answer last_missed;   /* ... the last of them */
+    bool behind;                     /* there were events that it was not sent */
     bool has_token;
     uint8_t token[FDS_TOKEN_BYTES];
     TAILQ_ENTRY(client) link;        /* in door->clients: in the order of arrival */
@@ -536,32 +535,17 @@ void door_answer(struct door *door, uint32_t id, const struct msg_answer *answer
     mark_dirty(c);
 }
 
-static void tell_missed(struct client *c)
-{
-    struct msg_answer missed = c->last_missed;
-
-    if (c->missed == 0 || c->doom)
-        return;
-    missed.event.event = EVENT_MISSED;
-    missed.event.missed = c->missed;
-    c->missed = 0;
-    door_answer(c->door, c->id, &missed, NULL);
-}
-
-void door_event(struct door *door, uint32_t id, const struct msg_answer *event)
+bool door_event(struct door *door, uint32_t id, const struct msg_answer *event)
 {
     struct client *c;
 
     HASH_FIND(hh, door->by_id, &id, sizeof id, c);
-    if (!c)
-        return;
-    if (c->out.n > EVENTS_BYTES) {
-        c->missed++;
-        c->last_missed = *event;
-        return;
+    if (c && c->out.n > EVENTS_BYTES) {
+        c->behind = true;
+        return false;
     }
-    tell_missed(c);
     door_answer(door, id, event, NULL);
+    return true;
 }
 
 bool door_flush(struct door *door)
@@ -579,8 +563,10 @@ bool door_flush(struct door *door)
             client_free(c);
             continue;
         }
-        if (c->out.n == 0)
-            tell_missed(c); /* it has caught up */
+        if (c->out.n == 0 && c->behind) {
+            c->behind = false;
+            core_events_caught_up(door->d->core, daemon_now(door->d), c->id, &door->d->actions);
+        }
         client_charge(c);
         client_wait_for(c);
         if (c->held_back && c->out.n < PAUSE_BYTES)

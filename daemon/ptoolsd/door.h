@@ -40,8 +40,8 @@ bool door_was_used(const struct door *door);
 /* Queues an answer; payload may be NULL. A client that is gone is passed over. */
 void door_answer(struct door *door, uint32_t client, const struct msg_answer *answer, struct blob *payload);
 
-/* The same with an event. For a client that does not read it is dropped; the next that is sent tells how many were. */
-void door_event(struct door *door, uint32_t client, const struct msg_answer *event);
+/* The same with an event. false: the client does not read, and is not sent it. */
+bool door_event(struct door *door, uint32_t client, const struct msg_answer *event);
 
 /* What requests.c needs of a client. */
 uint32_t client_id(const struct client *client);
