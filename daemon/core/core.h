@@ -453,8 +453,19 @@ bool core_view_stasks(const struct core *core, size_t index, struct core_stasks_
 bool core_view_stask(const struct core *core, uint64_t stasks, uint32_t index, struct core_stask_view *ret);
 /* The id of its array of that index; 0 beyond the end. */
 uint64_t core_view_stasks_array(const struct core *core, uint64_t stasks, uint32_t index);
-/* The first queued task of this user above `after`. */
-bool core_view_queued(struct core *core, uint32_t uid, uint64_t after, struct core_queued_view *ret);
+/* This queued task of this user; false: there is none of it. */
+bool core_view_queued(struct core *core, uint32_t uid, uint64_t task, struct core_queued_view *ret);
+/* A walk along the queued tasks of a user, by their numbers. It is stopped when so much was looked at, for there may be
+ * a million that are not meant, also of others: a task that is passed over counts 1, one that is shown WALK_SHOWN. */
+enum { WALK_SHOWN = 16 };
+struct core_walk {
+    uint32_t uid;
+    uint32_t states; /* bits by enum task_shown; 0: all */
+    uint64_t after;  /* where it is */
+    uint32_t left;   /* to be looked at */
+};
+/* 1: the next; 0: there are no more; -EAGAIN: nothing is left to be looked at. */
+int core_walk_queued(struct core *core, struct core_walk *walk, struct core_queued_view *ret);
 /* The number of that which a user means by a number or by a key; false: there is none. */
 bool core_queued_id(struct core *core, uint32_t uid, uint64_t task, struct text key, uint64_t *ret);
 /* Rows that are not recorded yet, and that somebody waits for. */

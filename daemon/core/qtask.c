@@ -96,8 +96,7 @@ bool qtask_step(struct core *core, struct qtask *q, enum qtask_event event, stru
 
 /* -- the table by number -------------------------------------------------------------------------------- */
 
-/* The place of the first whose number is at least id. */
-static size_t place_of(const struct core *core, uint64_t id)
+size_t queue_table_at(const struct core *core, uint64_t id)
 {
     size_t low = 0, high = core->n_queue_table;
 
@@ -114,7 +113,7 @@ static size_t place_of(const struct core *core, uint64_t id)
 
 struct qtask *qtask_find(const struct core *core, uint64_t id)
 {
-    const size_t i = place_of(core, id);
+    const size_t i = queue_table_at(core, id);
 
     return i < core->n_queue_table && core->queue_table[i].id == id ? core->queue_table[i].q : NULL;
 }
@@ -123,7 +122,7 @@ struct qtask *qtask_after(const struct core *core, uint64_t id)
 {
     if (id == UINT64_MAX)
         return NULL;
-    for (size_t i = place_of(core, id + 1); i < core->n_queue_table; i++)
+    for (size_t i = queue_table_at(core, id + 1); i < core->n_queue_table; i++)
         if (core->queue_table[i].q)
             return core->queue_table[i].q;
     return NULL;
@@ -157,7 +156,7 @@ int qtask_register(struct core *core, struct qtask *q)
 
 static void unregister(struct core *core, const struct qtask *q)
 {
-    const size_t i = place_of(core, q->id);
+    const size_t i = queue_table_at(core, q->id);
 
     if (i >= core->n_queue_table || core->queue_table[i].q != q)
         return; /* it was never in */

@@ -110,6 +110,8 @@ int qtask_register(struct core *core, struct qtask *q);
 struct qtask *qtask_free(struct core *core, struct qtask *q);
 void qtasks_reap(struct core *core);
 struct qtask *qtask_find(const struct core *core, uint64_t id);
+/* The place in the table of the first whose number is at least id; there may be a hole. */
+size_t queue_table_at(const struct core *core, uint64_t id);
 /* The first whose id is larger; NULL: none. */
 struct qtask *qtask_after(const struct core *core, uint64_t id);
 /* What this user may see: its own, once accepted. */

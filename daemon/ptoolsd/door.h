@@ -51,6 +51,9 @@ const uint8_t *client_token(struct client *client);
 /* The connection ends at the end of the turn, when what is queued has been sent as far as its socket takes it at
  * once; why is for the log. */
 void client_doom(struct client *client, const char *why);
+/* What its request cost, beside what any does, in tasks that were looked at. When it has spent what it may in a turn of
+ * the loop, its next requests wait for another turn: small requests may cost much, and many come at once. */
+void client_spend(struct client *client, uint64_t cost);
 /* A protocol error that was answered: the third closes the connection. */
 void client_strike(struct client *client);
 
