@@ -55,8 +55,8 @@ static void push(struct ptools_watch *w, const struct ptools_event *event)
 {
     if (w->missed == 0 && make_room(w))
         w->events[w->n++] = *event;
-    else
-        w->missed++; /* it must not overtake those that were missed before it */
+    else /* it must not overtake those that were missed before it; if it tells of some, it is not one more */
+        w->missed += event->kind == PTOOLS_EVENT_MISSED && event->missed ? event->missed : 1;
     if (w->f)
         be_ready(w);
 }

@@ -34,10 +34,33 @@ struct next {
     struct qtask *queued;
 };
 
-static struct next best_for(const struct core *core, const struct worker *w)
+/* The best one that does not have to wait for its breaker. Those before it go there; so many of a call of
+ * core_assign(), for there may be a million. */
+static struct qtask *best_queued(struct core *core, const struct worker *w, struct actions *out)
+{
+    struct qtask *q;
+
+    while ((q = backlog_best(core, w))) {
+        struct backlog *b = breaker_bars(core, q, false);
+
+        if (!b)
+            return q;
+        if (core->n_barred++ == BREAKER_SLICE) {
+            core->barring = true;
+            return NULL;
+        }
+        if (backlog_move(core, b, q) < 0) {
+            out->no_memory = true;
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+static struct next best_for(struct core *core, const struct worker *w, struct actions *out)
 {
     struct next n = { core->n_queued > 0 ? oldest_for(core, w) : NULL,
-                      core->n_backlog > 0 ? backlog_best(core, w) : NULL };
+                      core->n_backlog > 0 && !core->barring ? best_queued(core, w, out) : NULL };
 
     if (n.call && n.queued) {
         /* a priority is its user's own: it goes before that user's calls, not before another's */
@@ -79,7 +102,7 @@ static void give_to_idle(struct core *core, uint64_t now_us, struct actions *out
             return;
         if (!worker_may_take(w) || w->n_booked > 0)
             continue;
-        n = best_for(core, w);
+        n = best_for(core, w, out);
         (void)give(core, now_us, w, &n, out);
     }
 }
@@ -143,7 +166,7 @@ static bool has_room_ahead(const struct core *core, const struct worker *w)
 /* Gives it one more; false: there is none for it. */
 static bool give_ahead_to(struct core *core, uint64_t now_us, struct worker *w, struct actions *out)
 {
-    const struct next n = best_for(core, w);
+    const struct next n = best_for(core, w, out);
     const uint64_t us = usual_us(&n);
 
     if (us >= core->limits.ahead_task_us || w->usual_us + us > core->limits.ahead_us)
@@ -180,6 +203,9 @@ void core_assign(struct core *core, uint64_t now_us, struct actions *out)
 {
     core->now_us = now_us;
     qtasks_reap(core);
+    core->barring = false;
+    core->n_barred = 0;
+    breakers_due(core, out);
     if (core->n_queued + core->n_backlog > 0)
         give_to_idle(core, now_us, out);
     if (!take_back_for_idle(core, out) && core->n_queued + core->n_backlog > 0)

@@ -101,6 +101,16 @@ void backlog_remove(struct core *core, struct qtask *q)
         DL_DELETE(core->backlogs, b);
 }
 
+int backlog_move(struct core *core, struct backlog *b, struct qtask *q)
+{
+    struct lane *lane = lane_get(b, q->user);
+
+    if (!lane || heap_reserve(&lane->heap, lane->heap.n + 1) < 0)
+        return -ENOMEM;
+    backlog_remove(core, q);
+    return backlog_add(core, b, q);
+}
+
 void backlog_rerank(struct core *core, struct qtask *q)
 {
     heap_remove(&q->lane->heap, &q->wait_node);
@@ -116,6 +126,8 @@ bool backlog_serves(const struct backlog *b, const struct worker *w)
         return set_has(b->set, w);
     case BACKLOG_HOST:
         return true; /* all workers are on one host */
+    case BACKLOG_BREAKER:
+        return false;
     }
     return false;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * backlog -- where queued tasks wait for a worker: one backlog for each worker, for each set that takes the first that
- * is free, for the host, and all that is in common for `any` in the set of all workers.
+ * is free, for the host, and all that is in common for `any` in the set of all workers. (And where they wait although
+ * there are workers: see breaker.h.)
  *
  * A backlog has a lane for each user; a lane is a heap by rank: the priority, then the turn, then the number. The
  * turn is what keeps one client's flood from starving another's few: each task of a client is a turn behind the one
@@ -14,7 +15,7 @@
 #ifndef CORE_BACKLOG_H
 #define CORE_BACKLOG_H
 
-enum backlog_kind { BACKLOG_WORKER, BACKLOG_SET, BACKLOG_HOST };
+enum backlog_kind { BACKLOG_WORKER, BACKLOG_SET, BACKLOG_HOST, BACKLOG_BREAKER };
 
 struct lane {
     struct backlog *backlog;
@@ -43,6 +44,8 @@ int backlog_reserve(struct backlog *b, struct user *user);
 /* 0; -ENOMEM: nothing changed. */
 int backlog_add(struct core *core, struct backlog *b, struct qtask *q);
 void backlog_remove(struct core *core, struct qtask *q);
+/* From the backlog where it is to this one. 0; -ENOMEM: nothing changed. */
+int backlog_move(struct core *core, struct backlog *b, struct qtask *q);
 /* Its priority has changed. */
 void backlog_rerank(struct core *core, struct qtask *q);
 bool backlog_serves(const struct backlog *b, const struct worker *w);

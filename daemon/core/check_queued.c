@@ -103,6 +103,28 @@ static const char *check_backlogs(const struct core *core)
     return NULL;
 }
 
+static const char *check_breakers(const struct core *core)
+{
+    const struct breaker *b;
+    uint32_t n = 0;
+
+    for (const struct user *u = core->users; u; u = u->hh.next) {
+        for (b = u->breakers; b; b = b->hh.next, n++) {
+            HOLDS(b->user == u && b->backlog.kind == BACKLOG_BREAKER, "a breaker is another user's");
+            HOLDS(!b->probe || (b->open && b->probe->probe && b->probe->user == u && b->probe->function == b->function),
+                  "a breaker tries a task of another function");
+            HOLDS(!b->probe || b->probe->state == QT_GIVEN ||
+                      (b->probe->state == QT_QUEUED && b->probe->lane->backlog != &b->backlog),
+                  "a breaker tries a task that is nowhere");
+            HOLDS(b->backlog.n == 0 || (b->open && b->probe) || heap_holds(&b->timer),
+                  "tasks wait for a breaker that waits for nothing");
+        }
+        HOLDS(HASH_COUNT(u->breakers) <= BREAKERS_MAX, "a user has too many breakers");
+    }
+    HOLDS(n == core->n_breakers, "breakers are miscounted");
+    return check_heap(&core->breaker_timers);
+}
+
 const char *check_queued(const struct core *core)
 {
     uint64_t by_state[QT_STATES] = { 0 }, n = 0, last = 0, keys = 0;
@@ -134,5 +156,6 @@ const char *check_queued(const struct core *core)
             return wrong;
     }
     wrong = check_backlogs(core);
+    wrong = wrong ? wrong : check_breakers(core);
     return wrong ? wrong : check_heap(&core->queue_timers);
 }

@@ -3,6 +3,8 @@
  * client -- see client.h. A client that leaves takes its calls with it, but for the detached ones.
  */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 #include "daemon/core/state.h"
 
@@ -32,9 +34,35 @@ void user_release(struct core *core, struct user *user)
         user->n_kept || user->n_pins || user->n_hidden)
         return;
     user_drop_sessions(core, user);
+    user_drop_breakers(core, user);
     backlog_forget_user(user);
     HASH_DELETE(hh, core->users, user);
     free(user);
+}
+
+bool queue_exceeded(const struct core *core, const struct user *user, uint64_t n, uint64_t bytes, struct excess *ret)
+{
+    const struct core_limits *l = &core->limits;
+
+    if (n > l->user_queued_max - MIN(user->n_queued, l->user_queued_max))
+        *ret = (struct excess){ "user_queued_max", user->n_queued, l->user_queued_max, n };
+    else if (bytes > l->user_queue_bytes_max - MIN(user->queue_bytes, l->user_queue_bytes_max))
+        *ret = (struct excess){ "user_queue_bytes_max", user->queue_bytes, l->user_queue_bytes_max, bytes };
+    else
+        return false;
+    return true;
+}
+
+void queue_refuse(const struct core *core, uint32_t client, uint64_t request, const struct excess *e,
+                  struct actions *out)
+{
+    const struct msg_failure f = { .code = PTOOLS_ERR_LIMIT,
+                                   .retry_ms = MAX(10, MIN(core->queue_rate_us / 1000, 60000)) };
+    char text[200];
+
+    snprintf(text, sizeof text, "over the limit %s: %" PRIu64 " of %" PRIu64 " in use, %" PRIu64 " more asked for",
+             e->limit_name, e->use, e->limit, e->asked);
+    answer_failure(out, client, request, &f, text);
 }
 
 struct client *client_find(const struct core *core, uint32_t id)

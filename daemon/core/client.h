@@ -21,6 +21,7 @@ struct user {
     uint64_t kept_bytes;
     uint32_t n_hidden;      /* sets that are targets of its queued tasks */
     uint32_t n_watchers;    /* of all its clients */
+    struct qkey *keys;      /* of its queued tasks, those that it chose, by key */
     struct qsession *sessions; /* by next, the one used last at the end */
     uint32_t n_sessions;
     uint32_t n_pins;        /* by functions that still need it */
@@ -28,6 +29,7 @@ struct user {
     uint64_t last_served;   /* core.served when it was given one */
     uint64_t turn;          /* see backlog.h */
     struct lane *lanes;     /* by user_next */
+    struct breaker *breakers; /* by function; at most BREAKERS_MAX */
     struct qtask *ended;    /* its queued tasks that have, oldest first, by next */
     struct blocked *blocked; /* submissions that wait for room, oldest first */
     uint32_t n_blocked;
@@ -54,6 +56,15 @@ struct client {
 /* The user of this uid, made if need be. 0 or -ENOMEM. */
 int user_get(struct core *core, uint32_t uid, struct user **ret);
 struct client *client_find(const struct core *core, uint32_t id);
+/* Whether n more queued tasks of so many bytes are more than the user may have: which limit, and how they stand. */
+struct excess {
+    const char *limit_name;
+    uint64_t use, limit, asked;
+};
+bool queue_exceeded(const struct core *core, const struct user *user, uint64_t n, uint64_t bytes, struct excess *ret);
+/* The request is answered so, with the time after which it may be worth trying again. */
+void queue_refuse(const struct core *core, uint32_t client, uint64_t request, const struct excess *e,
+                  struct actions *out);
 /* Nothing of it is left: no task, no set, no array, no server task. */
 void client_free(struct core *core, struct client *c);
 /* Frees the user if nothing is left of it. */

@@ -34,6 +34,10 @@ void core_limits_default(struct core_limits *limits)
         .result_max = UINT64_C(1) << 20,
         .keep_volatile_us = UINT64_C(3600) * 1000000,
         .keep_us = UINT64_C(86400) * 1000000,
+        .breaker_kills = 5,
+        .breaker_window_us = 60000000,
+        .breaker_wait_us = 60000000,
+        .breaker_wait_max_us = 900000000,
         .journal = true,
     };
 }
@@ -42,6 +46,7 @@ void core_limits_default(struct core_limits *limits)
 static void limits_fit(struct core_limits *l)
 {
     l->workers_max = MAX(1, MIN(l->workers_max, WORKERS_MAX));
+    l->breaker_kills = MIN(l->breaker_kills, BREAKER_KILLS_MAX);
     l->ahead_max = l->ahead_us == 0 ? 1 : MAX(1, MIN(l->ahead_max, PAGE_SLOTS));
 }
 
@@ -111,6 +116,7 @@ struct core *core_free(struct core *core)
     core->unblocking = msg_decoder_free(core->unblocking);
     heap_deinit(&core->deadlines);
     heap_deinit(&core->timers);
+    heap_deinit(&core->breaker_timers);
     free(core->workers);
     free(core->scratch);
     free(core);
@@ -130,6 +136,7 @@ void core_tick(struct core *core, uint64_t now_us, struct actions *out)
     if (core->late_check_us <= now_us)
         core_recall_late(core, now_us, out);
     qtasks_due(core, out);
+    breakers_due(core, out);
     arrays_due(core, now_us, out);
     stasks_due(core, now_us, out);
 }
@@ -138,9 +145,11 @@ uint64_t core_next_us(const struct core *core)
 {
     const uint64_t tasks = heap_top_key(&core->deadlines), workers = heap_top_key(&core->timers);
 
+    if (core->barring)
+        return core->now_us;
     return MIN(MIN(MIN(tasks, workers), MIN(core->late_check_us, heap_top_key(&core->queue_timers))),
                MIN(MIN(heap_top_key(&core->leases), heap_top_key(&core->stask_timers)),
-                   heap_top_key(&core->fate_timers)));
+                   MIN(heap_top_key(&core->fate_timers), heap_top_key(&core->breaker_timers))));
 }
 
 uint64_t core_tasks(const struct core *core)

@@ -58,6 +58,10 @@ struct core_limits {
     uint64_t result_max;         /* bytes of a value, if its task does not say */
     uint64_t keep_volatile_us;   /* how long a task is known after its end, if it does not say: a volatile one, ... */
     uint64_t keep_us;            /* ... any other */
+    uint32_t breaker_kills;      /* workers killed by queued tasks of a user of one function ... (5; 0: never) */
+    uint64_t breaker_window_us;  /* ... within this (60 s) ... */
+    uint64_t breaker_wait_us;    /* ... and the others of the kind wait for this (60 s), ... */
+    uint64_t breaker_wait_max_us; /* ... doubled each time, up to this (15 min) */
     double ageing;               /* by how much a priority gets better with each second of waiting; 0: not */
     bool journal;                /* there is one: else only volatile tasks are taken */
     uint64_t module_retry_us;    /* a broken module is tried again after this, doubled up to backoff_max_us */
@@ -81,7 +85,7 @@ enum action_type {
     ACT_ARRAY_GIVE,   /* answer FDS_MAKE of the process `worker`: array, or 0 and code, text */
     ACT_KILL_CALL,    /* SIGKILL to the server task's process `worker` if it still runs the call `task` */
     ACT_ANSWER, /* to client: answer, payload (the value; NULL if none) */
-    ACT_EVENT,  /* to client: answer, which is an event; it may be dropped, and then the client is told that */
+    ACT_EVENT,  /* to client: answer, which is an event; it may be dropped, with core_event_missed() */
     ACT_RECORD, /* write row into the journal, then core_recorded(); row; who takes it sets it to NULL there */
     ACT_NOTE,   /* something worth a line in the log; note, worker and task if they belong to it */
     ACT_BUG     /* an impossible step was refused; text */
@@ -97,7 +101,8 @@ enum note {
     NOTE_ARRAY_MADE, NOTE_ARRAY_ENDED,    /* text tells which, and why */
     NOTE_ARRAY_NOT_MAPPED,                /* by a worker; text tells which, and why */
     NOTE_STASKS_STARTED, NOTE_STASKS_ENDED,
-    NOTE_STASK_DIED       /* text tells how */
+    NOTE_STASK_DIED,      /* text tells how */
+    NOTE_BREAKER_OPENED, NOTE_BREAKER_CLOSED /* see breaker.h; text tells whose */
 };
 
 /* The processes of server tasks are numbered beside the ids of workers: where an action or a function says worker,
@@ -177,6 +182,10 @@ void actions_clear(struct actions *a);  /* drops references, keeps memory */
 void actions_deinit(struct actions *a);
 
 /* -- life ---------------------------------------------------------------------------------------- */
+
+/* Random bytes that nobody else knows: see hash.h. Once in the life of the process, before the first core. */
+enum { CORE_SEED_BYTES = 16 };
+void core_seed(const uint8_t bytes[CORE_SEED_BYTES]);
 
 /* workers slots are made at once, with ids from 1: their ACT_SPAWN is in out. NULL: no memory. */
 struct core *core_new(const struct core_limits *limits, uint64_t first_task, uint32_t workers, uint64_t now_us,
@@ -335,6 +344,11 @@ bool core_watched(const struct core *core);
 /* The task that this worker runs says that it has done n of m. */
 void core_progress(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, uint64_t n, uint64_t of,
                    struct actions *out);
+/* The client does not read, and was not sent this event of the subscription `request`, nor will be any of those that
+ * were put after it until core_events_caught_up(). The next one that it is sent says first how many it missed. */
+void core_event_missed(struct core *core, uint32_t client, uint64_t request, const struct msg_event *event);
+/* It reads again: it is told now what it missed. */
+void core_events_caught_up(struct core *core, uint64_t now_us, uint32_t client, struct actions *out);
 /* Rows up to this number are where they must be. */
 void core_recorded(struct core *core, uint64_t now_us, uint64_t number, struct actions *out);
 /* This ROW_NEW was refused for lack of space; told before core_recorded() of its number or a later one. */
@@ -440,8 +454,19 @@ bool core_view_stasks(const struct core *core, size_t index, struct core_stasks_
 bool core_view_stask(const struct core *core, uint64_t stasks, uint32_t index, struct core_stask_view *ret);
 /* The id of its array of that index; 0 beyond the end. */
 uint64_t core_view_stasks_array(const struct core *core, uint64_t stasks, uint32_t index);
-/* The first queued task of this user above `after`. */
-bool core_view_queued(struct core *core, uint32_t uid, uint64_t after, struct core_queued_view *ret);
+/* This queued task of this user; false: there is none of it. */
+bool core_view_queued(struct core *core, uint32_t uid, uint64_t task, struct core_queued_view *ret);
+/* A walk along the queued tasks of a user, by their numbers. It is stopped when so much was looked at, for there may be
+ * a million that are not meant, also of others: a task that is passed over counts 1, one that is shown WALK_SHOWN. */
+enum { WALK_SHOWN = 16 };
+struct core_walk {
+    uint32_t uid;
+    uint32_t states; /* bits by enum task_shown; 0: all */
+    uint64_t after;  /* where it is */
+    uint32_t left;   /* to be looked at */
+};
+/* 1: the next; 0: there are no more; -EAGAIN: nothing is left to be looked at. */
+int core_walk_queued(struct core *core, struct core_walk *walk, struct core_queued_view *ret);
 /* The number of that which a user means by a number or by a key; false: there is none. */
 bool core_queued_id(struct core *core, uint32_t uid, uint64_t task, struct text key, uint64_t *ret);
 /* Rows that are not recorded yet, and that somebody waits for. */

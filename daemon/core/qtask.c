@@ -89,13 +89,14 @@ bool qtask_step(struct core *core, struct qtask *q, enum qtask_event event, stru
     core->n_qtasks[q->state]--;
     core->n_qtasks[next]++;
     q->state = (uint8_t)next;
+    if (q->probe && next != QT_QUEUED && next != QT_GIVEN)
+        breaker_leave(core, q);
     return true;
 }
 
 /* -- the table by number -------------------------------------------------------------------------------- */
 
-/* The place of the first whose number is at least id. */
-static size_t place_of(const struct core *core, uint64_t id)
+size_t queue_table_at(const struct core *core, uint64_t id)
 {
     size_t low = 0, high = core->n_queue_table;
 
@@ -112,7 +113,7 @@ static size_t place_of(const struct core *core, uint64_t id)
 
 struct qtask *qtask_find(const struct core *core, uint64_t id)
 {
-    const size_t i = place_of(core, id);
+    const size_t i = queue_table_at(core, id);
 
     return i < core->n_queue_table && core->queue_table[i].id == id ? core->queue_table[i].q : NULL;
 }
@@ -121,7 +122,7 @@ struct qtask *qtask_after(const struct core *core, uint64_t id)
 {
     if (id == UINT64_MAX)
         return NULL;
-    for (size_t i = place_of(core, id + 1); i < core->n_queue_table; i++)
+    for (size_t i = queue_table_at(core, id + 1); i < core->n_queue_table; i++)
         if (core->queue_table[i].q)
             return core->queue_table[i].q;
     return NULL;
@@ -155,7 +156,7 @@ int qtask_register(struct core *core, struct qtask *q)
 
 static void unregister(struct core *core, const struct qtask *q)
 {
-    const size_t i = place_of(core, q->id);
+    const size_t i = queue_table_at(core, q->id);
 
     if (i >= core->n_queue_table || core->queue_table[i].q != q)
         return; /* it was never in */
@@ -232,9 +233,11 @@ struct qtask *qtask_free(struct core *core, struct qtask *q)
     user->n_pins++; /* the set may be the last that keeps it; until qtasks_reap() */
     set = q->set;
     leave_place(core, q);
+    if (q->probe)
+        breaker_leave(core, q);
     core->n_qtasks[q->state]--;
     heap_remove(&core->queue_timers, &q->timer);
-    qtask_drop_key(core, q);
+    qtask_drop_key(q);
     if (set)
         DL_DELETE(set->queued, q);
     if (q->state == QT_ENDED) {

@@ -85,7 +85,8 @@ struct qtask {
     uint8_t durability, retry_on;
     bool hold : 1, idempotent : 1, has_deadline : 1, has_result_max : 1, has_after : 1, is_parent : 1, in_set : 1,
         host : 1, gone : 1, was_read : 1, rerun : 1, changed : 1, announced : 1,
-        recovered : 1, stopping : 1, was_running : 1;
+        recovered : 1, stopping : 1, was_running : 1,
+        probe : 1;            /* its breaker tries it */
 };
 
 enum qtask_state qtask_next(enum qtask_state state, enum qtask_event event);
@@ -109,6 +110,8 @@ int qtask_register(struct core *core, struct qtask *q);
 struct qtask *qtask_free(struct core *core, struct qtask *q);
 void qtasks_reap(struct core *core);
 struct qtask *qtask_find(const struct core *core, uint64_t id);
+/* The place in the table of the first whose number is at least id; there may be a hole. */
+size_t queue_table_at(const struct core *core, uint64_t id);
 /* The first whose id is larger; NULL: none. */
 struct qtask *qtask_after(const struct core *core, uint64_t id);
 /* What this user may see: its own, once accepted. */
@@ -132,7 +135,7 @@ uint64_t core_shown_ms(const struct core *core, uint64_t time_ms);
 struct qtask *qtask_by_key(struct core *core, const struct user *user, struct text key, bool passing);
 /* 0 or -ENOMEM. */
 int qtask_add_key(struct core *core, struct qtask *q, struct text key, bool passing);
-void qtask_drop_key(struct core *core, struct qtask *q);
+void qtask_drop_key(struct qtask *q);
 uint64_t qtask_keys(const struct core *core); /* how many were chosen by users */
 void user_drop_sessions(struct core *core, struct user *user);
 void sessions_deinit(struct core *core);

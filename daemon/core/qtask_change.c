@@ -105,6 +105,35 @@ static void rerun(struct core *core, struct qtask *q, struct actions *out)
     qtask_place(core, q, out);
 }
 
+/* Whether this change has it run again after its end: so it is in the queue again. */
+static bool comes_back(const struct qtask *q, enum task_change change)
+{
+    if (q->state != QT_ENDED || (q->x && q->x->parts > 0))
+        return false;
+    return change == CHANGE_RERUN || (change == CHANGE_KICK && q->shown == SHOWN_DEAD);
+}
+
+/* All that come back count as if they were new, and all of them do, or none. */
+static bool come_back_over(struct core *core, const struct client *c, uint64_t request, const struct msg_task *m,
+                           struct actions *out)
+{
+    uint64_t n = 0, bytes = 0;
+    struct excess e;
+
+    for (uint32_t i = 0; i < m->n_tasks; i++) {
+        const struct qtask *q = qtask_of(core, c->user, m->tasks[i]);
+
+        if (!q || !comes_back(q, (enum task_change)m->change))
+            continue;
+        n++;
+        bytes += q->spec->n + (q->args ? q->args->n : 0);
+    }
+    if (!queue_exceeded(core, c->user, n, bytes, &e))
+        return false;
+    queue_refuse(core, c->id, request, &e, out);
+    return true;
+}
+
 static bool change_one(struct core *core, struct qtask *q, enum task_change change, struct actions *out);
 
 /* Whether it could be done to any of them. */
@@ -147,18 +176,22 @@ static bool change_one(struct core *core, struct qtask *q, enum task_change chan
         qtask_place(core, q, out);
         return true;
     case CHANGE_KICK:
-        if (q->state == QT_ENDED && q->shown == SHOWN_DEAD) {
+        if (comes_back(q, change)) {
             rerun(core, q, out);
+            (void)breaker_kick(core, q, out);
             return true;
         }
+        if (q->state == QT_QUEUED)
+            return breaker_kick(core, q, out);
         if (q->state != QT_WAITING || q->due_us <= core->now_us)
             return false;
         q->due_us = 0;
         note_life(core, q, out);
         qtask_place(core, q, out);
+        (void)breaker_kick(core, q, out);
         return true;
     case CHANGE_RERUN:
-        if (q->state != QT_ENDED || whole)
+        if (!comes_back(q, change))
             return false;
         rerun(core, q, out);
         return true;
@@ -171,7 +204,7 @@ static bool change_one(struct core *core, struct qtask *q, enum task_change chan
     return false;
 }
 
-static const char *needs(enum task_change change)
+static const char *needs(const struct core *core, const struct qtask *q, enum task_change change)
 {
     switch (change) {
     case CHANGE_DEQUEUE:
@@ -183,7 +216,9 @@ static const char *needs(enum task_change change)
     case CHANGE_RELEASE:
         return "it is not on hold";
     case CHANGE_KICK:
-        return "only one that waits for a time, or is dead, can be kicked";
+        if (q->state == QT_QUEUED && breaker_holds(core, q))
+            return "another task of its function is tried first";
+        return "only one that waits for a time, or until its function is tried again, or is dead, can be kicked";
     case CHANGE_RERUN:
         return "only one that has ended, and has no parts, can be run again";
     case CHANGE_FORGET:
@@ -197,6 +232,8 @@ void queued_change(struct core *core, struct client *c, uint64_t request, const 
     const uint64_t since = core->row_number;
     struct msg_reply reply = { 0 };
 
+    if (come_back_over(core, c, request, m, out))
+        return;
     for (uint32_t i = 0; i < m->n_tasks; i++) {
         struct qtask *q = qtask_of(core, c->user, m->tasks[i]);
         const uint32_t shown = q ? qtask_shown(q) : 0;
@@ -215,7 +252,7 @@ void queued_change(struct core *core, struct client *c, uint64_t request, const 
             char text[200];
 
             snprintf(text, sizeof text, "task %" PRIu64 " is %s: %s", q->id, task_shown_name(shown),
-                     needs((enum task_change)m->change));
+                     needs(core, q, (enum task_change)m->change));
             answer_failure(out, c->id, request, &f, text);
             return;
         }

@@ -2,13 +2,11 @@
 /*
  * qtask_keys -- which task has a key: so that one that is submitted twice is one.
  *
- * A key that a user chose is in a table by its hash. A key that a library made, so that it can send a submission once
+ * A key that a user chose is in a table of the user's. A key that a library made, so that it can send a submission once
  * more (key_passing), is 16 bytes: a number, and the name of a session; numbers of a session rise by one. There is
  * one for nearly every task, so they take eight bytes each: a session has a list of its tasks from the first number on
  * that is still known. (Other passing keys work as well, each as a session of its own.) Of each user so many
  * are kept; beyond it the one that was used least lately goes: nobody sends anything of it again.
- *
- * What is found is compared: two keys that only look alike are two.
  */
 #include <errno.h>
 #include <string.h>
@@ -18,9 +16,8 @@
 enum { USER_SESSIONS_MAX = 16384, GAP_MAX = 64, PASSING_BYTES = 16 };
 
 struct qkey {
-    uint64_t hash;
     struct qtask *task;
-    UT_hash_handle hh; /* in core.queue_keys */
+    UT_hash_handle hh; /* in user.keys; the bytes are those in the task's spec */
 };
 
 struct session_name {
@@ -37,50 +34,29 @@ struct qsession {
     UT_hash_handle hh; /* in core.queue_sessions */
 };
 
-static bool has_key(struct core *core, const struct qtask *q, struct text key)
-{
-    struct msg_submit spec;
-
-    qtask_spec(core, q, &spec);
-    return spec.key.n == key.n && memcmp(spec.key.data, key.data, key.n) == 0;
-}
-
 /* -- chosen by users ---------------------------------------------------------------------------------------- */
 
-static uint64_t hash_key(const struct user *user, struct text key)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ user->uid; /* FNV-1a */
-
-    for (size_t i = 0; i < key.n; i++)
-        h = (h ^ (uint8_t)key.data[i]) * UINT64_C(0x100000001b3);
-    return h ^ h >> 29;
-}
-
-/* Those of one hash follow each other in no way: the hash is counted up until there is none. */
-static struct qkey *find_chosen(struct core *core, const struct user *user, struct text key, uint64_t *ret_free)
+static struct qkey *find_chosen(const struct user *user, struct text key)
 {
     struct qkey *k;
 
-    for (*ret_free = hash_key(user, key);; ++*ret_free) {
-        HASH_FIND(hh, core->queue_keys, ret_free, sizeof *ret_free, k);
-        if (!k || (k->task->user == user && has_key(core, k->task, key)))
-            return k;
-    }
+    HASH_FIND(hh, user->keys, key.data, key.n, k);
+    return k;
 }
 
 static int add_chosen(struct core *core, struct qtask *q, struct text key)
 {
-    uint64_t hash;
-    struct qkey *k = find_chosen(core, q->user, key, &hash);
+    struct qkey *k = find_chosen(q->user, key);
+    struct msg_submit spec;
 
     if (k)
         return 0; /* from a journal: the first has it */
     k = qtask_extra(q) ? calloc(1, sizeof *k) : NULL;
     if (!k)
         return -ENOMEM;
-    k->hash = hash;
     k->task = q;
-    HASH_ADD(hh, core->queue_keys, hash, sizeof k->hash, k);
+    qtask_spec(core, q, &spec);
+    HASH_ADD_KEYPTR(hh, q->user->keys, spec.key.data, spec.key.n, k);
     if (!k->hh.tbl) {
         free(k);
         return -ENOMEM;
@@ -89,11 +65,11 @@ static int add_chosen(struct core *core, struct qtask *q, struct text key)
     return 0;
 }
 
-void qtask_drop_key(struct core *core, struct qtask *q)
+void qtask_drop_key(struct qtask *q)
 {
     if (!q->x || !q->x->key)
         return;
-    HASH_DELETE(hh, core->queue_keys, q->x->key);
+    HASH_DELETE(hh, q->user->keys, q->x->key);
     free(q->x->key);
     q->x->key = NULL;
 }
@@ -230,6 +206,14 @@ static int add_passing(struct core *core, struct qtask *q, struct text key)
     return 0;
 }
 
+static bool has_key(struct core *core, const struct qtask *q, struct text key)
+{
+    struct msg_submit spec;
+
+    qtask_spec(core, q, &spec);
+    return spec.key.n == key.n && memcmp(spec.key.data, key.data, key.n) == 0;
+}
+
 static struct qtask *find_passing(struct core *core, const struct user *user, struct text key)
 {
     struct session_name name;
@@ -255,12 +239,11 @@ void sessions_deinit(struct core *core)
 
 struct qtask *qtask_by_key(struct core *core, const struct user *user, struct text key, bool passing)
 {
-    uint64_t hash;
-    struct qkey *k;
+    const struct qkey *k;
 
     if (passing)
         return find_passing(core, user, key);
-    k = find_chosen(core, user, key, &hash);
+    k = find_chosen(user, key);
     return k ? k->task : NULL;
 }
 
@@ -271,5 +254,9 @@ int qtask_add_key(struct core *core, struct qtask *q, struct text key, bool pass
 
 uint64_t qtask_keys(const struct core *core)
 {
-    return HASH_COUNT(core->queue_keys);
+    uint64_t n = 0;
+
+    for (const struct user *u = core->users; u; u = u->hh.next)
+        n += HASH_COUNT(u->keys);
+    return n;
 }

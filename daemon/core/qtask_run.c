@@ -151,6 +151,11 @@ void qtask_place(struct core *core, struct qtask *q, struct actions *out)
             return;
     }
     set_timer(core, q, again_us);
+    if (b) {
+        struct backlog *barred = breaker_bars(core, q, true);
+
+        b = barred ? barred : b;
+    }
     if (!b) {
         (void)qtask_step(core, q, QE_WAIT, out);
         q->announced = false; /* when it is ready, that is news */
@@ -338,6 +343,7 @@ void qtask_attempt_done(struct core *core, struct qtask *q, const struct core_va
     struct msg_submit spec;
     uint64_t max = core->limits.result_max;
 
+    breaker_lived(core, q, out);
     if (q->has_result_max) {
         qtask_spec(core, q, &spec);
         max = spec.result_max;
@@ -413,8 +419,12 @@ void qtask_attempt_failed(struct core *core, struct qtask *q, const struct msg_f
 
     own.attempt = q->attempt;
     own.worker = own.worker ? own.worker : q->worker;
-    if (died && q->kills < UINT8_MAX)
-        q->kills++;
+    if (died) {
+        q->kills += q->kills < UINT8_MAX;
+        breaker_killed(core, q, out);
+    } else if (f->maybe_executed && f->code != PTOOLS_ERR_CANCELLED && f->code != PTOOLS_ERR_DEADLINE) {
+        breaker_lived(core, q, out); /* an error is no kill */
+    }
     if (f->code == PTOOLS_ERR_CANCELLED && core->draining && !q->stopping) { /* the daemon ends under it */
         if (qtask_journaled(q) && q->idempotent && q->attempt < q->attempts && qtask_step(core, q, QE_WAIT, out)) {
             record_life(core, q, false, PENDING_NOTHING, out);

@@ -39,11 +39,6 @@ struct blocked {
 
 /* -- over a limit -------------------------------------------------------------------------------------------- */
 
-static uint64_t retry_ms(const struct core *core)
-{
-    return MAX(10, MIN(core->queue_rate_us / 1000, 60000));
-}
-
 static uint64_t submission_bytes(const struct submission *s)
 {
     return s->spec->n + (s->args ? s->args->n : 0);
@@ -72,19 +67,6 @@ static bool block(const struct submission *s)
     DL_APPEND(user->blocked, b);
     user->n_blocked++;
     user->blocked_bytes += submission_bytes(s);
-    return false;
-}
-
-static bool over(const struct submission *s, const char *name, uint64_t use, uint64_t limit, uint64_t asked)
-{
-    char text[200];
-    struct msg_failure f = { .code = PTOOLS_ERR_LIMIT, .retry_ms = retry_ms(s->core) };
-
-    if (s->m->block && asked <= limit)
-        return block(s);
-    snprintf(text, sizeof text, "over the limit %s: %" PRIu64 " of %" PRIu64 " in use, %" PRIu64 " more asked for",
-             name, use, limit, asked);
-    answer_failure(s->out, s->client->id, s->request, &f, text);
     return false;
 }
 
@@ -153,14 +135,17 @@ static bool has_room(const struct submission *s)
 {
     const struct core_limits *l = &s->core->limits;
     struct user *u = s->client->user;
-    const uint64_t n = 1 + parts_of(s), bytes = (s->spec->n + (s->args ? s->args->n : 0)) * n;
+    const uint64_t n = 1 + parts_of(s), bytes = submission_bytes(s) * n;
+    struct excess e;
 
     if (!s->again && u->blocked && s->m->block)
         return block(s); /* behind those who came before */
-    if (n > l->user_queued_max - MIN(u->n_queued, l->user_queued_max))
-        return over(s, "user_queued_max", u->n_queued, l->user_queued_max, n);
-    if (bytes > l->user_queue_bytes_max - MIN(u->queue_bytes, l->user_queue_bytes_max))
-        return over(s, "user_queue_bytes_max", u->queue_bytes, l->user_queue_bytes_max, bytes);
+    if (queue_exceeded(s->core, u, n, bytes, &e)) {
+        if (s->m->block && e.asked <= e.limit)
+            return block(s);
+        queue_refuse(s->core, s->client->id, s->request, &e, s->out);
+        return false;
+    }
     user_keep_less(s->core, u, s->out); /* ends may have been read since the last one */
     if (u->kept_bytes > l->user_kept_bytes_max) {
         const struct msg_failure f = { .code = PTOOLS_ERR_LIMIT, .retry_ms = 1000 };

@@ -32,6 +32,8 @@ struct watch {
     uint32_t client, uid;
     uint64_t request, seq, task;  /* task 0: all */
     char tag[NAME_BYTES_MAX + 1]; /* "": all */
+    uint64_t missed;              /* events that its client was not sent ... */
+    struct msg_event last_missed; /* ... the last of them */
     struct watch *prev, *next;    /* in core.watches */
 };
 
@@ -305,16 +307,73 @@ static bool has_tag(const struct msg_submit *spec, const char *tag)
     return false;
 }
 
+static void put_event(struct watch *v, const struct msg_event *event, struct actions *out)
+{
+    struct action *act = action_add(out, ACT_EVENT);
+
+    if (!act)
+        return;
+    act->client = v->client;
+    act->answer.id = v->request;
+    act->answer.is_event = true;
+    act->answer.event = *event;
+    act->answer.event.seq = ++v->seq;
+}
+
+/* Before anything that came later. */
+static void tell_missed(struct watch *v, struct actions *out)
+{
+    struct msg_event event = v->last_missed;
+
+    if (v->missed == 0)
+        return;
+    event.event = EVENT_MISSED;
+    event.missed = v->missed;
+    v->missed = 0;
+    put_event(v, &event, out);
+}
+
+void core_event_missed(struct core *core, uint32_t client, uint64_t request, const struct msg_event *event)
+{
+    struct watch *v;
+
+    DL_FOREACH(core->watches, v)
+    if (v->client == client && v->request == request)
+        break;
+    if (!v)
+        return;
+    v->seq--; /* nobody has seen it */
+    v->missed += event->event == EVENT_MISSED ? event->missed : 1;
+    v->last_missed = *event;
+}
+
+void core_events_caught_up(struct core *core, uint64_t now_us, uint32_t client, struct actions *out)
+{
+    struct watch *v;
+
+    core->now_us = now_us;
+    DL_FOREACH(core->watches, v)
+    if (v->client == client)
+        tell_missed(v, out);
+}
+
 void event_emit(struct core *core, struct qtask *q, enum task_event_kind event, ptools_err code, struct actions *out)
 {
+    const struct msg_event told = {
+        .event = event,
+        .task = q->id,
+        .state = qtask_shown(q),
+        .time_ms = core->watches ? core_shown_ms(core, core_time_ms(core)) : 0,
+        .worker = q->attempt ? q->worker : 0,
+        .attempt = q->attempt,
+        .code = (uint32_t)code,
+    };
     struct msg_submit spec;
     bool decoded = false;
     struct watch *v;
 
     DL_FOREACH(core->watches, v)
     {
-        struct action *act;
-
         if (v->uid != q->user->uid || (v->task && v->task != q->id))
             continue;
         if (v->tag[0] && !decoded) {
@@ -323,22 +382,8 @@ void event_emit(struct core *core, struct qtask *q, enum task_event_kind event, 
         }
         if (v->tag[0] && !has_tag(&spec, v->tag))
             continue;
-        act = action_add(out, ACT_EVENT);
-        if (!act)
-            return;
-        act->client = v->client;
-        act->answer.id = v->request;
-        act->answer.is_event = true;
-        act->answer.event = (struct msg_event){
-            .seq = ++v->seq,
-            .event = event,
-            .task = q->id,
-            .state = qtask_shown(q),
-            .time_ms = core_shown_ms(core, core_time_ms(core)),
-            .worker = q->attempt ? q->worker : 0,
-            .attempt = q->attempt,
-            .code = (uint32_t)code,
-        };
+        tell_missed(v, out);
+        put_event(v, &told, out);
     }
 }
 
@@ -360,6 +405,8 @@ void core_progress(struct core *core, uint64_t now_us, uint32_t worker, uint64_t
     t->progress = n;
     event_emit(core, t->queued, EVENT_PROGRESS, PTOOLS_OK, out);
     for (size_t i = first; i < out->n; i++) {
+        if (out->v[i].answer.event.event != EVENT_PROGRESS)
+            continue;
         out->v[i].answer.event.progress = n;
         out->v[i].answer.event.progress_of = of;
     }

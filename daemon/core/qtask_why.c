@@ -4,6 +4,7 @@
  *
  * The sentence is not a guess: it asks the same questions in the same order as qtask_place() and the scheduler.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -133,7 +134,8 @@ void qtask_why(struct core *core, struct qtask *q, char text[256])
 {
     switch ((enum qtask_state)q->state) {
     case QT_QUEUED:
-        why_queued(core, q, text);
+        if (!breaker_why(core, q, text))
+            why_queued(core, q, text);
         break;
     case QT_GIVEN:
         if (q->run->state == TASK_BOOKED)
@@ -156,15 +158,8 @@ void qtask_why(struct core *core, struct qtask *q, char text[256])
 
 /* -- as a document shows it ------------------------------------------------------------------------------------- */
 
-bool core_view_queued(struct core *core, uint32_t uid, uint64_t after, struct core_queued_view *ret)
+static void describe(struct core *core, const struct qtask *q, struct core_queued_view *ret)
 {
-    struct qtask *q;
-
-    for (q = qtask_after(core, after); q; q = qtask_after(core, q->id))
-        if (q->user->uid == uid && qtask_accepted(q))
-            break;
-    if (!q)
-        return false;
     *ret = (struct core_queued_view){
         .id = q->id,
         .parent = q->x ? q->x->parent : 0,
@@ -194,7 +189,40 @@ bool core_view_queued(struct core *core, uint32_t uid, uint64_t after, struct co
         ret->code = q->end->code;
         ret->maybe_executed = q->end->maybe_executed;
     }
+}
+
+bool core_view_queued(struct core *core, uint32_t uid, uint64_t task, struct core_queued_view *ret)
+{
+    const struct qtask *q = qtask_find(core, task);
+
+    if (!q || q->user->uid != uid || !qtask_accepted(q))
+        return false;
+    describe(core, q, ret);
     return true;
+}
+
+int core_walk_queued(struct core *core, struct core_walk *walk, struct core_queued_view *ret)
+{
+    const struct user *user;
+
+    HASH_FIND(hh, core->users, &walk->uid, sizeof walk->uid, user);
+    if (!user || walk->after == UINT64_MAX)
+        return 0;
+    for (size_t i = queue_table_at(core, walk->after + 1); i < core->n_queue_table; i++) {
+        const struct queue_entry *e = &core->queue_table[i];
+
+        if (walk->left == 0)
+            return -EAGAIN;
+        walk->left--;
+        walk->after = e->id;
+        if (!e->q || e->q->user != user || !qtask_accepted(e->q) ||
+            (walk->states && !(walk->states >> qtask_shown(e->q) & 1)))
+            continue;
+        walk->left -= MIN(walk->left, WALK_SHOWN - 1);
+        describe(core, e->q, ret);
+        return 1;
+    }
+    return 0;
 }
 
 bool core_queued_id(struct core *core, uint32_t uid, uint64_t task, struct text key, uint64_t *ret)

@@ -11,14 +11,14 @@
 
 /* An element that could not be added for lack of memory has no table; who adds looks at hh.tbl. */
 #define HASH_NONFATAL_OOM 1
-/* The default one falls through its switch without saying so in a way that clang understands. */
-#define HASH_FUNCTION(keyptr, keylen, hashv) HASH_OAT(keyptr, keylen, hashv)
+#define HASH_FUNCTION(keyptr, keylen, hashv) ((hashv) = (unsigned)hash_bytes(keyptr, keylen))
 #include <math.h>
 #include <uthash.h>
 #include <utlist.h>
 
 #include "daemon/core/actions.h"
 #include "daemon/core/core.h"
+#include "daemon/core/hash.h"
 #include "daemon/core/heap.h"
 #include "proto/page.h"
 
@@ -45,6 +45,7 @@ struct watcher;
 #include "daemon/core/backlog.h"
 
 #include "daemon/core/array.h"
+#include "daemon/core/breaker.h"
 #include "daemon/core/client.h"
 #include "daemon/core/module.h"
 #include "daemon/core/qtask.h"
@@ -109,12 +110,15 @@ struct core {
     size_t n_queue_table, queue_table_cap;
     uint64_t n_queue;            /* in it */
     uint64_t n_qtasks[QT_STATES]; /* by state */
-    struct qkey *queue_keys;     /* by hash of user and key */
     struct qsession *queue_sessions; /* by user and name */
     struct heap queue_timers;    /* of qtask.timer, by time */
     struct backlog *backlogs;    /* that are not empty */
     struct backlog host_backlog;
     uint64_t n_backlog;          /* tasks in them */
+    uint32_t n_breakers;         /* of all users */
+    struct heap breaker_timers;  /* of breaker.timer, by time */
+    unsigned n_barred;           /* tasks that core_assign() has put there in this turn */
+    bool barring;                /* there may be more tasks that are to wait for a breaker: in the next turn */
     uint64_t served;             /* tasks given so far */
     bool calls_turn;             /* of equals, a call or a queued task: whose turn it is */
     uint64_t row_number;         /* of the last row */

@@ -47,6 +47,7 @@ struct config {
     /* [queue] */
     uint64_t user_queued_max, user_queue_bytes_max, user_kept_max, user_kept_bytes_max, result_max;
     uint64_t keep_s, keep_volatile_s;
+    uint64_t breaker_kills, breaker_window_s, breaker_wait_s, breaker_wait_max_s;
     uint64_t ageing;        /* points an hour */
     /* the command line alone */
     bool private_mode;      /* end with the last client */

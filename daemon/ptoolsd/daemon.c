@@ -74,6 +74,8 @@ static void log_note(const struct action *a)
         [NOTE_STASKS_STARTED] = { "stasks-started", LOG_LEVEL_INFO },
         [NOTE_STASKS_ENDED] = { "stasks-ended", LOG_LEVEL_INFO },
         [NOTE_STASK_DIED] = { "stask-died", LOG_LEVEL_WARNING },
+        [NOTE_BREAKER_OPENED] = { "breaker-opened", LOG_LEVEL_WARNING },
+        [NOTE_BREAKER_CLOSED] = { "breaker-closed", LOG_LEVEL_INFO },
     };
 
     log_at(notes[a->note].level, notes[a->note].event, LOG_U64("task", a->task), LOG_U64("worker", a->worker),
@@ -156,7 +158,8 @@ static void carry_out(struct daemon *d, size_t i)
         break;
     }
     case ACT_EVENT:
-        door_event(d->door, a.client, &d->actions.v[i].answer);
+        if (!door_event(d->door, a.client, &a.answer))
+            core_event_missed(d->core, a.client, a.answer.id, &a.answer.event);
         break;
     case ACT_RECORD:
         d->actions.v[i].row = NULL;
@@ -371,6 +374,10 @@ static void limits_from(const struct config *c, struct core_limits *l)
     l->result_max = c->result_max;
     l->keep_us = c->keep_s * 1000000;
     l->keep_volatile_us = c->keep_volatile_s * 1000000;
+    l->breaker_kills = (uint32_t)c->breaker_kills;
+    l->breaker_window_us = c->breaker_window_s * 1000000;
+    l->breaker_wait_us = c->breaker_wait_s * 1000000;
+    l->breaker_wait_max_us = c->breaker_wait_max_s * 1000000;
     l->ageing = (double)c->ageing / 3600;
     l->journal = c->journal;
     l->recycle_tasks = (uint32_t)c->recycle_tasks;
@@ -404,6 +411,7 @@ static int daemon_start(struct daemon *d)
 {
     struct core_limits limits;
     char why[JOURNAL_WHY_BYTES] = "";
+    uint8_t seed[CORE_SEED_BYTES];
     sd_event_source *unused;
     int r;
 
@@ -417,8 +425,10 @@ static int daemon_start(struct daemon *d)
         r = memory_new(d, &d->memory);
     if (r < 0)
         return r;
-    if (getrandom(d->epoch, sizeof d->epoch, 0) != (ssize_t)sizeof d->epoch)
+    if (getrandom(d->epoch, sizeof d->epoch, 0) != (ssize_t)sizeof d->epoch ||
+        getrandom(seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         return -errno;
+    core_seed(seed);
     limits_from(d->config, &limits);
     d->started_us = daemon_now(d);
     d->core = core_new(&limits, first_task(), (uint32_t)d->config->workers, d->started_us, &d->actions);

@@ -8,7 +8,8 @@
  * not read what it asked for is not read from either (PAUSE_BYTES), so that it slows itself down.
  * When descriptors run out, listening pauses; nothing that is connected suffers.
  *
- * Reading is bounded per turn (one recv), so that no client can hold the loop. Clients are freed only
+ * Reading is bounded per turn (one recv), and so is what its requests may cost (TURN_COST), so that no client can hold
+ * the loop: who has spent it is put off, and goes on in a later turn, one client in each. Clients are freed only
  * in door_flush() and door_close(), never under the feet of a handler: a doomed one takes no more
  * messages and is gone at the end of the turn.
  *
@@ -19,6 +20,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/queue.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -37,6 +39,7 @@ enum {
     IOV_MAX_SEND = 64,
     PAUSE_BYTES = 8 << 20,           /* with so much to send, the client is not read from */
     EVENTS_BYTES = 1 << 20,          /* ... and with so much, it gets no more events */
+    TURN_COST = 65536,               /* see client_spend(); some milliseconds */
     SWEEP_US = 250000,
     LAST_READS = 64,                 /* at the end, of each client */
     ENVELOPE_OUT_BYTES = 65536
@@ -58,14 +61,16 @@ struct client {
     const char *doom;                /* why it is closed at the end of the turn */
     bool doom_abrupt;                /* nothing more can be sent */
     bool held_back;                  /* there may be whole messages in the intake: see PAUSE_BYTES */
+    bool put_off;                    /* in door->put_off: it has spent what it may; held_back, too */
+    uint64_t spent;                  /* in this turn */
     size_t held;                     /* bytes that are kept for it, as charged to its user */
     bool dirty;                      /* in door->dirty */
-    uint64_t missed;                 /* events that it was not sent ... */
-    struct msg_answer last_missed;   /* ... the last of them */
+    bool behind;                     /* there were events that it was not sent */
     bool has_token;
     uint8_t token[FDS_TOKEN_BYTES];
     TAILQ_ENTRY(client) link;        /* in door->clients: in the order of arrival */
     TAILQ_ENTRY(client) dirty_link;
+    TAILQ_ENTRY(client) put_off_link;
     UT_hash_handle hh;               /* in door->by_id */
 };
 
@@ -86,6 +91,9 @@ struct door {
     bool used;
     TAILQ_HEAD(client_list, client) clients;
     TAILQ_HEAD(dirty_list, client) dirty;
+    TAILQ_HEAD(put_off_list, client) put_off;
+    int go_on_fd;                    /* can always be read: what waits for it takes its turn as a connection does */
+    sd_event_source *go_on;          /* ... and is on while there is one in put_off */
     struct client *by_id;
     struct user *users;
     uint32_t n;
@@ -133,6 +141,11 @@ void client_strike(struct client *c)
         client_doom(c, "too many malformed requests");
 }
 
+void client_spend(struct client *c, uint64_t cost)
+{
+    c->spent += cost;
+}
+
 uint32_t client_id(const struct client *c)
 {
     return c->id;
@@ -178,6 +191,8 @@ static struct client *client_free(struct client *c)
     door = c->door;
     if (c->dirty)
         TAILQ_REMOVE(&door->dirty, c, dirty_link);
+    if (c->put_off)
+        TAILQ_REMOVE(&door->put_off, c, put_off_link);
     TAILQ_REMOVE(&door->clients, c, link);
     door->n--;
     u = user_of(door, c->uid);
@@ -229,7 +244,7 @@ static void client_send(struct client *c)
 /* What the source must wait for, given what there is to send. */
 static void client_wait_for(struct client *c)
 {
-    uint32_t events = (c->out.n > 0 ? EPOLLOUT : 0) | (c->out.n < PAUSE_BYTES ? EPOLLIN : 0);
+    uint32_t events = (c->out.n > 0 ? EPOLLOUT : 0) | (c->out.n < PAUSE_BYTES && !c->put_off ? EPOLLIN : 0);
 
     if (events == c->events)
         return;
@@ -275,7 +290,15 @@ static int client_open(struct client *c)
     return 0;
 }
 
-/* Every whole message that has come. */
+static void put_off(struct client *c)
+{
+    c->put_off = true;
+    TAILQ_INSERT_TAIL(&c->door->put_off, c, put_off_link);
+    if (sd_event_source_set_enabled(c->door->go_on, SD_EVENT_ON) < 0)
+        client_doom_abruptly(c, "the event loop failed");
+}
+
+/* Every whole message that has come, as long as it may. */
 static void client_messages(struct client *c)
 {
     struct door *door = c->door;
@@ -286,6 +309,11 @@ static void client_messages(struct client *c)
 
         if (c->out.n >= PAUSE_BYTES) {
             c->held_back = true;
+            return;
+        }
+        if (c->spent >= TURN_COST) {
+            c->held_back = true;
+            put_off(c);
             return;
         }
 
@@ -317,6 +345,30 @@ static void client_messages(struct client *c)
     }
 }
 
+/* In its next turn. */
+static void client_go_on(struct client *c)
+{
+    c->put_off = false;
+    TAILQ_REMOVE(&c->door->put_off, c, put_off_link);
+    c->spent = 0;
+    client_messages(c);
+    client_charge(c);
+    mark_dirty(c);
+}
+
+/* Not a source that is deferred: of those one is pending since it was made, and would go before all connections. */
+static int on_go_on(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+    struct door *door = userdata;
+    struct client *c = TAILQ_FIRST(&door->put_off);
+
+    (void)fd;
+    (void)revents;
+    if (c)
+        client_go_on(c);
+    return TAILQ_EMPTY(&door->put_off) ? sd_event_source_set_enabled(s, SD_EVENT_OFF) : 0;
+}
+
 /* One recv, and all whole messages then there. false: nothing came. */
 static bool client_read(struct client *c)
 {
@@ -337,6 +389,7 @@ static bool client_read(struct client *c)
     if (got <= 0)
         return false;
     intake_commit(&c->in, (size_t)got);
+    c->spent = 0;
     client_messages(c);
     client_charge(c);
     return true;
@@ -536,32 +589,17 @@ void door_answer(struct door *door, uint32_t id, const struct msg_answer *answer
     mark_dirty(c);
 }
 
-static void tell_missed(struct client *c)
-{
-    struct msg_answer missed = c->last_missed;
-
-    if (c->missed == 0 || c->doom)
-        return;
-    missed.event.event = EVENT_MISSED;
-    missed.event.missed = c->missed;
-    c->missed = 0;
-    door_answer(c->door, c->id, &missed, NULL);
-}
-
-void door_event(struct door *door, uint32_t id, const struct msg_answer *event)
+bool door_event(struct door *door, uint32_t id, const struct msg_answer *event)
 {
     struct client *c;
 
     HASH_FIND(hh, door->by_id, &id, sizeof id, c);
-    if (!c)
-        return;
-    if (c->out.n > EVENTS_BYTES) {
-        c->missed++;
-        c->last_missed = *event;
-        return;
+    if (c && c->out.n > EVENTS_BYTES) {
+        c->behind = true;
+        return false;
     }
-    tell_missed(c);
     door_answer(door, id, event, NULL);
+    return true;
 }
 
 bool door_flush(struct door *door)
@@ -579,15 +617,17 @@ bool door_flush(struct door *door)
             client_free(c);
             continue;
         }
-        if (c->out.n == 0)
-            tell_missed(c); /* it has caught up */
+        if (c->out.n == 0 && c->behind) {
+            c->behind = false;
+            core_events_caught_up(door->d->core, daemon_now(door->d), c->id, &door->d->actions);
+        }
         client_charge(c);
         client_wait_for(c);
-        if (c->held_back && c->out.n < PAUSE_BYTES)
+        if (c->held_back && !c->put_off && c->out.n < PAUSE_BYTES)
             mark_dirty(c);
     }
     TAILQ_FOREACH(c, &door->dirty, dirty_link)
-        if (c->held_back && c->out.n < PAUSE_BYTES)
+        if (c->held_back && !c->put_off && c->out.n < PAUSE_BYTES)
             client_messages(c);
     return !TAILQ_EMPTY(&door->dirty);
 }
@@ -605,15 +645,26 @@ int door_new(struct daemon *d, int take_listen_fd, struct door **ret)
     }
     door->d = d;
     door->listen_fd = take_listen_fd;
+    door->go_on_fd = -1;
     TAILQ_INIT(&door->clients);
     TAILQ_INIT(&door->dirty);
+    TAILQ_INIT(&door->put_off);
     bytes_init(&door->envelope, ENVELOPE_OUT_BYTES);
     door->decoder = msg_decoder_new();
     if (!door->decoder)
         return -ENOMEM;
+    door->go_on_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (door->go_on_fd < 0)
+        return -errno;
     r = sd_event_add_io(d->event, &door->listen_source, door->listen_fd, EPOLLIN, on_listen, door);
     if (r >= 0)
         r = sd_event_source_set_priority(door->listen_source, PHASE_CLIENT);
+    if (r >= 0)
+        r = sd_event_add_io(d->event, &door->go_on, door->go_on_fd, EPOLLIN, on_go_on, door);
+    if (r >= 0)
+        r = sd_event_source_set_priority(door->go_on, PHASE_CLIENT);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(door->go_on, SD_EVENT_OFF);
     if (r >= 0)
         r = sd_event_add_time(d->event, &door->sweep, CLOCK_MONOTONIC, 0, 1000, on_sweep, door);
     if (r >= 0)
@@ -640,8 +691,9 @@ void door_close(struct door *door)
 
     door_stop_listening(door);
     while ((c = TAILQ_FIRST(&door->clients))) {
-        for (unsigned i = 0; i < LAST_READS && !c->doom && client_read(c); i++)
-            ; /* what it had asked is still answered, with DRAINING */
+        for (unsigned i = 0; i < LAST_READS && !c->doom && (c->put_off || client_read(c)); i++)
+            if (c->put_off) /* what it had asked is still answered, with DRAINING */
+                client_go_on(c);
         if (!c->doom_abrupt)
             client_send(c);
         client_free(c);
@@ -654,6 +706,9 @@ struct door *door_free(struct door *door)
         return NULL;
     door_close(door);
     sd_event_source_disable_unref(door->sweep);
+    sd_event_source_disable_unref(door->go_on);
+    if (door->go_on_fd >= 0)
+        close(door->go_on_fd);
     msg_decoder_free(door->decoder);
     bytes_deinit(&door->envelope);
     free(door);

@@ -40,8 +40,8 @@ bool door_was_used(const struct door *door);
 /* Queues an answer; payload may be NULL. A client that is gone is passed over. */
 void door_answer(struct door *door, uint32_t client, const struct msg_answer *answer, struct blob *payload);
 
-/* The same with an event. For a client that does not read it is dropped; the next that is sent tells how many were. */
-void door_event(struct door *door, uint32_t client, const struct msg_answer *event);
+/* The same with an event. false: the client does not read, and is not sent it. */
+bool door_event(struct door *door, uint32_t client, const struct msg_answer *event);
 
 /* What requests.c needs of a client. */
 uint32_t client_id(const struct client *client);
@@ -51,6 +51,9 @@ const uint8_t *client_token(struct client *client);
 /* The connection ends at the end of the turn, when what is queued has been sent as far as its socket takes it at
  * once; why is for the log. */
 void client_doom(struct client *client, const char *why);
+/* What its request cost, beside what any does, in tasks that were looked at. When it has spent what it may in a turn of
+ * the loop, its next requests wait for another turn: small requests may cost much, and many come at once. */
+void client_spend(struct client *client, uint64_t cost);
 /* A protocol error that was answered: the third closes the connection. */
 void client_strike(struct client *client);
 

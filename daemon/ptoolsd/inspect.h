@@ -18,9 +18,10 @@ int inspect_document(struct daemon *d, uint32_t uid, const struct text *what, st
 void inspect_u64(ptools_pack *p, const char *key, uint64_t v);
 void inspect_str(ptools_pack *p, const char *key, const char *v);
 void inspect_bool(ptools_pack *p, const char *key, bool v);
-/* inspect_queue.c: task-get (INSPECT_UNKNOWN: there is none) and task-list. *reply says what goes into the envelope. */
+/* inspect_queue.c: task-get (INSPECT_UNKNOWN: there is none) and task-list. *reply says what goes into the envelope,
+ * *ret_cost what it took, in tasks that were looked at: see client_spend(). */
 int inspect_queue(struct daemon *d, uint32_t uid, const struct msg_request *r, struct msg_reply *reply,
-                  struct blob **ret);
+                  struct blob **ret, uint64_t *ret_cost);
 void inspect_arrays(struct daemon *d, uint32_t uid, ptools_pack *p);
 void inspect_stasks(struct daemon *d, uint32_t uid, ptools_pack *p);
 

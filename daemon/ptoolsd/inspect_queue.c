@@ -12,8 +12,9 @@
 #include "daemon/ptoolsd/inspect.h"
 #include "daemon/ptoolsd/supervisor.h"
 
-enum { LOOKS_MAX = 8192 }; /* a page ends there, though it may be empty: nobody else waits longer */
+enum { WALK_MAX = TASK_PAGE_MAX * WALK_SHOWN }; /* a page ends there, though it may be empty: nobody else waits longer */
 enum { PAGE_BYTES_MAX = 4 << 20 }; /* a page ends with the task that goes beyond it */
+enum { BYTES_OF_LOOK = 32 }; /* so much that is written costs what a look does, about */
 
 static const char *const durabilities[] = { "volatile", "volatile", "crashsafe", "durable" };
 
@@ -146,8 +147,6 @@ static void task_map(struct daemon *d, struct msg_decoder *decoder, const struct
 
 static bool wanted(const struct core_queued_view *v, const struct msg_task *m)
 {
-    if (m->states && !(m->states >> v->state & 1))
-        return false;
     if (!m->tag.data)
         return true;
     for (uint32_t i = 0; i < v->spec.n_tags; i++)
@@ -156,20 +155,17 @@ static bool wanted(const struct core_queued_view *v, const struct msg_task *m)
     return false;
 }
 
-/* The tasks of a page, one after another. The last one's number; 0 if there are no more. */
-static uint64_t page(struct daemon *d, uint32_t uid, struct msg_decoder *decoder, const struct msg_task *m,
+/* The tasks of a page, one after another. Where the next page goes on; 0 if there are no more. */
+static uint64_t page(struct daemon *d, struct core_walk *walk, struct msg_decoder *decoder, const struct msg_task *m,
                      ptools_pack *p)
 {
     const uint32_t limit = m->limit ? m->limit : TASK_PAGE_MAX;
-    uint64_t after = m->after;
     struct core_queued_view v;
     uint64_t last = 0;
-    uint32_t n = 0, looks = 0;
+    uint32_t n = 0;
+    int r;
 
-    while (core_view_queued(d->core, uid, after, &v)) {
-        if (looks++ == LOOKS_MAX)
-            return after; /* the next page goes on there */
-        after = v.id;
+    while ((r = core_walk_queued(d->core, walk, &v)) > 0) {
         if (!wanted(&v, m))
             continue;
         if (n == limit || p->bytes.n > PAGE_BYTES_MAX)
@@ -178,7 +174,7 @@ static uint64_t page(struct daemon *d, uint32_t uid, struct msg_decoder *decoder
         last = v.id;
         n++;
     }
-    return 0;
+    return r < 0 ? walk->after : 0;
 }
 
 static int finish(const ptools_pack *tasks, uint64_t next, struct blob **ret)
@@ -201,8 +197,11 @@ static int finish(const ptools_pack *tasks, uint64_t next, struct blob **ret)
 }
 
 int inspect_queue(struct daemon *d, uint32_t uid, const struct msg_request *r, struct msg_reply *reply,
-                  struct blob **ret)
+                  struct blob **ret, uint64_t *ret_cost)
 {
+    struct core_walk walk = {
+        .uid = uid, .states = r->task.states, .after = r->task.after, .left = WALK_MAX
+    };
     AUTO(msg_decoder) decoder = msg_decoder_new();
     ptools_pack *p = ptools_pack_new();
     struct core_queued_view v;
@@ -210,10 +209,10 @@ int inspect_queue(struct daemon *d, uint32_t uid, const struct msg_request *r, s
     int err = decoder && p ? 0 : -ENOMEM;
 
     if (err == 0 && r->kind == MSG_TASK_LIST) {
-        next = page(d, uid, decoder, &r->task, p);
+        next = page(d, &walk, decoder, &r->task, p);
     } else if (err == 0) {
         if (!core_queued_id(d->core, uid, r->task.task, r->task.key, &reply->task) ||
-            !core_view_queued(d->core, uid, reply->task - 1, &v)) {
+            !core_view_queued(d->core, uid, reply->task, &v)) {
             err = INSPECT_UNKNOWN;
         } else {
             reply->state = v.state;
@@ -222,6 +221,7 @@ int inspect_queue(struct daemon *d, uint32_t uid, const struct msg_request *r, s
     }
     if (err == 0)
         err = finish(p, next, ret);
+    *ret_cost = WALK_MAX - walk.left + (*ret ? (*ret)->n / BYTES_OF_LOOK : 0);
     ptools_pack_free(p);
     return err;
 }

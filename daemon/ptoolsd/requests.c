@@ -16,6 +16,9 @@
 #include "daemon/ptoolsd/supervisor.h"
 #include "proto/limits.h"
 
+/* What costs as much as to look at a task: see client_spend(). */
+enum { QUEUED_OF_LOOK = 8, PRIORITY_BYTES_OF_LOOK = 1 };
+
 static void refuse(struct daemon *d, struct client *c, uint64_t request, ptools_err code, const char *why)
 {
     struct msg_answer answer = { .failed = true, .id = request };
@@ -120,11 +123,15 @@ static void handle_submit(struct daemon *d, struct client *c, const struct msg_r
 static void handle_queued(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
 {
     (void)payload;
+    if (r->kind == MSG_TASK_WHY) /* those that come before it are counted */
+        client_spend(c, core_queue_waiting(d->core) / QUEUED_OF_LOOK);
+    client_spend(c, (uint64_t)r->task.n_tasks * WALK_SHOWN);
     core_queued(d->core, daemon_now(d), client_id(c), r->id, r->kind, &r->task, &d->actions);
 }
 
 static void handle_priorities(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
 {
+    client_spend(c, payload ? payload->n / PRIORITY_BYTES_OF_LOOK : 0);
     core_priorities(d->core, daemon_now(d), client_id(c), r->id, payload ? payload->data : NULL,
                     payload ? payload->n : 0, &d->actions);
 }
@@ -134,10 +141,12 @@ static void handle_tasks(struct daemon *d, struct client *c, const struct msg_re
 {
     struct msg_answer answer = { .id = r->id };
     AUTO(blob) document = NULL;
+    uint64_t cost;
     int err;
 
     (void)payload;
-    err = inspect_queue(d, client_uid(c), r, &answer.reply, &document);
+    err = inspect_queue(d, client_uid(c), r, &answer.reply, &document, &cost);
+    client_spend(c, cost);
     if (err == INSPECT_UNKNOWN && r->task.task)
         refuse(d, c, r->id, PTOOLS_ERR_NO_TASK, "there is no queued task of that number");
     else if (err == INSPECT_UNKNOWN)

@@ -153,7 +153,8 @@ START_TEST(kill_workers)
 {
     unsigned jobs = program_setting("FAULT_JOBS", JOBS, 10000000),
              most = program_setting("FAULT_KILLS", KILLS, KILLS_MAX);
-    static const char *args[] = { "--state-dir", state, "-o", "daemon.journal=yes", CLIENT_KEPT, NULL };
+    static const char *args[] = { "--state-dir", state, "-o", "daemon.journal=yes",
+                                  "-o", "queue.breaker_kills=0", CLIENT_KEPT, NULL };
     struct plan plan = { .dir = server.dir, .ledger = ledger, .window = WINDOW, .task = plan_task };
     static uint64_t took[KILLS_MAX];
     double undisturbed, disturbed;

@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/integration/server.h"
@@ -486,6 +488,93 @@ START_TEST(limits_are_told_with_their_numbers)
 }
 END_TEST
 
+enum { HELD_TASKS = 20000, AT_ONCE = 1000, LISTS = 1000, OTHERS = 16 };
+
+static void hold_many(void)
+{
+    ptools_worker_task task = PTOOLS_WORKER_TASK_INIT;
+    ptools_future *accepted[AT_ONCE];
+    task.function = "t.nop";
+    task.flags = PTOOLS_TASK_HOLD;
+    for (unsigned i = 0; i < HELD_TASKS; i += AT_ONCE) {
+        ck_assert_ptools(ptools_cork(pt));
+        for (unsigned k = 0; k < AT_ONCE; k++)
+            ck_assert_ptools(ptools_queue_worker_task_start(pt, &task, &accepted[k]));
+        ck_assert_ptools(ptools_uncork(pt));
+        ck_assert_ptools(ptools_wait_all(pt, accepted, AT_ONCE, WAIT_MS));
+        for (unsigned k = 0; k < AT_ONCE; k++)
+            ptools_future_free(accepted[k]);
+    }
+}
+
+/* Reads frames until there were so many. */
+static void take_frames(int fd, unsigned n)
+{
+    for (; n > 0; n--) {
+        unsigned char head[9];
+        char body[4096];
+        size_t bytes = 0;
+
+        ck_assert_int_eq(recv(fd, head, 2, MSG_WAITALL), 2);
+        if (head[0] & 2) /* a long one */
+            ck_assert_int_eq(recv(fd, head + 2, 7, MSG_WAITALL), 7);
+        for (unsigned i = 1; i < (head[0] & 2 ? 9u : 2u); i++)
+            bytes = bytes << 8 | head[i];
+        ck_assert_uint_le(bytes, sizeof body);
+        ck_assert_int_eq(recv(fd, body, bytes, MSG_WAITALL), (ssize_t)bytes);
+    }
+}
+
+/* A client asks a thousand times at once for tasks in a state in which there are none, and then queues one; others
+ * ask for that one, just behind. Their turns come when few of the thousand have been answered. */
+START_TEST(many_requests_that_cost_much)
+{
+    static const char list[] = "\x94\x01\xa9task-list\xcd??\x81\xa6states\x91\xa7running";
+    static const char submit[] = "\x94\x01\xabtask-submit\xcd\x7f\xff\x83\xa8"
+                                 "function\xa5t.nop\xa4hold\xc3\xa3key\xc4\x04last";
+    static const char get[] = "\x94\x01\xa8task-get\x01\x81\xa3key\xc4\x04last";
+    static char flood[LISTS * (sizeof list + 2) + sizeof submit + 2];
+    siginfo_t stopped;
+    char answer[512];
+    size_t n = 0;
+    int a, b[OTHERS];
+
+    up(NULL);
+    hold_many();
+    a = connect_open();
+    for (int i = 0; i < OTHERS; i++)
+        b[i] = connect_open();
+    for (unsigned i = 1; i <= LISTS; i++) {
+        flood[n++] = 0;
+        flood[n++] = sizeof list - 1;
+        memcpy(flood + n, list, sizeof list - 1);
+        memcpy(flood + n + 13, (char[]){ (char)(i >> 8), (char)i }, 2);
+        n += sizeof list - 1;
+    }
+    flood[n++] = 0;
+    flood[n++] = sizeof submit - 1;
+    memcpy(flood + n, submit, sizeof submit - 1);
+    n += sizeof submit - 1;
+    ck_assert_int_eq(kill(server.pid, SIGSTOP), 0); /* both are there when it goes on */
+    ck_assert_int_eq(waitid(P_PID, (id_t)server.pid, &stopped, WSTOPPED), 0);
+    for (int i = 0; i < OTHERS; i++) {
+        if (i == OTHERS / 2) /* behind some, before others: of what has come in one moment no order is promised */
+            put(a, flood, n);
+        put_frame(b[i], 0, get, sizeof get - 1);
+    }
+    ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
+    for (int i = 0; i < OTHERS; i++) {
+        const ssize_t got = recv(b[i], answer, sizeof answer, 0);
+        ck_assert_msg(got > 0 && memmem(answer, (size_t)got, "there is no queued task of that key", 35),
+                      "it was put behind all of them");
+        close(b[i]);
+    }
+    take_frames(a, 2 * LISTS + 1); /* and all are answered */
+    close(a);
+    down();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bad peers");
@@ -506,5 +595,6 @@ int main(void)
     tcase_add_test(tc, a_client_that_was_paused_is_not_cut_off);
     tcase_add_test(tc, many_half_messages_are_charged_to_their_user);
     tcase_add_test(tc, limits_are_told_with_their_numbers);
+    tcase_add_test(tc, many_requests_that_cost_much);
     return suite_run(suite);
 }

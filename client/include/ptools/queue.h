@@ -276,14 +276,16 @@ typedef enum ptools_change {
     PTOOLS_CHANGE_CANCEL,      /* the same; if it runs, it is stopped, and killed after the grace time */
     PTOOLS_CHANGE_HOLD,        /* it stays where it is, and is not run                              */
     PTOOLS_CHANGE_RELEASE,
-    PTOOLS_CHANGE_KICK,        /* now: one that is delayed, waits for another attempt, or is dead (with new attempts) */
+    PTOOLS_CHANGE_KICK,        /* now: one that is delayed, waits for another attempt or until its function is tried
+                                * again, or is dead (with new attempts) */
     PTOOLS_CHANGE_RERUN,       /* one that has ended: again, with new attempts, under its id        */
     PTOOLS_CHANGE_FORGET,      /* one that has ended: its id, result and key                        */
     PTOOLS_CHANGE_WIDTH_ = 0x7fffffff
 } ptools_change;
 /* To n tasks, up to 1024 at once. *ret_changed of them; to the others it could not be done in the state they are in, or
  * there are none of these ids. n = 1 and none changed: PTOOLS_ERR_NO_TASK or PTOOLS_ERR_NOT_NOW, with the reason.
- * PTOOLS_ERR_LOST: the connection broke before the answer, and it may have been done. */
+ * PTOOLS_ERR_LIMIT: they would run again after their end, and there are more of them than the queue has room for: none is
+ * changed. PTOOLS_ERR_LOST: the connection broke before the answer, and it may have been done. */
 ptools_err ptools_queued_change(struct ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
                                 uint64_t *ret_changed);
 

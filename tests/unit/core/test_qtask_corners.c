@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* qtask -- where the end of one task is the end of others, of a wait, or of what was being looked at. */
+#include <errno.h>
 #include <string.h>
 
 #include "tests/unit/core/rig_queue.h"
@@ -100,6 +101,63 @@ START_TEST(a_refusal_makes_room_too)
 }
 END_TEST
 
+/* Who has ended is in the queue again when it is run anew. */
+START_TEST(who_comes_back_counts)
+{
+    uint64_t done[3], dead, held, answer;
+
+    rig_limits(&r);
+    r.limits.user_queued_max = 2;
+    rig_queue_start(&r, 1);
+    for (int i = 0; i < 3; i++) {
+        done[i] = rig_queued(&r, SUBMIT());
+        rig_assign(&r);
+        rig_qdone(&r, done[i]);
+    }
+    dead = rig_queued(&r, SUBMIT(.idempotent = true, .attempts = 9));
+    for (int i = 0; i < DEAD_KILLS; i++) {
+        rig_assign(&r);
+        rig_qdies(&r, dead, true);
+        rig_tick(&r, 10000000);
+    }
+    ck_assert_uint_eq(rig_shown(&r, dead), SHOWN_DEAD);
+    held = rig_queued(&r, SUBMIT(.hold = true));
+    answer = rig_ask(&r, MSG_TASK_CHANGE, /* two, and there is room for one: none */
+                     &(const struct msg_task){ .n_tasks = 2, .tasks = done, .change = CHANGE_RERUN });
+    ck_assert_str_eq(rig_failure(&r, answer, PTOOLS_ERR_LIMIT),
+                     "over the limit user_queued_max: 1 of 2 in use, 2 more asked for");
+    ck_assert_uint_eq(rig_shown(&r, done[0]), SHOWN_DONE);
+    rig_queue_id(&r, rig_change(&r, CHANGE_RERUN, done[0]));
+    ck_assert_str_eq(rig_failure(&r, rig_change(&r, CHANGE_RERUN, done[1]), PTOOLS_ERR_LIMIT),
+                     "over the limit user_queued_max: 2 of 2 in use, 1 more asked for");
+    rig_failure(&r, rig_change(&r, CHANGE_KICK, dead), PTOOLS_ERR_LIMIT);
+    ck_assert_uint_eq(rig_shown(&r, dead), SHOWN_DEAD);
+    rig_queue_id(&r, rig_change(&r, CHANGE_RELEASE, held)); /* it has counted all the time */
+    rig_queue_id(&r, rig_change(&r, CHANGE_CANCEL, held));
+    rig_queue_id(&r, rig_change(&r, CHANGE_KICK, dead));
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(who_comes_back_counts_with_its_bytes)
+{
+    uint64_t first, second;
+
+    rig_limits(&r);
+    rig_queue_start(&r, 1);
+    first = rig_queued(&r, SUBMIT());
+    r.core->limits.user_queue_bytes_max = client_find(r.core, r.client)->user->queue_bytes + 10;
+    rig_assign(&r);
+    rig_qdone(&r, first);
+    second = rig_queued(&r, SUBMIT(.hold = true));
+    ck_has(rig_failure(&r, rig_change(&r, CHANGE_RERUN, first), PTOOLS_ERR_LIMIT),
+           "over the limit user_queue_bytes_max");
+    rig_queue_id(&r, rig_change(&r, CHANGE_CANCEL, second));
+    rig_queue_id(&r, rig_change(&r, CHANGE_RERUN, first));
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(what_is_blocked_can_be_cancelled)
 {
     uint64_t waits;
@@ -133,6 +191,42 @@ START_TEST(cancelled_before_it_is_accepted)
     rig_recorded(&r);
     rig_failure(&r, recording, PTOOLS_ERR_CANCELLED);
     ck_assert_uint_eq(rig_count(&r, ACT_RUN), 0);
+    rig_end(&r);
+}
+END_TEST
+
+/* What a list costs is counted, and is bounded: also for tasks of others, and those in another state. */
+START_TEST(a_walk_stops_when_it_has_looked_enough)
+{
+    struct core_queued_view v;
+    struct core_walk walk;
+    uint64_t ids[12];
+    uint32_t other;
+
+    setup(1, 100);
+    ck_assert_int_eq(core_client_add(r.core, 1001, &other), 0);
+    for (int i = 0; i < 12; i++) /* two of the other, then one */
+        ids[i] = rig_queue_id(&r, rig_queue_of(&r, i % 3 == 2 ? r.client : other, SUBMIT(.hold = i == 5), "a"));
+    walk = (struct core_walk){ .uid = 1000, .left = 2 };
+    ck_assert_int_eq(core_walk_queued(r.core, &walk, &v), -EAGAIN);
+    ck_assert_uint_eq(walk.after, ids[1]); /* it goes on there */
+    walk.left = 1000;
+    ck_assert_int_eq(core_walk_queued(r.core, &walk, &v), 1);
+    ck_assert_uint_eq(v.id, ids[2]);
+    ck_assert_uint_eq(walk.left, 1000 - WALK_SHOWN);
+    ck_assert_int_eq(core_walk_queued(r.core, &walk, &v), 1);
+    ck_assert_uint_eq(v.id, ids[5]);
+    ck_assert_uint_eq(walk.left, 1000 - 2 * WALK_SHOWN - 2);
+    walk = (struct core_walk){ .uid = 1000, .states = 1u << SHOWN_WAITING, .left = 1000 };
+    ck_assert_int_eq(core_walk_queued(r.core, &walk, &v), 1);
+    ck_assert_uint_eq(v.id, ids[5]);
+    ck_assert_int_eq(core_walk_queued(r.core, &walk, &v), 0);
+    ck_assert_uint_eq(walk.left, 1000 - 11 - WALK_SHOWN); /* what is not shown is only passed by */
+    walk = (struct core_walk){ .uid = 1002, .left = 1000 };
+    ck_assert_int_eq(core_walk_queued(r.core, &walk, &v), 0);
+    ck_assert_uint_eq(walk.left, 1000); /* who has none looks at none */
+    ck_assert(core_view_queued(r.core, 1000, ids[2], &v) && v.id == ids[2]);
+    ck_assert(!core_view_queued(r.core, 1000, ids[1], &v));
     rig_end(&r);
 }
 END_TEST
@@ -269,7 +363,8 @@ END_TEST
 
 START_TEST(keys_that_pass_may_change_places)
 {
-    static const char keys[3][17] = { "\1\0\0\0\0\0\0\0session1", "\2\0\0\0\0\0\0\0session1", "\3\0\0\0\0\0\0\0session1" };
+    static const char keys[3][17] = { "\1\0\0\0\0\0\0\0session1", "\2\0\0\0\0\0\0\0session1",
+                                      "\3\0\0\0\0\0\0\0session1" };
     uint64_t ids[3];
 
     setup(1, 1000);
@@ -309,8 +404,11 @@ int main(void)
     tcase_add_test(tc, drained_while_its_module_is_loaded);
     tcase_add_test(tc, who_is_blocked_is_told_when_the_daemon_ends);
     tcase_add_test(tc, a_refusal_makes_room_too);
+    tcase_add_test(tc, who_comes_back_counts);
+    tcase_add_test(tc, who_comes_back_counts_with_its_bytes);
     tcase_add_test(tc, what_is_blocked_can_be_cancelled);
     tcase_add_test(tc, cancelled_before_it_is_accepted);
+    tcase_add_test(tc, a_walk_stops_when_it_has_looked_enough);
     tcase_add_test(tc, a_wait_is_answered_once);
     tcase_add_test(tc, an_end_that_is_not_kept_is_not_told);
     tcase_add_test(tc, workers_of_a_list_go_one_by_one);

@@ -596,6 +596,10 @@ static void run(uint64_t seed, unsigned steps)
     w = (struct world){ .seed = seed, .random = seed * 2 + 1, .now = 1000000, .wall = 1700000000000 };
     core_limits_default(&w.limits);
     w.limits.backoff_min_us = 0;
+    w.limits.breaker_kills = 2 + seed % 3; /* those of a function wait, now and then */
+    w.limits.breaker_window_us = 60000000;
+    w.limits.breaker_wait_us = 200000;
+    w.limits.breaker_wait_max_us = 2000000;
     w.decoder = msg_decoder_new();
     w.file = calloc(TASKS, sizeof *w.file);
     start();
