@@ -226,6 +226,7 @@ uint64_t qtask_kept_bytes(const struct qtask *q);
 void qtask_keep(struct core *core, struct qtask *q, struct actions *out);
 void qtask_answer_end(struct core *core, struct qtask *q, uint32_t client, uint64_t request,
                       struct actions *out);
+/* The oldest ends go, if there are too many; and who is blocked goes on, if there is room. */
 void user_keep_less(struct core *core, struct user *user, struct actions *out);
 struct qend *qend_free(struct qend *end);
 

@@ -50,10 +50,12 @@ static struct qend *end_new(const struct qtask *q, uint32_t shown, const struct 
         answer.failure.task = q->id;
         answer.failure.state = shown;
     } else {
-        answer.reply = (struct msg_reply){
-            .task = q->id, .worker = q->worker, .attempt = q->attempt, .run_us = facts->run_us, .state = shown,
-            .log = facts->log
-        };
+        answer.reply = (struct msg_reply){ .task = q->id,
+                                           .worker = q->worker,
+                                           .attempt = q->attempt,
+                                           .run_us = facts->run_us,
+                                           .state = shown,
+                                           .log = facts->log };
     }
     end->outcome = encode_outcome(&answer);
     if (!end->outcome)
@@ -148,26 +150,6 @@ static bool may_go(const struct core *core, const struct qtask *q, bool for_byte
     return !for_bytes || !qtask_journaled(q) || q->was_read;
 }
 
-static bool forget_oldest(struct core *core, struct user *user, bool for_bytes, struct actions *out)
-{
-    struct qtask *q = user->ended;
-
-    for (unsigned looks = 0; q && !may_go(core, q, for_bytes) && looks < KEPT_SLICE; looks++)
-        q = q->next;
-    if (!q || !may_go(core, q, for_bytes))
-        return false;
-    qtask_forget(core, q, out);
-    return true;
-}
-
-void user_keep_less(struct core *core, struct user *user, struct actions *out)
-{
-    while (user->n_kept > core->limits.user_kept_max && forget_oldest(core, user, false, out))
-        ;
-    while (user->kept_bytes > core->limits.user_kept_bytes_max && forget_oldest(core, user, true, out))
-        ;
-}
-
 static void free_edge(struct qedge *e)
 {
     DL_DELETE2(e->first->x->before, e, first_prev, first_next);
@@ -258,22 +240,74 @@ static void add_settled(struct core *core, uint64_t task, struct actions *out)
     core->settled[core->n_settled++] = task;
 }
 
-/* What follows from the ends of tasks: ends of others, which are added meanwhile. By a list, not by recursion: a chain
- * of tasks that wait for each other can be as long as the queue. */
+/* What follows from the ends of tasks: ends of others, which are added meanwhile. */
 static void follow_settled(struct core *core, struct actions *out)
 {
-    if (core->settling)
-        return;
-    core->settling = true;
     while (core->n_settled > 0) {
         struct qtask *q = qtask_find(core, core->settled[--core->n_settled]);
 
         if (!q || q->state != QT_ENDED)
-            continue; /* it was forgotten, and what waited for it was told then; or it is run anew */
+            continue; /* it is run anew */
         follow_edges(core, q, out);
         tell_parent(core, q, out);
     }
+}
+
+static void forget(struct core *core, struct qtask *q, struct actions *out)
+{
+    while (q->x && q->x->before) { /* those that hoped for its being run anew */
+        struct qtask *then = q->x->before->then;
+
+        free_edge(q->x->before);
+        if (then->state == QT_WAITING)
+            qtask_end_text(core, then, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
+                           "task %" PRIu64 ", which had to come first, was forgotten", q->id);
+    }
+    if (qtask_journaled(q))
+        record_forget(core, q, out);
+    qtask_free(core, q);
+}
+
+static bool forget_oldest(struct core *core, struct user *user, bool for_bytes, struct actions *out)
+{
+    struct qtask *q = user->ended;
+
+    for (unsigned looks = 0; q && !may_go(core, q, for_bytes) && looks < KEPT_SLICE; looks++)
+        q = q->next;
+    if (!q || !may_go(core, q, for_bytes))
+        return false;
+    forget(core, q, out);
+    return true;
+}
+
+static bool forget_one_too_many(struct core *core, struct user *user, struct actions *out)
+{
+    if (user->n_kept > core->limits.user_kept_max && forget_oldest(core, user, false, out))
+        return true;
+    return user->kept_bytes > core->limits.user_kept_bytes_max && forget_oldest(core, user, true, out);
+}
+
+/* All that follows, one after the other and not one within the other, for a chain of tasks that wait for each other
+ * can be as long as the queue: ends bring ends, and one that makes room is forgotten, which ends those that hoped for
+ * it. None is forgotten before those that waited for it know how it ended. */
+static void follow_all(struct core *core, struct user *user, struct actions *out)
+{
+    if (core->settling)
+        return; /* whoever does it goes on */
+    core->settling = true;
+    do
+        follow_settled(core, out);
+    while (forget_one_too_many(core, user, out));
     core->settling = false;
+}
+
+void user_keep_less(struct core *core, struct user *user, struct actions *out)
+{
+    user->n_pins++;
+    follow_all(core, user, out);
+    user_unblock(core, user, out);
+    user->n_pins--;
+    user_release(core, user);
 }
 
 void qtask_settle(struct core *core, struct qtask *q, struct actions *out)
@@ -293,9 +327,7 @@ void qtask_settle(struct core *core, struct qtask *q, struct actions *out)
     event_emit(core, q, EVENT_ENDED, q->end->code, out);
     watchers_tell(core, q, out);
     add_settled(core, q->id, out);
-    follow_settled(core, out);
     user_keep_less(core, user, out);
-    user_unblock(core, user, out);
     user->n_pins--;
     user_release(core, user);
 }
@@ -317,19 +349,16 @@ void qtask_unend(struct core *core, struct qtask *q)
 
 void qtask_forget(struct core *core, struct qtask *q, struct actions *out)
 {
-    while (q->x && q->x->before) { /* those that hoped for its being run anew */
-        struct qtask *then = q->x->before->then;
+    struct user *user = q->user;
+    const bool settling = core->settling;
 
-        free_edge(q->x->before);
-        if (then->state == QT_WAITING)
-            qtask_end_text(core, then, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
-                           "task %" PRIu64 ", which had to come first, was forgotten", q->id);
-    }
-    if (q->gone)
-        return; /* it made room for one of these */
-    if (qtask_journaled(q))
-        record_forget(core, q, out);
-    qtask_free(core, q);
+    core->settling = true;
+    user->n_pins++;
+    forget(core, q, out);
+    core->settling = settling;
+    user_keep_less(core, user, out);
+    user->n_pins--;
+    user_release(core, user);
 }
 
 void qtask_answer_end(struct core *core, struct qtask *q, uint32_t client, uint64_t request, struct actions *out)

@@ -157,13 +157,13 @@ static bool has_room(const struct submission *s)
     struct user *u = s->client->user;
     const uint64_t n = 1 + parts_of(s), bytes = (s->spec->n + (s->args ? s->args->n : 0)) * n;
 
+    user_keep_less(s->core, u, s->out); /* ends may have been read since the last one */
     if (!s->again && u->blocked && s->m->block)
         return block(s); /* behind those who came before */
     if (n > l->user_queued_max - MIN(u->n_queued, l->user_queued_max))
         return over(s, "user_queued_max", u->n_queued, l->user_queued_max, n);
     if (bytes > l->user_queue_bytes_max - MIN(u->queue_bytes, l->user_queue_bytes_max))
         return over(s, "user_queue_bytes_max", u->queue_bytes, l->user_queue_bytes_max, bytes);
-    user_keep_less(s->core, u, s->out); /* ends may have been read since the last one */
     if (u->kept_bytes > l->user_kept_bytes_max) {
         const struct msg_failure f = { .code = PTOOLS_ERR_LIMIT, .retry_ms = 1000 };
         char text[256];
@@ -550,8 +550,8 @@ void user_unblock(struct core *core, struct user *user, struct actions *out)
 {
     struct blocked *b;
 
-    if (user->unblocking)
-        return; /* whoever does it goes on */
+    if (user->unblocking || core->settling)
+        return; /* whoever does it, or ends what is settled, goes on */
     user->unblocking = true;
     while ((b = user->blocked) && user->n_queued < core->limits.user_queued_max &&
            user->queue_bytes < core->limits.user_queue_bytes_max) {
