@@ -45,6 +45,17 @@ void qtask_cancel(struct core *core, struct qtask *q, struct actions *out)
     }
 }
 
+/* The journal has failed: of what it has, nothing is changed any more that would be forgotten with this daemon. */
+static bool is_frozen(const struct core *core, const struct qtask *q)
+{
+    return core->storage_failed && q && qtask_journaled(q);
+}
+
+static void refuse_frozen(const struct core *core, const struct client *c, uint64_t request, struct actions *out)
+{
+    answer_refusal(out, c->id, request, PTOOLS_ERR_STORAGE, "%s", core->storage_failed);
+}
+
 bool queued_cancel(struct core *core, struct client *c, uint64_t request, const struct msg_cancel *cancel,
                    struct actions *out)
 {
@@ -56,8 +67,16 @@ bool queued_cancel(struct core *core, struct client *c, uint64_t request, const 
         q = qtask_of(core, c->user, cancel->task);
         if (!q || q->state >= QT_ENDING)
             return false;
+        if (is_frozen(core, q)) {
+            refuse_frozen(core, c, request, out);
+            return true;
+        }
         qtask_cancel(core, q, out);
     } else if ((w = watcher_find(core, c, cancel->request))) {
+        if ((w->result || w->accept) && is_frozen(core, w->task)) {
+            refuse_frozen(core, c, request, out);
+            return true;
+        }
         if (w->result || w->accept) /* the request was the submission: it is answered when the task has ended */
             qtask_cancel(core, w->task, out);
         else
@@ -195,6 +214,12 @@ void queued_change(struct core *core, struct client *c, uint64_t request, const 
     const uint64_t since = core->row_number;
     struct msg_reply reply = { 0 };
 
+    for (uint32_t i = 0; core->storage_failed && i < m->n_tasks; i++) { /* all that is asked for, or nothing */
+        if (is_frozen(core, qtask_of(core, c->user, m->tasks[i]))) {
+            refuse_frozen(core, c, request, out);
+            return;
+        }
+    }
     for (uint32_t i = 0; i < m->n_tasks; i++) {
         struct qtask *q = qtask_of(core, c->user, m->tasks[i]);
         const uint32_t shown = q ? qtask_shown(q) : 0;
@@ -254,6 +279,10 @@ void core_priorities(struct core *core, uint64_t now_us, uint32_t client, uint64
         if (isnan(p.priority)) {
             answer_refusal(out, client, request, PTOOLS_ERR_BAD_REQUEST,
                            "task-priorities: the priority of task %" PRIu64 " is not a number", p.task);
+            return;
+        }
+        if (core->storage_failed && is_frozen(core, qtask_of(core, c->user, p.task))) {
+            refuse_frozen(core, c, request, out);
             return;
         }
     }

@@ -242,7 +242,8 @@ ptools_err ptools_set_priorities(struct ptools *pt, ptools_calc_prio_fn calc, vo
 
 /* -- tasks by their ids ------------------------------------------------------------------------ */
 
-/* PTOOLS_ERR_NO_TASK: none of that id is this user's. PTOOLS_ERR_NOT_NOW: it runs, or has ended. */
+/* PTOOLS_ERR_NO_TASK: none of that id is this user's. PTOOLS_ERR_NOT_NOW: it runs, or has ended. PTOOLS_ERR_STORAGE: the
+ * journal cannot be written, and this task is in it. */
 ptools_err ptools_queued_set_priority(struct ptools *pt, uint64_t task, double priority);
 
 typedef struct ptools_queued ptools_queued; /* a list of looks at tasks                              */
@@ -282,7 +283,8 @@ typedef enum ptools_change {
 } ptools_change;
 /* To n tasks, up to 1024 at once. *ret_changed of them; to the others it could not be done in the state they are in, or
  * there are none of these ids. n = 1 and none changed: PTOOLS_ERR_NO_TASK or PTOOLS_ERR_NOT_NOW, with the reason.
- * PTOOLS_ERR_LOST: the connection broke before the answer, and it may have been done. */
+ * PTOOLS_ERR_STORAGE: the journal cannot be written, and one of these is in it; none is changed (as of all calls here
+ * that change tasks). PTOOLS_ERR_LOST: the connection broke before the answer, and it may have been done. */
 ptools_err ptools_queued_change(struct ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
                                 uint64_t *ret_changed);
 

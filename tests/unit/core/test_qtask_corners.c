@@ -260,6 +260,39 @@ START_TEST(an_end_that_is_not_kept_is_not_told)
 }
 END_TEST
 
+START_TEST(a_journal_that_failed_changes_nothing)
+{
+    static const enum task_change changes[] = {
+        CHANGE_DEQUEUE, CHANGE_CANCEL, CHANGE_HOLD, CHANGE_KICK, CHANGE_RERUN, CHANGE_FORGET,
+    };
+    uint64_t id[2], other, waited;
+    struct msg_priority p;
+
+    setup(1, 10);
+    id[1] = rig_queued(&r, SUBMIT(.durability = TASK_CRASHSAFE, .delay_ms = 1000));
+    id[0] = other = rig_queued(&r, SUBMIT(.delay_ms = 1000));
+    waited = rig_queue(&r, SUBMIT(.durability = TASK_DURABLE, .delay_ms = 1000, .wait = true));
+    rig_recorded(&r);
+    core_record_failed(r.core, r.now, "the journal cannot be written: I/O error", &r.out);
+    for (size_t i = 0; i < ELEMENTS(changes); i++)
+        ck_has(rig_failure(&r, rig_change(&r, changes[i], id[1]), PTOOLS_ERR_STORAGE), "I/O error");
+    rig_failure(
+        &r, rig_ask(&r, MSG_TASK_CHANGE, &(const struct msg_task){ .n_tasks = 2, .tasks = id, .change = CHANGE_HOLD }),
+        PTOOLS_ERR_STORAGE);
+    ck_assert(!rig_qtask(&r, other)->hold); /* all of them, or none */
+    p = (struct msg_priority){ id[1], 7 };
+    core_priorities(r.core, r.now, r.client, ++r.request, (const uint8_t *)&p, sizeof p, &r.out);
+    rig_failure(&r, r.request, PTOOLS_ERR_STORAGE);
+    ck_assert(rig_qtask(&r, id[1])->priority == (double)INFINITY);
+    core_cancel(r.core, r.now, r.client, ++r.request, &(const struct msg_cancel){ .task = id[1] }, &r.out);
+    rig_failure(&r, r.request, PTOOLS_ERR_STORAGE);
+    core_cancel(r.core, r.now, r.client, ++r.request, &(const struct msg_cancel){ .request = waited }, &r.out);
+    rig_failure(&r, r.request, PTOOLS_ERR_STORAGE);
+    rig_queue_id(&r, rig_change(&r, CHANGE_CANCEL, other)); /* a volatile one as always */
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(workers_of_a_list_go_one_by_one)
 {
     uint32_t both[] = { 1, 2 };
@@ -400,6 +433,7 @@ int main(void)
     tcase_add_test(tc, cancelled_before_it_is_accepted);
     tcase_add_test(tc, a_wait_is_answered_once);
     tcase_add_test(tc, an_end_that_is_not_kept_is_not_told);
+    tcase_add_test(tc, a_journal_that_failed_changes_nothing);
     tcase_add_test(tc, workers_of_a_list_go_one_by_one);
     tcase_add_test(tc, ready_after_a_wait_is_news);
     tcase_add_test(tc, one_shots_do_not_starve_who_stays);
