@@ -73,7 +73,7 @@ struct qtask {
         struct task *run;     /* while GIVEN */
         struct qend *end;     /* ENDING, ENDED */
     };
-    struct qtask *prev, *next; /* in set.queued while it is for a set; in user.ended while ENDED */
+    struct qtask *prev, *next; /* in set.queued while it is for a set; in user.ended or .staying while ENDED */
     struct set *set;          /* of that kind; NULL: not, or not found yet */
     uint64_t queued_ms, started_ms;
     uint64_t due_us;          /* not before; 0: at once */
@@ -84,8 +84,8 @@ struct qtask {
     uint8_t state, shown;     /* enum qtask_state; once it ends: enum task_shown */
     uint8_t durability, retry_on;
     bool hold : 1, idempotent : 1, has_deadline : 1, has_result_max : 1, has_after : 1, is_parent : 1, in_set : 1,
-        host : 1, gone : 1, was_read : 1, rerun : 1, changed : 1, announced : 1,
-        recovered : 1, stopping : 1, was_running : 1;
+        host : 1, gone : 1, was_read : 1, rerun : 1, changed : 1, announced : 1, recovered : 1, stopping : 1,
+        was_running : 1, stays : 1;
 };
 
 enum qtask_state qtask_next(enum qtask_state state, enum qtask_event event);
@@ -222,8 +222,11 @@ void qtask_whole_ended(struct core *core, struct qtask *q, struct actions *out);
 struct qtask *qtask_whole_of(const struct core *core, const struct qtask *part);
 /* What one that has ended takes of the limit user_kept_bytes_max. */
 uint64_t qtask_kept_bytes(const struct qtask *q);
-/* It is among the ended ones from now on. */
+/* It is among the ended ones from now on; and is not any more. */
 void qtask_keep(struct core *core, struct qtask *q, struct actions *out);
+void qtask_unkeep(struct qtask *q);
+/* Whether one that has ended may be forgotten to make room. */
+bool qtask_may_go(const struct core *core, const struct qtask *q);
 void qtask_answer_end(struct core *core, struct qtask *q, uint32_t client, uint64_t request,
                       struct actions *out);
 /* The oldest ends go, if there are too many; and who is blocked goes on, if there is room. */

@@ -126,28 +126,61 @@ uint64_t qtask_kept_bytes(const struct qtask *q)
     return q->spec->n + (q->args ? q->args->n : 0) + q->end->outcome->n + (q->end->value ? q->end->value->n : 0);
 }
 
+/* What may make room for others: the dead are for somebody to look at, parts are counted by their whole, and what
+ * survives the daemon is kept at least until somebody has asked how it ended. */
+bool qtask_may_go(const struct core *core, const struct qtask *q)
+{
+    return q->shown != SHOWN_DEAD && !qtask_whole_of(core, q) && (!qtask_journaled(q) || q->was_read);
+}
+
+static void list(const struct core *core, struct qtask *q)
+{
+    q->stays = !qtask_may_go(core, q);
+    if (q->stays)
+        DL_APPEND(q->user->staying, q);
+    else
+        DL_APPEND(q->user->ended, q);
+}
+
+static void unlist(struct qtask *q)
+{
+    if (q->stays)
+        DL_DELETE(q->user->staying, q);
+    else
+        DL_DELETE(q->user->ended, q);
+}
+
+/* It may go now, if what it stayed for is over. */
+static void let_go(const struct core *core, struct qtask *q)
+{
+    if (q->state != QT_ENDED || !q->stays)
+        return;
+    unlist(q);
+    list(core, q);
+}
+
 void qtask_keep(struct core *core, struct qtask *q, struct actions *out)
 {
     const uint64_t now_ms = core_time_ms(core), keep = keep_us(core, q);
     const uint64_t since_us = now_ms > q->end->ended_ms ? (now_ms - q->end->ended_ms) * 1000 : 0;
 
-    DL_APPEND(q->user->ended, q);
+    list(core, q);
     q->user->n_queued--;
     q->user->queue_bytes -= q->spec->n + (q->args ? q->args->n : 0);
     q->user->n_kept++;
+    q->user->n_dead += q->shown == SHOWN_DEAD;
     q->user->kept_bytes += qtask_kept_bytes(q);
     if (q->shown != SHOWN_DEAD &&
         heap_push(&core->queue_timers, &q->timer, core->now_us + (keep > since_us ? keep - since_us : 0)) < 0)
         out->no_memory = true;
 }
 
-/* What may make room for others: the dead are for somebody to look at, parts are counted by their whole, and what
- * survives the daemon is kept at least until somebody has asked how it ended. */
-static bool may_go(const struct core *core, const struct qtask *q, bool for_bytes)
+void qtask_unkeep(struct qtask *q)
 {
-    if (q->shown == SHOWN_DEAD || qtask_whole_of(core, q))
-        return false;
-    return !for_bytes || !qtask_journaled(q) || q->was_read;
+    unlist(q);
+    q->user->n_kept--;
+    q->user->n_dead -= q->shown == SHOWN_DEAD;
+    q->user->kept_bytes -= qtask_kept_bytes(q);
 }
 
 static void free_edge(struct qedge *e)
@@ -268,23 +301,13 @@ static void forget(struct core *core, struct qtask *q, struct actions *out)
     qtask_free(core, q);
 }
 
-static bool forget_oldest(struct core *core, struct user *user, bool for_bytes, struct actions *out)
-{
-    struct qtask *q = user->ended;
-
-    for (unsigned looks = 0; q && !may_go(core, q, for_bytes) && looks < KEPT_SLICE; looks++)
-        q = q->next;
-    if (!q || !may_go(core, q, for_bytes))
-        return false;
-    forget(core, q, out);
-    return true;
-}
-
 static bool forget_one_too_many(struct core *core, struct user *user, struct actions *out)
 {
-    if (user->n_kept > core->limits.user_kept_max && forget_oldest(core, user, false, out))
-        return true;
-    return user->kept_bytes > core->limits.user_kept_bytes_max && forget_oldest(core, user, true, out);
+    if (!user->ended ||
+        (user->n_kept <= core->limits.user_kept_max && user->kept_bytes <= core->limits.user_kept_bytes_max))
+        return false;
+    forget(core, user->ended, out);
+    return true;
 }
 
 /* All that follows, one after the other and not one within the other, for a chain of tasks that wait for each other
@@ -318,6 +341,12 @@ void qtask_settle(struct core *core, struct qtask *q, struct actions *out)
         return;
     qtask_leave_set(core, q); /* from now on its links are those of the ended ones */
     user->n_pins++;
+    for (uint32_t i = 1; i <= (q->x ? q->x->parts : 0); i++) {
+        struct qtask *part = qtask_find(core, q->id + i);
+
+        if (part)
+            let_go(core, part);
+    }
     qtask_keep(core, q, out);
     drop_after(q);
     core->queue_ended++;
@@ -337,9 +366,7 @@ void qtask_unend(struct core *core, struct qtask *q)
 {
     struct user *user = q->user;
 
-    DL_DELETE(user->ended, q);
-    user->n_kept--;
-    user->kept_bytes -= qtask_kept_bytes(q);
+    qtask_unkeep(q);
     user->n_queued++;
     user->queue_bytes += q->spec->n + (q->args ? q->args->n : 0);
     heap_remove(&core->queue_timers, &q->timer);
@@ -367,6 +394,7 @@ void qtask_answer_end(struct core *core, struct qtask *q, uint32_t client, uint6
     struct msg_problem problem;
 
     q->was_read = true;
+    let_go(core, q);
     if (msg_answer_decode(core->decoder, q->end->outcome->data, q->end->outcome->n, &answer, &problem) != 0) {
         out->no_memory = true;
         return;

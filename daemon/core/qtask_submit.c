@@ -90,6 +90,23 @@ static bool over(const struct submission *s, const char *name, uint64_t use, uin
     return false;
 }
 
+/* By tasks that have ended and stay. */
+static bool over_kept(const struct submission *s, const char *name, const char *take, uint64_t use, uint64_t limit)
+{
+    const struct msg_failure f = { .code = PTOOLS_ERR_LIMIT, .retry_ms = 1000 };
+    const uint32_t dead = s->client->user->n_dead;
+    char text[256], dead_text[80] = "";
+
+    if (dead > 0)
+        snprintf(dead_text, sizeof dead_text, "; %" PRIu32 " of them dead, to be kicked or forgotten", dead);
+    snprintf(text, sizeof text,
+             "over the limit %s: tasks that have ended, and whose ends nobody has asked for, %s %" PRIu64 " of %" PRIu64
+             "%s",
+             name, take, use, limit, dead_text);
+    answer_failure(s->out, s->client->id, s->request, &f, text);
+    return false;
+}
+
 static void blocked_free(struct blocked *b)
 {
     struct user *user = b->client->user;
@@ -164,15 +181,10 @@ static bool has_room(const struct submission *s)
         return over(s, "user_queued_max", u->n_queued, l->user_queued_max, n);
     if (bytes > l->user_queue_bytes_max - MIN(u->queue_bytes, l->user_queue_bytes_max))
         return over(s, "user_queue_bytes_max", u->queue_bytes, l->user_queue_bytes_max, bytes);
-    if (u->kept_bytes > l->user_kept_bytes_max) {
-        const struct msg_failure f = { .code = PTOOLS_ERR_LIMIT, .retry_ms = 1000 };
-        char text[256];
-
-        snprintf(text, sizeof text, "over the limit user_kept_bytes_max: tasks that have ended, and whose ends nobody has "
-                 "asked for, take %" PRIu64 " of %" PRIu64 " bytes", u->kept_bytes, l->user_kept_bytes_max);
-        answer_failure(s->out, s->client->id, s->request, &f, text);
-        return false;
-    }
+    if (u->n_kept > l->user_kept_max)
+        return over_kept(s, "user_kept_max", "are", u->n_kept, l->user_kept_max);
+    if (u->kept_bytes > l->user_kept_bytes_max)
+        return over_kept(s, "user_kept_bytes_max", "take", u->kept_bytes, l->user_kept_bytes_max);
     return true;
 }
 

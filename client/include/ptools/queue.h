@@ -4,7 +4,8 @@
  *
  * A queued task is a function and its arguments, given into the daemon's keeping: it is known by a number (its id),
  * goes on without the program that queued it, and can be asked for, waited for, changed and fetched by any program
- * of the same user, until it is forgotten (keep_ms after its end).
+ * of the same user, until it is forgotten: keep_ms after its end, or earlier, if its user has too many that have ended;
+ * but one that is crashsafe or durable not before somebody has asked for its result.
  *
  * Order      Priority is a double, and lower runs first; the default is +infinity. Equal ones run in the order in
  *            which they were queued; of several clients whose tasks are equal, each in turn; between users, the one
