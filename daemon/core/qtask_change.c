@@ -81,7 +81,9 @@ bool queued_cancel(struct core *core, struct client *c, uint64_t request, const 
             qtask_cancel(core, w->task, out);
         else
             watcher_refuse(core, w, PTOOLS_ERR_CANCELLED, "the wait was cancelled; the queued task goes on", out);
-    } else if (!blocked_cancel(c, cancel->request, PTOOLS_ERR_CANCELLED, "cancelled on request", out)) {
+    } else if (blocked_cancel(c, cancel->request, PTOOLS_ERR_CANCELLED, "cancelled on request", out)) {
+        user_unblock(core, c->user, out); /* who is behind it may need less room */
+    } else {
         return false;
     }
     answer_reply(out, c->id, request, &reply, NULL);

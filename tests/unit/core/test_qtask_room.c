@@ -145,6 +145,54 @@ START_TEST(parts_make_room_when_their_whole_has_ended)
 }
 END_TEST
 
+/* -- who waits for room -------------------------------------------------------------------------------------- */
+
+/* Room for one, and the first of two who wait needs more. */
+static uint64_t two_wait(uint32_t client, uint64_t *ret_second)
+{
+    uint64_t first;
+
+    rig_limits(&r);
+    r.limits.user_queued_max = 3;
+    rig_queue_start(&r, 1);
+    if (client) {
+        ck_assert_int_eq(core_client_add(r.core, 1000, &client), 0);
+        ck_assert_uint_eq(client, 2);
+    }
+    for (int i = 0; i < 2; i++)
+        rig_queued(&r, SUBMIT(.hold = true));
+    rig_clear(&r);
+    first = rig_queue_of(&r, client ? client : r.client, SUBMIT(.block = true, .target = TARGET_ALL), NULL);
+    *ret_second = rig_queue(&r, SUBMIT(.block = true));
+    ck_assert_ptr_null(rig_answer(&r, first));
+    ck_assert_ptr_null(rig_answer(&r, *ret_second));
+    return first;
+}
+
+START_TEST(the_second_goes_on_when_the_first_leaves)
+{
+    uint64_t second;
+
+    two_wait(2, &second);
+    core_client_gone(r.core, r.now, 2, &r.out);
+    rig_check(&r);
+    rig_queue_id(&r, second);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(the_second_goes_on_when_the_first_is_cancelled)
+{
+    uint64_t first, second;
+
+    first = two_wait(0, &second);
+    rig_cancel(&r, first);
+    rig_failure(&r, first, PTOOLS_ERR_CANCELLED);
+    rig_queue_id(&r, second);
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask room");
@@ -155,5 +203,8 @@ int main(void)
     tcase_add_test(tc, unread_ends_stay_by_number_too);
     tcase_add_test(tc, a_refusal_tells_of_the_dead);
     tcase_add_test(tc, parts_make_room_when_their_whole_has_ended);
+    tc = suite_case(suite, "who waits for room");
+    tcase_add_test(tc, the_second_goes_on_when_the_first_leaves);
+    tcase_add_test(tc, the_second_goes_on_when_the_first_is_cancelled);
     return suite_run(suite);
 }
