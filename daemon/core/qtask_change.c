@@ -95,7 +95,7 @@ bool queued_cancel(struct core *core, struct client *c, uint64_t request, const 
 static void note_life(struct core *core, struct qtask *q, struct actions *out)
 {
     if (qtask_journaled(q))
-        record_life(core, q, false, PENDING_NOTHING, out);
+        record_life(core, q, q->durability == TASK_DURABLE, PENDING_NOTHING, out);
 }
 
 static void rerun(struct core *core, struct qtask *q, struct actions *out)

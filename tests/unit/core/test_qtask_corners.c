@@ -13,6 +13,17 @@ static void setup(uint32_t workers, uint32_t kept_max)
     rig_queue_start(&r, workers);
 }
 
+static const struct core_row *last_row(void)
+{
+    const struct core_row *row = NULL;
+
+    for (size_t i = 0; i < r.out.n; i++)
+        if (r.out.v[i].type == ACT_RECORD && r.out.v[i].row)
+            row = r.out.v[i].row;
+    ck_assert_ptr_nonnull(row);
+    return row;
+}
+
 static size_t answers(uint64_t request)
 {
     size_t n = 0;
@@ -293,6 +304,31 @@ START_TEST(a_journal_that_failed_changes_nothing)
 }
 END_TEST
 
+/* What was answered survives what its task survives. */
+START_TEST(changes_are_as_durable_as_their_task)
+{
+    static const enum task_change changes[] = { CHANGE_HOLD, CHANGE_RELEASE, CHANGE_KICK, CHANGE_CANCEL, CHANGE_RERUN };
+
+    setup(1, 10);
+    for (uint32_t durability = TASK_CRASHSAFE; durability <= TASK_DURABLE; durability++) {
+        struct msg_priority p = { rig_queued(&r, SUBMIT(.durability = durability, .delay_ms = 1000)), 7 };
+
+        for (size_t i = 0; i < ELEMENTS(changes); i++) {
+            const uint64_t request = rig_change(&r, changes[i], p.task);
+
+            ck_assert(last_row()->kind == ROW_LIFE && last_row()->durable == (durability == TASK_DURABLE));
+            ck_assert_ptr_null(rig_answer(&r, request)); /* not before */
+            rig_recorded(&r);
+            rig_queue_id(&r, request);
+        }
+        core_priorities(r.core, r.now, r.client, ++r.request, (const uint8_t *)&p, sizeof p, &r.out);
+        ck_assert(last_row()->life.priority == 7 && last_row()->durable == (durability == TASK_DURABLE));
+        rig_recorded(&r);
+    }
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(workers_of_a_list_go_one_by_one)
 {
     uint32_t both[] = { 1, 2 };
@@ -434,6 +470,7 @@ int main(void)
     tcase_add_test(tc, a_wait_is_answered_once);
     tcase_add_test(tc, an_end_that_is_not_kept_is_not_told);
     tcase_add_test(tc, a_journal_that_failed_changes_nothing);
+    tcase_add_test(tc, changes_are_as_durable_as_their_task);
     tcase_add_test(tc, workers_of_a_list_go_one_by_one);
     tcase_add_test(tc, ready_after_a_wait_is_news);
     tcase_add_test(tc, one_shots_do_not_starve_who_stays);
