@@ -60,19 +60,19 @@ bool queued_cancel(struct core *core, struct client *c, uint64_t request, const 
                    struct actions *out)
 {
     const struct msg_reply reply = { 0 };
+    const uint64_t since = core->row_number;
     struct watcher *w;
-    struct qtask *q;
 
     if (cancel->task) {
-        q = qtask_of(core, c->user, cancel->task);
-        if (!q || q->state >= QT_ENDING)
+        uint64_t id = cancel->task;
+        const struct msg_task m = { .n_tasks = 1, .tasks = &id, .change = CHANGE_CANCEL };
+
+        if (!qtask_of(core, c->user, id))
             return false;
-        if (is_frozen(core, q)) {
-            refuse_frozen(core, c, request, out);
-            return true;
-        }
-        qtask_cancel(core, q, out);
-    } else if ((w = watcher_find(core, c, cancel->request))) {
+        queued_change(core, c, request, &m, out);
+        return true;
+    }
+    if ((w = watcher_find(core, c, cancel->request))) {
         if ((w->result || w->accept) && is_frozen(core, w->task)) {
             refuse_frozen(core, c, request, out);
             return true;
@@ -86,7 +86,7 @@ bool queued_cancel(struct core *core, struct client *c, uint64_t request, const 
     } else {
         return false;
     }
-    answer_reply(out, c->id, request, &reply, NULL);
+    record_answer(core, since, c->id, request, &reply, out);
     return true;
 }
 

@@ -329,6 +329,30 @@ START_TEST(changes_are_as_durable_as_their_task)
 }
 END_TEST
 
+START_TEST(a_cancel_is_a_change)
+{
+    uint64_t id, waited;
+
+    setup(1, 10);
+    id = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .delay_ms = 1000));
+    core_cancel(r.core, r.now, r.client, ++r.request, &(const struct msg_cancel){ .task = id }, &r.out);
+    ck_assert_ptr_null(rig_answer(&r, r.request)); /* not before it is recorded */
+    rig_recorded(&r);
+    ck_assert_uint_eq(rig_answer(&r, r.request)->answer.reply.count, 1);
+    ck_assert_uint_eq(rig_answer(&r, r.request)->answer.reply.state, SHOWN_CANCELLED);
+    core_cancel(r.core, r.now, r.client, ++r.request, &(const struct msg_cancel){ .task = id }, &r.out);
+    ck_has(rig_failure(&r, r.request, PTOOLS_ERR_NOT_NOW), "is cancelled: it has ended");
+    waited = rig_queue(&r, SUBMIT(.durability = TASK_DURABLE, .delay_ms = 1000, .wait = true));
+    rig_recorded(&r);
+    core_cancel(r.core, r.now, r.client, ++r.request, &(const struct msg_cancel){ .request = waited }, &r.out);
+    ck_assert_ptr_null(rig_answer(&r, r.request));
+    rig_recorded(&r);
+    ck_assert(!rig_answer(&r, r.request)->answer.failed);
+    rig_failure(&r, waited, PTOOLS_ERR_CANCELLED);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(workers_of_a_list_go_one_by_one)
 {
     uint32_t both[] = { 1, 2 };
@@ -471,6 +495,7 @@ int main(void)
     tcase_add_test(tc, an_end_that_is_not_kept_is_not_told);
     tcase_add_test(tc, a_journal_that_failed_changes_nothing);
     tcase_add_test(tc, changes_are_as_durable_as_their_task);
+    tcase_add_test(tc, a_cancel_is_a_change);
     tcase_add_test(tc, workers_of_a_list_go_one_by_one);
     tcase_add_test(tc, ready_after_a_wait_is_news);
     tcase_add_test(tc, one_shots_do_not_starve_who_stays);
