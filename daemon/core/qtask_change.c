@@ -122,6 +122,7 @@ static void rerun(struct core *core, struct qtask *q, struct actions *out)
     note_life(core, q, out);
     event_emit(core, q, EVENT_QUEUED, PTOOLS_OK, out);
     qtask_place(core, q, out);
+    user_unblock(core, q->user, out); /* there is one less that has ended */
 }
 
 static bool change_one(struct core *core, struct qtask *q, enum task_change change, struct actions *out);
@@ -345,10 +346,12 @@ static struct qtask *the_task(struct core *core, struct client *c, uint64_t requ
 
 static void result(struct core *core, struct client *c, uint64_t request, struct qtask *q, struct actions *out)
 {
-    if (q->state == QT_ENDED)
+    if (q->state == QT_ENDED) {
         qtask_answer_end(core, q, c->id, request, out);
-    else if (!watchers_over(c, request, 1, out) && !qtask_watch(core, q, c, request))
+        user_unblock(core, c->user, out); /* it may make room now */
+    } else if (!watchers_over(c, request, 1, out) && !qtask_watch(core, q, c, request)) {
         out->no_memory = true;
+    }
 }
 
 static void why(struct client *c, uint64_t request, struct core *core, struct qtask *q, struct actions *out)

@@ -90,13 +90,15 @@ static bool over(const struct submission *s, const char *name, uint64_t use, uin
     return false;
 }
 
-/* By tasks that have ended and stay. */
+/* By tasks that have ended and stay: nobody can say how long. */
 static bool over_kept(const struct submission *s, const char *name, const char *take, uint64_t use, uint64_t limit)
 {
-    const struct msg_failure f = { .code = PTOOLS_ERR_LIMIT, .retry_ms = 1000 };
+    const struct msg_failure f = { .code = PTOOLS_ERR_LIMIT };
     const uint32_t dead = s->client->user->n_dead;
     char text[256], dead_text[80] = "";
 
+    if (s->m->block)
+        return block(s);
     if (dead > 0)
         snprintf(dead_text, sizeof dead_text, "; %" PRIu32 " of them dead, to be kicked or forgotten", dead);
     snprintf(text, sizeof text,
@@ -480,6 +482,7 @@ static void again(const struct submission *s, struct qtask *q)
         answer_reply(s->out, s->client->id, s->request, &reply, NULL);
     } else if (q->state == QT_ENDED) {
         qtask_answer_end(core, q, s->client->id, s->request, s->out);
+        user_unblock(core, q->user, s->out);
     } else {
         if (watchers_over(s->client, s->request, 1, s->out))
             return;

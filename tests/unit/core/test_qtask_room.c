@@ -193,6 +193,55 @@ START_TEST(the_second_goes_on_when_the_first_is_cancelled)
 }
 END_TEST
 
+/* One unread end too many: the value is its number. */
+static uint64_t unread(void)
+{
+    setup();
+    r.core->limits.user_kept_max = 1;
+    run(SUBMIT(.durability = TASK_DURABLE));
+    return run(SUBMIT(.durability = TASK_DURABLE));
+}
+
+START_TEST(an_end_that_is_read_is_room)
+{
+    const uint64_t id = unread(), refused = rig_queue(&r, SUBMIT());
+    uint64_t waits, again;
+
+    rig_failure(&r, refused, PTOOLS_ERR_LIMIT);
+    ck_assert_uint_eq(rig_answer(&r, refused)->answer.failure.retry_ms, 0); /* nobody can say */
+    waits = rig_queue(&r, SUBMIT(.block = true));
+    again = rig_queue(&r, SUBMIT(.block = true));
+    ck_assert_ptr_null(rig_answer(&r, waits));
+    read_end(id);
+    ck_assert_uint_eq(rig_shown(&r, id), 0);
+    rig_queue_id(&r, waits);
+    rig_queue_id(&r, again);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(an_end_that_is_forgotten_is_room)
+{
+    const uint64_t id = unread(), waits = rig_queue(&r, SUBMIT(.block = true));
+
+    ck_assert_ptr_null(rig_answer(&r, waits));
+    rig_change(&r, CHANGE_FORGET, id);
+    rig_queue_id(&r, waits);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(an_end_that_is_run_again_is_room)
+{
+    const uint64_t id = unread(), waits = rig_queue(&r, SUBMIT(.block = true));
+
+    ck_assert_ptr_null(rig_answer(&r, waits));
+    rig_change(&r, CHANGE_RERUN, id);
+    rig_queue_id(&r, waits);
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask room");
@@ -206,5 +255,8 @@ int main(void)
     tc = suite_case(suite, "who waits for room");
     tcase_add_test(tc, the_second_goes_on_when_the_first_leaves);
     tcase_add_test(tc, the_second_goes_on_when_the_first_is_cancelled);
+    tcase_add_test(tc, an_end_that_is_read_is_room);
+    tcase_add_test(tc, an_end_that_is_forgotten_is_room);
+    tcase_add_test(tc, an_end_that_is_run_again_is_room);
     return suite_run(suite);
 }
