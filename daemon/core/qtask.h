@@ -141,6 +141,8 @@ void sessions_deinit(struct core *core);
 
 /* The set of its target, if it is there now. */
 void qtask_find_set(struct core *core, struct qtask *q, const struct msg_submit *spec);
+/* Whether there would be one more set for a list of workers. */
+bool qtask_needs_set(struct core *core, const struct user *user, const struct msg_submit *spec);
 void qtask_leave_set(struct core *core, struct qtask *q);
 /* The worker of that id, unless it is being removed; whether this host is one of those named. */
 struct worker *qtask_worker(const struct core *core, uint32_t id);

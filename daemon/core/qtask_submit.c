@@ -183,6 +183,8 @@ static bool has_room(const struct submission *s)
         return over(s, "user_queued_max", u->n_queued, l->user_queued_max, n);
     if (bytes > l->user_queue_bytes_max - MIN(u->queue_bytes, l->user_queue_bytes_max))
         return over(s, "user_queue_bytes_max", u->queue_bytes, l->user_queue_bytes_max, bytes);
+    if (u->n_hidden >= l->user_sets_max && qtask_needs_set(s->core, u, s->m))
+        return over(s, "user_sets_max (lists of workers that are targets)", u->n_hidden, l->user_sets_max, 1);
     if (u->n_kept > l->user_kept_max)
         return over_kept(s, "user_kept_max", "are", u->n_kept, l->user_kept_max);
     if (u->kept_bytes > l->user_kept_bytes_max)
@@ -235,10 +237,6 @@ static bool has_target(const struct submission *s)
 
     if (m->target == TARGET_ALL && s->core->all.n == 0)
         return REFUSE(s, PTOOLS_ERR_NO_WORKER, "target: there are no workers");
-    if (m->n_workers > 1 && s->client->user->n_hidden >= s->core->limits.user_sets_max)
-        return REFUSE(s, PTOOLS_ERR_LIMIT,
-                      "over the limit user_sets_max: %" PRIu32 " different lists of workers are targets of queued tasks",
-                      s->client->user->n_hidden);
     if (m->wait_target || m->any_target)
         return true;
     for (uint32_t i = 0; i < m->n_workers; i++)

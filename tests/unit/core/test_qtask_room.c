@@ -242,6 +242,60 @@ START_TEST(an_end_that_is_run_again_is_room)
 }
 END_TEST
 
+/* -- lists of workers ------------------------------------------------------------------------------------------ */
+
+static struct msg_submit for_workers(uint32_t first, bool block)
+{
+    static uint32_t ids[] = { 1, 2, 3 };
+
+    return (struct msg_submit){
+        .function = TEXT("m.f"), .hold = true, .block = block, .n_workers = 2, .workers = &ids[first - 1]
+    };
+}
+
+START_TEST(a_list_that_is_in_use_is_no_other)
+{
+    const struct msg_submit one = for_workers(1, false), other = for_workers(2, false), waits = for_workers(2, true);
+    uint64_t id, refused, blocked;
+
+    rig_limits(&r);
+    r.limits.user_sets_max = 1;
+    rig_queue_start(&r, 3);
+    id = rig_queued(&r, &one);
+    rig_change(&r, CHANGE_CANCEL, rig_queued(&r, &one)); /* shares its set */
+    refused = rig_queue(&r, &other);
+    ck_has(rig_failure(&r, refused, PTOOLS_ERR_LIMIT), "over the limit user_sets_max");
+    ck_has(rig_failure(&r, refused, PTOOLS_ERR_LIMIT), "1 of 1 in use, 1 more asked for");
+    ck_assert_uint_gt(rig_answer(&r, refused)->answer.failure.retry_ms, 0);
+    blocked = rig_queue(&r, &waits);
+    ck_assert_ptr_null(rig_answer(&r, blocked));
+    rig_change(&r, CHANGE_CANCEL, id);
+    rig_queue_id(&r, blocked);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(workers_that_go_take_their_lists_along)
+{
+    const struct msg_submit one = for_workers(1, false), waits = for_workers(2, true);
+    uint64_t blocked;
+
+    rig_limits(&r);
+    r.limits.user_sets_max = 1;
+    rig_queue_start(&r, 3);
+    rig_queued(&r, &one);
+    core_workers_add(r.core, r.now, r.client, ++r.request, 1, &r.out);
+    rig_ready(&r, 4);
+    blocked = rig_queue(&r, &waits);
+    ck_assert_ptr_null(rig_answer(&r, blocked));
+    for (uint32_t worker = 1; worker <= 2; worker++)
+        core_workers_remove(r.core, r.now, r.client, ++r.request, worker, &r.out);
+    rig_check(&r);
+    ck_assert_ptr_nonnull(rig_answer(&r, blocked));
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask room");
@@ -258,5 +312,8 @@ int main(void)
     tcase_add_test(tc, an_end_that_is_read_is_room);
     tcase_add_test(tc, an_end_that_is_forgotten_is_room);
     tcase_add_test(tc, an_end_that_is_run_again_is_room);
+    tc = suite_case(suite, "lists of workers");
+    tcase_add_test(tc, a_list_that_is_in_use_is_no_other);
+    tcase_add_test(tc, workers_that_go_take_their_lists_along);
     return suite_run(suite);
 }
