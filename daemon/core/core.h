@@ -131,7 +131,8 @@ struct core_row {
     enum core_row_kind kind;
     bool durable;          /* it counts only when it is synced; else when it is written */
     bool more;             /* the next row belongs to it: both are written, or neither */
-    bool refusable;        /* without space it may be refused; what is not may use the reserve */
+    bool refusable; /* without space it may be refused: a ROW_NEW, or one that nobody waits for; what is not may use
+                       the reserve */
     uint64_t number;       /* 1, 2, ... in the order of the actions */
     uint64_t task;
     uint32_t uid;

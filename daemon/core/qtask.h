@@ -24,7 +24,7 @@ enum qtask_event { QE_HOLD, QE_RECORD, QE_ACCEPT, QE_WAIT, QE_READY, QE_GIVE, QE
                    QTASK_EVENTS };
 
 enum { DEAD_KILLS = 3, KEPT_SLICE = 256, WATCHES_MAX = 64, BLOCKED_MAX = 1024, WATCHERS_MAX = 1 << 18 };
-enum life_flags { LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4, LIFE_RERUN = 8 };
+enum life_flags { LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4, LIFE_RERUN = 8, LIFE_READ = 16 };
 
 /* How it ended. */
 struct qend {
@@ -299,6 +299,8 @@ struct pending {
 /* more: the next row belongs to it. */
 void record_new(struct core *core, struct qtask *q, bool more, enum pending_kind then, struct actions *out);
 void record_life(struct core *core, struct qtask *q, bool durable, enum pending_kind then, struct actions *out);
+/* That somebody has asked how it ended: for a later daemon, and nobody waits for it. */
+void record_read(struct core *core, struct qtask *q, struct actions *out);
 /* All rows since that number are one: none is there without the others. */
 void record_as_one(struct core *core, uint64_t since, struct actions *out);
 /* The answer to a request that has changed something: when all that it made is recorded. since: the number of the last row

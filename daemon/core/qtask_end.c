@@ -372,6 +372,7 @@ void qtask_unend(struct core *core, struct qtask *q)
     heap_remove(&core->queue_timers, &q->timer);
     q->end = qend_free(q->end);
     q->shown = 0;
+    q->was_read = false;
 }
 
 void qtask_forget(struct core *core, struct qtask *q, struct actions *out)
@@ -393,8 +394,12 @@ void qtask_answer_end(struct core *core, struct qtask *q, uint32_t client, uint6
     struct msg_answer answer;
     struct msg_problem problem;
 
-    q->was_read = true;
-    let_go(core, q);
+    if (!q->was_read) {
+        q->was_read = true;
+        let_go(core, q);
+        if (qtask_journaled(q))
+            record_read(core, q, out);
+    }
     if (msg_answer_decode(core->decoder, q->end->outcome->data, q->end->outcome->n, &answer, &problem) != 0) {
         out->no_memory = true;
         return;
