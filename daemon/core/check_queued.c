@@ -53,7 +53,7 @@ static const char *check_links(const struct qtask *q)
 
 static const char *check_user(const struct core *core, const struct user *u)
 {
-    uint64_t queued = 0, queue_bytes = 0, kept = 0, kept_bytes = 0, given = 0, listed = 0;
+    uint64_t queued = 0, queue_bytes = 0, kept = 0, kept_bytes = 0, given = 0, listed = 0, dead = 0;
     const struct qtask *q;
 
     for (size_t i = 0; i < core->n_queue_table; i++) {
@@ -70,9 +70,19 @@ static const char *check_user(const struct core *core, const struct user *u)
         }
     }
     DL_FOREACH(u->ended, q)
-    listed++;
+    {
+        listed++;
+        HOLDS(!q->stays && qtask_may_go(core, q), "a task may be forgotten for others that must be kept");
+    }
+    DL_FOREACH(u->staying, q)
+    {
+        listed++;
+        HOLDS(q->stays, "a task that stays does not know it");
+        dead += q->shown == SHOWN_DEAD;
+    }
     HOLDS(u->n_queued == queued && u->queue_bytes == queue_bytes, "a user's queued tasks are miscounted");
     HOLDS(u->n_kept == kept && u->kept_bytes == kept_bytes && listed == kept, "a user's ended tasks are miscounted");
+    HOLDS(u->n_dead == dead, "a user's dead tasks are miscounted");
     HOLDS(u->n_given == given, "a user's running tasks are miscounted");
     return NULL;
 }

@@ -141,6 +141,7 @@ void core_client_gone(struct core *core, uint64_t now_us, uint32_t client, struc
     watchers_free_client(core, c);
     stasks_of_client_end(core, now_us, c, out);
     arrays_of_client_end(core, c, out);
+    user_unblock(core, c->user, out); /* the first who waited for room may have been of this client */
     client_free(core, c);
 }
 

@@ -19,6 +19,7 @@ struct user {
     uint64_t queue_bytes;
     uint32_t n_kept;        /* queued tasks that have ended */
     uint64_t kept_bytes;
+    uint32_t n_dead;        /* of these */
     uint32_t n_hidden;      /* sets that are targets of its queued tasks */
     uint32_t n_watchers;    /* of all its clients */
     struct qkey *keys;      /* of its queued tasks, those that it chose, by key */
@@ -30,7 +31,8 @@ struct user {
     uint64_t turn;          /* see backlog.h */
     struct lane *lanes;     /* by user_next */
     struct breaker *breakers; /* by function; at most BREAKERS_MAX */
-    struct qtask *ended;    /* its queued tasks that have, oldest first, by next */
+    struct qtask *ended;    /* its queued tasks that have, and may be forgotten for others: oldest first, by next ... */
+    struct qtask *staying;  /* ... and may not */
     struct blocked *blocked; /* submissions that wait for room, oldest first */
     uint32_t n_blocked;
     bool unblocking;

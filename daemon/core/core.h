@@ -53,8 +53,8 @@ struct core_limits {
     uint64_t backoff_max_us;     /* ... doubled each time, up to this */
     uint32_t user_queued_max;    /* queued tasks of one uid that have not ended */
     uint64_t user_queue_bytes_max; /* bytes of them */
-    uint32_t user_kept_max;      /* that have ended and are still known: the oldest are forgotten */
-    uint64_t user_kept_bytes_max; /* bytes of these: over it nothing new is taken */
+    uint32_t user_kept_max;        /* that have ended: the oldest are forgotten that may be; or nothing new is taken */
+    uint64_t user_kept_bytes_max;  /* bytes of these: the same */
     uint64_t result_max;         /* bytes of a value, if its task does not say */
     uint64_t keep_volatile_us;   /* how long a task is known after its end, if it does not say: a volatile one, ... */
     uint64_t keep_us;            /* ... any other */
@@ -136,7 +136,8 @@ struct core_row {
     enum core_row_kind kind;
     bool durable;          /* it counts only when it is synced; else when it is written */
     bool more;             /* the next row belongs to it: both are written, or neither */
-    bool refusable;        /* without space it may be refused; what is not may use the reserve */
+    bool refusable; /* without space it may be refused: a ROW_NEW, or one that nobody waits for; what is not may use
+                       the reserve */
     uint64_t number;       /* 1, 2, ... in the order of the actions */
     uint64_t task;
     uint32_t uid;

@@ -241,9 +241,7 @@ struct qtask *qtask_free(struct core *core, struct qtask *q)
     if (set)
         DL_DELETE(set->queued, q);
     if (q->state == QT_ENDED) {
-        DL_DELETE(user->ended, q);
-        user->n_kept--;
-        user->kept_bytes -= qtask_kept_bytes(q);
+        qtask_unkeep(q);
     } else {
         user->n_queued--;
         user->queue_bytes -= q->spec->n + (q->args ? q->args->n : 0);

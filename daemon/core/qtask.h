@@ -24,7 +24,7 @@ enum qtask_event { QE_HOLD, QE_RECORD, QE_ACCEPT, QE_WAIT, QE_READY, QE_GIVE, QE
                    QTASK_EVENTS };
 
 enum { DEAD_KILLS = 3, KEPT_SLICE = 256, WATCHES_MAX = 64, BLOCKED_MAX = 1024, WATCHERS_MAX = 1 << 18 };
-enum life_flags { LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4, LIFE_RERUN = 8 };
+enum life_flags { LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4, LIFE_RERUN = 8, LIFE_READ = 16 };
 
 /* How it ended. */
 struct qend {
@@ -73,7 +73,7 @@ struct qtask {
         struct task *run;     /* while GIVEN */
         struct qend *end;     /* ENDING, ENDED */
     };
-    struct qtask *prev, *next; /* in set.queued while it is for a set; in user.ended while ENDED */
+    struct qtask *prev, *next; /* in set.queued while it is for a set; in user.ended or .staying while ENDED */
     struct set *set;          /* of that kind; NULL: not, or not found yet */
     uint64_t queued_ms, started_ms;
     uint64_t due_us;          /* not before; 0: at once */
@@ -85,7 +85,7 @@ struct qtask {
     uint8_t durability, retry_on;
     bool hold : 1, idempotent : 1, has_deadline : 1, has_result_max : 1, has_after : 1, is_parent : 1, in_set : 1,
         host : 1, gone : 1, was_read : 1, rerun : 1, changed : 1, announced : 1,
-        recovered : 1, stopping : 1, was_running : 1,
+        recovered : 1, stopping : 1, was_running : 1, stays : 1,
         probe : 1;            /* its breaker tries it */
 };
 
@@ -144,6 +144,8 @@ void sessions_deinit(struct core *core);
 
 /* The set of its target, if it is there now. 0 or -ENOMEM: nobody knows whether it is. */
 int qtask_find_set(struct core *core, struct qtask *q, const struct msg_submit *spec);
+/* Whether there would be one more set for a list of workers. */
+bool qtask_needs_set(struct core *core, const struct user *user, const struct msg_submit *spec);
 void qtask_leave_set(struct core *core, struct qtask *q);
 /* The worker of that id, unless it is being removed; whether this host is one of those named. */
 struct worker *qtask_worker(const struct core *core, uint32_t id);
@@ -227,10 +229,14 @@ void qtask_whole_ended(struct core *core, struct qtask *q, struct actions *out);
 struct qtask *qtask_whole_of(const struct core *core, const struct qtask *part);
 /* What one that has ended takes of the limit user_kept_bytes_max. */
 uint64_t qtask_kept_bytes(const struct qtask *q);
-/* It is among the ended ones from now on. */
+/* It is among the ended ones from now on; and is not any more. */
 void qtask_keep(struct core *core, struct qtask *q, struct actions *out);
+void qtask_unkeep(struct qtask *q);
+/* Whether one that has ended may be forgotten to make room. */
+bool qtask_may_go(const struct core *core, const struct qtask *q);
 void qtask_answer_end(struct core *core, struct qtask *q, uint32_t client, uint64_t request,
                       struct actions *out);
+/* The oldest ends go, if there are too many; and who is blocked goes on, if there is room. */
 void user_keep_less(struct core *core, struct user *user, struct actions *out);
 struct qend *qend_free(struct qend *end);
 
@@ -298,6 +304,8 @@ struct pending {
 /* more: the next row belongs to it. */
 void record_new(struct core *core, struct qtask *q, bool more, enum pending_kind then, struct actions *out);
 void record_life(struct core *core, struct qtask *q, bool durable, enum pending_kind then, struct actions *out);
+/* That somebody has asked how it ended: for a later daemon, and nobody waits for it. */
+void record_read(struct core *core, struct qtask *q, struct actions *out);
 /* All rows since that number are one: none is there without the others. */
 void record_as_one(struct core *core, uint64_t since, struct actions *out);
 /* The answer to a request that has changed something: when all that it made is recorded. since: the number of the last row

@@ -45,27 +45,48 @@ void qtask_cancel(struct core *core, struct qtask *q, struct actions *out)
     }
 }
 
+/* The journal has failed: of what it has, nothing is changed any more that would be forgotten with this daemon. */
+static bool is_frozen(const struct core *core, const struct qtask *q)
+{
+    return core->storage_failed && q && qtask_journaled(q);
+}
+
+static void refuse_frozen(const struct core *core, const struct client *c, uint64_t request, struct actions *out)
+{
+    answer_refusal(out, c->id, request, PTOOLS_ERR_STORAGE, "%s", core->storage_failed);
+}
+
 bool queued_cancel(struct core *core, struct client *c, uint64_t request, const struct msg_cancel *cancel,
                    struct actions *out)
 {
     const struct msg_reply reply = { 0 };
+    const uint64_t since = core->row_number;
     struct watcher *w;
-    struct qtask *q;
 
     if (cancel->task) {
-        q = qtask_of(core, c->user, cancel->task);
-        if (!q || q->state >= QT_ENDING)
+        uint64_t id = cancel->task;
+        const struct msg_task m = { .n_tasks = 1, .tasks = &id, .change = CHANGE_CANCEL };
+
+        if (!qtask_of(core, c->user, id))
             return false;
-        qtask_cancel(core, q, out);
-    } else if ((w = watcher_find(core, c, cancel->request))) {
+        queued_change(core, c, request, &m, out);
+        return true;
+    }
+    if ((w = watcher_find(core, c, cancel->request))) {
+        if ((w->result || w->accept) && is_frozen(core, w->task)) {
+            refuse_frozen(core, c, request, out);
+            return true;
+        }
         if (w->result || w->accept) /* the request was the submission: it is answered when the task has ended */
             qtask_cancel(core, w->task, out);
         else
             watcher_refuse(core, w, PTOOLS_ERR_CANCELLED, "the wait was cancelled; the queued task goes on", out);
-    } else if (!blocked_cancel(c, cancel->request, PTOOLS_ERR_CANCELLED, "cancelled on request", out)) {
+    } else if (blocked_cancel(c, cancel->request, PTOOLS_ERR_CANCELLED, "cancelled on request", out)) {
+        user_unblock(core, c->user, out); /* who is behind it may need less room */
+    } else {
         return false;
     }
-    answer_reply(out, c->id, request, &reply, NULL);
+    record_answer(core, since, c->id, request, &reply, out);
     return true;
 }
 
@@ -74,7 +95,7 @@ bool queued_cancel(struct core *core, struct client *c, uint64_t request, const 
 static void note_life(struct core *core, struct qtask *q, struct actions *out)
 {
     if (qtask_journaled(q))
-        record_life(core, q, false, PENDING_NOTHING, out);
+        record_life(core, q, q->durability == TASK_DURABLE, PENDING_NOTHING, out);
 }
 
 static void rerun(struct core *core, struct qtask *q, struct actions *out)
@@ -103,6 +124,7 @@ static void rerun(struct core *core, struct qtask *q, struct actions *out)
     note_life(core, q, out);
     event_emit(core, q, EVENT_QUEUED, PTOOLS_OK, out);
     qtask_place(core, q, out);
+    user_unblock(core, q->user, out); /* there is one less that has ended */
 }
 
 /* Whether this change has it run again after its end: so it is in the queue again. */
@@ -232,6 +254,12 @@ void queued_change(struct core *core, struct client *c, uint64_t request, const 
     const uint64_t since = core->row_number;
     struct msg_reply reply = { 0 };
 
+    for (uint32_t i = 0; core->storage_failed && i < m->n_tasks; i++) { /* all that is asked for, or nothing */
+        if (is_frozen(core, qtask_of(core, c->user, m->tasks[i]))) {
+            refuse_frozen(core, c, request, out);
+            return;
+        }
+    }
     if (come_back_over(core, c, request, m, out))
         return;
     for (uint32_t i = 0; i < m->n_tasks; i++) {
@@ -295,6 +323,10 @@ void core_priorities(struct core *core, uint64_t now_us, uint32_t client, uint64
                            "task-priorities: the priority of task %" PRIu64 " is not a number", p.task);
             return;
         }
+        if (core->storage_failed && is_frozen(core, qtask_of(core, c->user, p.task))) {
+            refuse_frozen(core, c, request, out);
+            return;
+        }
     }
     for (size_t i = 0; i < n; i += sizeof p) {
         struct qtask *q;
@@ -353,10 +385,12 @@ static struct qtask *the_task(struct core *core, struct client *c, uint64_t requ
 
 static void result(struct core *core, struct client *c, uint64_t request, struct qtask *q, struct actions *out)
 {
-    if (q->state == QT_ENDED)
+    if (q->state == QT_ENDED) {
         qtask_answer_end(core, q, c->id, request, out);
-    else if (!watchers_over(c, request, 1, out) && !qtask_watch(core, q, c, request))
+        user_unblock(core, c->user, out); /* it may make room now */
+    } else if (!watchers_over(c, request, 1, out) && !qtask_watch(core, q, c, request)) {
         answer_refusal(out, c->id, request, PTOOLS_ERR_LIMIT, "the daemon is out of memory");
+    }
 }
 
 static void why(struct client *c, uint64_t request, struct core *core, struct qtask *q, struct actions *out)

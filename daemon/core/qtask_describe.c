@@ -37,13 +37,11 @@ struct worker *qtask_worker(const struct core *core, uint32_t id)
     return w && w->leave != LEAVE_REMOVED ? w : NULL;
 }
 
-/* A set of exactly these, first free, shared by all queued tasks that are for them. 0 or -ENOMEM; *ret NULL: none of
- * them is there. */
-static int hidden_set(struct core *core, struct user *user, const struct msg_submit *m, struct set **ret)
+/* The workers of the list that there are, each once, in core.scratch: how many. */
+static uint32_t list_members(struct core *core, const struct msg_submit *m)
 {
     struct worker **members = core->scratch;
     uint32_t n = 0;
-    struct set *s;
 
     for (uint32_t i = 0; i < m->n_workers && n < core->limits.workers_max; i++) {
         struct worker *w = qtask_worker(core, m->workers[i]);
@@ -54,23 +52,42 @@ static int hidden_set(struct core *core, struct user *user, const struct msg_sub
         if (w && !twice)
             members[n++] = w;
     }
-    *ret = NULL;
-    if (n == 0)
-        return 0;
-    for (s = core->sets; s; s = s->hh.next) {
+    return n;
+}
+
+static struct set *find_hidden(const struct core *core, const struct user *user, uint32_t n)
+{
+    for (struct set *s = core->sets; s; s = s->hh.next) {
         uint32_t same = 0;
 
         if (!s->hidden || s->user != user || s->n != n)
             continue;
-        while (same < n && set_has(s, members[same]))
+        while (same < n && set_has(s, core->scratch[same]))
             same++;
-        if (same == n) {
-            *ret = s;
-            return 0;
-        }
+        if (same == n)
+            return s;
     }
-    *ret = set_new_hidden(core, user, members, n);
+    return NULL;
+}
+
+/* A set of exactly these, first free, shared by all queued tasks that are for them. 0 or -ENOMEM; *ret NULL: none of
+ * them is there. */
+static int hidden_set(struct core *core, struct user *user, const struct msg_submit *m, struct set **ret)
+{
+    const uint32_t n = list_members(core, m);
+
+    *ret = n ? find_hidden(core, user, n) : NULL;
+    if (*ret || n == 0)
+        return 0;
+    *ret = set_new_hidden(core, user, core->scratch, n);
     return *ret ? 0 : -ENOMEM;
+}
+
+bool qtask_needs_set(struct core *core, const struct user *user, const struct msg_submit *m)
+{
+    const uint32_t n = m->n_workers > 1 ? list_members(core, m) : 0;
+
+    return n > 0 && !find_hidden(core, user, n);
 }
 
 /* The user's set, whichever client of it asks: after a restart there is none. */

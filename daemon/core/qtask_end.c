@@ -50,10 +50,12 @@ static struct qend *end_new(const struct qtask *q, uint32_t shown, const struct 
         answer.failure.task = q->id;
         answer.failure.state = shown;
     } else {
-        answer.reply = (struct msg_reply){
-            .task = q->id, .worker = q->worker, .attempt = q->attempt, .run_us = facts->run_us, .state = shown,
-            .log = facts->log
-        };
+        answer.reply = (struct msg_reply){ .task = q->id,
+                                           .worker = q->worker,
+                                           .attempt = q->attempt,
+                                           .run_us = facts->run_us,
+                                           .state = shown,
+                                           .log = facts->log };
     }
     end->outcome = encode_outcome(&answer);
     if (!end->outcome)
@@ -126,48 +128,61 @@ uint64_t qtask_kept_bytes(const struct qtask *q)
     return q->spec->n + (q->args ? q->args->n : 0) + q->end->outcome->n + (q->end->value ? q->end->value->n : 0);
 }
 
+/* What may make room for others: the dead are for somebody to look at, parts are counted by their whole, and what
+ * survives the daemon is kept at least until somebody has asked how it ended. */
+bool qtask_may_go(const struct core *core, const struct qtask *q)
+{
+    return q->shown != SHOWN_DEAD && !qtask_whole_of(core, q) && (!qtask_journaled(q) || q->was_read);
+}
+
+static void list(const struct core *core, struct qtask *q)
+{
+    q->stays = !qtask_may_go(core, q);
+    if (q->stays)
+        DL_APPEND(q->user->staying, q);
+    else
+        DL_APPEND(q->user->ended, q);
+}
+
+static void unlist(struct qtask *q)
+{
+    if (q->stays)
+        DL_DELETE(q->user->staying, q);
+    else
+        DL_DELETE(q->user->ended, q);
+}
+
+/* It may go now, if what it stayed for is over. */
+static void let_go(const struct core *core, struct qtask *q)
+{
+    if (q->state != QT_ENDED || !q->stays)
+        return;
+    unlist(q);
+    list(core, q);
+}
+
 void qtask_keep(struct core *core, struct qtask *q, struct actions *out)
 {
     const uint64_t now_ms = core_time_ms(core), keep = keep_us(core, q);
     const uint64_t since_us = now_ms > q->end->ended_ms ? (now_ms - q->end->ended_ms) * 1000 : 0;
 
-    DL_APPEND(q->user->ended, q);
+    list(core, q);
     q->user->n_queued--;
     q->user->queue_bytes -= q->spec->n + (q->args ? q->args->n : 0);
     q->user->n_kept++;
+    q->user->n_dead += q->shown == SHOWN_DEAD;
     q->user->kept_bytes += qtask_kept_bytes(q);
     if (q->shown != SHOWN_DEAD &&
         heap_push(&core->queue_timers, &q->timer, core->now_us + (keep > since_us ? keep - since_us : 0)) < 0)
         out->no_memory = true;
 }
 
-/* What may make room for others: the dead are for somebody to look at, parts are counted by their whole, and what
- * survives the daemon is kept at least until somebody has asked how it ended. */
-static bool may_go(const struct core *core, const struct qtask *q, bool for_bytes)
+void qtask_unkeep(struct qtask *q)
 {
-    if (q->shown == SHOWN_DEAD || qtask_whole_of(core, q))
-        return false;
-    return !for_bytes || !qtask_journaled(q) || q->was_read;
-}
-
-static bool forget_oldest(struct core *core, struct user *user, bool for_bytes, struct actions *out)
-{
-    struct qtask *q = user->ended;
-
-    for (unsigned looks = 0; q && !may_go(core, q, for_bytes) && looks < KEPT_SLICE; looks++)
-        q = q->next;
-    if (!q || !may_go(core, q, for_bytes))
-        return false;
-    qtask_forget(core, q, out);
-    return true;
-}
-
-void user_keep_less(struct core *core, struct user *user, struct actions *out)
-{
-    while (user->n_kept > core->limits.user_kept_max && forget_oldest(core, user, false, out))
-        ;
-    while (user->kept_bytes > core->limits.user_kept_bytes_max && forget_oldest(core, user, true, out))
-        ;
+    unlist(q);
+    q->user->n_kept--;
+    q->user->n_dead -= q->shown == SHOWN_DEAD;
+    q->user->kept_bytes -= qtask_kept_bytes(q);
 }
 
 static void free_edge(struct qedge *e)
@@ -260,22 +275,64 @@ static void add_settled(struct core *core, uint64_t task, struct actions *out)
     core->settled[core->n_settled++] = task;
 }
 
-/* What follows from the ends of tasks: ends of others, which are added meanwhile. By a list, not by recursion: a chain
- * of tasks that wait for each other can be as long as the queue. */
+/* What follows from the ends of tasks: ends of others, which are added meanwhile. */
 static void follow_settled(struct core *core, struct actions *out)
 {
-    if (core->settling)
-        return;
-    core->settling = true;
     while (core->n_settled > 0) {
         struct qtask *q = qtask_find(core, core->settled[--core->n_settled]);
 
         if (!q || q->state != QT_ENDED)
-            continue; /* it was forgotten, and what waited for it was told then; or it is run anew */
+            continue; /* it is run anew */
         follow_edges(core, q, out);
         tell_parent(core, q, out);
     }
+}
+
+static void forget(struct core *core, struct qtask *q, struct actions *out)
+{
+    while (q->x && q->x->before) { /* those that hoped for its being run anew */
+        struct qtask *then = q->x->before->then;
+
+        free_edge(q->x->before);
+        if (then->state == QT_WAITING)
+            qtask_end_text(core, then, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
+                           "task %" PRIu64 ", which had to come first, was forgotten", q->id);
+    }
+    if (qtask_journaled(q))
+        record_forget(core, q, out);
+    qtask_free(core, q);
+}
+
+static bool forget_one_too_many(struct core *core, struct user *user, struct actions *out)
+{
+    if (!user->ended ||
+        (user->n_kept <= core->limits.user_kept_max && user->kept_bytes <= core->limits.user_kept_bytes_max))
+        return false;
+    forget(core, user->ended, out);
+    return true;
+}
+
+/* All that follows, one after the other and not one within the other, for a chain of tasks that wait for each other
+ * can be as long as the queue: ends bring ends, and one that makes room is forgotten, which ends those that hoped for
+ * it. None is forgotten before those that waited for it know how it ended. */
+static void follow_all(struct core *core, struct user *user, struct actions *out)
+{
+    if (core->settling)
+        return; /* whoever does it goes on */
+    core->settling = true;
+    do
+        follow_settled(core, out);
+    while (forget_one_too_many(core, user, out));
     core->settling = false;
+}
+
+void user_keep_less(struct core *core, struct user *user, struct actions *out)
+{
+    user->n_pins++;
+    follow_all(core, user, out);
+    user_unblock(core, user, out);
+    user->n_pins--;
+    user_release(core, user);
 }
 
 void qtask_settle(struct core *core, struct qtask *q, struct actions *out)
@@ -286,6 +343,12 @@ void qtask_settle(struct core *core, struct qtask *q, struct actions *out)
         return;
     qtask_leave_set(core, q); /* from now on its links are those of the ended ones */
     user->n_pins++;
+    for (uint32_t i = 1; i <= (q->x ? q->x->parts : 0); i++) {
+        struct qtask *part = qtask_find(core, q->id + i);
+
+        if (part)
+            let_go(core, part);
+    }
     qtask_keep(core, q, out);
     drop_after(q);
     core->queue_ended++;
@@ -295,9 +358,7 @@ void qtask_settle(struct core *core, struct qtask *q, struct actions *out)
     event_emit(core, q, EVENT_ENDED, q->end->code, out);
     watchers_tell(core, q, out);
     add_settled(core, q->id, out);
-    follow_settled(core, out);
     user_keep_less(core, user, out);
-    user_unblock(core, user, out);
     user->n_pins--;
     user_release(core, user);
 }
@@ -307,31 +368,27 @@ void qtask_unend(struct core *core, struct qtask *q)
 {
     struct user *user = q->user;
 
-    DL_DELETE(user->ended, q);
-    user->n_kept--;
-    user->kept_bytes -= qtask_kept_bytes(q);
+    qtask_unkeep(q);
     user->n_queued++;
     user->queue_bytes += q->spec->n + (q->args ? q->args->n : 0);
     heap_remove(&core->queue_timers, &q->timer);
     q->end = qend_free(q->end);
     q->shown = 0;
+    q->was_read = false;
 }
 
 void qtask_forget(struct core *core, struct qtask *q, struct actions *out)
 {
-    while (q->x && q->x->before) { /* those that hoped for its being run anew */
-        struct qtask *then = q->x->before->then;
+    struct user *user = q->user;
+    const bool settling = core->settling;
 
-        free_edge(q->x->before);
-        if (then->state == QT_WAITING)
-            qtask_end_text(core, then, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
-                           "task %" PRIu64 ", which had to come first, was forgotten", q->id);
-    }
-    if (q->gone)
-        return; /* it made room for one of these */
-    if (qtask_journaled(q))
-        record_forget(core, q, out);
-    qtask_free(core, q);
+    core->settling = true;
+    user->n_pins++;
+    forget(core, q, out);
+    core->settling = settling;
+    user_keep_less(core, user, out);
+    user->n_pins--;
+    user_release(core, user);
 }
 
 void qtask_answer_end(struct core *core, struct qtask *q, uint32_t client, uint64_t request, struct actions *out)
@@ -339,7 +396,12 @@ void qtask_answer_end(struct core *core, struct qtask *q, uint32_t client, uint6
     struct msg_answer answer;
     struct msg_problem problem;
 
-    q->was_read = true;
+    if (!q->was_read) {
+        q->was_read = true;
+        let_go(core, q);
+        if (qtask_journaled(q))
+            record_read(core, q, out);
+    }
     if (msg_answer_decode(core->decoder, q->end->outcome->data, q->end->outcome->n, &answer, &problem) != 0) {
         out->no_memory = true;
         return;

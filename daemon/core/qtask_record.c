@@ -72,7 +72,8 @@ void record_new(struct core *core, struct qtask *q, bool more, enum pending_kind
     put(core, row, then, out);
 }
 
-void record_life(struct core *core, struct qtask *q, bool durable, enum pending_kind then, struct actions *out)
+static void put_life(struct core *core, struct qtask *q, bool durable, bool refusable, enum pending_kind then,
+                     struct actions *out)
 {
     const bool ended = q->state == QT_ENDING || q->state == QT_ENDED;
     struct core_row *row = core->storage_failed ? NULL : calloc(1, sizeof *row);
@@ -82,6 +83,7 @@ void record_life(struct core *core, struct qtask *q, bool durable, enum pending_
     if (row) {
         row->kind = ROW_LIFE;
         row->durable = durable;
+        row->refusable = refusable;
         row->task = q->id;
         row->uid = q->user->uid;
         row->life = (struct core_life){
@@ -90,8 +92,9 @@ void record_life(struct core *core, struct qtask *q, bool durable, enum pending_
             .kills = q->kills,
             .losses = q->losses,
             .worker = q->worker,
-            .flags = (q->hold ? LIFE_HOLD : 0u) | (q->idempotent ? LIFE_IDEMPOTENT : 0u) | (q->rerun ? LIFE_RERUN : 0u) |
-                     (ended && q->end->maybe_executed ? LIFE_MAYBE_EXECUTED : 0u),
+            .flags = (q->hold ? LIFE_HOLD : 0u) | (q->idempotent ? LIFE_IDEMPOTENT : 0u) |
+                     (q->rerun ? LIFE_RERUN : 0u) | (ended && q->end->maybe_executed ? LIFE_MAYBE_EXECUTED : 0u) |
+                     (q->was_read ? LIFE_READ : 0u),
             .priority = q->priority,
             .started_ms = q->started_ms,
         };
@@ -104,6 +107,16 @@ void record_life(struct core *core, struct qtask *q, bool durable, enum pending_
         }
     }
     put(core, row, then, out);
+}
+
+void record_life(struct core *core, struct qtask *q, bool durable, enum pending_kind then, struct actions *out)
+{
+    put_life(core, q, durable, false, then, out);
+}
+
+void record_read(struct core *core, struct qtask *q, struct actions *out)
+{
+    put_life(core, q, false, true, PENDING_NOTHING, out); /* without space it is unread for the next daemon */
 }
 
 void record_as_one(struct core *core, uint64_t since, struct actions *out)
@@ -270,6 +283,7 @@ static int recover_life(struct core *core, struct qtask *q, const struct core_ro
     q->priority = life->life.priority;
     q->started_ms = life->life.started_ms;
     q->rerun = life->life.flags & LIFE_RERUN;
+    q->was_read = life->life.flags & LIFE_READ;
     q->due_us = 0;
     if (life->life.due_ms > now_ms)
         q->due_us = core->now_us + MIN((life->life.due_ms - now_ms) * 1000, delay_us);

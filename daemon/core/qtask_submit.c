@@ -70,6 +70,25 @@ static bool block(const struct submission *s)
     return false;
 }
 
+/* By tasks that have ended and stay: nobody can say how long. */
+static bool over_kept(const struct submission *s, const char *name, const char *take, uint64_t use, uint64_t limit)
+{
+    const struct msg_failure f = { .code = PTOOLS_ERR_LIMIT };
+    const uint32_t dead = s->client->user->n_dead;
+    char text[256], dead_text[80] = "";
+
+    if (s->m->block)
+        return block(s);
+    if (dead > 0)
+        snprintf(dead_text, sizeof dead_text, "; %" PRIu32 " of them dead, to be kicked or forgotten", dead);
+    snprintf(text, sizeof text,
+             "over the limit %s: tasks that have ended, and whose ends nobody has asked for, %s %" PRIu64 " of %" PRIu64
+             "%s",
+             name, take, use, limit, dead_text);
+    answer_failure(s->out, s->client->id, s->request, &f, text);
+    return false;
+}
+
 static void blocked_free(struct blocked *b)
 {
     struct user *user = b->client->user;
@@ -131,6 +150,18 @@ static uint32_t parts_of(const struct submission *s)
     return s->m->target == TARGET_ALL ? s->core->all.n : 0;
 }
 
+/* A list of workers needs a set, if there is none of these. */
+static bool sets_exceeded(const struct submission *s, struct excess *ret)
+{
+    const struct user *u = s->client->user;
+    const uint32_t limit = s->core->limits.user_sets_max;
+
+    if (u->n_hidden < limit || !qtask_needs_set(s->core, u, s->m))
+        return false;
+    *ret = (struct excess){ "user_sets_max (lists of workers that are targets)", u->n_hidden, limit, 1 };
+    return true;
+}
+
 static bool has_room(const struct submission *s)
 {
     const struct core_limits *l = &s->core->limits;
@@ -138,24 +169,19 @@ static bool has_room(const struct submission *s)
     const uint64_t n = 1 + parts_of(s), bytes = submission_bytes(s) * n;
     struct excess e;
 
+    user_keep_less(s->core, u, s->out); /* ends may have been read since the last one */
     if (!s->again && u->blocked && s->m->block)
         return block(s); /* behind those who came before */
-    if (queue_exceeded(s->core, u, n, bytes, &e)) {
+    if (queue_exceeded(s->core, u, n, bytes, &e) || sets_exceeded(s, &e)) {
         if (s->m->block && e.asked <= e.limit)
             return block(s);
         queue_refuse(s->core, s->client->id, s->request, &e, s->out);
         return false;
     }
-    user_keep_less(s->core, u, s->out); /* ends may have been read since the last one */
-    if (u->kept_bytes > l->user_kept_bytes_max) {
-        const struct msg_failure f = { .code = PTOOLS_ERR_LIMIT, .retry_ms = 1000 };
-        char text[256];
-
-        snprintf(text, sizeof text, "over the limit user_kept_bytes_max: tasks that have ended, and whose ends nobody has "
-                 "asked for, take %" PRIu64 " of %" PRIu64 " bytes", u->kept_bytes, l->user_kept_bytes_max);
-        answer_failure(s->out, s->client->id, s->request, &f, text);
-        return false;
-    }
+    if (u->n_kept > l->user_kept_max)
+        return over_kept(s, "user_kept_max", "are", u->n_kept, l->user_kept_max);
+    if (u->kept_bytes > l->user_kept_bytes_max)
+        return over_kept(s, "user_kept_bytes_max", "take", u->kept_bytes, l->user_kept_bytes_max);
     return true;
 }
 
@@ -204,10 +230,6 @@ static bool has_target(const struct submission *s)
 
     if (m->target == TARGET_ALL && s->core->all.n == 0)
         return REFUSE(s, PTOOLS_ERR_NO_WORKER, "target: there are no workers");
-    if (m->n_workers > 1 && s->client->user->n_hidden >= s->core->limits.user_sets_max)
-        return REFUSE(s, PTOOLS_ERR_LIMIT,
-                      "over the limit user_sets_max: %" PRIu32 " different lists of workers are targets of queued tasks",
-                      s->client->user->n_hidden);
     if (m->wait_target || m->any_target)
         return true;
     for (uint32_t i = 0; i < m->n_workers; i++)
@@ -451,6 +473,7 @@ static int again(const struct submission *s, struct qtask *q)
         answer_reply(s->out, s->client->id, s->request, &reply, NULL);
     } else if (q->state == QT_ENDED) {
         qtask_answer_end(core, q, s->client->id, s->request, s->out);
+        user_unblock(core, q->user, s->out);
     } else {
         if (watchers_over(s->client, s->request, 1, s->out))
             return 0;
@@ -550,8 +573,8 @@ void user_unblock(struct core *core, struct user *user, struct actions *out)
 {
     struct blocked *b;
 
-    if (user->unblocking)
-        return; /* whoever does it goes on */
+    if (user->unblocking || core->settling)
+        return; /* whoever does it, or ends what is settled, goes on */
     user->unblocking = true;
     while ((b = user->blocked) && user->n_queued < core->limits.user_queued_max &&
            user->queue_bytes < core->limits.user_queue_bytes_max) {

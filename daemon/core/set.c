@@ -258,4 +258,7 @@ void sets_lose_worker(struct core *core, const struct worker *w, struct actions 
         s->pins--;
         set_release(core, s);
     }
+    for (struct user *u = core->users; u; u = u->hh.next)
+        if (u->blocked)
+            user_unblock(core, u, out); /* there are fewer sets now */
 }

@@ -31,7 +31,7 @@ enum { JOURNAL_WHY_BYTES = 768 };
 /* Beside 0 and -errno: the data are damaged, or some are missing. The program ends with JOURNAL_EXIT_BAD_DATA. */
 enum { JOURNAL_BAD_DATA = 1 };
 enum { JOURNAL_EXIT_BAD_DATA = 65, JOURNAL_EXIT_FAILED = 74 }; /* EX_DATAERR, EX_IOERR of sysexits.h */
-/* The bytes of one row: spec, args, outcome, value. A ROW_NEW with more is refused. */
+/* The bytes of one row: spec, args, outcome, value. With more, what is refusable is refused. */
 #define JOURNAL_ROW_BYTES_MAX (UINT64_C(512) << 20)
 
 struct journal_options {
@@ -69,8 +69,7 @@ bool journal_pending(const struct journal *j);
 int journal_fd(const struct journal *j);
 struct journal_news {
     uint64_t recorded; /* rows up to this number are, but for those that were refused */
-    const struct core_row
-        *refused;    /* list of ROW_NEW that were, since the last time; until the next journal_collect() */
+    const struct core_row *refused; /* list of those that were, since the last time; until the next journal_collect() */
     bool failed;     /* for good: nothing more is ever recorded */
     const char *why; /* it failed: a sentence */
 };

@@ -54,6 +54,8 @@ static int on_news(sd_event_source *s, int fd, uint32_t revents, void *userdata)
     (void)revents;
     journal_collect(r->journal, &news);
     for (const struct core_row *row = news.refused; row; row = row->next) {
+        if (row->kind != ROW_NEW)
+            continue; /* nobody waits for it */
         log_warning("task-refused", LOG_U64("task", row->task), LOG_STR("why", journal_why_refused(row)));
         core_record_refused(d->core, daemon_now(d), row->number, journal_why_refused(row), &d->actions);
         daemon_deliver(d);

@@ -4,7 +4,8 @@
  *
  * A queued task is a function and its arguments, given into the daemon's keeping: it is known by a number (its id),
  * goes on without the program that queued it, and can be asked for, waited for, changed and fetched by any program
- * of the same user, until it is forgotten (keep_ms after its end).
+ * of the same user, until it is forgotten: keep_ms after its end, or earlier, if its user has too many that have ended;
+ * but one that is crashsafe or durable not before somebody has asked for its result.
  *
  * Order      Priority is a double, and lower runs first; the default is +infinity. Equal ones run in the order in
  *            which they were queued; of several clients whose tasks are equal, each in turn; between users, the one
@@ -155,10 +156,11 @@ ptools_err ptools_num_remotes(struct ptools *pt, uint32_t *ret_n);
 /* Queues; returns when the daemon has accepted: one round trip, and what its durability takes. ret_task may be NULL.
  * With a callback, that is called at the end, by target ALL once for each worker (with the ids of the parts).
  * PTOOLS_ERR_NO_MODULE, _NO_FUNCTION, _NO_WORKER, _NO_SET, _NO_TASK (one of after), _LIMIT (the failure tells
- * which, and retry_ms when to try again), _KEY_REUSED, _STORAGE, _NO_SPACE, _DRAINING, _INVALID. When the
- * connection breaks meanwhile it is made anew and the task sent once more, within the connect timeout; only then
- * PTOOLS_ERR_LOST: whether it was accepted is unknown. PTOOLS_ERR_TIMEOUT: so is it, for the daemon did not answer
- * within the connect timeout (with PTOOLS_TASK_BLOCK it may take its time). After both no callback is called. */
+ * which, and retry_ms when to try again; 0: when somebody has asked how tasks ended that are kept for that),
+ * _KEY_REUSED, _STORAGE, _NO_SPACE, _DRAINING, _INVALID. When the connection breaks meanwhile it is made anew and the
+ * task sent once more, within the connect timeout; only then PTOOLS_ERR_LOST: whether it was accepted is unknown.
+ * PTOOLS_ERR_TIMEOUT: so is it, for the daemon did not answer within the connect timeout (with PTOOLS_TASK_BLOCK it may
+ * take its time). After both no callback is called. */
 ptools_err ptools_queue_worker_task(struct ptools *pt, const ptools_worker_task *task, uint64_t *ret_task);
 /* The same without waiting: the future is done when it is accepted; ptools_future_task() is the id. Freeing it earlier
  * withdraws nothing, neither the task nor its callback; but nobody tells you then that it was refused. */
@@ -243,7 +245,8 @@ ptools_err ptools_set_priorities(struct ptools *pt, ptools_calc_prio_fn calc, vo
 
 /* -- tasks by their ids ------------------------------------------------------------------------ */
 
-/* PTOOLS_ERR_NO_TASK: none of that id is this user's. PTOOLS_ERR_NOT_NOW: it runs, or has ended. */
+/* PTOOLS_ERR_NO_TASK: none of that id is this user's. PTOOLS_ERR_NOT_NOW: it runs, or has ended. PTOOLS_ERR_STORAGE: the
+ * journal cannot be written, and this task is in it. */
 ptools_err ptools_queued_set_priority(struct ptools *pt, uint64_t task, double priority);
 
 typedef struct ptools_queued ptools_queued; /* a list of looks at tasks                              */
@@ -285,7 +288,8 @@ typedef enum ptools_change {
 /* To n tasks, up to 1024 at once. *ret_changed of them; to the others it could not be done in the state they are in, or
  * there are none of these ids. n = 1 and none changed: PTOOLS_ERR_NO_TASK or PTOOLS_ERR_NOT_NOW, with the reason.
  * PTOOLS_ERR_LIMIT: they would run again after their end, and there are more of them than the queue has room for: none is
- * changed. PTOOLS_ERR_LOST: the connection broke before the answer, and it may have been done. */
+ * changed. PTOOLS_ERR_STORAGE: the journal cannot be written, and one of these is in it; none is changed (as of all calls
+ * here that change tasks). PTOOLS_ERR_LOST: the connection broke before the answer, and it may have been done. */
 ptools_err ptools_queued_change(struct ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
                                 uint64_t *ret_changed);
 

@@ -14,6 +14,17 @@ static void setup(uint32_t workers, uint32_t kept_max)
     rig_queue_start(&r, workers);
 }
 
+static const struct core_row *last_row(void)
+{
+    const struct core_row *row = NULL;
+
+    for (size_t i = 0; i < r.out.n; i++)
+        if (r.out.v[i].type == ACT_RECORD && r.out.v[i].row)
+            row = r.out.v[i].row;
+    ck_assert_ptr_nonnull(row);
+    return row;
+}
+
 static size_t answers(uint64_t request)
 {
     size_t n = 0;
@@ -54,6 +65,89 @@ START_TEST(a_cascade_longer_than_what_is_kept)
     rig_queue_id(&r, rig_change(&r, CHANGE_CANCEL, chain[0]));
     ck_assert_uint_eq(rig_shown(&r, chain[49]), SHOWN_CANCELLED);
     ck_assert_uint_eq(rig_shown(&r, chain[10]), 0);
+    rig_end(&r);
+}
+END_TEST
+
+/* As rig_queue(), so often, and checked once: that looks at everything. */
+static void queue_many(const struct msg_submit *m, int n)
+{
+    const struct msg_request request = { .kind = MSG_TASK_SUBMIT, .id = 1, .submit = *m };
+    AUTO(msg_decoder) decoder = msg_decoder_new();
+    AUTO(blob) spec = NULL;
+    struct msg_request decoded;
+    struct msg_problem problem;
+    struct bytes bytes;
+
+    bytes_init(&bytes, ENVELOPE_BYTES_MAX);
+    msg_request_encode(&request, &bytes);
+    spec = blob_new(bytes.data, bytes.n);
+    bytes_deinit(&bytes);
+    ck_assert_int_eq(msg_request_decode(decoder, spec->data, spec->n, &decoded, &problem), 0);
+    while (n-- > 0)
+        ck_assert_int_eq(core_queue(r.core, r.now, r.client, ++r.request, &decoded.submit, spec, NULL, &r.out), 0);
+    rig_check(&r);
+    rig_clear(&r);
+}
+
+enum { MANY = 100000 };
+
+START_TEST(many_end_with_one_that_makes_room)
+{
+    uint64_t first, last;
+
+    setup(1, 10);
+    first = rig_queued(&r, SUBMIT());
+    rig_assign(&r);
+    queue_many(SUBMIT(.n_after = 1, .after = &first), MANY);
+    last = r.core->next_task - 1;
+    rig_qfailed(&r, first, PTOOLS_ERR_FAILED, "no");
+    ck_assert_uint_eq(rig_shown(&r, first), 0);
+    ck_assert_uint_eq(rig_shown(&r, last), SHOWN_CANCELLED);
+    ck_assert_uint_eq(client_find(r.core, r.client)->user->n_kept, 10);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(many_hoped_for_one_that_makes_room)
+{
+    uint64_t first, last, other;
+
+    setup(1, 10);
+    first = rig_queued(&r, SUBMIT());
+    rig_assign(&r);
+    rig_qfailed(&r, first, PTOOLS_ERR_FAILED, "no");
+    queue_many(SUBMIT(.n_after = 1, .after = &first, .after_keep = true), MANY);
+    last = r.core->next_task - 1;
+    for (int i = 0; i < 10; i++) {
+        ck_assert_uint_eq(rig_shown(&r, last), SHOWN_WAITING);
+        other = rig_queued(&r, SUBMIT());
+        rig_assign(&r);
+        rig_qdone(&r, other);
+    }
+    ck_assert_uint_eq(rig_shown(&r, first), 0);
+    ck_assert_uint_eq(rig_shown(&r, last), SHOWN_CANCELLED);
+    ck_assert_uint_eq(client_find(r.core, r.client)->user->n_kept, 10);
+    rig_end(&r);
+}
+END_TEST
+
+/* What waits for one that is done goes on, also where the end of another that waits for it wants its place. */
+START_TEST(done_is_told_before_it_is_forgotten)
+{
+    static const uint32_t two[] = { 2 };
+    uint64_t first, gone, then;
+
+    setup(2, 1);
+    first = rig_queued(&r, SUBMIT());
+    rig_assign(&r);
+    gone = rig_queued(&r, SUBMIT(.n_workers = 1, .workers = (uint32_t *)two, .n_after = 1, .after = &first));
+    then = rig_queued(&r, SUBMIT(.n_after = 1, .after = &first));
+    core_workers_remove(r.core, r.now, r.client, ++r.request, 2, &r.out);
+    rig_qdone(&r, first);
+    ck_assert_uint_eq(rig_shown(&r, first), 0);
+    ck_assert_uint_eq(rig_shown(&r, gone), SHOWN_FAILED);
+    ck_assert_uint_eq(rig_shown(&r, then), SHOWN_QUEUED);
     rig_end(&r);
 }
 END_TEST
@@ -271,6 +365,88 @@ START_TEST(an_end_that_is_not_kept_is_not_told)
 }
 END_TEST
 
+START_TEST(a_journal_that_failed_changes_nothing)
+{
+    static const enum task_change changes[] = {
+        CHANGE_DEQUEUE, CHANGE_CANCEL, CHANGE_HOLD, CHANGE_KICK, CHANGE_RERUN, CHANGE_FORGET,
+    };
+    uint64_t id[2], other, waited;
+    struct msg_priority p;
+
+    setup(1, 10);
+    id[1] = rig_queued(&r, SUBMIT(.durability = TASK_CRASHSAFE, .delay_ms = 1000));
+    id[0] = other = rig_queued(&r, SUBMIT(.delay_ms = 1000));
+    waited = rig_queue(&r, SUBMIT(.durability = TASK_DURABLE, .delay_ms = 1000, .wait = true));
+    rig_recorded(&r);
+    core_record_failed(r.core, r.now, "the journal cannot be written: I/O error", &r.out);
+    for (size_t i = 0; i < ELEMENTS(changes); i++)
+        ck_has(rig_failure(&r, rig_change(&r, changes[i], id[1]), PTOOLS_ERR_STORAGE), "I/O error");
+    rig_failure(
+        &r, rig_ask(&r, MSG_TASK_CHANGE, &(const struct msg_task){ .n_tasks = 2, .tasks = id, .change = CHANGE_HOLD }),
+        PTOOLS_ERR_STORAGE);
+    ck_assert(!rig_qtask(&r, other)->hold); /* all of them, or none */
+    p = (struct msg_priority){ id[1], 7 };
+    core_priorities(r.core, r.now, r.client, ++r.request, (const uint8_t *)&p, sizeof p, &r.out);
+    rig_failure(&r, r.request, PTOOLS_ERR_STORAGE);
+    ck_assert(rig_qtask(&r, id[1])->priority == (double)INFINITY);
+    core_cancel(r.core, r.now, r.client, ++r.request, &(const struct msg_cancel){ .task = id[1] }, &r.out);
+    rig_failure(&r, r.request, PTOOLS_ERR_STORAGE);
+    core_cancel(r.core, r.now, r.client, ++r.request, &(const struct msg_cancel){ .request = waited }, &r.out);
+    rig_failure(&r, r.request, PTOOLS_ERR_STORAGE);
+    rig_queue_id(&r, rig_change(&r, CHANGE_CANCEL, other)); /* a volatile one as always */
+    rig_end(&r);
+}
+END_TEST
+
+/* What was answered survives what its task survives. */
+START_TEST(changes_are_as_durable_as_their_task)
+{
+    static const enum task_change changes[] = { CHANGE_HOLD, CHANGE_RELEASE, CHANGE_KICK, CHANGE_CANCEL, CHANGE_RERUN };
+
+    setup(1, 10);
+    for (uint32_t durability = TASK_CRASHSAFE; durability <= TASK_DURABLE; durability++) {
+        struct msg_priority p = { rig_queued(&r, SUBMIT(.durability = durability, .delay_ms = 1000)), 7 };
+
+        for (size_t i = 0; i < ELEMENTS(changes); i++) {
+            const uint64_t request = rig_change(&r, changes[i], p.task);
+
+            ck_assert(last_row()->kind == ROW_LIFE && last_row()->durable == (durability == TASK_DURABLE));
+            ck_assert_ptr_null(rig_answer(&r, request)); /* not before */
+            rig_recorded(&r);
+            rig_queue_id(&r, request);
+        }
+        core_priorities(r.core, r.now, r.client, ++r.request, (const uint8_t *)&p, sizeof p, &r.out);
+        ck_assert(last_row()->life.priority == 7 && last_row()->durable == (durability == TASK_DURABLE));
+        rig_recorded(&r);
+    }
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(a_cancel_is_a_change)
+{
+    uint64_t id, waited;
+
+    setup(1, 10);
+    id = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .delay_ms = 1000));
+    core_cancel(r.core, r.now, r.client, ++r.request, &(const struct msg_cancel){ .task = id }, &r.out);
+    ck_assert_ptr_null(rig_answer(&r, r.request)); /* not before it is recorded */
+    rig_recorded(&r);
+    ck_assert_uint_eq(rig_answer(&r, r.request)->answer.reply.count, 1);
+    ck_assert_uint_eq(rig_answer(&r, r.request)->answer.reply.state, SHOWN_CANCELLED);
+    core_cancel(r.core, r.now, r.client, ++r.request, &(const struct msg_cancel){ .task = id }, &r.out);
+    ck_has(rig_failure(&r, r.request, PTOOLS_ERR_NOT_NOW), "is cancelled: it has ended");
+    waited = rig_queue(&r, SUBMIT(.durability = TASK_DURABLE, .delay_ms = 1000, .wait = true));
+    rig_recorded(&r);
+    core_cancel(r.core, r.now, r.client, ++r.request, &(const struct msg_cancel){ .request = waited }, &r.out);
+    ck_assert_ptr_null(rig_answer(&r, r.request));
+    rig_recorded(&r);
+    ck_assert(!rig_answer(&r, r.request)->answer.failed);
+    rig_failure(&r, waited, PTOOLS_ERR_CANCELLED);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(workers_of_a_list_go_one_by_one)
 {
     uint32_t both[] = { 1, 2 };
@@ -401,6 +577,9 @@ int main(void)
 
     tcase_add_test(tc, forgotten_at_the_limit);
     tcase_add_test(tc, a_cascade_longer_than_what_is_kept);
+    tcase_add_test(tc, many_end_with_one_that_makes_room);
+    tcase_add_test(tc, many_hoped_for_one_that_makes_room);
+    tcase_add_test(tc, done_is_told_before_it_is_forgotten);
     tcase_add_test(tc, drained_while_its_module_is_loaded);
     tcase_add_test(tc, who_is_blocked_is_told_when_the_daemon_ends);
     tcase_add_test(tc, a_refusal_makes_room_too);
@@ -411,6 +590,9 @@ int main(void)
     tcase_add_test(tc, a_walk_stops_when_it_has_looked_enough);
     tcase_add_test(tc, a_wait_is_answered_once);
     tcase_add_test(tc, an_end_that_is_not_kept_is_not_told);
+    tcase_add_test(tc, a_journal_that_failed_changes_nothing);
+    tcase_add_test(tc, changes_are_as_durable_as_their_task);
+    tcase_add_test(tc, a_cancel_is_a_change);
     tcase_add_test(tc, workers_of_a_list_go_one_by_one);
     tcase_add_test(tc, ready_after_a_wait_is_news);
     tcase_add_test(tc, one_shots_do_not_starve_who_stays);

@@ -455,6 +455,37 @@ START_TEST(a_whole_whose_parts_have_ended_has_ended)
 }
 END_TEST
 
+START_TEST(what_was_read_stays_read)
+{
+    uint64_t id[3], request;
+
+    setup(3);
+    for (int i = 0; i < 3; i++)
+        id[i] = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE));
+    rig_assign(&r);
+    rig_recorded(&r);
+    for (int i = 0; i < 3; i++)
+        rig_qdone(&r, id[i]);
+    rig_recorded(&r);
+    for (int i = 0; i < 2; i++)
+        rig_queue_id(&r, rig_ask(&r, MSG_TASK_RESULT, &(const struct msg_task){ .task = id[i] }));
+    ck_assert(last_row(ROW_LIFE)->refusable && !last_row(ROW_LIFE)->durable);
+    request = rig_change(&r, CHANGE_RERUN, id[1]); /* its end will be another */
+    rig_assign(&r);
+    rig_recorded(&r);
+    rig_queue_id(&r, request);
+    rig_qdone(&r, id[1]);
+    restart(3, 1000, 0);
+    r.core->limits.user_kept_max = 1;
+    rig_failure(&r, rig_queue(&r, SUBMIT()), PTOOLS_ERR_LIMIT);
+    ck_assert_uint_eq(rig_shown(&r, id[0]), 0);
+    ck_assert_uint_eq(rig_shown(&r, id[1]), SHOWN_DONE);
+    ck_assert_uint_eq(rig_shown(&r, id[2]), SHOWN_DONE);
+    rig_end(&r);
+    forget_rows();
+}
+END_TEST
+
 /* Rows of one submission are written together: this only shows that half of them would do no harm. */
 START_TEST(half_of_a_whole_is_not_run)
 {
@@ -557,6 +588,7 @@ int main(void)
     tcase_add_test(tc, what_its_target_was_is_waited_for);
     tcase_add_test(tc, a_module_that_is_gone_is_waited_for);
     tcase_add_test(tc, a_whole_whose_parts_have_ended_has_ended);
+    tcase_add_test(tc, what_was_read_stays_read);
     tcase_add_test(tc, half_of_a_whole_is_not_run);
     tcase_add_test(tc, priorities_are_written_as_one);
     tcase_add_test(tc, a_durable_one_cannot_wait_for_a_volatile_one);
