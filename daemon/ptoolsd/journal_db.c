@@ -359,7 +359,8 @@ static int check_born(struct store *s)
         snprintf(s->why, sizeof s->why, "there is no journal in %s", s->files.dir);
         return -ENOENT;
     }
-    return have ? 0 : journal_files_make_db(&s->files, s->why);
+    r = journal_files_sync_names(&s->files, s->why); /* now: when it has tables it is not asked again */
+    return r || have ? r : journal_files_make_db(&s->files, s->why);
 }
 
 static int open_tables(struct store *s, const struct store_schema *schema)
