@@ -168,6 +168,40 @@ START_TEST(the_first_start_may_fail_at_any_call)
 }
 END_TEST
 
+static bool had_mark;
+
+static void look_for_mark(void)
+{
+    uint8_t mark[MARK_PAGE + MARK_BYTES];
+
+    had_mark = read_mark(mark);
+}
+
+/* The power failed when there were tables, and no mark yet. What is written next makes the journal one that must have a
+ * mark: power that fails once more must find it. */
+START_TEST(a_birth_that_goes_on_begins_with_the_mark)
+{
+    const struct journal_options options = { .dir = rig_dir, .vfs = "disk", .boot_id = BOOT, .reserve_bytes = 1 };
+    struct store s;
+
+    snprintf(after, sizeof after, "%s/after", rig_dir);
+    ck_assert_int_eq(mkdir(after, 0700), 0);
+    disk_begin();
+    ck_assert_int_eq(store_open(&s, &options, NULL), 0);
+    store_close(&s);
+    ck_assert_int_eq(unlink(rig_file(JOURNAL_MARK)), 0);
+    ck_assert_int_eq(store_open(&s, &options, NULL), 0);
+    ck_assert_int_eq(store_load(&s, NULL, NULL), 0);
+    disk.lose_at = disk.calls + 1;
+    disk.lose_into = after;
+    disk.losing = look_for_mark;
+    ck_assert_int_eq(store_begin(&s), 0);
+    ck_assert(disk.lost && had_mark);
+    store_close(&s);
+    disk_end();
+}
+END_TEST
+
 /* Of the test itself: if nothing were synced, it would say so. */
 START_TEST(a_sync_left_out_is_noticed)
 {
@@ -226,7 +260,8 @@ START_TEST(loss_upon_loss)
 }
 END_TEST
 
-/* -- kill -9 ---------------------------------------------------------------------------------------------------------- */
+/* -- kill -9 ----------------------------------------------------------------------------------------------------------
+ */
 
 static void die(void)
 {
@@ -318,6 +353,7 @@ int main(void)
     tcase_add_checked_fixture(tc, rig_begin, rig_end);
     tcase_add_test(tc, what_was_durable_survives);
     tcase_add_test(tc, the_first_start_may_fail_at_any_call);
+    tcase_add_test(tc, a_birth_that_goes_on_begins_with_the_mark);
     tcase_add_test(tc, a_sync_left_out_is_noticed);
     tcase_add_test(tc, loss_upon_loss);
     tcase_add_test(tc, a_kill_at_any_call);
