@@ -75,6 +75,7 @@ static struct trial {
     pid_t clients[CLIENTS];
     bool working;
     unsigned boots;
+    bool silent;        /* its machine does not say which of its starts this is */
     char problem[3000]; /* a loss, or a daemon that does not start */
 } trial;
 
@@ -133,7 +134,9 @@ static void write_boot(void)
     FILE *f = fopen(boot_file, "we");
 
     ck_assert_ptr_nonnull(f);
-    ck_assert_int_gt(fprintf(f, "%08x-0000-4000-8000-000000000000\n", ++trial.boots), 0);
+    trial.boots++;
+    if (!trial.silent)
+        ck_assert_int_gt(fprintf(f, "%08x-0000-4000-8000-000000000000\n", trial.boots), 0);
     ck_assert_int_eq(fclose(f), 0);
 }
 
@@ -205,7 +208,7 @@ static void trial_begin(const struct lossy_omission *without)
     snprintf(disk_log, sizeof disk_log, "%s/log", base);
     snprintf(kept_log, sizeof kept_log, "%s/kept-log", base);
     ck_assert_int_eq(mkdir(root, 0700) | mkdir(ledger, 0700), 0);
-    trial = (struct trial){ .disk = lossy_new(root, disk_log), .without = without };
+    trial = (struct trial){ .disk = lossy_new(root, disk_log), .without = without, .silent = pick(4) == 0 };
     temp_dir(trial.dir, sizeof trial.dir);
     trial.said = shared_memory(sizeof *trial.said);
     trial.plan = (struct plan){ .dir = trial.dir,
