@@ -234,6 +234,14 @@ struct proof {
     uint64_t any;   /* ... or was, at least until the power failed */
 };
 
+/* Where the machine does not say which of its starts this is, the power may have failed since. */
+static bool knows_boot(const struct journal_files *f)
+{
+    static const uint8_t unknown[BOOT_ID_BYTES];
+
+    return memcmp(f->boot, unknown, BOOT_ID_BYTES) != 0;
+}
+
 static int find_proof(struct store *s, struct proof *ret)
 {
     *ret = (struct proof){ .n = 0 };
@@ -244,8 +252,7 @@ static int find_proof(struct store *s, struct proof *ret)
     }
     for (int i = 0; i < ret->n; i++) {
         const struct journal_mark *m = &ret->marks[i];
-
-        const bool this_boot = memcmp(m->boot, s->files.boot, BOOT_ID_BYTES) == 0;
+        const bool this_boot = knows_boot(&s->files) && memcmp(m->boot, s->files.boot, BOOT_ID_BYTES) == 0;
 
         if (this_boot && m->clock_ms)
             s->files.clock_ms = m->clock_ms;
@@ -363,7 +370,8 @@ static int check_born(struct store *s)
         snprintf(s->why, sizeof s->why, "there is no journal in %s", s->files.dir);
         return -ENOENT;
     }
-    return have ? 0 : journal_files_make_db(&s->files, s->why);
+    r = journal_files_sync_names(&s->files, s->why); /* now: when it has tables it is not asked again */
+    return r || have ? r : journal_files_make_db(&s->files, s->why);
 }
 
 static int open_tables(struct store *s, const struct store_schema *schema)

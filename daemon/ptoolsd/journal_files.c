@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +199,35 @@ int journal_files_open(struct journal_files *f, const struct journal_options *op
     for (size_t i = 0; r == 0 && i < ELEMENTS(names); i++)
         r = check_file(f, names[i], why);
     return r ? r : lock(f, why);
+}
+
+/* A directory's own name is in the one above it: as long as that is not synced, all that was synced below may go with
+ * the power. Who made which of them, and whether that was synced, nobody knows any more after a kill; so all of them
+ * are, up to where another file system begins. What may not be read can only be synced with its file system. */
+int journal_files_sync_names(struct journal_files *f, char why[JOURNAL_WHY_BYTES])
+{
+    char path[PATH_MAX] = "..";
+    struct stat below, above;
+    int r = fstat(f->dir_fd, &below) < 0 ? -errno : 0;
+
+    for (size_t n = 2; r == 0 && n + 3 < sizeof path; n += 3) {
+        int fd = openat(f->dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0 && (errno == EACCES || errno == EPERM)) {
+            r = syncfs(f->dir_fd) < 0 ? -errno : 0;
+            break;
+        }
+        above = (struct stat){ .st_ino = 0 };
+        if (fd < 0 || fstat(fd, &above) < 0 || (above.st_dev == below.st_dev && fsync(fd) < 0))
+            r = -errno;
+        if (fd >= 0)
+            close(fd);
+        if (above.st_dev != below.st_dev || above.st_ino == below.st_ino) /* the one above all is above itself */
+            break;
+        below = above;
+        memcpy(path + n, "/..", 4);
+    }
+    return r < 0 ? fail(why, "cannot sync what is above", f->dir, "", -r) : 0;
 }
 
 int journal_files_make_db(struct journal_files *f, char why[JOURNAL_WHY_BYTES])

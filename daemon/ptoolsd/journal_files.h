@@ -51,6 +51,8 @@ void journal_files_deinit(struct journal_files *f);
  * there. 0, JOURNAL_BAD_DATA or -errno; why tells. */
 int journal_files_open(struct journal_files *f, const struct journal_options *options, bool read_only,
                        char why[JOURNAL_WHY_BYTES]);
+/* Syncs the directory's own name, and the names of those above it. */
+int journal_files_sync_names(struct journal_files *f, char why[JOURNAL_WHY_BYTES]);
 /* An empty database, for SQLite to fill; -EEXIST: there is one. */
 int journal_files_make_db(struct journal_files *f, char why[JOURNAL_WHY_BYTES]);
 /* Whether a file is there, and its size. */

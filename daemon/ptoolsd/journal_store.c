@@ -243,13 +243,17 @@ int store_begin(struct store *s)
     int r;
 
     journal_reserve_make(&s->files); /* without it, the space that there is must do */
-    r = transaction(s, NULL, true, false);
+    /* A journal that is being written and has no mark is refused: so there is one before, also when the power failed
+     * in the midst of a birth. */
+    r = s->marked ? 0 : write_mark(s, journal_mark_make);
+    if (r == 0)
+        r = transaction(s, NULL, true, false);
     if (r == STORE_FULL && journal_reserve_release(&s->files))
         r = transaction(s, NULL, true, false);
     if (r == 0)
         r = lengthen_log(s);
     if (r == 0)
-        r = write_mark(s, s->marked ? journal_mark_base : journal_mark_make);
+        r = write_mark(s, journal_mark_base);
     return r == STORE_FULL ? -ENOSPC : r;
 }
 

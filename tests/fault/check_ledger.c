@@ -72,10 +72,11 @@ static struct record *record_of(struct check *c, const char *key, bool add)
     return r;
 }
 
-/* What is volatile may be forgotten with its daemon, and then be another task. */
+/* What is volatile may be forgotten with its daemon, and then be another task; what is crashsafe, with the power. */
 static bool may_vanish(const struct check *c, const struct record *r)
 {
-    return c->daemon->has_died && r->durability == PTOOLS_VOLATILE;
+    return (c->daemon->has_died && r->durability == PTOOLS_VOLATILE) ||
+           (c->daemon->lost_power && r->durability == PTOOLS_CRASHSAFE);
 }
 
 /* -- lines -------------------------------------------------------------------------------------------------- */

@@ -2,8 +2,9 @@
 /*
  * check_ledger -- a ledger (ledger.h) against what the daemon says of all its tasks.
  *
- *     1  nothing lost      what was accepted is known, in a state; what is volatile only if the daemon has not died.
- *                          With all_ended: and it has ended
+ *     1  nothing lost      what was accepted is known, in a state; what is volatile only if the daemon has not died,
+ *                          what is crashsafe only if its machine has not lost its power. With all_ended: and it has
+ *                          ended
  *     2  nothing invented  a task that the daemon knows was sent by somebody, and so was one that a job ran for
  *     3  bounded           no more beginnings than attempts; done means finished at least once; what was begun and is
  *                          said to have failed, or to be lost, may have been executed
@@ -29,8 +30,9 @@ struct ledger_daemon {
     /* Task i, from 0; NULL: that was the last. */
     const ptools_queued_info *(*at)(void *arg, size_t i);
     void *arg;
-    bool has_died;  /* since the ledger was begun */
-    bool all_ended; /* nothing should be waiting or running any more */
+    bool has_died;   /* since the ledger was begun */
+    bool lost_power; /* ... and its machine, too */
+    bool all_ended;  /* nothing should be waiting or running any more */
 };
 
 struct verdict {

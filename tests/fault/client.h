@@ -10,6 +10,7 @@
 #define TESTS_FAULT_CLIENT_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include <ptools/ptools.h>
@@ -25,6 +26,13 @@ struct plan_task {
     uint64_t ms;
     ptools_durability durability;
     uint32_t attempts;
+    size_t padding; /* bytes of an argument more */
+    bool passing; /* soon forgotten: it may be unknown at any time, and the ledger does not say that it was accepted */
+};
+
+/* What was wrong, said by a client's process to that of the test. */
+struct client_problem {
+    char text[400];
 };
 
 struct plan {
@@ -34,6 +42,8 @@ struct plan {
     atomic_int *more;   /* ... and on, while that is set; in shared memory; NULL: no more */
     unsigned window;
     void (*task)(unsigned client, unsigned i, struct plan_task *ret);
+    bool loses_power;               /* what is not durable may be unknown later: it is not waited for then */
+    struct client_problem *problem; /* in shared memory: what is wrong is said there; NULL: it fails the test */
 };
 
 /* From client n of the plan: a key is "N-i". Returns its process. */

@@ -7,19 +7,18 @@
  *
  * FAULT_JOBS (100000) and FAULT_KILLS (50) in the environment ask for another size than the short one.
  */
-#include <dirent.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/bench/program.h"
 #include "tests/fault/client.h"
+#include "tests/fault/family.h"
 #include "tests/integration/server.h"
 #include "tests/support/suite.h"
 
@@ -32,8 +31,7 @@ enum {
     LIFE_MS = 800,
     GONE_MS = 1000,
     READY_MS = 1000,
-    KILLS_MAX = 10000,
-    PROCESSES_MAX = 64
+    KILLS_MAX = 10000
 };
 
 static struct server server;
@@ -49,54 +47,15 @@ static void plan_task(unsigned client, unsigned i, struct plan_task *ret)
                                .attempts = repeatable ? 3 : 1 };
 }
 
-/* A process's parent; 0: there is none of that number. */
-static pid_t parent_of(pid_t pid)
+static void assert_gone(struct family *family, uint64_t until)
 {
-    char path[32], line[512];
-    int parent = 0;
-    FILE *f;
-
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    f = fopen(path, "re");
-    if (!f)
-        return 0;
-    if (!fgets(line, sizeof line, f) || !strrchr(line, ')') || sscanf(strrchr(line, ')') + 1, " %*c %d", &parent) != 1)
-        parent = 0;
-    fclose(f);
-    return parent;
-}
-
-/* All below pid, as pidfds. */
-static unsigned descendants(pid_t pid, struct pollfd *ret)
-{
-    DIR *proc = opendir("/proc");
-    struct dirent *entry;
-    unsigned n = 0;
-
-    while ((entry = readdir(proc))) {
-        pid_t one = (pid_t)atoi(entry->d_name), above = one;
-        int fd;
-
-        while (above > 1 && above != pid)
-            above = parent_of(above);
-        if (above != pid || one == pid || (fd = (int)syscall(SYS_pidfd_open, one, 0)) < 0)
-            continue;
-        ck_assert_uint_lt(n, PROCESSES_MAX);
-        ret[n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
-    }
-    closedir(proc);
-    return n;
-}
-
-static void assert_gone(struct pollfd *ends, unsigned n, uint64_t until)
-{
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; i < family->n; i++) {
         uint64_t now = now_ms();
 
-        ck_assert_msg(poll(&ends[i], 1, until > now ? (int)(until - now) : 0) == 1,
+        ck_assert_msg(poll(&family->ends[i], 1, until > now ? (int)(until - now) : 0) == 1,
                       "a process of the daemon outlives it by %d ms", GONE_MS);
-        close(ends[i].fd);
     }
+    family_close(family);
 }
 
 static void start(const char *dir)
@@ -112,11 +71,11 @@ static void start(const char *dir)
 /* So many ms until the next one was ready. */
 static uint64_t strike(void)
 {
-    struct pollfd ends[PROCESSES_MAX];
-    unsigned n = descendants(server.pid, ends);
+    struct family family;
     char dir[sizeof server.dir];
     uint64_t killed, took;
 
+    family_below(server.pid, &family);
     memcpy(dir, server.dir, sizeof dir);
     ck_assert_int_eq(kill(server.pid, SIGKILL), 0);
     killed = now_ms();
@@ -124,7 +83,7 @@ static uint64_t strike(void)
     close(server.pidfd);
     start(dir);
     took = now_ms() - killed;
-    assert_gone(ends, n, killed + GONE_MS);
+    assert_gone(&family, killed + GONE_MS);
     return took;
 }
 

@@ -180,6 +180,20 @@ START_TEST(lost_volatile)
 }
 END_TEST
 
+/* What is durable may not go with the power; what is crashsafe may, and only with that. */
+START_TEST(lost_with_the_power)
+{
+    struct ledger_daemon daemon = { .at = at, .has_died = true, .lost_power = true, .all_ended = true };
+
+    lines("client-0", "S gone crashsafe 1\nA gone 8 crashsafe 1000\n");
+    ck_assert_uint_eq(check(true, true), 1);
+    ck_assert_uint_eq(check_ledger(dir, &daemon, &verdict), 0);
+    lines("client-0", "S too durable 1\nA too 9 durable 1000\n");
+    ck_assert_uint_eq(check_ledger(dir, &daemon, &verdict), 1);
+    ck_assert_msg(strstr(verdict.text, "too (task 9, durable) is lost"), "%s", verdict.text);
+}
+END_TEST
+
 /* A volatile one that went with its daemon and was sent once more is another task. */
 START_TEST(volatile_again)
 {
@@ -375,6 +389,7 @@ int main(void)
         torn_line,
         lost,
         lost_volatile,
+        lost_with_the_power,
         volatile_again,
         still_waiting,
         no_state,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tests of daemon/ptoolsd/journal_files.c, journal_db.c and journal_row.c: whose directory it is, one daemon to it,
- * nothing through links, versions of the tables, and checksums.
+ * Tests of daemon/ptoolsd/journal_files.c, journal_db.c and journal_row.c: whose directory it is, and that its name
+ * lasts, one daemon to it, nothing through links, versions of the tables, and checksums.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,6 +41,64 @@ START_TEST(the_directory_is_made_but_not_its_parents)
     ck_assert_int_eq(
         journal_open(&(struct journal_options){ .dir = rig_file("a/b/state"), .make_parents = true }, &j, rig_why), 0);
     journal_abandon(j);
+}
+END_TEST
+
+/* -- names ----------------------------------------------------------------------------------------------------- */
+
+enum { SYNCS_MAX = 64 };
+static struct {
+    ino_t ino;
+    bool had_db; /* there was a database then */
+} syncs[SYNCS_MAX];
+static unsigned n_syncs;
+
+/* Instead of that of libc: which files were synced. */
+int fsync(int fd)
+{
+    char db[120];
+    struct stat st;
+
+    snprintf(db, sizeof db, "%s/a/b/state/" JOURNAL_DB, rig_dir);
+    if (n_syncs < SYNCS_MAX && fstat(fd, &st) == 0) {
+        syncs[n_syncs].ino = st.st_ino;
+        syncs[n_syncs++].had_db = access(db, F_OK) == 0;
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
+
+/* Before there was a database. */
+static bool is_synced(const char *dir)
+{
+    struct stat st;
+
+    ck_assert_int_eq(stat(dir, &st), 0);
+    for (unsigned i = 0; i < n_syncs; i++)
+        if (syncs[i].ino == st.st_ino && !syncs[i].had_db)
+            return true;
+    return false;
+}
+
+static void open_below(bool died)
+{
+    static char dir[120];
+    struct journal *j;
+
+    n_syncs = 0;
+    snprintf(dir, sizeof dir, "%s", rig_file("a/b/state"));
+    if (died) { /* the one that made the directories, before it synced them */
+        ck_assert_int_eq(mkdir(rig_file("a"), 0700) | mkdir(rig_file("a/b"), 0700) | mkdir(dir, 0700), 0);
+    }
+    ck_assert_int_eq(journal_open(&(struct journal_options){ .dir = dir, .make_parents = true }, &j, rig_why), 0);
+    journal_abandon(j);
+}
+
+START_TEST(names_of_directories_are_synced_before_there_is_a_journal)
+{
+    open_below(_i == 1);
+    ck_assert(is_synced(rig_file("a/b")) && is_synced(rig_file("a")) && is_synced(rig_dir));
+    open_below(false); /* once and for all */
+    ck_assert(!is_synced(rig_file("a/b")) && !is_synced(rig_file("a")) && !is_synced(rig_dir));
 }
 END_TEST
 
@@ -311,6 +370,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, rig_begin, rig_end);
     tcase_add_test(tc, the_directory_is_made_but_not_its_parents);
+    tcase_add_loop_test(tc, names_of_directories_are_synced_before_there_is_a_journal, 0, 2);
     tcase_add_test(tc, a_directory_that_others_can_change_is_refused);
     tcase_add_test(tc, links_are_not_followed);
     tcase_add_test(tc, sqlite_follows_no_link_either);

@@ -20,6 +20,7 @@
 enum { MARK_BYTES = 72, MARK_PAGE = 4096, MARKS_KEPT = 4 };
 
 static struct rig_seen seen;
+static const char *boot = BOOT, *next_boot = NEXT_BOOT;
 static char after[80];                                    /* the directory that the power loss left */
 static uint64_t durable;                                  /* rows up to this are, as the journal has told */
 static uint8_t marks[MARKS_KEPT][MARK_PAGE + MARK_BYTES]; /* the last ones that were written, the newest first */
@@ -107,7 +108,7 @@ static const char *lose_power(unsigned at, bool ignore_sync)
     disk.losing = lose_mark;
     disk.ignore_sync = ignore_sync;
     mkdir(after, 0700);
-    r = store_open(&s, &(struct journal_options){ .dir = rig_dir, .vfs = "disk", .boot_id = BOOT, .reserve_bytes = 1 },
+    r = store_open(&s, &(struct journal_options){ .dir = rig_dir, .vfs = "disk", .boot_id = boot, .reserve_bytes = 1 },
                    NULL);
     ck_assert_msg(r == 0, "%s", s.why);
     ck_assert_int_eq(store_load(&s, NULL, NULL), 0);
@@ -123,7 +124,7 @@ static const char *lose_power(unsigned at, bool ignore_sync)
     disk_end();
 
     *problem = '\0';
-    r = rig_peek(&(struct journal_options){ .dir = after, .boot_id = NEXT_BOOT }, &seen);
+    r = rig_peek(&(struct journal_options){ .dir = after, .boot_id = next_boot }, &seen);
     if (r)
         snprintf(problem, sizeof problem, "at call %u: %s", at, rig_why);
     for (uint64_t task = 1; r == 0 && task <= MAX(durable, seen.tasks); task++) /* a prefix, and long enough */
@@ -154,6 +155,20 @@ START_TEST(what_was_durable_survives)
 }
 END_TEST
 
+/* It does not say which of its starts this is, as where nothing of /proc but processes is to be seen. */
+START_TEST(of_a_machine_that_does_not_tell_its_starts_apart)
+{
+    boot = next_boot = "";
+    for (unsigned i = 0; i < rounds() / 5; i++) {
+        const char *problem;
+
+        srandom(i);
+        problem = lose_power(100 + (unsigned)random() % 400, false);
+        ck_assert_msg(!problem, "round %u: %s", i, problem);
+    }
+}
+END_TEST
+
 START_TEST(the_first_start_may_fail_at_any_call)
 {
     for (unsigned at = 1; at < 40; at++) {
@@ -165,6 +180,40 @@ START_TEST(the_first_start_may_fail_at_any_call)
             ck_assert_msg(!problem, "%s", problem);
         }
     }
+}
+END_TEST
+
+static bool had_mark;
+
+static void look_for_mark(void)
+{
+    uint8_t mark[MARK_PAGE + MARK_BYTES];
+
+    had_mark = read_mark(mark);
+}
+
+/* The power failed when there were tables, and no mark yet. What is written next makes the journal one that must have a
+ * mark: power that fails once more must find it. */
+START_TEST(a_birth_that_goes_on_begins_with_the_mark)
+{
+    const struct journal_options options = { .dir = rig_dir, .vfs = "disk", .boot_id = BOOT, .reserve_bytes = 1 };
+    struct store s;
+
+    snprintf(after, sizeof after, "%s/after", rig_dir);
+    ck_assert_int_eq(mkdir(after, 0700), 0);
+    disk_begin();
+    ck_assert_int_eq(store_open(&s, &options, NULL), 0);
+    store_close(&s);
+    ck_assert_int_eq(unlink(rig_file(JOURNAL_MARK)), 0);
+    ck_assert_int_eq(store_open(&s, &options, NULL), 0);
+    ck_assert_int_eq(store_load(&s, NULL, NULL), 0);
+    disk.lose_at = disk.calls + 1;
+    disk.lose_into = after;
+    disk.losing = look_for_mark;
+    ck_assert_int_eq(store_begin(&s), 0);
+    ck_assert(disk.lost && had_mark);
+    store_close(&s);
+    disk_end();
 }
 END_TEST
 
@@ -188,7 +237,7 @@ START_TEST(loss_upon_loss)
 
     srandom(7);
     for (int i = 0; i < 25; i++) {
-        char boot[40];
+        char this_boot[40];
         struct store s;
         int r;
 
@@ -196,8 +245,8 @@ START_TEST(loss_upon_loss)
         mkdir(after, 0700);
         disk_begin();
         n_marks = 0;
-        snprintf(boot, sizeof boot, "%032d", i);
-        r = store_open(&s, &(struct journal_options){ .dir = rig_dir, .vfs = "disk", .boot_id = boot }, NULL);
+        snprintf(this_boot, sizeof this_boot, "%032d", i + 1);
+        r = store_open(&s, &(struct journal_options){ .dir = rig_dir, .vfs = "disk", .boot_id = this_boot }, NULL);
         ck_assert_msg(r == 0, "%d: %s", i, s.why);
         memset(&seen, 0, sizeof seen);
         r = store_load(&s, rig_look, &seen);
@@ -226,7 +275,8 @@ START_TEST(loss_upon_loss)
 }
 END_TEST
 
-/* -- kill -9 ---------------------------------------------------------------------------------------------------------- */
+/* -- kill -9 ----------------------------------------------------------------------------------------------------------
+ */
 
 static void die(void)
 {
@@ -317,7 +367,9 @@ int main(void)
 
     tcase_add_checked_fixture(tc, rig_begin, rig_end);
     tcase_add_test(tc, what_was_durable_survives);
+    tcase_add_test(tc, of_a_machine_that_does_not_tell_its_starts_apart);
     tcase_add_test(tc, the_first_start_may_fail_at_any_call);
+    tcase_add_test(tc, a_birth_that_goes_on_begins_with_the_mark);
     tcase_add_test(tc, a_sync_left_out_is_noticed);
     tcase_add_test(tc, loss_upon_loss);
     tcase_add_test(tc, a_kill_at_any_call);
