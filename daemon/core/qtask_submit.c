@@ -169,7 +169,6 @@ static bool has_room(const struct submission *s)
     const uint64_t n = 1 + parts_of(s), bytes = submission_bytes(s) * n;
     struct excess e;
 
-    user_keep_less(s->core, u, s->out); /* ends may have been read since the last one */
     if (!s->again && u->blocked && s->m->block)
         return block(s); /* behind those who came before */
     if (queue_exceeded(s->core, u, n, bytes, &e) || sets_exceeded(s, &e)) {
@@ -566,6 +565,7 @@ int core_queue(struct core *core, uint64_t now_us, uint32_t client, uint64_t req
         action_bug(out, 0, 0, "a request of client %" PRIu32 ", which there is not", client);
         return 0;
     }
+    user_keep_less(core, s.client->user, out); /* ends may have been read since the last one */
     return come(&s);
 }
 
@@ -573,9 +573,10 @@ void user_unblock(struct core *core, struct user *user, struct actions *out)
 {
     struct blocked *b;
 
-    if (user->unblocking || core->settling)
+    if (!user->blocked || user->unblocking || core->settling)
         return; /* whoever does it, or ends what is settled, goes on */
     user->unblocking = true;
+    user_keep_less(core, user, out);
     while ((b = user->blocked) && user->n_queued < core->limits.user_queued_max &&
            user->queue_bytes < core->limits.user_queue_bytes_max) {
         struct msg_request r;

@@ -245,8 +245,8 @@ ptools_err ptools_set_priorities(struct ptools *pt, ptools_calc_prio_fn calc, vo
 
 /* -- tasks by their ids ------------------------------------------------------------------------ */
 
-/* PTOOLS_ERR_NO_TASK: none of that id is this user's. PTOOLS_ERR_NOT_NOW: it runs, or has ended. PTOOLS_ERR_STORAGE: the
- * journal cannot be written, and this task is in it. */
+/* PTOOLS_ERR_NO_TASK: none of that id is this user's. PTOOLS_ERR_NOT_NOW: it runs, or has ended. PTOOLS_ERR_STORAGE:
+ * the journal cannot be written, and this task is in it. */
 ptools_err ptools_queued_set_priority(struct ptools *pt, uint64_t task, double priority);
 
 typedef struct ptools_queued ptools_queued; /* a list of looks at tasks                              */
