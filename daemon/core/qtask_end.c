@@ -95,9 +95,11 @@ void qtask_end_text(struct core *core, struct qtask *q, uint32_t shown, ptools_e
                     const char *format, ...)
 {
     char text[256];
-    struct msg_failure f = {
-        .code = code, .attempt = q->attempt, .worker = q->attempt ? q->worker : 0, .message = { text, 0 }
-    };
+    struct msg_failure f = { .code = code,
+                             .attempt = q->attempt,
+                             .worker = q->attempt ? q->worker : 0,
+                             .maybe_executed = q->attempt > 0, /* one that was not begun has been taken off */
+                             .message = { text, 0 } };
     va_list args;
 
     va_start(args, format);

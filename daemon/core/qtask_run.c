@@ -399,6 +399,7 @@ void qtask_attempt_failed(struct core *core, struct qtask *q, const struct msg_f
 
     own.attempt = q->attempt;
     own.worker = own.worker ? own.worker : q->worker;
+    own.maybe_executed |= q->attempt > 1; /* if not now, then before */
     if (died && q->kills < UINT8_MAX)
         q->kills++;
     if (f->code == PTOOLS_ERR_CANCELLED && core->draining && !q->stopping) { /* the daemon ends under it */
