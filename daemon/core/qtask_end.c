@@ -186,6 +186,7 @@ static void follow_edges(struct core *core, struct qtask *q, struct actions *out
     while (q->x && (e = q->x->before) && !e->waits_on) {
         struct qtask *then = e->then;
         const bool cascade = q->shown != SHOWN_DONE && !e->any;
+        const uint64_t bit = UINT64_C(1) << e->index;
 
         if (cascade && e->keep) {
             DL_DELETE2(q->x->before, e, first_prev, first_next);
@@ -196,11 +197,13 @@ static void follow_edges(struct core *core, struct qtask *q, struct actions *out
         free_edge(e);
         if (then->state != QT_WAITING)
             continue;
-        if (cascade)
+        if (cascade) {
             qtask_end_text(core, then, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
                            "task %" PRIu64 ", which had to come first, is %s", q->id, task_shown_name(q->shown));
-        else
+        } else {
+            qtask_met(core, then, bit, out);
             qtask_place(core, then, out);
+        }
     }
     if (q->x)
         DL_FOREACH2(q->x->before, e, first_next)

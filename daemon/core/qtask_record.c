@@ -94,6 +94,7 @@ void record_life(struct core *core, struct qtask *q, bool durable, enum pending_
                      (ended && q->end->maybe_executed ? LIFE_MAYBE_EXECUTED : 0u),
             .priority = q->priority,
             .started_ms = q->started_ms,
+            .detail = !q->x ? 0 : q->is_parent ? q->x->parts : q->x->met,
         };
         if (q->due_us > core->now_us && !ended)
             row->life.due_ms = core_time_ms(core) + (q->due_us - core->now_us) / 1000;
@@ -256,6 +257,20 @@ static int recover_end(struct core *core, struct qtask *q, const struct core_row
     return 0;
 }
 
+/* 0 or -ENOMEM. */
+static int recover_detail(struct qtask *q, uint64_t detail)
+{
+    if (detail == 0)
+        return 0;
+    if (!qtask_extra(q))
+        return -ENOMEM;
+    if (q->is_parent)
+        q->x->parts = (uint32_t)MIN(detail, WORKERS_MAX);
+    else
+        q->x->met = detail;
+    return 0;
+}
+
 static void recover_life(struct core *core, struct qtask *q, const struct core_row *life, uint64_t delay_us)
 {
     const uint64_t now_ms = core_time_ms(core);
@@ -309,6 +324,10 @@ int core_recover(struct core *core, uint64_t now_us, const struct core_row *task
     if (!life) {
         recover_delay(core, q, submit);
         return 0;
+    }
+    if (recover_detail(q, life->life.detail) < 0) {
+        qtask_free(core, q);
+        return -ENOMEM;
     }
     recover_life(core, q, life, qtask_longest_wait_us(submit));
     if (q->attempt == 0 && !q->rerun)

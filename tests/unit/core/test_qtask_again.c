@@ -50,11 +50,111 @@ START_TEST(what_has_begun_once_may_have_been_executed)
 }
 END_TEST
 
+/* -- a task that has come first is run again ------------------------------------------------------------------ */
+
+static void runs_and(uint64_t id, bool well)
+{
+    rig_assign(&r);
+    rig_recorded(&r);
+    if (well)
+        rig_qdone(&r, id);
+    else
+        rig_qfailed(&r, id, PTOOLS_ERR_FAILED, "no");
+    rig_recorded(&r);
+    ck_assert_uint_eq(rig_shown(&r, id), well ? SHOWN_DONE : SHOWN_FAILED);
+}
+
+static void runs_again_and_fails(uint64_t id)
+{
+    rig_change(&r, CHANGE_RERUN, id);
+    runs_and(id, false);
+}
+
+static uint64_t queued_after(uint64_t *after, uint32_t n, bool hold)
+{
+    return rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .n_after = n, .after = after, .hold = hold));
+}
+
+START_TEST(what_was_waited_for_is_not_waited_for_again)
+{
+    uint64_t first, second, both[2], met, late, partly;
+
+    setup(2);
+    first = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE));
+    second = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .hold = true));
+    both[0] = second;
+    both[1] = first;
+    met = queued_after(&first, 1, true);
+    partly = queued_after(both, 2, false);
+    runs_and(first, true);
+    late = queued_after(&first, 1, true); /* there is nothing to wait for from the beginning */
+    runs_again_and_fails(first);
+    for (int i = 0; i < 3; i++) {
+        ck_has(rig_why(&r, met), "on hold");
+        ck_has(rig_why(&r, late), "on hold");
+        ck_has(rig_why(&r, partly), "it waits for task");
+        rig_restart(&r, 2, 10, 0);
+        rig_recorded(&r);
+    }
+    rig_change(&r, CHANGE_RELEASE, second);
+    runs_and(second, true);
+    ck_assert_uint_eq(rig_shown(&r, partly), SHOWN_QUEUED);
+    rig_change(&r, CHANGE_RELEASE, met);
+    ck_assert_uint_eq(rig_shown(&r, met), SHOWN_QUEUED);
+    rig_end(&r);
+    rig_forget_rows();
+}
+END_TEST
+
+/* It is done, and the daemon dies before that is noted of the one that waits. */
+START_TEST(what_is_met_at_a_restart_is_met)
+{
+    uint64_t first, then;
+
+    setup(1);
+    first = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE));
+    then = queued_after(&first, 1, true);
+    rig_assign(&r);
+    rig_recorded(&r);
+    rig_qdone(&r, first);
+    rig_restart(&r, 1, 10, 0);
+    runs_again_and_fails(first);
+    rig_restart(&r, 1, 10, 0);
+    rig_recorded(&r);
+    ck_has(rig_why(&r, then), "on hold");
+    rig_end(&r);
+    rig_forget_rows();
+}
+END_TEST
+
+START_TEST(one_that_is_to_come_again_is_waited_for)
+{
+    uint64_t first, then;
+
+    setup(1);
+    first = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE));
+    runs_and(first, true);
+    rig_change(&r, CHANGE_RERUN, first);
+    then = queued_after(&first, 1, false);
+    rig_restart(&r, 1, 10, 0);
+    ck_has(rig_why(&r, then), "it waits for task");
+    runs_and(first, false);
+    rig_recorded(&r);
+    ck_assert_uint_eq(rig_shown(&r, then), SHOWN_CANCELLED);
+    rig_end(&r);
+    rig_forget_rows();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask again");
     TCase *tc = suite_case(suite, "attempts");
 
     tcase_add_test(tc, what_has_begun_once_may_have_been_executed);
+    tc = suite_case(suite, "run again");
+    tcase_add_test(tc, what_was_waited_for_is_not_waited_for_again);
+    tcase_add_test(tc, what_is_met_at_a_restart_is_met);
+    tcase_add_test(tc, one_that_is_to_come_again_is_waited_for);
     return suite_run(suite);
 }
