@@ -29,17 +29,27 @@ static void cancel_parts(struct core *core, struct qtask *q, struct actions *out
     }
 }
 
+/* It ends later. That it is to end outlives the daemon, as its end does. */
+static void note_stopping(struct core *core, struct qtask *q, struct actions *out)
+{
+    if (qtask_journaled(q))
+        record_life(core, q, q->durability == TASK_DURABLE, PENDING_NOTHING, out);
+}
+
 void qtask_cancel(struct core *core, struct qtask *q, struct actions *out)
 {
     if (q->state == QT_HELD) {
         qtask_refused(core, q, PTOOLS_ERR_CANCELLED, "cancelled on request", out);
     } else if (q->state == QT_RECORDING) {
         q->stopping = true;
+        note_stopping(core, q, out);
     } else if (q->x && q->x->parts > 0) {
         cancel_parts(core, q, out); /* its own end follows theirs */
     } else if (q->state == QT_GIVEN) {
         q->stopping = true;
         core_stop_task(core, core->now_us, q->run, STOP_CANCEL, out);
+        if (q->state == QT_GIVEN)
+            note_stopping(core, q, out);
     } else if (q->state == QT_WAITING || q->state == QT_QUEUED) {
         cancel_waiting(core, q, out);
     }
@@ -48,6 +58,7 @@ void qtask_cancel(struct core *core, struct qtask *q, struct actions *out)
 bool queued_cancel(struct core *core, struct client *c, uint64_t request, const struct msg_cancel *cancel,
                    struct actions *out)
 {
+    const uint64_t since = core->row_number;
     const struct msg_reply reply = { 0 };
     struct watcher *w;
     struct qtask *q;
@@ -65,7 +76,7 @@ bool queued_cancel(struct core *core, struct client *c, uint64_t request, const 
     } else if (!blocked_cancel(c, cancel->request, PTOOLS_ERR_CANCELLED, "cancelled on request", out)) {
         return false;
     }
-    answer_reply(out, c->id, request, &reply, NULL);
+    record_answer(core, since, c->id, request, &reply, out);
     return true;
 }
 

@@ -7,7 +7,7 @@
  * takes from its front. An entry names its task by number: when that has gone, or has gone on, the entry means
  * nothing any more.
  *
- * After a restart: what waited waits; what had begun is run again if it is idempotent and has attempts left, else it
+ * After a restart: what waited waits; what was to be stopped is cancelled; what had begun is run again if it is idempotent and has attempts left, else it
  * is lost, and says that it may have been executed; what had ended is known with its result. Where it was to wait a
  * time, it waits what is left of it by the clock, but never longer than it was to wait at first.
  */
@@ -91,7 +91,8 @@ void record_life(struct core *core, struct qtask *q, bool durable, enum pending_
             .losses = q->losses,
             .worker = q->worker,
             .flags = (q->hold ? LIFE_HOLD : 0u) | (q->idempotent ? LIFE_IDEMPOTENT : 0u) | (q->rerun ? LIFE_RERUN : 0u) |
-                     (ended && q->end->maybe_executed ? LIFE_MAYBE_EXECUTED : 0u),
+                     (ended && q->end->maybe_executed ? LIFE_MAYBE_EXECUTED : 0u) |
+                     (q->stopping && !ended ? LIFE_STOPPING : 0u),
             .priority = q->priority,
             .started_ms = q->started_ms,
             .detail = !q->x ? 0 : q->is_parent ? q->x->parts : q->x->met,
@@ -284,6 +285,7 @@ static void recover_life(struct core *core, struct qtask *q, const struct core_r
     q->priority = life->life.priority;
     q->started_ms = life->life.started_ms;
     q->rerun = life->life.flags & LIFE_RERUN;
+    q->stopping = life->life.flags & LIFE_STOPPING;
     q->due_us = 0;
     if (life->life.due_ms > now_ms)
         q->due_us = core->now_us + MIN((life->life.due_ms - now_ms) * 1000, delay_us);
@@ -371,11 +373,13 @@ void core_recovered(struct core *core, uint64_t now_us, struct actions *out)
             continue;
         if (q->x && q->x->parent && !qtask_find(core, q->x->parent))
             qtask_forget(core, q, out); /* the whole was never accepted */
-        else if (q->is_parent)
-            qtask_whole_ended(core, q, out);
+        else if (q->stopping)
+            qtask_cancel(core, q, out); /* it was cancelled, and had not ended */
         else if (q->was_running)
             recover_running(core, q, out);
-        else
+        else if (!q->is_parent)
             qtask_place(core, q, out);
+        if (q->is_parent)
+            qtask_whole_ended(core, q, out); /* if it has */
     }
 }

@@ -146,12 +146,87 @@ START_TEST(one_that_is_to_come_again_is_waited_for)
 }
 END_TEST
 
+/* -- what was cancelled ----------------------------------------------------------------------------------------- */
+
+static void is_cancelled(uint64_t id, bool maybe_executed)
+{
+    uint64_t request = result_of(id);
+
+    rig_failure(&r, request, PTOOLS_ERR_CANCELLED);
+    ck_assert_uint_eq(rig_shown(&r, id), SHOWN_CANCELLED);
+    ck_assert(rig_answer(&r, request)->answer.failure.maybe_executed == maybe_executed);
+}
+
+START_TEST(a_cancel_outlives_the_daemon)
+{
+    static const enum task_durability durability[] = { TASK_CRASHSAFE, TASK_DURABLE };
+    struct msg_cancel cancel = { 0 };
+    uint64_t id, request;
+
+    for (unsigned i = 0; i < 4; i++) {
+        setup(1);
+        id = rig_queued(&r, SUBMIT(.durability = durability[i % 2], .idempotent = true, .attempts = 3));
+        rig_assign(&r);
+        rig_recorded(&r);
+        cancel.task = id;
+        request = ++r.request;
+        if (i < 2)
+            request = rig_change(&r, CHANGE_CANCEL, id);
+        else
+            core_cancel(r.core, r.now, r.client, request, &cancel, &r.out);
+        ck_assert_uint_eq(rig_revoke(&r, false), 1); /* it has begun, and is given its time */
+        ck_assert_uint_eq(rig_shown(&r, id), SHOWN_RUNNING);
+        ck_assert_ptr_null(rig_answer(&r, request)); /* what is answered is written */
+        rig_recorded(&r);
+        rig_queue_id(&r, request);
+        rig_restart(&r, 1, 10, 0);
+        rig_recorded(&r);
+        is_cancelled(id, true);
+        rig_change(&r, CHANGE_RERUN, id); /* that is another wish */
+        rig_recorded(&r);
+        rig_restart(&r, 1, 10, 0);
+        ck_assert_uint_eq(rig_shown(&r, id), SHOWN_QUEUED);
+        rig_end(&r);
+        rig_forget_rows();
+    }
+}
+END_TEST
+
+START_TEST(a_cancel_before_it_was_accepted_outlives_the_daemon)
+{
+    struct msg_cancel cancel = { 0 };
+    uint64_t request, first;
+
+    setup(2);
+    first = r.core->next_task;
+    for (int all = 0; all <= 1; all++) {
+        cancel.request =
+            rig_queue(&r, SUBMIT(.durability = TASK_DURABLE, .target = all ? TARGET_ALL : 0, .wait = true));
+        request = ++r.request;
+        core_cancel(r.core, r.now, r.client, request, &cancel, &r.out);
+        ck_assert_ptr_null(rig_answer(&r, request));
+    }
+    rig_restart(&r, 2, 10, 0); /* the rows are there */
+    rig_recorded(&r);
+    rig_recorded(&r);
+    is_cancelled(first, false);
+    ck_assert_uint_eq(rig_shown(&r, first + 1), SHOWN_FAILED);
+    is_cancelled(first + 2, false);
+    is_cancelled(first + 3, false);
+    rig_end(&r);
+    rig_forget_rows();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask again");
     TCase *tc = suite_case(suite, "attempts");
 
     tcase_add_test(tc, what_has_begun_once_may_have_been_executed);
+    tc = suite_case(suite, "cancelled");
+    tcase_add_test(tc, a_cancel_outlives_the_daemon);
+    tcase_add_test(tc, a_cancel_before_it_was_accepted_outlives_the_daemon);
     tc = suite_case(suite, "run again");
     tcase_add_test(tc, what_was_waited_for_is_not_waited_for_again);
     tcase_add_test(tc, what_is_met_at_a_restart_is_met);
