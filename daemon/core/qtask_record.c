@@ -7,9 +7,10 @@
  * takes from its front. An entry names its task by number: when that has gone, or has gone on, the entry means
  * nothing any more.
  *
- * After a restart: what waited waits; what was to be stopped is cancelled; what had begun is run again if it is idempotent and has attempts left, else it
- * is lost, and says that it may have been executed; what had ended is known with its result. Where it was to wait a
- * time, it waits what is left of it by the clock, but never longer than it was to wait at first.
+ * After a restart: what waited waits; what was to be stopped is cancelled; what had begun is run again if it is
+ * idempotent and has attempts left, else it is lost, and says that it may have been executed; what had ended is known
+ * with its result. Where it was to wait a time, it waits what is left of it by the clock, but never longer than it was
+ * to wait at first.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -90,12 +91,14 @@ void record_life(struct core *core, struct qtask *q, bool durable, enum pending_
             .kills = q->kills,
             .losses = q->losses,
             .worker = q->worker,
-            .flags = (q->hold ? LIFE_HOLD : 0u) | (q->idempotent ? LIFE_IDEMPOTENT : 0u) | (q->rerun ? LIFE_RERUN : 0u) |
-                     (ended && q->end->maybe_executed ? LIFE_MAYBE_EXECUTED : 0u) |
+            .flags = (q->hold ? LIFE_HOLD : 0u) | (q->idempotent ? LIFE_IDEMPOTENT : 0u) |
+                     (q->rerun ? LIFE_RERUN : 0u) | (ended && q->end->maybe_executed ? LIFE_MAYBE_EXECUTED : 0u) |
                      (q->stopping && !ended ? LIFE_STOPPING : 0u),
             .priority = q->priority,
             .started_ms = q->started_ms,
-            .detail = !q->x ? 0 : q->is_parent ? q->x->parts : q->x->met,
+            .detail = !q->x          ? 0
+                      : q->is_parent ? q->x->parts
+                                     : q->x->met,
         };
         if (q->due_us > core->now_us && !ended)
             row->life.due_ms = core_time_ms(core) + (q->due_us - core->now_us) / 1000;

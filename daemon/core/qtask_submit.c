@@ -80,12 +80,15 @@ static bool block(const struct submission *s)
 static bool over(const struct submission *s, const char *name, uint64_t use, uint64_t limit, uint64_t asked)
 {
     char text[200];
-    struct msg_failure f = { .code = PTOOLS_ERR_LIMIT, .retry_ms = retry_ms(s->core) };
+    struct msg_failure f = { .code = PTOOLS_ERR_LIMIT };
+    const bool never = asked > limit;
 
-    if (s->m->block && asked <= limit)
+    if (s->m->block && !never)
         return block(s);
-    snprintf(text, sizeof text, "over the limit %s: %" PRIu64 " of %" PRIu64 " in use, %" PRIu64 " more asked for",
-             name, use, limit, asked);
+    if (!never)
+        f.retry_ms = retry_ms(s->core);
+    snprintf(text, sizeof text, "over the limit %s: %" PRIu64 " of %" PRIu64 " in use, %" PRIu64 " more asked for%s",
+             name, use, limit, asked, never ? ", which never fits" : "");
     answer_failure(s->out, s->client->id, s->request, &f, text);
     return false;
 }

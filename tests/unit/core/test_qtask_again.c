@@ -218,6 +218,33 @@ START_TEST(a_cancel_before_it_was_accepted_outlives_the_daemon)
 }
 END_TEST
 
+/* -- over a limit, now or ever --------------------------------------------------------------------------------- */
+
+START_TEST(what_never_fits_is_not_told_to_come_again)
+{
+    uint64_t request;
+
+    rig_limits(&r);
+    r.limits.user_queue_bytes_max = 200;
+    r.limits.user_queued_max = 3;
+    rig_queue_start(&r, 3);
+    for (int block = 0; block <= 1; block++) {
+        request = rig_queue(&r, SUBMIT(.target = TARGET_ALL, .block = block));
+        ck_has(rig_failure(&r, request, PTOOLS_ERR_LIMIT),
+               "over the limit user_queued_max: 0 of 3 in use, 4 more asked for, which never fits");
+        ck_assert_uint_eq(rig_answer(&r, request)->answer.failure.retry_ms, 0);
+    }
+    request = rig_queue_of(&r, r.client, SUBMIT(),
+                           "an argument of two hundred bytes, as many as there may be: it has to "
+                           "be spelled out here, since the bench takes a string, and the strings of benches end "
+                           "where they end, which is after these words, or a few more of them, at last.");
+    ck_has(rig_failure(&r, request, PTOOLS_ERR_LIMIT), "user_queue_bytes_max");
+    ck_assert_uint_eq(rig_answer(&r, request)->answer.failure.retry_ms, 0);
+    rig_queued(&r, SUBMIT());
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask again");
@@ -231,5 +258,7 @@ int main(void)
     tcase_add_test(tc, what_was_waited_for_is_not_waited_for_again);
     tcase_add_test(tc, what_is_met_at_a_restart_is_met);
     tcase_add_test(tc, one_that_is_to_come_again_is_waited_for);
+    tc = suite_case(suite, "over a limit");
+    tcase_add_test(tc, what_never_fits_is_not_told_to_come_again);
     return suite_run(suite);
 }
