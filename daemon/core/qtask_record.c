@@ -54,6 +54,26 @@ static void put(struct core *core, struct core_row *row, enum pending_kind then,
     act->row = row;
 }
 
+/* What was submitted, and, as if it had been said there, that its function is idempotent: nobody knows that after a
+ * restart before its module is loaded, which may be never. */
+static struct blob *recorded_spec(struct core *core, struct qtask *q)
+{
+    struct msg_request r = { .kind = MSG_TASK_SUBMIT, .id = 1 };
+    struct blob *blob = NULL;
+    struct bytes bytes;
+
+    if (q->idempotent)
+        qtask_spec(core, q, &r.submit);
+    if (!q->idempotent || r.submit.idempotent || r.submit.function.n == 0)
+        return blob_ref(q->spec);
+    r.submit.idempotent = true;
+    bytes_init(&bytes, ENVELOPE_BYTES_MAX);
+    msg_request_encode(&r, &bytes);
+    blob = bytes.err ? NULL : blob_new(bytes.data, bytes.n);
+    bytes_deinit(&bytes);
+    return blob ? blob : blob_ref(q->spec); /* no memory: it is learned later */
+}
+
 void record_new(struct core *core, struct qtask *q, bool more, enum pending_kind then, struct actions *out)
 {
     struct core_row *row = calloc(1, sizeof *row);
@@ -67,7 +87,7 @@ void record_new(struct core *core, struct qtask *q, bool more, enum pending_kind
         row->uid = q->user->uid;
         row->parent = q->x ? q->x->parent : 0;
         row->queued_ms = q->queued_ms;
-        row->spec = blob_ref(q->spec);
+        row->spec = recorded_spec(core, q);
         row->args = q->args ? blob_ref(q->args) : NULL;
     }
     put(core, row, then, out);

@@ -2,6 +2,8 @@
 /* qtask -- what stays true of a task over its attempts, over being run again, and over restarts of the daemon. */
 #include <string.h>
 
+#include <ptools/module.h>
+
 #include "tests/unit/core/rig_restart.h"
 
 static struct rig r;
@@ -218,6 +220,53 @@ START_TEST(a_cancel_before_it_was_accepted_outlives_the_daemon)
 }
 END_TEST
 
+/* -- what is shown of it --------------------------------------------------------------------------------------- */
+
+static void shows(uint64_t id, uint32_t attempts, bool idempotent, uint32_t parts)
+{
+    struct core_queued_view v;
+
+    ck_assert(core_view_queued(r.core, 1000, id - 1, &v));
+    ck_assert_uint_eq(v.id, id);
+    ck_assert_uint_eq(v.attempts, attempts);
+    ck_assert(v.idempotent == idempotent);
+    ck_assert_uint_eq(v.parts, parts);
+}
+
+START_TEST(what_its_function_says_is_kept_with_it)
+{
+    static const char *const functions[] = { "f" };
+    uint64_t held, all, once;
+
+    setup(2);
+    once = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .hold = true));
+    rig_loaded(&r, "n", PTOOLS_OK, functions, 1);
+    function_find(r.core, "n.f", 3)->flags |= PTOOLS_FN_IDEMPOTENT;
+    held = rig_queued(&r, SUBMIT_OF("n.f", .durability = TASK_DURABLE, .hold = true));
+    all = rig_queued(&r, SUBMIT_OF("n.f", .durability = TASK_CRASHSAFE, .target = TARGET_ALL));
+    for (int i = 0; i < 3; i++) { /* also before its module is there */
+        shows(once, 1, false, 0);
+        shows(held, 3, true, 0);
+        shows(all, 3, true, 2);
+        shows(all + 2, 3, true, 0);
+        rig_restart(&r, 2, 10, 0);
+    }
+    rig_loaded(&r, "n", PTOOLS_OK, functions, 1);
+    rig_assign(&r);
+    rig_recorded(&r);
+    rig_qdone(&r, all + 1);
+    rig_qdone(&r, all + 2);
+    rig_recorded(&r);
+    rig_recorded(&r);
+    ck_assert_uint_eq(rig_shown(&r, all), SHOWN_DONE);
+    rig_change(&r, CHANGE_FORGET, all + 2);
+    rig_restart(&r, 2, 10, 0);
+    shows(all, 3, true, 2);
+    rig_end(&r);
+    rig_forget_rows();
+}
+END_TEST
+
 /* -- over a limit, now or ever --------------------------------------------------------------------------------- */
 
 START_TEST(what_never_fits_is_not_told_to_come_again)
@@ -258,6 +307,8 @@ int main(void)
     tcase_add_test(tc, what_was_waited_for_is_not_waited_for_again);
     tcase_add_test(tc, what_is_met_at_a_restart_is_met);
     tcase_add_test(tc, one_that_is_to_come_again_is_waited_for);
+    tc = suite_case(suite, "shown");
+    tcase_add_test(tc, what_its_function_says_is_kept_with_it);
     tc = suite_case(suite, "over a limit");
     tcase_add_test(tc, what_never_fits_is_not_told_to_come_again);
     return suite_run(suite);
