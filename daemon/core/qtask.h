@@ -185,6 +185,8 @@ void blocked_drain(struct core *core, struct actions *out);
 void qtask_place(struct core *core, struct qtask *q, struct actions *out);
 /* All that wait for something that may have come: a worker, a set, a module. */
 void qtasks_place_parked(struct core *core, struct actions *out);
+/* There are new workers, from this id on: they are for whom they were named, also if it has others to wait for. */
+void qtasks_follow_workers(struct core *core, uint32_t first, struct actions *out);
 /* A worker takes it. */
 void qtask_give(struct core *core, struct worker *w, struct qtask *q, struct actions *out);
 /* Its attempt did not begin: it was taken back, or its worker ended. lost: that. */

@@ -220,6 +220,41 @@ START_TEST(a_cancel_before_it_was_accepted_outlives_the_daemon)
 }
 END_TEST
 
+/* -- workers that come later --------------------------------------------------------------------------------- */
+
+START_TEST(a_worker_that_comes_is_for_whom_it_was_named)
+{
+    static const uint32_t list[] = { 1, 3, 3 }, other[] = { 1, 2 };
+    uint64_t busy[2], waits, held, stays;
+
+    setup(2);
+    for (unsigned i = 0; i < 2; i++)
+        busy[i] = rig_queued(&r, SUBMIT());
+    rig_assign(&r);
+    waits = rig_queued(&r, SUBMIT(.n_workers = 3, .workers = (uint32_t *)list, .wait_target = true));
+    held = rig_queued(&r, SUBMIT(.n_workers = 3, .workers = (uint32_t *)list, .wait_target = true, .hold = true));
+    stays = rig_queued(&r, SUBMIT(.n_workers = 2, .workers = (uint32_t *)other));
+    ck_has(rig_why(&r, waits), "1 of the 1 that may run it are busy");
+    core_workers_add(r.core, r.now, r.client, ++r.request, 1, &r.out);
+    rig_check(&r);
+    ck_has(rig_why(&r, waits), "2 of the 2 that may run it are busy or not up");
+    ck_has(rig_why(&r, stays), "2 of the 2");
+    ck_has(rig_why(&r, held), "on hold");
+    rig_ready(&r, 3);
+    rig_assign(&r);
+    ck_assert_uint_eq(rig_shown(&r, waits), SHOWN_RUNNING);
+    ck_assert_uint_eq(rig_qtask(&r, waits)->worker, 3);
+    rig_qdone(&r, waits);
+    rig_queue_id(&r, rig_change(&r, CHANGE_RELEASE, held));
+    rig_assign(&r);
+    ck_assert_uint_eq(rig_qtask(&r, held)->worker, 3);
+    ck_assert_uint_eq(rig_shown(&r, stays), SHOWN_QUEUED);
+    for (unsigned i = 0; i < 2; i++)
+        rig_qdone(&r, busy[i]);
+    rig_end(&r);
+}
+END_TEST
+
 /* -- what is shown of it --------------------------------------------------------------------------------------- */
 
 static void shows(uint64_t id, uint32_t attempts, bool idempotent, uint32_t parts)
@@ -307,6 +342,8 @@ int main(void)
     tcase_add_test(tc, what_was_waited_for_is_not_waited_for_again);
     tcase_add_test(tc, what_is_met_at_a_restart_is_met);
     tcase_add_test(tc, one_that_is_to_come_again_is_waited_for);
+    tc = suite_case(suite, "workers");
+    tcase_add_test(tc, a_worker_that_comes_is_for_whom_it_was_named);
     tc = suite_case(suite, "shown");
     tcase_add_test(tc, what_its_function_says_is_kept_with_it);
     tc = suite_case(suite, "over a limit");
