@@ -204,7 +204,8 @@ void qtask_met(struct core *core, struct qtask *q, uint64_t bits, struct actions
         return;
     }
     q->x->met |= bits;
-    record_life(core, q, false, PENDING_NOTHING, out);
+    if (qtask_accepted(q))
+        record_life(core, q, false, PENDING_NOTHING, out);
 }
 
 /* 0; -ENOMEM; 1: one of them has ended otherwise than it had to, *ret_failed. ret_met: those that are not waited for,

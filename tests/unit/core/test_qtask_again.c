@@ -7,6 +7,7 @@
 #include "tests/unit/core/rig_restart.h"
 
 static struct rig r;
+static struct rig_journal journal;
 
 static void setup(uint32_t workers)
 {
@@ -95,7 +96,7 @@ START_TEST(what_was_waited_for_is_not_waited_for_again)
         ck_has(rig_why(&r, met), "on hold");
         ck_has(rig_why(&r, late), "on hold");
         ck_has(rig_why(&r, partly), "it waits for task");
-        rig_restart(&r, 2, 10, 0);
+        rig_restart(&journal, &r, 2, 10, 0);
         rig_recorded(&r);
     }
     rig_change(&r, CHANGE_RELEASE, second);
@@ -104,7 +105,7 @@ START_TEST(what_was_waited_for_is_not_waited_for_again)
     rig_change(&r, CHANGE_RELEASE, met);
     ck_assert_uint_eq(rig_shown(&r, met), SHOWN_QUEUED);
     rig_end(&r);
-    rig_forget_rows();
+    rig_forget_rows(&journal);
 }
 END_TEST
 
@@ -119,13 +120,13 @@ START_TEST(what_is_met_at_a_restart_is_met)
     rig_assign(&r);
     rig_recorded(&r);
     rig_qdone(&r, first);
-    rig_restart(&r, 1, 10, 0);
+    rig_restart(&journal, &r, 1, 10, 0);
     runs_again_and_fails(first);
-    rig_restart(&r, 1, 10, 0);
+    rig_restart(&journal, &r, 1, 10, 0);
     rig_recorded(&r);
     ck_has(rig_why(&r, then), "on hold");
     rig_end(&r);
-    rig_forget_rows();
+    rig_forget_rows(&journal);
 }
 END_TEST
 
@@ -138,13 +139,13 @@ START_TEST(one_that_is_to_come_again_is_waited_for)
     runs_and(first, true);
     rig_change(&r, CHANGE_RERUN, first);
     then = queued_after(&first, 1, false);
-    rig_restart(&r, 1, 10, 0);
+    rig_restart(&journal, &r, 1, 10, 0);
     ck_has(rig_why(&r, then), "it waits for task");
     runs_and(first, false);
     rig_recorded(&r);
     ck_assert_uint_eq(rig_shown(&r, then), SHOWN_CANCELLED);
     rig_end(&r);
-    rig_forget_rows();
+    rig_forget_rows(&journal);
 }
 END_TEST
 
@@ -181,15 +182,15 @@ START_TEST(a_cancel_outlives_the_daemon)
         ck_assert_ptr_null(rig_answer(&r, request)); /* what is answered is written */
         rig_recorded(&r);
         rig_queue_id(&r, request);
-        rig_restart(&r, 1, 10, 0);
+        rig_restart(&journal, &r, 1, 10, 0);
         rig_recorded(&r);
         is_cancelled(id, true);
         rig_change(&r, CHANGE_RERUN, id); /* that is another wish */
         rig_recorded(&r);
-        rig_restart(&r, 1, 10, 0);
+        rig_restart(&journal, &r, 1, 10, 0);
         ck_assert_uint_eq(rig_shown(&r, id), SHOWN_QUEUED);
         rig_end(&r);
-        rig_forget_rows();
+        rig_forget_rows(&journal);
     }
 }
 END_TEST
@@ -208,7 +209,7 @@ START_TEST(a_cancel_before_it_was_accepted_outlives_the_daemon)
         core_cancel(r.core, r.now, r.client, request, &cancel, &r.out);
         ck_assert_ptr_null(rig_answer(&r, request));
     }
-    rig_restart(&r, 2, 10, 0); /* the rows are there */
+    rig_restart(&journal, &r, 2, 10, 0); /* the rows are there */
     rig_recorded(&r);
     rig_recorded(&r);
     is_cancelled(first, false);
@@ -216,7 +217,7 @@ START_TEST(a_cancel_before_it_was_accepted_outlives_the_daemon)
     is_cancelled(first + 2, false);
     is_cancelled(first + 3, false);
     rig_end(&r);
-    rig_forget_rows();
+    rig_forget_rows(&journal);
 }
 END_TEST
 
@@ -284,7 +285,7 @@ START_TEST(what_its_function_says_is_kept_with_it)
         shows(held, 3, true, 0);
         shows(all, 3, true, 2);
         shows(all + 2, 3, true, 0);
-        rig_restart(&r, 2, 10, 0);
+        rig_restart(&journal, &r, 2, 10, 0);
     }
     rig_loaded(&r, "n", PTOOLS_OK, functions, 1);
     rig_assign(&r);
@@ -295,10 +296,10 @@ START_TEST(what_its_function_says_is_kept_with_it)
     rig_recorded(&r);
     ck_assert_uint_eq(rig_shown(&r, all), SHOWN_DONE);
     rig_change(&r, CHANGE_FORGET, all + 2);
-    rig_restart(&r, 2, 10, 0);
+    rig_restart(&journal, &r, 2, 10, 0);
     shows(all, 3, true, 2);
     rig_end(&r);
-    rig_forget_rows();
+    rig_forget_rows(&journal);
 }
 END_TEST
 

@@ -207,19 +207,21 @@ END_TEST
 
 /* -- after a restart ----------------------------------------------------------------------------------------- */
 
+static struct rig_journal journal;
+
 static void keep_rows(void)
 {
-    rig_keep_rows(&r);
+    rig_keep_rows(&journal, &r);
 }
 
 static void restart(uint32_t workers, uint64_t later_ms, int64_t clock_ms)
 {
-    rig_restart(&r, workers, later_ms, clock_ms);
+    rig_restart(&journal, &r, workers, later_ms, clock_ms);
 }
 
 static void forget_rows(void)
 {
-    rig_forget_rows();
+    rig_forget_rows(&journal);
 }
 
 START_TEST(everything_comes_back)
@@ -315,13 +317,13 @@ START_TEST(while_the_machine_runs_its_clock_may_be_set)
     setup(1);
     id = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .delay_ms = 10000));
     expires = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .hold = true, .expire_ms = 20000));
-    rig_same_boot = true;
+    journal.same_boot = true;
     restart(1, 1000, -3600 * 1000); /* an hour back */
     ck_assert_uint_eq(rig_qtask(&r, id)->due_us, r.now + 9000000);
     restart(1, 1000, 86400 * 1000); /* a day ahead */
     ck_assert_uint_eq(rig_qtask(&r, id)->due_us, r.now + 8000000);
     ck_assert_uint_eq(rig_qtask(&r, expires)->x->expire_us, r.now + 18000000);
-    rig_same_boot = false;
+    journal.same_boot = false;
     rig_end(&r);
     forget_rows();
 }
@@ -399,13 +401,13 @@ START_TEST(half_of_a_whole_is_not_run)
     request = rig_queue(&r, SUBMIT(.durability = TASK_DURABLE, .target = TARGET_ALL));
     ck_assert_ptr_null(rig_answer(&r, request));
     keep_rows();
-    for (size_t k = 0; k < rig_n_kept; k++) {
-        ck_assert(rig_kept[k].row->more == (k + 1 < rig_n_kept));
-        all = MIN(all, rig_kept[k].task);
+    for (size_t k = 0; k < journal.n; k++) {
+        ck_assert(journal.kept[k].row->more == (k + 1 < journal.n));
+        all = MIN(all, journal.kept[k].task);
     }
-    for (size_t k = 0; k < rig_n_kept; k++)
-        if (rig_kept[k].task == all)
-            rig_kept[k].row = core_row_free(rig_kept[k].row);
+    for (size_t k = 0; k < journal.n; k++)
+        if (journal.kept[k].task == all)
+            journal.kept[k].row = core_row_free(journal.kept[k].row);
     restart(2, 1000, 0);
     rig_assign(&r);
     rig_recorded(&r);
