@@ -58,8 +58,8 @@ void qtask_cancel(struct core *core, struct qtask *q, struct actions *out)
 bool queued_cancel(struct core *core, struct client *c, uint64_t request, const struct msg_cancel *cancel,
                    struct actions *out)
 {
-    const uint64_t since = core->row_number;
     const struct msg_reply reply = { 0 };
+    const uint64_t since = core->row_number;
     struct watcher *w;
     struct qtask *q;
 
