@@ -5,6 +5,7 @@
  */
 #include "client/cli/failure.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,4 +229,19 @@ int failure_report_last(const struct command_line *line, ptools *pt, ptools_err 
     if (f && f->code == code)
         return failure_report(line, f, failure_exit_status(code));
     return failure_report_code(line, code, ptools_error_message(pt));
+}
+
+/* -- standard output ------------------------------------------------------------------------------------------- */
+
+static int output_errno;
+
+void failure_flush_output(void)
+{
+    if (fflush(stdout) != 0 && output_errno == 0)
+        output_errno = errno;
+}
+
+int failure_of_output(void)
+{
+    return output_errno;
 }

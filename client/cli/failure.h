@@ -37,4 +37,9 @@ int failure_report_code(const struct command_line *line, ptools_err code, const 
 /* Of the last call on pt, which ended with code. Returns its exit status. */
 int failure_report_last(const struct command_line *line, ptools *pt, ptools_err code);
 
+/* Writes out what was printed so far. What went wrong with it is told by main(), which asks for the first errno of it
+ * (0: none): stdio forgets that. */
+void failure_flush_output(void);
+int failure_of_output(void);
+
 #endif

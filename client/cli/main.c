@@ -44,8 +44,10 @@ static void survive_readers(void)
 /* Output that got lost (a full disk, a reader that went away) must not look like success. */
 static int check_output(int status)
 {
-    int error = ferror(stdout) ? EIO : 0;
+    int error = failure_of_output();
 
+    if (error == 0 && ferror(stdout))
+        error = EIO;
     if (fclose(stdout) != 0)
         error = errno;
     if (error == 0)

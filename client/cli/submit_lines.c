@@ -96,7 +96,7 @@ static void finish_all(struct batch *b)
 {
     while (b->n > 0)
         finish_one(b);
-    fflush(stdout);
+    failure_flush_output();
 }
 
 static void start(struct batch *b, const ptools_worker_task *task)

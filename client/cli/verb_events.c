@@ -104,7 +104,7 @@ static void happened(const ptools_event *event, void *arg)
         print_json(event);
     else
         print_text(event);
-    fflush(stdout);
+    failure_flush_output();
     if (event->kind == PTOOLS_EVENT_MISSED) {
         watch->missed = true;
         watch->lost = event->code;

@@ -7,7 +7,8 @@
  * daemon that was started anew cannot know, whether its predecessor took a task that ends with it, is not sent again.
  *
  * The next connection is made by the next call, or by a wait or a dispatch: these try at once, then ever more seldom,
- * until the connect timeout is over. Then what is parked is lost, but for watches: they rest until a call connects. A
+ * until the connect timeout is over; so does a call that would have been kept, had it come before the daemon went. Then
+ * what is parked is lost, but for watches: they rest until a call connects, and such calls do not wait any more. A
  * pause between two attempts is spent in poll(2) here, or in the user's own loop, which a timer wakes.
  *
  * Nothing in this file takes answers in, so it may be called in the midst of that.
@@ -245,6 +246,29 @@ bool again_connect(struct ptools *pt, uint64_t until_us)
     failure_copy(&pt->last, &last);
     failure_deinit(&last);
     return true;
+}
+
+ptools_err again_ensure(struct ptools *pt, uint64_t until_us)
+{
+    struct failure last;
+    ptools_err err;
+
+    if (connection_alive(pt))
+        return PTOOLS_OK;
+    failure_init(&last);
+    failure_copy(&last, &pt->last);
+    err = connection_ensure(pt, until_us);
+    if (err == PTOOLS_ERR_NO_DAEMON && !(pt->settings.flags & PTOOLS_PRIVATE) &&
+        (pt->address[0] != '/' || access(pt->address, F_OK) == 0)) {
+        while (!connection_alive(pt) && !pt->resting && again_connect(pt, until_us))
+            ;
+        if (connection_alive(pt)) {
+            failure_copy(&pt->last, &last); /* what it took is no failure */
+            err = PTOOLS_OK;
+        }
+    }
+    failure_deinit(&last);
+    return err;
 }
 
 int again_fd(struct ptools *pt)

@@ -466,6 +466,8 @@ static inline bool again_is_due(const struct ptools *pt)
 }
 /* It is due: tries to connect, or waits until it is time to try. False: the time was over first. */
 bool again_connect(struct ptools *pt, uint64_t until_us);
+/* As connection_ensure(), but a daemon that was there a moment ago is waited for, within the connect timeout; once. */
+ptools_err again_ensure(struct ptools *pt, uint64_t until_us);
 /* There is a connection. */
 void again_connected(struct ptools *pt);
 /* What hello told of the daemon. */

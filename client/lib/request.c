@@ -317,7 +317,7 @@ ptools_err request_send_again(struct ptools *pt, struct msg_request *request, co
                               uint64_t until_us, const struct manner *how, struct ptools_future **ret_future)
 {
     struct ptools_future *f = NULL;
-    ptools_err err = connection_ensure(pt, until_us);
+    ptools_err err = again_ensure(pt, until_us);
 
     if (err == PTOOLS_OK)
         err = add_again(pt, request, payload, n, how, &pt->envelope, &f);

@@ -56,12 +56,13 @@ bool queue_exceeded(const struct core *core, const struct user *user, uint64_t n
 void queue_refuse(const struct core *core, uint32_t client, uint64_t request, const struct excess *e,
                   struct actions *out)
 {
+    const bool never = e->asked > e->limit;
     const struct msg_failure f = { .code = PTOOLS_ERR_LIMIT,
-                                   .retry_ms = MAX(10, MIN(core->queue_rate_us / 1000, 60000)) };
+                                   .retry_ms = never ? 0 : MAX(10, MIN(core->queue_rate_us / 1000, 60000)) };
     char text[200];
 
-    snprintf(text, sizeof text, "over the limit %s: %" PRIu64 " of %" PRIu64 " in use, %" PRIu64 " more asked for",
-             e->limit_name, e->use, e->limit, e->asked);
+    snprintf(text, sizeof text, "over the limit %s: %" PRIu64 " of %" PRIu64 " in use, %" PRIu64 " more asked for%s",
+             e->limit_name, e->use, e->limit, e->asked, never ? ", which never fits" : "");
     answer_failure(out, client, request, &f, text);
 }
 

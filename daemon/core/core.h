@@ -130,7 +130,7 @@ struct core_life {
     uint32_t flags;
     double priority;
     uint64_t due_ms, started_ms, ended_ms; /* since 1970; 0: none */
-    uint64_t run_us;
+    uint64_t detail; /* of target all: its parts; else a bit for each of `after` that is not waited for any more */
 };
 struct core_row {
     enum core_row_kind kind;

@@ -302,6 +302,7 @@ void core_workers_add(struct core *core, uint64_t now_us, uint32_t client, uint6
         worker_spawn(core, w, out);
     }
     core->now_us = now_us;
+    qtasks_follow_workers(core, first, out);
     qtasks_place_parked(core, out);
     answer_reply(out, client, request, &reply, NULL);
 }

@@ -200,7 +200,8 @@ void qtask_trim(struct qtask *q)
 {
     const struct qextra *x = q->x;
 
-    if (!x || x->parent || x->parts || x->after || x->before || x->watchers || x->expire_us || x->module || x->key)
+    if (!x || x->parent || x->parts || x->met || x->after || x->before || x->watchers || x->expire_us || x->module ||
+        x->key)
         return;
     free(q->x);
     q->x = NULL;

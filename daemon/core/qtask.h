@@ -24,7 +24,9 @@ enum qtask_event { QE_HOLD, QE_RECORD, QE_ACCEPT, QE_WAIT, QE_READY, QE_GIVE, QE
                    QTASK_EVENTS };
 
 enum { DEAD_KILLS = 3, KEPT_SLICE = 256, WATCHES_MAX = 64, BLOCKED_MAX = 1024, WATCHERS_MAX = 1 << 18 };
-enum life_flags { LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4, LIFE_RERUN = 8, LIFE_READ = 16 };
+enum life_flags {
+    LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4, LIFE_RERUN = 8, LIFE_READ = 16, LIFE_STOPPING = 64
+};
 
 /* How it ended. */
 struct qend {
@@ -39,7 +41,8 @@ struct qend {
 /* A task waits for another. */
 struct qedge {
     struct qtask *first, *then;
-    bool any, keep;           /* as the submission of `then` said */
+    uint8_t index;            /* in the list of the submission of `then` */
+    bool any, keep;           /* as that said */
     bool waits_on;            /* looked at, by the one who goes through the list of first */
     struct qedge *first_prev, *first_next; /* in first's list */
     struct qedge *then_prev, *then_next;   /* in then's list */
@@ -50,6 +53,7 @@ struct qextra {
     uint64_t parent;          /* 0: it is no part */
     uint32_t parts, parts_left, parts_failed;
     struct qedge *after, *before; /* what it waits for, by then_next; what waits for it, by first_next */
+    uint64_t met;             /* of its `after`, a bit each: not waited for any more, though it may be run anew */
     struct watcher *watchers; /* who waits for its end, by task_next */
     uint64_t expire_us;
     struct qkey *key;         /* one that its user chose; NULL: none */
@@ -158,6 +162,8 @@ void qtask_learn_function(struct qtask *q, struct function *f, const struct msg_
 void qtask_set_delay(struct core *core, struct qtask *q, const struct msg_submit *spec, uint64_t since_us);
 /* It waits for those that it is to come after; or ends, if one of them has ended otherwise than it had to. */
 void qtask_connect(struct core *core, struct qtask *q, struct actions *out);
+/* The bits of its `after` are met, and stay so: also when that is run again, and after a restart. The task waits. */
+void qtask_met(struct core *core, struct qtask *q, uint64_t bits, struct actions *out);
 /* The edges and parts of one that was recovered. */
 void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out);
 /* How long it may wait at first, or between two attempts. */
@@ -188,6 +194,8 @@ int qtask_reserve(struct core *core, struct qtask *q);
 void qtask_place(struct core *core, struct qtask *q, struct actions *out);
 /* All that wait for something that may have come: a worker, a set, a module. */
 void qtasks_place_parked(struct core *core, struct actions *out);
+/* There are new workers, from this id on: they are for whom they were named, also if it has others to wait for. */
+void qtasks_follow_workers(struct core *core, uint32_t first, struct actions *out);
 /* A worker takes it. */
 void qtask_give(struct core *core, struct worker *w, struct qtask *q, struct actions *out);
 /* Its attempt did not begin: it was taken back, or its worker ended. lost: that. */

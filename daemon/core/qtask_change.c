@@ -29,17 +29,27 @@ static void cancel_parts(struct core *core, struct qtask *q, struct actions *out
     }
 }
 
+/* It ends later. That it is to end outlives the daemon, as its end does. */
+static void note_stopping(struct core *core, struct qtask *q, struct actions *out)
+{
+    if (qtask_journaled(q))
+        record_life(core, q, q->durability == TASK_DURABLE, PENDING_NOTHING, out);
+}
+
 void qtask_cancel(struct core *core, struct qtask *q, struct actions *out)
 {
     if (q->state == QT_HELD) {
         qtask_refused(core, q, PTOOLS_ERR_CANCELLED, "cancelled on request", out);
     } else if (q->state == QT_RECORDING) {
         q->stopping = true;
+        note_stopping(core, q, out);
     } else if (q->x && q->x->parts > 0) {
         cancel_parts(core, q, out); /* its own end follows theirs */
     } else if (q->state == QT_GIVEN) {
         q->stopping = true;
         core_stop_task(core, core->now_us, q->run, STOP_CANCEL, out);
+        if (q->state == QT_GIVEN)
+            note_stopping(core, q, out);
     } else if (q->state == QT_WAITING || q->state == QT_QUEUED) {
         cancel_waiting(core, q, out);
     }

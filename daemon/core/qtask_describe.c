@@ -205,7 +205,7 @@ int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *
     return q->in_set ? qtask_find_set(core, q, m) : 0;
 }
 
-static int add_edge(struct qtask *first, struct qtask *then, bool any, bool keep)
+static int add_edge(struct qtask *first, struct qtask *then, uint32_t index, bool any, bool keep)
 {
     struct qedge *e = qtask_extra(first) && qtask_extra(then) ? calloc(1, sizeof *e) : NULL;
 
@@ -213,6 +213,7 @@ static int add_edge(struct qtask *first, struct qtask *then, bool any, bool keep
         return -ENOMEM;
     e->first = first;
     e->then = then;
+    e->index = (uint8_t)index;
     e->any = any;
     e->keep = keep;
     DL_APPEND2(first->x->before, e, first_prev, first_next);
@@ -220,22 +221,40 @@ static int add_edge(struct qtask *first, struct qtask *then, bool any, bool keep
     return 0;
 }
 
-/* 0; -ENOMEM; 1: one of them has ended otherwise than it had to, *ret_failed. */
+void qtask_met(struct core *core, struct qtask *q, uint64_t bits, struct actions *out)
+{
+    if (!qtask_journaled(q) || !bits)
+        return;
+    if (!qtask_extra(q)) {
+        out->no_memory = true;
+        return;
+    }
+    q->x->met |= bits;
+    if (qtask_accepted(q))
+        record_life(core, q, false, PENDING_NOTHING, out);
+}
+
+/* 0; -ENOMEM; 1: one of them has ended otherwise than it had to, *ret_failed. ret_met: those that are not waited for,
+ * and were before. */
 static int add_edges(struct core *core, struct qtask *q, const uint64_t *after, uint32_t n, bool any, bool keep,
-                     struct qtask **ret_failed)
+                     struct qtask **ret_failed, uint64_t *ret_met)
 {
     for (uint32_t i = 0; i < n; i++) {
         struct qtask *first = qtask_find(core, after[i]);
 
+        if (q->x && q->x->met >> i & 1)
+            continue;
         if (!first || first->user != q->user || first == q)
             continue; /* it was forgotten, so it had ended */
-        if (first->state == QT_ENDED && (any || first->shown == SHOWN_DONE))
+        if (first->state == QT_ENDED && (any || first->shown == SHOWN_DONE)) {
+            *ret_met |= UINT64_C(1) << i;
             continue;
+        }
         if (first->state == QT_ENDED && !keep) {
             *ret_failed = first;
             return 1;
         }
-        if (add_edge(first, q, any, keep) < 0)
+        if (add_edge(first, q, i, any, keep) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -246,15 +265,18 @@ void qtask_connect(struct core *core, struct qtask *q, struct actions *out)
     uint64_t after[TASK_AFTER_MAX];
     struct qtask *failed = NULL;
     struct msg_submit spec;
+    uint64_t met = 0;
     int r;
 
     qtask_spec(core, q, &spec);
     if (spec.n_after == 0)
         return;
     memcpy(after, spec.after, spec.n_after * sizeof *after);
-    r = add_edges(core, q, after, spec.n_after, spec.after_any, spec.after_keep, &failed);
+    r = add_edges(core, q, after, spec.n_after, spec.after_any, spec.after_keep, &failed, &met);
     if (r < 0)
         out->no_memory = true;
+    if (r == 0)
+        qtask_met(core, q, met, out);
     if (r > 0)
         qtask_end_text(core, q, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
                        "task %" PRIu64 ", which had to come first, is %s", failed->id, task_shown_name(failed->shown));

@@ -99,9 +99,11 @@ void qtask_end_text(struct core *core, struct qtask *q, uint32_t shown, ptools_e
                     const char *format, ...)
 {
     char text[256];
-    struct msg_failure f = {
-        .code = code, .attempt = q->attempt, .worker = q->attempt ? q->worker : 0, .message = { text, 0 }
-    };
+    struct msg_failure f = { .code = code,
+                             .attempt = q->attempt,
+                             .worker = q->attempt ? q->worker : 0,
+                             .maybe_executed = q->attempt > 0, /* one that was not begun has been taken off */
+                             .message = { text, 0 } };
     va_list args;
 
     va_start(args, format);
@@ -201,6 +203,7 @@ static void follow_edges(struct core *core, struct qtask *q, struct actions *out
     while (q->x && (e = q->x->before) && !e->waits_on) {
         struct qtask *then = e->then;
         const bool cascade = q->shown != SHOWN_DONE && !e->any;
+        const uint64_t bit = UINT64_C(1) << e->index;
 
         if (cascade && e->keep) {
             DL_DELETE2(q->x->before, e, first_prev, first_next);
@@ -211,11 +214,13 @@ static void follow_edges(struct core *core, struct qtask *q, struct actions *out
         free_edge(e);
         if (then->state != QT_WAITING)
             continue;
-        if (cascade)
+        if (cascade) {
             qtask_end_text(core, then, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
                            "task %" PRIu64 ", which had to come first, is %s", q->id, task_shown_name(q->shown));
-        else
+        } else {
+            qtask_met(core, then, bit, out);
             qtask_place(core, then, out);
+        }
     }
     if (q->x)
         DL_FOREACH2(q->x->before, e, first_next)

@@ -7,9 +7,10 @@
  * takes from its front. An entry names its task by number: when that has gone, or has gone on, the entry means
  * nothing any more.
  *
- * After a restart: what waited waits; what had begun is run again if it is idempotent and has attempts left, else it
- * is lost, and says that it may have been executed; what had ended is known with its result. Where it was to wait a
- * time, it waits what is left of it by the clock, but never longer than it was to wait at first.
+ * After a restart: what waited waits; what was to be stopped is cancelled; what had begun is run again if it is
+ * idempotent and has attempts left, else it is lost, and says that it may have been executed; what had ended is known
+ * with its result. Where it was to wait a time, it waits what is left of it by the clock, but never longer than it was
+ * to wait at first.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -53,6 +54,26 @@ static void put(struct core *core, struct core_row *row, enum pending_kind then,
     act->row = row;
 }
 
+/* What was submitted, and, as if it had been said there, that its function is idempotent: nobody knows that after a
+ * restart before its module is loaded, which may be never. */
+static struct blob *recorded_spec(struct core *core, struct qtask *q)
+{
+    struct msg_request r = { .kind = MSG_TASK_SUBMIT, .id = 1 };
+    struct blob *blob = NULL;
+    struct bytes bytes;
+
+    if (q->idempotent)
+        qtask_spec(core, q, &r.submit);
+    if (!q->idempotent || r.submit.idempotent || r.submit.function.n == 0)
+        return blob_ref(q->spec);
+    r.submit.idempotent = true;
+    bytes_init(&bytes, ENVELOPE_BYTES_MAX);
+    msg_request_encode(&r, &bytes);
+    blob = bytes.err ? NULL : blob_new(bytes.data, bytes.n);
+    bytes_deinit(&bytes);
+    return blob ? blob : blob_ref(q->spec); /* no memory: it is learned later */
+}
+
 void record_new(struct core *core, struct qtask *q, bool more, enum pending_kind then, struct actions *out)
 {
     struct core_row *row = calloc(1, sizeof *row);
@@ -66,7 +87,7 @@ void record_new(struct core *core, struct qtask *q, bool more, enum pending_kind
         row->uid = q->user->uid;
         row->parent = q->x ? q->x->parent : 0;
         row->queued_ms = q->queued_ms;
-        row->spec = blob_ref(q->spec);
+        row->spec = recorded_spec(core, q);
         row->args = q->args ? blob_ref(q->args) : NULL;
     }
     put(core, row, then, out);
@@ -94,9 +115,12 @@ static void put_life(struct core *core, struct qtask *q, bool durable, bool refu
             .worker = q->worker,
             .flags = (q->hold ? LIFE_HOLD : 0u) | (q->idempotent ? LIFE_IDEMPOTENT : 0u) |
                      (q->rerun ? LIFE_RERUN : 0u) | (ended && q->end->maybe_executed ? LIFE_MAYBE_EXECUTED : 0u) |
-                     (q->was_read ? LIFE_READ : 0u),
+                     (q->was_read ? LIFE_READ : 0u) | (q->stopping && !ended ? LIFE_STOPPING : 0u),
             .priority = q->priority,
             .started_ms = q->started_ms,
+            .detail = !q->x          ? 0
+                      : q->is_parent ? q->x->parts
+                                     : q->x->met,
         };
         if (q->due_us > core->now_us && !ended)
             row->life.due_ms = core_time_ms(core) + (q->due_us - core->now_us) / 1000;
@@ -269,11 +293,27 @@ static int recover_end(struct core *core, struct qtask *q, const struct core_row
     return 0;
 }
 
+/* 0 or -ENOMEM. */
+static int recover_detail(struct qtask *q, uint64_t detail)
+{
+    if (detail == 0)
+        return 0;
+    if (!qtask_extra(q))
+        return -ENOMEM;
+    if (q->is_parent)
+        q->x->parts = (uint32_t)MIN(detail, WORKERS_MAX);
+    else
+        q->x->met = detail;
+    return 0;
+}
+
 static int recover_life(struct core *core, struct qtask *q, const struct core_row *life,
                         const struct msg_submit *submit, struct actions *out, char why[256])
 {
     const uint64_t now_ms = core_time_ms(core), delay_us = qtask_longest_wait_us(submit);
 
+    if (recover_detail(q, life->life.detail) < 0)
+        return -ENOMEM;
     q->attempt = (uint16_t)life->life.attempt;
     q->kills = (uint8_t)life->life.kills;
     q->losses = (uint8_t)life->life.losses;
@@ -284,6 +324,7 @@ static int recover_life(struct core *core, struct qtask *q, const struct core_ro
     q->started_ms = life->life.started_ms;
     q->rerun = life->life.flags & LIFE_RERUN;
     q->was_read = life->life.flags & LIFE_READ;
+    q->stopping = life->life.flags & LIFE_STOPPING;
     q->due_us = 0;
     if (life->life.due_ms > now_ms)
         q->due_us = core->now_us + MIN((life->life.due_ms - now_ms) * 1000, delay_us);
@@ -373,11 +414,13 @@ void core_recovered(struct core *core, uint64_t now_us, struct actions *out)
             continue;
         if (q->x && q->x->parent && !qtask_find(core, q->x->parent))
             qtask_forget(core, q, out); /* the whole was never accepted */
-        else if (q->is_parent)
-            qtask_whole_ended(core, q, out);
+        else if (q->stopping)
+            qtask_cancel(core, q, out); /* it was cancelled, and had not ended */
         else if (q->was_running)
             recover_running(core, q, out);
-        else
+        else if (!q->is_parent)
             qtask_place(core, q, out);
+        if (q->is_parent)
+            qtask_whole_ended(core, q, out); /* if it has */
     }
 }

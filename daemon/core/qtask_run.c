@@ -196,6 +196,33 @@ void qtasks_place_parked(struct core *core, struct actions *out)
     }
 }
 
+static bool names_one_from(const struct msg_submit *spec, uint32_t first)
+{
+    for (uint32_t i = 0; i < spec->n_workers; i++)
+        if (spec->workers[i] >= first)
+            return true;
+    return false;
+}
+
+void qtasks_follow_workers(struct core *core, uint32_t first, struct actions *out)
+{
+    for (struct qtask *q = qtask_after(core, 0); q; q = qtask_after(core, q->id)) {
+        struct msg_submit spec;
+
+        if (!q->set || !q->set->hidden || (q->state != QT_WAITING && q->state != QT_QUEUED))
+            continue;
+        qtask_spec(core, q, &spec);
+        if (!names_one_from(&spec, first) || !qtask_step(core, q, QE_WAIT, out))
+            continue;
+        qtask_leave_set(core, q);
+        qtask_find_set(core, q, &spec);
+        if (q->set)
+            qtask_place(core, q, out);
+        else
+            out->no_memory = true; /* it is looked at again with those that have no set */
+    }
+}
+
 void backlog_dissolve(struct core *core, struct backlog *b, struct actions *out)
 {
     while (b->n > 0) {
@@ -419,6 +446,7 @@ void qtask_attempt_failed(struct core *core, struct qtask *q, const struct msg_f
 
     own.attempt = q->attempt;
     own.worker = own.worker ? own.worker : q->worker;
+    own.maybe_executed |= q->attempt > 1; /* if not now, then before */
     if (died) {
         q->kills += q->kills < UINT8_MAX;
         breaker_killed(core, q, out);

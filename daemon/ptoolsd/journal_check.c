@@ -108,8 +108,8 @@ static void print_task(struct look *l, const struct core_row *task, const struct
                 ",\"worker\":%" PRIu32 ",\"flags\":%" PRIu32,
                 task_shown_name(v->state), v->attempt, v->kills, v->losses, v->worker, v->flags);
         print_priority(v->priority, out);
-        fprintf(out, ",\"due_ms\":%" PRIu64 ",\"started_ms\":%" PRIu64 ",\"ended_ms\":%" PRIu64 ",\"run_us\":%" PRIu64,
-                v->due_ms, v->started_ms, v->ended_ms, v->run_us);
+        fprintf(out, ",\"due_ms\":%" PRIu64 ",\"started_ms\":%" PRIu64 ",\"ended_ms\":%" PRIu64 ",\"detail\":%" PRIu64,
+                v->due_ms, v->started_ms, v->ended_ms, v->detail);
     } else {
         fputs(",\"state\":\"submitted\"", out);
         print_priority(submit && submit->has_priority ? submit->priority : INFINITY, out);

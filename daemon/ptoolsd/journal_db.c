@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 /* Each row has a checksum over its columns (journal_row.c). priority is the bits of the double: a REAL would not
- * come back as it was (-0). */
+ * come back as it was (-0). run_us is core_life.detail: the time was never there, but in the outcome. */
 static const char version_1[] =
     "CREATE TABLE meta (id INTEGER PRIMARY KEY, name BLOB NOT NULL, batch INTEGER NOT NULL, tasks INTEGER NOT NULL,"
     " lives INTEGER NOT NULL, clean INTEGER NOT NULL, crc INTEGER NOT NULL);"

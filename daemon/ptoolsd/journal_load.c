@@ -137,7 +137,7 @@ int store_next_life(sqlite3_stmt *statement, struct core_row *ret, bool *ret_dam
     l->due_ms = column_u64(statement, 8);
     l->started_ms = column_u64(statement, 9);
     l->ended_ms = column_u64(statement, 10);
-    l->run_us = column_u64(statement, 11);
+    l->detail = column_u64(statement, 11);
     r = column_blob(statement, 12, &ret->outcome);
     if (r == 0)
         r = column_blob(statement, 13, &ret->value);

@@ -102,7 +102,7 @@ uint32_t journal_row_life_crc(const struct core_row *row)
     put(&p, l->due_ms);
     put(&p, l->started_ms);
     put(&p, l->ended_ms);
-    put(&p, l->run_us);
+    put(&p, l->detail);
     put(&p, length(row->outcome));
     put(&p, length(row->value));
     return with_blob(with_blob(crc32c(0, numbers, sizeof numbers), row->outcome), row->value);

@@ -83,7 +83,7 @@ static void bind_life(sqlite3_stmt *to, const struct core_row *row, uint32_t crc
     bind_u64(to, 9, l->due_ms);
     bind_u64(to, 10, l->started_ms);
     bind_u64(to, 11, l->ended_ms);
-    bind_u64(to, 12, l->run_us);
+    bind_u64(to, 12, l->detail);
     bind_blob(to, 13, row->outcome);
     bind_blob(to, 14, row->value);
     bind_u64(to, 15, crc);

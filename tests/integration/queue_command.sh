@@ -349,6 +349,18 @@ cp "$work/seen" "$work/out"
 grep -q "^{\"schema\":1,\"event\":{\"seq\":[0-9]*,\"kind\":\"started\",\"task\":$last," "$work/seen" &&
     ! grep -q "\"task\":$held," "$work/seen"
 check "events --json: a document a line, of the tag alone"
+"$command" events --tag full >/dev/full 2>"$work/full" &
+watcher=$!
+while kill -0 $watcher 2>/dev/null; do
+    queue --tag full t.nop
+done
+wait $watcher
+status=$?
+watcher=
+echo '{"function": "t.nop"}' | "$command" submit --stdin >/dev/full 2>"$work/err"
+[ $? -eq 125 ] && [ $status -eq 125 ] && grep -q "standard output: No space left" "$work/err" &&
+    grep -q "standard output: No space left" "$work/full"
+check "a full disk is told as what it is"
 # shellcheck disable=SC2016 # no variable
 run 0 forget --where true && queue --key k t.echo '{"$bytes":"AP8="}' 1.5 && run 0 wait "$id" && run 0 export &&
     said "^{\"schema\":1,\"task\":{\"id\":$id,.*\"key\":\"k\".*\"args\":\[{\"\$bytes\":\"AP8=\"},1.5\],\"value\":\[{\"\$bytes\":\"AP8=\"},1.5\]}}$"

@@ -156,14 +156,16 @@ ptools_err ptools_num_remotes(struct ptools *pt, uint32_t *ret_n);
 /* Queues; returns when the daemon has accepted: one round trip, and what its durability takes. ret_task may be NULL.
  * With a callback, that is called at the end, by target ALL once for each worker (with the ids of the parts).
  * PTOOLS_ERR_NO_MODULE, _NO_FUNCTION, _NO_WORKER, _NO_SET, _NO_TASK (one of after), _LIMIT (the failure tells
- * which, and retry_ms when to try again; 0: when somebody has asked how tasks ended that are kept for that),
- * _KEY_REUSED, _STORAGE, _NO_SPACE, _DRAINING, _INVALID. When the connection breaks meanwhile it is made anew and the
- * task sent once more, within the connect timeout; only then PTOOLS_ERR_LOST: whether it was accepted is unknown.
- * PTOOLS_ERR_TIMEOUT: so is it, for the daemon did not answer within the connect timeout (with PTOOLS_TASK_BLOCK it may
- * take its time). After both no callback is called. */
+ * which, and retry_ms when to try again; 0: it never fits, or there is room when somebody has asked how tasks ended that
+ * are kept for that), _KEY_REUSED, _STORAGE, _NO_SPACE, _DRAINING, _INVALID. When the connection breaks meanwhile it is
+ * made anew and the task sent once more, within the connect timeout; only then PTOOLS_ERR_LOST: whether it was accepted
+ * is unknown. PTOOLS_ERR_TIMEOUT: so is it, for the daemon did not answer within the connect timeout (with
+ * PTOOLS_TASK_BLOCK it may take its time). After both no callback is called. A daemon that is away, and was there
+ * before, is waited for within the connect timeout, but once only: PTOOLS_ERR_NO_DAEMON. */
 ptools_err ptools_queue_worker_task(struct ptools *pt, const ptools_worker_task *task, uint64_t *ret_task);
-/* The same without waiting: the future is done when it is accepted; ptools_future_task() is the id. Freeing it earlier
- * withdraws nothing, neither the task nor its callback; but nobody tells you then that it was refused. */
+/* The same without waiting (but for a daemon that is away): the future is done when it is accepted;
+ * ptools_future_task() is the id. Freeing it earlier withdraws nothing, neither the task nor its callback; but
+ * nobody tells you then that it was refused. */
 ptools_err ptools_queue_worker_task_start(struct ptools *pt, const ptools_worker_task *task,
                                           struct ptools_future **ret_accepted);
 /* Queues, waits for its end, and hands out the value or the failure; as ptools_remotecall_fetch(), but a wait that

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "client/lib/clock.h"
 #include "tests/support/suite.h"
 #include "tests/unit/lib/fake.h"
 
@@ -206,6 +207,78 @@ START_TEST(the_connect_timeout_is_the_end)
 }
 END_TEST
 
+static void is_away(struct fake *s)
+{
+    struct msg_request r;
+
+    fake_accept_hello(s);
+    fake_hide(s);
+    fake_close(s);
+    fake_wait_gate(s);
+    poll(NULL, 0, 50); /* so long: nothing is waited for */
+    fake_show(s);
+    if (!fake_accept_hello(s))
+        return;
+    fake_next_of(s, MSG_TASK_SUBMIT, &r);
+    accepts(s, &r, 42);
+    fake_next_of(s, MSG_TASK_SUBMIT, &r);
+    accepts(s, &r, 43);
+    fake_until_closed(s);
+}
+
+START_TEST(what_is_queued_while_it_is_away_waits_for_it)
+{
+    ptools_worker_task task = PTOOLS_WORKER_TASK_INIT;
+    ptools_future *accepted;
+    uint64_t id = 0;
+
+    begin(_i, is_away);
+    while (ptools_dispatch(pt, 5000) == PTOOLS_OK)
+        ;
+    fake_open_gate(&f);
+    task.function = "t.f";
+    ck_assert_int_eq(ptools_queue_worker_task_start(pt, &task, &accepted), PTOOLS_OK);
+    ck_assert_ptr_null(strstr(ptools_error_message(pt), "nobody serves")); /* what it took is no failure */
+    ck_assert_int_eq(ptools_future_fetch(accepted, 5000, NULL), PTOOLS_OK);
+    ck_assert_uint_eq(ptools_future_task(accepted), 42);
+    ck_assert_int_eq(ptools_queue_worker_task(pt, &task, &id), PTOOLS_OK);
+    ck_assert_uint_eq(id, 43);
+    ptools_future_free(accepted);
+    end();
+}
+END_TEST
+
+static void leaves(struct fake *s)
+{
+    fake_accept_hello(s);
+    fake_hide(s);
+    fake_close(s);
+    fake_wait_gate(s);
+    fake_show(s);
+}
+
+START_TEST(it_is_waited_for_once)
+{
+    ptools_worker_task task = PTOOLS_WORKER_TASK_INIT;
+    const uint64_t before_us = clock_now_us();
+    ptools_future *accepted;
+    uint64_t after_us;
+
+    begin_within(_i, leaves, 300);
+    while (ptools_dispatch(pt, 5000) == PTOOLS_OK)
+        ;
+    task.function = "t.f";
+    ck_assert_int_eq(ptools_queue_worker_task_start(pt, &task, &accepted), PTOOLS_ERR_NO_DAEMON);
+    after_us = clock_now_us();
+    ck_assert_uint_ge(after_us - before_us, 300000);
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_eq(ptools_queue_worker_task_start(pt, &task, &accepted), PTOOLS_ERR_NO_DAEMON);
+    ck_assert_uint_lt(clock_now_us() - after_us, 100 * 300000);
+    fake_open_gate(&f);
+    end();
+}
+END_TEST
+
 START_TEST(closing_and_forking_in_a_pause)
 {
     ptools_future *futures[2];
@@ -283,6 +356,8 @@ int main(void)
     tcase_add_loop_test(tc, a_loop_of_ones_own_is_woken, 0, VIAS);
     tcase_add_loop_test(tc, a_short_wait_does_not_hold, 0, VIAS);
     tcase_add_loop_test(tc, the_connect_timeout_is_the_end, 0, VIAS);
+    tcase_add_loop_test(tc, what_is_queued_while_it_is_away_waits_for_it, 0, VIAS);
+    tcase_add_loop_test(tc, it_is_waited_for_once, 0, VIAS);
     tcase_add_loop_test(tc, closing_and_forking_in_a_pause, 0, VIAS);
     tcase_add_loop_test(tc, the_next_call_connects_for_all, 0, VIAS);
     return suite_run(suite);

@@ -150,7 +150,7 @@ struct core_row *rig_life(uint64_t number, uint64_t task, uint32_t attempt, bool
                                     .due_ms = UINT64_MAX,
                                     .started_ms = task,
                                     .ended_ms = attempt,
-                                    .run_us = 1 };
+                                    .detail = 1 };
     row->outcome = attempt % 2 ? NULL : pattern(task + attempt, 50);
     row->value = attempt % 3 ? NULL : pattern(task * attempt, task % 1000);
     return row;
