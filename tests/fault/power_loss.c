@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,7 +49,8 @@ enum {
     GAPS_LIFE_MS = 20000,
     UNSYNCED = 60,
     IDLE_MS = 1500,
-    END_MS = 30
+    END_MS = 30,
+    CLIENT_MS = 150000
 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -244,13 +246,27 @@ static void work_begin(void)
     trial.working = true;
 }
 
+/* false: it goes on for longer than a client waits for anything. */
+static bool ends(pid_t pid)
+{
+    struct pollfd end = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+    bool has_ended;
+
+    ck_assert_int_ge(end.fd, 0);
+    has_ended = poll(&end, 1, CLIENT_MS) == 1;
+    close(end.fd);
+    return has_ended;
+}
+
 /* true: all of them are at work, or have done what there was. */
 static bool clients_are_well(bool wait)
 {
     for (unsigned i = 0; i < CLIENTS; i++) {
         int status = 0;
 
-        if (!trial.clients[i] || waitpid(trial.clients[i], &status, wait ? 0 : WNOHANG) == 0)
+        if (trial.clients[i] && wait && !ends(trial.clients[i]))
+            return found("a client waits for what does not come");
+        if (!trial.clients[i] || waitpid(trial.clients[i], &status, WNOHANG) == 0)
             continue;
         trial.clients[i] = 0;
         if (status)
