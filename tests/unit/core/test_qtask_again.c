@@ -262,7 +262,7 @@ static void shows(uint64_t id, uint32_t attempts, bool idempotent, uint32_t part
 {
     struct core_queued_view v;
 
-    ck_assert(core_view_queued(r.core, 1000, id - 1, &v));
+    ck_assert(core_view_queued(r.core, 1000, id, &v));
     ck_assert_uint_eq(v.id, id);
     ck_assert_uint_eq(v.attempts, attempts);
     ck_assert(v.idempotent == idempotent);
