@@ -217,15 +217,17 @@ static int write_mark(struct store *s, int (*write)(struct journal_files *, cons
  * as it is written. */
 static int lengthen_log(struct store *s)
 {
-    static const uint8_t zeros[64 << 10];
+    static uint8_t zeros[1 << 20];
     sqlite3_file *log = NULL;
     sqlite3_int64 had = 0, bytes;
-    int error = 0, r = sqlite3_file_control(s->db, NULL, SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    int error = 0, n, r = sqlite3_file_control(s->db, NULL, SQLITE_FCNTL_JOURNAL_POINTER, &log);
 
     if (r == SQLITE_OK)
         r = log->pMethods->xFileSize(log, &had);
-    for (bytes = had; r == SQLITE_OK && bytes < STORE_LOG_BYTES; bytes += (sqlite3_int64)sizeof zeros)
-        r = log->pMethods->xWrite(log, zeros, sizeof zeros, bytes);
+    for (bytes = had; r == SQLITE_OK && bytes < STORE_LOG_BYTES; bytes += n) {
+        n = (int)MIN(STORE_LOG_BYTES - bytes, (sqlite3_int64)sizeof zeros);
+        r = log->pMethods->xWrite(log, zeros, n, bytes);
+    }
     if (r == SQLITE_OK && bytes > had)
         r = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
     if (r == SQLITE_OK)
