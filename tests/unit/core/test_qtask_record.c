@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "tests/unit/core/rig_queue.h"
+#include "tests/unit/core/rig_restart.h"
 
 static struct rig r;
 
@@ -207,84 +207,21 @@ END_TEST
 
 /* -- after a restart ----------------------------------------------------------------------------------------- */
 
-enum { KEPT_MAX = 64 };
-static struct kept {
-    uint64_t task;
-    struct core_row *row, *life;
-} kept[KEPT_MAX];
-static size_t n_kept;
+static struct rig_journal journal;
 
-/* As a journal does it. */
 static void keep_rows(void)
 {
-    for (size_t i = 0; i < r.out.n; i++) {
-        struct core_row *row = r.out.v[i].type == ACT_RECORD ? r.out.v[i].row : NULL;
-        size_t k = 0;
-
-        if (!row)
-            continue;
-        while (k < n_kept && kept[k].task != row->task)
-            k++;
-        if (k == n_kept)
-            kept[n_kept++] = (struct kept){ .task = row->task };
-        r.out.v[i].row = NULL;
-        if (row->kind == ROW_NEW) {
-            kept[k].row = row;
-        } else if (row->kind == ROW_LIFE) {
-            core_row_free(kept[k].life);
-            kept[k].life = row;
-        } else {
-            core_row_free(row);
-            kept[k].row = core_row_free(kept[k].row);
-            kept[k].life = core_row_free(kept[k].life);
-        }
-    }
+    rig_keep_rows(&journal, &r);
 }
 
-/* The daemon dies; another begins, so much later. */
-static bool same_boot; /* only the daemon starts anew: the monotonic clock goes on */
 static void restart(uint32_t workers, uint64_t later_ms, int64_t clock_ms)
 {
-    const uint64_t wall_ms = core_shown_ms(r.core, core_time_ms(r.core)) + later_ms + (uint64_t)clock_ms;
-    const uint64_t boot_ms = r.core->clock_ms;
-    AUTO(msg_decoder) decoder = msg_decoder_new();
-    char why[256] = "";
-
-    keep_rows();
-    actions_clear(&r.out);
-    r.core = core_free(r.core);
-    actions_deinit(&r.out);
-    r.now += later_ms * 1000;
-    rig_start(&r, workers);
-    if (same_boot)
-        core_clock(r.core, boot_ms);
-    core_wall(r.core, r.now, wall_ms);
-    for (uint64_t id = 0;;) {
-        struct kept *next = NULL;
-        struct msg_request m;
-        struct msg_problem problem;
-
-        for (size_t k = 0; k < n_kept; k++)
-            if (kept[k].row && kept[k].task > id && (!next || kept[k].task < next->task))
-                next = &kept[k];
-        if (!next)
-            break;
-        id = next->task;
-        ck_assert_int_eq(msg_request_decode(decoder, next->row->spec->data, next->row->spec->n, &m, &problem), 0);
-        ck_assert_msg(core_recover(r.core, r.now, next->row, next->life, &m.submit, &r.out, why) == 0, "%s", why);
-    }
-    core_recovered(r.core, r.now, &r.out);
-    rig_check(&r);
+    rig_restart(&journal, &r, workers, later_ms, clock_ms);
 }
 
 static void forget_rows(void)
 {
-    while (n_kept > 0) {
-        n_kept--;
-        core_row_free(kept[n_kept].row);
-        core_row_free(kept[n_kept].life);
-        kept[n_kept] = (struct kept){ 0 };
-    }
+    rig_forget_rows(&journal);
 }
 
 START_TEST(everything_comes_back)
@@ -380,13 +317,13 @@ START_TEST(while_the_machine_runs_its_clock_may_be_set)
     setup(1);
     id = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .delay_ms = 10000));
     expires = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .hold = true, .expire_ms = 20000));
-    same_boot = true;
+    journal.same_boot = true;
     restart(1, 1000, -3600 * 1000); /* an hour back */
     ck_assert_uint_eq(rig_qtask(&r, id)->due_us, r.now + 9000000);
     restart(1, 1000, 86400 * 1000); /* a day ahead */
     ck_assert_uint_eq(rig_qtask(&r, id)->due_us, r.now + 8000000);
     ck_assert_uint_eq(rig_qtask(&r, expires)->x->expire_us, r.now + 18000000);
-    same_boot = false;
+    journal.same_boot = false;
     rig_end(&r);
     forget_rows();
 }
@@ -464,13 +401,13 @@ START_TEST(half_of_a_whole_is_not_run)
     request = rig_queue(&r, SUBMIT(.durability = TASK_DURABLE, .target = TARGET_ALL));
     ck_assert_ptr_null(rig_answer(&r, request));
     keep_rows();
-    for (size_t k = 0; k < n_kept; k++) {
-        ck_assert(kept[k].row->more == (k + 1 < n_kept));
-        all = MIN(all, kept[k].task);
+    for (size_t k = 0; k < journal.n; k++) {
+        ck_assert(journal.kept[k].row->more == (k + 1 < journal.n));
+        all = MIN(all, journal.kept[k].task);
     }
-    for (size_t k = 0; k < n_kept; k++)
-        if (kept[k].task == all)
-            kept[k].row = core_row_free(kept[k].row);
+    for (size_t k = 0; k < journal.n; k++)
+        if (journal.kept[k].task == all)
+            journal.kept[k].row = core_row_free(journal.kept[k].row);
     restart(2, 1000, 0);
     rig_assign(&r);
     rig_recorded(&r);
