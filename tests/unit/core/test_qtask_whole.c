@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* qtask -- a task of target all, which is a whole, and its parts: what is done to one of them is known to the other. */
+#include <string.h>
+
+#include "tests/unit/core/rig_restart.h"
+
+static struct rig r;
+static struct rig_journal journal;
+
+static void setup(uint32_t workers)
+{
+    rig_limits(&r);
+    rig_queue_start(&r, workers);
+}
+
+static void end(void)
+{
+    rig_end(&r);
+    rig_forget_rows(&journal);
+}
+
+static void loaded(void)
+{
+    static const char *const functions[] = { "x" };
+
+    rig_loaded(&r, "other", PTOOLS_OK, functions, 1); /* all that wait are looked at again */
+}
+
+/* -- time ---------------------------------------------------------------------------------------------- */
+
+START_TEST(a_whole_whose_parts_run_does_not_expire)
+{
+    uint64_t all;
+
+    setup(2);
+    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL, .expire_ms = 2000, .durability = TASK_CRASHSAFE));
+    rig_assign(&r);
+    rig_recorded(&r);
+    loaded();
+    rig_tick(&r, 3000000);
+    ck_assert_uint_eq(rig_shown(&r, all), SHOWN_WAITING);
+    rig_qdone(&r, all + 1);
+    rig_recorded(&r);
+    rig_restart(&journal, &r, 2, 0, 0); /* the part on 2 is lost */
+    loaded();
+    rig_tick(&r, 3000000);
+    rig_recorded(&r);
+    rig_recorded(&r);
+    ck_assert_uint_eq(rig_shown(&r, all), SHOWN_FAILED);
+    end();
+}
+END_TEST
+
+START_TEST(a_whole_none_of_whose_parts_has_begun_ends_when_they_expire)
+{
+    uint64_t all;
+
+    setup(2);
+    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL, .expire_ms = 2000, .hold = true));
+    loaded();
+    rig_tick(&r, 3000000);
+    ck_assert_uint_eq(rig_shown(&r, all + 1), SHOWN_EXPIRED);
+    ck_assert_uint_ge(rig_shown(&r, all), SHOWN_DONE);
+    rig_end(&r);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("core qtask whole");
+    TCase *tc = suite_case(suite, "time");
+
+    tcase_add_test(tc, a_whole_whose_parts_run_does_not_expire);
+    tcase_add_test(tc, a_whole_none_of_whose_parts_has_begun_ends_when_they_expire);
+    return suite_run(suite);
+}
