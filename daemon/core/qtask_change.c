@@ -94,7 +94,9 @@ static void rerun(struct core *core, struct qtask *q, struct actions *out)
     q->kills = q->losses = 0;
     q->due_us = 0;
     q->hold = false;
-    q->rerun = true; /* now, whatever it had to come after */
+    q->rerun = true; /* now, whatever it had to come after, and however late it is */
+    if (q->x)
+        q->x->expire_us = 0;
     q->stopping = false;
     if (q->in_set)
         qtask_find_set(core, q, &spec);

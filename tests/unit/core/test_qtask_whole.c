@@ -65,6 +65,31 @@ START_TEST(a_whole_none_of_whose_parts_has_begun_ends_when_they_expire)
 }
 END_TEST
 
+START_TEST(run_again_it_does_not_expire)
+{
+    uint64_t busy, id;
+
+    setup(1);
+    id = rig_queued(&r, SUBMIT(.expire_ms = 1000, .durability = TASK_CRASHSAFE));
+    rig_assign(&r);
+    rig_recorded(&r);
+    rig_qdone(&r, id);
+    rig_recorded(&r);
+    rig_tick(&r, 2000000);
+    busy = rig_queued(&r, SUBMIT());
+    rig_assign(&r);
+    rig_change(&r, CHANGE_RERUN, id);
+    rig_recorded(&r);
+    rig_tick(&r, 2000000);
+    ck_assert_uint_eq(rig_shown(&r, id), SHOWN_QUEUED);
+    rig_qdone(&r, busy);
+    rig_assign(&r);
+    rig_recorded(&r);
+    ck_assert_uint_eq(rig_find(&r, ACT_RUN, 2)->task, id);
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask whole");
@@ -72,5 +97,6 @@ int main(void)
 
     tcase_add_test(tc, a_whole_whose_parts_run_does_not_expire);
     tcase_add_test(tc, a_whole_none_of_whose_parts_has_begun_ends_when_they_expire);
+    tcase_add_test(tc, run_again_it_does_not_expire);
     return suite_run(suite);
 }
