@@ -123,7 +123,7 @@ static bool change_parts(struct core *core, const struct qtask *q, enum task_cha
 
 static bool change_one(struct core *core, struct qtask *q, enum task_change change, struct actions *out)
 {
-    const bool waits = q->state == QT_WAITING || q->state == QT_QUEUED, whole = q->x && q->x->parts > 0;
+    const bool waits = q->state == QT_WAITING || q->state == QT_QUEUED, whole = q->is_parent;
 
     switch (change) {
     case CHANGE_DEQUEUE:
@@ -158,7 +158,7 @@ static bool change_one(struct core *core, struct qtask *q, enum task_change chan
         qtask_place(core, q, out);
         return true;
     case CHANGE_RERUN:
-        if (q->state != QT_ENDED || whole)
+        if (q->state != QT_ENDED || whole) /* its end is that of its parts */
             return false;
         rerun(core, q, out);
         return true;

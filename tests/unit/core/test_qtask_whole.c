@@ -90,6 +90,31 @@ START_TEST(run_again_it_does_not_expire)
 }
 END_TEST
 
+/* -- changes ------------------------------------------------------------------------------------------- */
+
+START_TEST(a_whole_is_not_run_again)
+{
+    uint64_t all;
+
+    setup(2);
+    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL, .durability = TASK_CRASHSAFE));
+    rig_assign(&r);
+    rig_recorded(&r);
+    for (uint32_t i = 1; i <= 2; i++)
+        rig_qdone(&r, all + i);
+    rig_recorded(&r);
+    rig_recorded(&r);
+    ck_assert_uint_eq(rig_shown(&r, all), SHOWN_DONE);
+    rig_failure(&r, rig_change(&r, CHANGE_RERUN, all), PTOOLS_ERR_NOT_NOW);
+    for (uint32_t i = 1; i <= 2; i++)
+        rig_change(&r, CHANGE_FORGET, all + i);
+    rig_restart(&journal, &r, 2, 0, 0); /* nobody knows how many parts it had */
+    rig_failure(&r, rig_change(&r, CHANGE_RERUN, all), PTOOLS_ERR_NOT_NOW);
+    ck_assert_uint_eq(rig_shown(&r, all), SHOWN_DONE);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask whole");
@@ -98,5 +123,7 @@ int main(void)
     tcase_add_test(tc, a_whole_whose_parts_run_does_not_expire);
     tcase_add_test(tc, a_whole_none_of_whose_parts_has_begun_ends_when_they_expire);
     tcase_add_test(tc, run_again_it_does_not_expire);
+    tc = suite_case(suite, "changes");
+    tcase_add_test(tc, a_whole_is_not_run_again);
     return suite_run(suite);
 }
