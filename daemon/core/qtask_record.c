@@ -308,6 +308,8 @@ int core_recover(struct core *core, uint64_t now_us, const struct core_row *task
     core->next_task = MAX(core->next_task, task->task + 1);
     if (!life) {
         recover_delay(core, q, submit);
+        if (task->parent && !qtask_find(core, task->parent))
+            qtask_forget(core, q, out); /* its whole, which has a lower number, was never accepted */
         return 0;
     }
     recover_life(core, q, life, qtask_longest_wait_us(submit));
@@ -350,9 +352,7 @@ void core_recovered(struct core *core, uint64_t now_us, struct actions *out)
     for (q = qtask_after(core, 0); q; q = qtask_after(core, q->id)) {
         if (q->state != QT_WAITING)
             continue;
-        if (q->x && q->x->parent && !qtask_find(core, q->x->parent))
-            qtask_forget(core, q, out); /* the whole was never accepted */
-        else if (q->is_parent)
+        if (q->is_parent)
             qtask_whole_ended(core, q, out);
         else if (q->was_running)
             recover_running(core, q, out);

@@ -276,8 +276,8 @@ typedef enum ptools_change {
     PTOOLS_CHANGE_HOLD,        /* it stays where it is, and is not run                              */
     PTOOLS_CHANGE_RELEASE,
     PTOOLS_CHANGE_KICK,        /* now: one that is delayed, waits for another attempt, or is dead (with new attempts) */
-    PTOOLS_CHANGE_RERUN,       /* one that has ended: again, with new attempts, under its id. Now: what it had to wait for,
-                                  and when it was to expire, count no more. Not one of target ALL: its parts */
+    PTOOLS_CHANGE_RERUN,       /* one that has ended: again, with new attempts, under its id. Now: what it had to wait
+                                  for, and when it was to expire, count no more. Not one of target ALL: its parts */
     PTOOLS_CHANGE_FORGET,      /* one that has ended: its id, result and key                        */
     PTOOLS_CHANGE_WIDTH_ = 0x7fffffff
 } ptools_change;

@@ -115,6 +115,34 @@ START_TEST(a_whole_is_not_run_again)
 }
 END_TEST
 
+/* -- after a restart ----------------------------------------------------------------------------------- */
+
+START_TEST(a_part_that_is_run_again_needs_no_whole)
+{
+    uint64_t all, request;
+
+    setup(1);
+    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL, .durability = TASK_DURABLE));
+    rig_assign(&r);
+    rig_recorded(&r);
+    rig_qdone(&r, all + 1);
+    rig_recorded(&r);
+    rig_recorded(&r);
+    rig_change(&r, CHANGE_FORGET, all);
+    request = rig_change(&r, CHANGE_RERUN, all + 1);
+    rig_recorded(&r);
+    rig_queue_id(&r, request);
+    rig_restart(&journal, &r, 1, 0, 0);
+    ck_assert_uint_eq(rig_shown(&r, all + 1), SHOWN_QUEUED);
+    rig_assign(&r);
+    rig_recorded(&r);
+    rig_qdone(&r, all + 1);
+    rig_recorded(&r);
+    ck_assert_uint_eq(rig_shown(&r, all + 1), SHOWN_DONE);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask whole");
@@ -125,5 +153,7 @@ int main(void)
     tcase_add_test(tc, run_again_it_does_not_expire);
     tc = suite_case(suite, "changes");
     tcase_add_test(tc, a_whole_is_not_run_again);
+    tc = suite_case(suite, "restart");
+    tcase_add_test(tc, a_part_that_is_run_again_needs_no_whole);
     return suite_run(suite);
 }
