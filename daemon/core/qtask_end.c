@@ -124,19 +124,41 @@ uint64_t qtask_kept_bytes(const struct qtask *q)
     return q->spec->n + (q->args ? q->args->n : 0) + q->end->outcome->n + (q->end->value ? q->end->value->n : 0);
 }
 
+/* The time for which it is kept runs from its end; that of a part not before its whole has ended, which counts it. */
+static void start_keeping(struct core *core, struct qtask *q, struct actions *out)
+{
+    const struct qtask *whole = q->x && q->x->parent ? qtask_find(core, q->x->parent) : NULL;
+    const uint64_t now_ms = core_time_ms(core), keep = keep_us(core, q);
+    uint64_t from_ms = q->end->ended_ms, since_us;
+
+    if (q->shown == SHOWN_DEAD || heap_holds(&q->timer) || qtask_whole_of(core, q))
+        return;
+    if (whole && (whole->state == QT_ENDING || whole->state == QT_ENDED))
+        from_ms = MAX(from_ms, whole->end->ended_ms);
+    since_us = now_ms > from_ms ? (now_ms - from_ms) * 1000 : 0;
+    if (heap_push(&core->queue_timers, &q->timer, core->now_us + (keep > since_us ? keep - since_us : 0)) < 0)
+        out->no_memory = true;
+}
+
+static void keep_parts(struct core *core, const struct qtask *whole, struct actions *out)
+{
+    for (uint32_t i = 1; i <= (whole->is_parent ? whole->x->parts : 0); i++) {
+        struct qtask *part = qtask_find(core, whole->id + i);
+
+        if (part && part->state == QT_ENDED)
+            start_keeping(core, part, out);
+    }
+}
+
 void qtask_keep(struct core *core, struct qtask *q, struct actions *out)
 {
-    const uint64_t now_ms = core_time_ms(core), keep = keep_us(core, q);
-    const uint64_t since_us = now_ms > q->end->ended_ms ? (now_ms - q->end->ended_ms) * 1000 : 0;
-
     DL_APPEND(q->user->ended, q);
     q->user->n_queued--;
     q->user->queue_bytes -= q->spec->n + (q->args ? q->args->n : 0);
     q->user->n_kept++;
     q->user->kept_bytes += qtask_kept_bytes(q);
-    if (q->shown != SHOWN_DEAD &&
-        heap_push(&core->queue_timers, &q->timer, core->now_us + (keep > since_us ? keep - since_us : 0)) < 0)
-        out->no_memory = true;
+    start_keeping(core, q, out);
+    keep_parts(core, q, out);
 }
 
 /* What may make room for others: the dead are for somebody to look at, parts are counted by their whole, and what

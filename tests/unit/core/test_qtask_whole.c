@@ -143,6 +143,84 @@ START_TEST(a_part_that_is_run_again_needs_no_whole)
 }
 END_TEST
 
+/* -- how long parts are kept --------------------------------------------------------------------------- */
+
+/* One part has failed, the other is with a worker. */
+static uint64_t half_ended(uint32_t durability, uint64_t keep_ms)
+{
+    uint64_t all;
+
+    setup(2);
+    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL, .durability = durability, .keep_ms = keep_ms, .idempotent = true));
+    rig_assign(&r);
+    rig_recorded(&r);
+    rig_qfailed(&r, all + 1, PTOOLS_ERR_FAILED, "no");
+    rig_recorded(&r);
+    return all;
+}
+
+START_TEST(parts_are_kept_as_long_as_their_whole)
+{
+    uint64_t all = half_ended(TASK_VOLATILE, 200);
+
+    rig_tick(&r, 1000000);
+    ck_assert_uint_eq(rig_shown(&r, all + 1), SHOWN_FAILED);
+    rig_qdone(&r, all + 2);
+    ck_assert_uint_eq(rig_shown(&r, all), SHOWN_FAILED);
+    rig_tick(&r, 199000);
+    ck_assert_uint_eq(rig_shown(&r, all + 1), SHOWN_FAILED);
+    rig_tick(&r, 1000);
+    for (uint32_t i = 0; i <= 2; i++)
+        ck_assert_uint_eq(rig_shown(&r, all + i), 0);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(a_whole_knows_after_a_restart_that_a_part_failed)
+{
+    uint64_t all = half_ended(TASK_DURABLE, 200);
+
+    rig_tick(&r, 1000000);
+    rig_restart(&journal, &r, 2, 1000, 0);
+    rig_tick(&r, 1000000); /* then the other is tried again */
+    rig_assign(&r);
+    rig_recorded(&r);
+    rig_qdone(&r, all + 2);
+    rig_recorded(&r);
+    rig_recorded(&r);
+    ck_assert_uint_eq(rig_shown(&r, all), SHOWN_FAILED);
+    ck_assert_uint_eq(rig_shown(&r, all + 1), SHOWN_FAILED);
+    end();
+}
+END_TEST
+
+START_TEST(after_a_restart_they_are_kept_as_long)
+{
+    uint64_t all = half_ended(TASK_DURABLE, 10000);
+
+    rig_tick(&r, 8000000);
+    rig_qdone(&r, all + 2);
+    rig_recorded(&r);
+    rig_recorded(&r);
+    rig_change(&r, CHANGE_RERUN, all + 1); /* its keeping begins anew with its end */
+    rig_assign(&r);
+    rig_recorded(&r);
+    rig_tick(&r, 1000000);
+    rig_qdone(&r, all + 1);
+    rig_restart(&journal, &r, 2, 4000, 0);
+    rig_tick(&r, 4999000);
+    ck_assert_uint_eq(rig_shown(&r, all), SHOWN_FAILED);
+    ck_assert_uint_eq(rig_shown(&r, all + 2), SHOWN_DONE);
+    rig_tick(&r, 1000);
+    ck_assert_uint_eq(rig_shown(&r, all), 0);
+    ck_assert_uint_eq(rig_shown(&r, all + 2), 0);
+    ck_assert_uint_eq(rig_shown(&r, all + 1), SHOWN_DONE);
+    rig_tick(&r, 1000000);
+    ck_assert_uint_eq(rig_shown(&r, all + 1), 0);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask whole");
@@ -155,5 +233,9 @@ int main(void)
     tcase_add_test(tc, a_whole_is_not_run_again);
     tc = suite_case(suite, "restart");
     tcase_add_test(tc, a_part_that_is_run_again_needs_no_whole);
+    tc = suite_case(suite, "keeping");
+    tcase_add_test(tc, parts_are_kept_as_long_as_their_whole);
+    tcase_add_test(tc, a_whole_knows_after_a_restart_that_a_part_failed);
+    tcase_add_test(tc, after_a_restart_they_are_kept_as_long);
     return suite_run(suite);
 }
