@@ -246,6 +246,6 @@ void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out)
         else if (q->state == QT_ENDED && q->shown != SHOWN_DONE)
             parent->x->parts_failed++;
     }
-    if (q->state == QT_WAITING && !q->was_running && q->attempt == 0 && !q->rerun)
+    if (q->state == QT_WAITING && !q->is_parent && !q->was_running && q->attempt == 0 && !q->rerun)
         qtask_connect(core, q, out);
 }

@@ -234,12 +234,33 @@ static void drop_after(struct qtask *q)
         free_edge(q->x->after);
 }
 
+/* If all parts of the whole are cancelled, or expired, for one reason, so is the whole: the first of them; else NULL. */
+static const struct qtask *ended_alike(const struct core *core, const struct qtask *whole)
+{
+    const struct qtask *first = qtask_find(core, whole->id + 1);
+
+    for (uint32_t i = 1; i <= whole->x->parts; i++) {
+        const struct qtask *part = qtask_find(core, whole->id + i);
+
+        if (!part || part->state != QT_ENDED || part->shown != first->shown || part->end->code != first->end->code)
+            return NULL;
+    }
+    return whole->x->parts > 0 && (first->shown == SHOWN_CANCELLED || first->shown == SHOWN_EXPIRED) ? first : NULL;
+}
+
 void qtask_whole_ended(struct core *core, struct qtask *q, struct actions *out)
 {
+    const struct qtask *part;
+
     if (q->x->parts_left > 0 || q->state != QT_WAITING)
         return;
+    part = ended_alike(core, q);
     if (q->x->parts > 0 && q->x->parts_failed == 0)
         qtask_end(core, q, SHOWN_DONE, &(struct msg_failure){ .code = PTOOLS_OK }, NULL, out);
+    else if (part)
+        qtask_end_text(core, q, part->shown, part->end->code, out,
+                       "none of its %" PRIu32 " parts was done, all are %s: tasks %" PRIu64 " to %" PRIu64 " tell why",
+                       q->x->parts, task_shown_name(part->shown), q->id + 1, q->id + q->x->parts);
     else
         qtask_end_text(core, q, SHOWN_FAILED, PTOOLS_ERR_PARTS, out,
                        "%" PRIu32 " of its %" PRIu32 " parts were not done: tasks %" PRIu64 " to %" PRIu64 " tell why",

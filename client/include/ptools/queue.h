@@ -55,7 +55,8 @@ typedef enum ptools_target {
     PTOOLS_TARGET_ANY,     /* one worker (PTools: :wrkr_any)                                        */
     PTOOLS_TARGET_ALL,     /* every worker that there is now, once each (:wrkr_all). The daemon and the caller are none
                               of them. The task has a part for each, queued tasks of their own, with the ids that follow
-                              its own; it is done when all are, failed if one failed, and has no value itself */
+                              its own; it is done when all are, failed if one failed (PTOOLS_ERR_PARTS; or, as all of
+                              them, cancelled or expired), and has no value itself             */
     PTOOLS_TARGET_WORKERS, /* one of these workers, whichever is free first                         */
     PTOOLS_TARGET_HOSTS,   /* one of the workers on one of these hosts: names or addresses          */
     PTOOLS_TARGET_SET,     /* one of the workers of a set, by the set's mode                        */

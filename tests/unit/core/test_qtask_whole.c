@@ -60,7 +60,7 @@ START_TEST(a_whole_none_of_whose_parts_has_begun_ends_when_they_expire)
     loaded();
     rig_tick(&r, 3000000);
     ck_assert_uint_eq(rig_shown(&r, all + 1), SHOWN_EXPIRED);
-    ck_assert_uint_ge(rig_shown(&r, all), SHOWN_DONE);
+    ck_assert_uint_eq(rig_shown(&r, all), SHOWN_EXPIRED);
     rig_end(&r);
 }
 END_TEST
@@ -221,6 +221,81 @@ START_TEST(after_a_restart_they_are_kept_as_long)
 }
 END_TEST
 
+/* -- how a whole ends ---------------------------------------------------------------------------------- */
+
+static void ends_as(uint64_t task, uint32_t shown, ptools_err code, const char *text)
+{
+    ck_assert_uint_eq(rig_shown(&r, task), shown);
+    ck_has(rig_failure(&r, rig_ask(&r, MSG_TASK_RESULT, &(const struct msg_task){ .task = task }), code), text);
+}
+
+/* Also after a restart (1), and after one when what follows has not been written (2). */
+START_TEST(what_it_comes_after_fails)
+{
+    uint64_t first, all;
+
+    setup(2);
+    first = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE));
+    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL, .durability = TASK_DURABLE, .n_after = 1, .after = &first));
+    if (_i == 1)
+        rig_restart(&journal, &r, 2, 0, 0);
+    rig_assign(&r);
+    rig_recorded(&r);
+    rig_qfailed(&r, first, PTOOLS_ERR_FAILED, "no");
+    if (_i == 2)
+        rig_restart(&journal, &r, 2, 0, 0);
+    for (int i = 0; i < 3; i++)
+        rig_recorded(&r);
+    ends_as(all + 1, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, "had to come first");
+    ends_as(all, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, "none of its 2 parts");
+    end();
+}
+END_TEST
+
+START_TEST(all_its_parts_are_cancelled)
+{
+    uint64_t all;
+
+    setup(2);
+    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL, .durability = TASK_CRASHSAFE));
+    rig_assign(&r);
+    rig_change(&r, CHANGE_CANCEL, all);
+    if (_i)
+        rig_restart(&journal, &r, 2, 0, 0);
+    for (int i = 0; i < 3; i++)
+        rig_recorded(&r);
+    ends_as(all, SHOWN_CANCELLED, PTOOLS_ERR_CANCELLED, "none of its 2 parts");
+    end();
+}
+END_TEST
+
+START_TEST(one_of_its_parts_is_cancelled)
+{
+    uint64_t all;
+
+    setup(2);
+    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL));
+    rig_change(&r, CHANGE_DEQUEUE, all + 1);
+    rig_assign(&r);
+    rig_qdone(&r, all + 2);
+    ends_as(all, SHOWN_FAILED, PTOOLS_ERR_PARTS, "1 of its 2 parts");
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(its_parts_end_in_different_ways)
+{
+    uint64_t all;
+
+    setup(2);
+    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL, .hold = true, .expire_ms = 1000));
+    rig_change(&r, CHANGE_DEQUEUE, all + 1);
+    rig_tick(&r, 1000000);
+    ends_as(all, SHOWN_FAILED, PTOOLS_ERR_PARTS, "2 of its 2 parts");
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask whole");
@@ -237,5 +312,10 @@ int main(void)
     tcase_add_test(tc, parts_are_kept_as_long_as_their_whole);
     tcase_add_test(tc, a_whole_knows_after_a_restart_that_a_part_failed);
     tcase_add_test(tc, after_a_restart_they_are_kept_as_long);
+    tc = suite_case(suite, "its end");
+    tcase_add_loop_test(tc, what_it_comes_after_fails, 0, 3);
+    tcase_add_loop_test(tc, all_its_parts_are_cancelled, 0, 2);
+    tcase_add_test(tc, one_of_its_parts_is_cancelled);
+    tcase_add_test(tc, its_parts_end_in_different_ways);
     return suite_run(suite);
 }
