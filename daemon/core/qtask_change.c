@@ -121,14 +121,37 @@ static bool change_parts(struct core *core, const struct qtask *q, enum task_cha
     return changed;
 }
 
+/* All parts that wait, if no worker has begun any; else none. */
+static bool dequeue_parts(struct core *core, struct qtask *q, struct actions *out)
+{
+    const uint64_t since = core->row_number;
+    bool waits = false;
+
+    for (uint32_t i = 1; i <= q->x->parts; i++) {
+        const struct qtask *part = qtask_find(core, q->id + i);
+
+        if (part && (part->state == QT_WAITING || part->state == QT_QUEUED))
+            waits = true;
+        else if (part && part->attempt > 0)
+            return false;
+    }
+    if (!waits)
+        return false;
+    cancel_parts(core, q, out);
+    record_as_one(core, since, out);
+    return true;
+}
+
 static bool change_one(struct core *core, struct qtask *q, enum task_change change, struct actions *out)
 {
     const bool waits = q->state == QT_WAITING || q->state == QT_QUEUED, whole = q->is_parent;
 
     switch (change) {
     case CHANGE_DEQUEUE:
-        if (!waits || whole)
+        if (!waits)
             return false;
+        if (whole)
+            return dequeue_parts(core, q, out);
         cancel_waiting(core, q, out);
         return true;
     case CHANGE_CANCEL:
@@ -175,7 +198,7 @@ static const char *needs(enum task_change change)
 {
     switch (change) {
     case CHANGE_DEQUEUE:
-        return "only one that no worker has begun can be taken out";
+        return "only one that no worker has begun, nor any part of it, can be taken out";
     case CHANGE_CANCEL:
         return "it has ended";
     case CHANGE_HOLD:

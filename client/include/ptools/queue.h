@@ -176,12 +176,12 @@ ptools_err ptools_execute_worker_task(struct ptools *pt, const ptools_worker_tas
 
 typedef enum ptools_dequeued {
     PTOOLS_DEQUEUED_REMOVED, /* it was not begun, and never will be: it is cancelled                */
-    PTOOLS_DEQUEUED_RUNNING, /* a worker has it                                                     */
+    PTOOLS_DEQUEUED_RUNNING, /* a worker has it; of one of target ALL: has or had a part of it      */
     PTOOLS_DEQUEUED_ENDED,   /* it had ended                                                        */
     PTOOLS_DEQUEUED_UNKNOWN, /* there is none of that id                                            */
     PTOOLS_DEQUEUED_WIDTH_ = 0x7fffffff
 } ptools_dequeued;
-/* Takes one out that no worker has begun; PTOOLS_OK in each of the four cases. */
+/* Takes one out that no worker has begun, of target ALL with all its parts; PTOOLS_OK in each of the four cases. */
 ptools_err ptools_dequeue_worker_task(struct ptools *pt, uint64_t task, ptools_dequeued *ret);
 
 /* A look at one task. Texts are never NULL; they and the lists live as long as what they came from. */
@@ -224,8 +224,8 @@ typedef struct ptools_queued_info {
 
 /* Takes all those out that no worker has begun and for which pick() is true (drop_if), or false (keep_if: PTools' own
  * meaning). pick() is called once for each waiting task of this user, here, by id, before anything is removed; all that
- * it picked are then taken out, 1024 at a time, but for those begun meanwhile. What is looked at is borrowed until
- * pick() returns. pick() must not call ptools. ret_removed may be NULL. */
+ * it picked are then taken out, 1024 at a time, but for those begun meanwhile (one of target ALL counts as one, with its
+ * parts). What is looked at is borrowed until pick() returns. pick() must not call ptools. ret_removed may be NULL. */
 typedef bool (*ptools_queued_pick_fn)(const ptools_queued_info *task, void *arg);
 ptools_err ptools_dequeue_worker_tasks_drop_if(struct ptools *pt, ptools_queued_pick_fn pick, void *arg,
                                                uint64_t *ret_removed);
@@ -283,8 +283,8 @@ typedef enum ptools_change {
     PTOOLS_CHANGE_FORGET,      /* one that has ended: its id, result and key                        */
     PTOOLS_CHANGE_WIDTH_ = 0x7fffffff
 } ptools_change;
-/* To n tasks, up to 1024 at once. *ret_changed of them; to the others it could not be done in the state they are in, or
- * there are none of these ids. n = 1 and none changed: PTOOLS_ERR_NO_TASK or PTOOLS_ERR_NOT_NOW, with the reason.
+/* To n tasks, up to 1024 at once; of one of target ALL, to those of its parts to which it can be done. *ret_changed of
+ * them; to the others it could not be done in the state they are in, or there are none of these ids. n = 1 and none changed: PTOOLS_ERR_NO_TASK or PTOOLS_ERR_NOT_NOW, with the reason.
  * PTOOLS_ERR_LOST: the connection broke before the answer, and it may have been done. */
 ptools_err ptools_queued_change(struct ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
                                 uint64_t *ret_changed);

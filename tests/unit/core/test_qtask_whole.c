@@ -296,6 +296,67 @@ START_TEST(its_parts_end_in_different_ways)
 }
 END_TEST
 
+/* -- what is asked of the whole is done to its parts ---------------------------------------------------- */
+
+static uint32_t answer_count(uint64_t request)
+{
+    rig_queue_id(&r, request);
+    return (uint32_t)rig_answer(&r, request)->answer.reply.count;
+}
+
+START_TEST(taken_out_with_all_its_parts)
+{
+    uint64_t all, before, request;
+
+    setup(2);
+    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL, .durability = TASK_DURABLE, .hold = _i == 1));
+    before = r.core->row_number;
+    request = rig_change(&r, CHANGE_DEQUEUE, all);
+    for (size_t i = 0; i < r.out.n; i++) /* all of them, or none */
+        if (r.out.v[i].type == ACT_RECORD && r.out.v[i].row && r.out.v[i].row->number == before + 1)
+            ck_assert(r.out.v[i].row->more);
+    rig_recorded(&r);
+    ck_assert_uint_eq(answer_count(request), 1);
+    rig_recorded(&r);
+    for (uint32_t i = 0; i <= 2; i++)
+        ck_assert_uint_eq(rig_shown(&r, all + i), SHOWN_CANCELLED);
+    rig_failure(&r, rig_change(&r, CHANGE_DEQUEUE, all), PTOOLS_ERR_NOT_NOW);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(not_taken_out_if_a_part_has_begun)
+{
+    uint64_t all, request;
+
+    setup(2);
+    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL));
+    rig_change(&r, CHANGE_HOLD, all + 2);
+    rig_assign(&r);
+    request = rig_change(&r, CHANGE_DEQUEUE, all);
+    ck_has(rig_failure(&r, request, PTOOLS_ERR_NOT_NOW), "is waiting: only one that no worker has begun, nor any part of it,");
+    ck_assert_uint_eq(rig_shown(&r, all + 2), SHOWN_WAITING);
+    rig_qdone(&r, all + 1);
+    rig_failure(&r, rig_change(&r, CHANGE_DEQUEUE, all), PTOOLS_ERR_NOT_NOW);
+    ck_assert_uint_eq(rig_shown(&r, all + 2), SHOWN_WAITING);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(taken_out_after_a_part_of_it)
+{
+    uint64_t all;
+
+    setup(2);
+    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL));
+    rig_change(&r, CHANGE_DEQUEUE, all + 1);
+    ck_assert_uint_eq(answer_count(rig_change(&r, CHANGE_DEQUEUE, all)), 1);
+    ck_assert_uint_eq(rig_answer(&r, r.request)->answer.reply.state, SHOWN_CANCELLED);
+    ck_assert_uint_eq(rig_shown(&r, all), SHOWN_CANCELLED);
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask whole");
@@ -317,5 +378,9 @@ int main(void)
     tcase_add_loop_test(tc, all_its_parts_are_cancelled, 0, 2);
     tcase_add_test(tc, one_of_its_parts_is_cancelled);
     tcase_add_test(tc, its_parts_end_in_different_ways);
+    tc = suite_case(suite, "all its parts");
+    tcase_add_loop_test(tc, taken_out_with_all_its_parts, 0, 2);
+    tcase_add_test(tc, not_taken_out_if_a_part_has_begun);
+    tcase_add_test(tc, taken_out_after_a_part_of_it);
     return suite_run(suite);
 }
