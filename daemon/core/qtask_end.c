@@ -234,7 +234,7 @@ static void drop_after(struct qtask *q)
         free_edge(q->x->after);
 }
 
-/* If all parts of the whole are cancelled, or expired, for one reason, so is the whole: the first of them; else NULL. */
+/* If all parts of the whole are cancelled, or expired, for one reason, so is the whole: the first part. Else NULL. */
 static const struct qtask *ended_alike(const struct core *core, const struct qtask *whole)
 {
     const struct qtask *first = qtask_find(core, whole->id + 1);

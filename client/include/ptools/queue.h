@@ -224,8 +224,9 @@ typedef struct ptools_queued_info {
 
 /* Takes all those out that no worker has begun and for which pick() is true (drop_if), or false (keep_if: PTools' own
  * meaning). pick() is called once for each waiting task of this user, here, by id, before anything is removed; all that
- * it picked are then taken out, 1024 at a time, but for those begun meanwhile (one of target ALL counts as one, with its
- * parts). What is looked at is borrowed until pick() returns. pick() must not call ptools. ret_removed may be NULL. */
+ * it picked are then taken out, 1024 at a time, but for those begun meanwhile (one of target ALL counts as one, with
+ * its parts). What is looked at is borrowed until pick() returns. pick() must not call ptools. ret_removed may be
+ * NULL. */
 typedef bool (*ptools_queued_pick_fn)(const ptools_queued_info *task, void *arg);
 ptools_err ptools_dequeue_worker_tasks_drop_if(struct ptools *pt, ptools_queued_pick_fn pick, void *arg,
                                                uint64_t *ret_removed);
@@ -234,17 +235,18 @@ ptools_err ptools_dequeue_worker_tasks_keep_if(struct ptools *pt, ptools_queued_
 
 /* Gives every waiting task of this user a new priority: calc() is called once for each, here, by id, with its target
  * and its priority until now; then all are changed at once, by one message (PTOOLS_ERR_TOO_LARGE, and none is changed:
- * there are more of them than 16 bytes each fit into the largest that the daemon takes). NaN leaves one as it is.
- * Those that a worker has begun meanwhile are passed over, and counted. Not a standing rule: what is queued later
- * begins at its own. Both counts may be NULL. What is looked at is borrowed until calc() returns. calc() must not call
- * ptools. PTools: set_priorities(calc_prio). */
+ * there are more of them than 16 bytes each fit into the largest that the daemon takes). NaN leaves one as it is; or,
+ * a part of one of target ALL that is given another, as that. Those that a worker has begun meanwhile are passed over,
+ * and counted. Not a standing rule: what is queued later begins at its own. Both counts may be NULL. What is looked at
+ * is borrowed until calc() returns. calc() must not call ptools. PTools: set_priorities(calc_prio). */
 typedef double (*ptools_calc_prio_fn)(const char *target, const ptools_queued_info *task, double current, void *arg);
 ptools_err ptools_set_priorities(struct ptools *pt, ptools_calc_prio_fn calc, void *arg, uint64_t *ret_changed,
                                  uint64_t *ret_skipped);
 
 /* -- tasks by their ids ------------------------------------------------------------------------ */
 
-/* PTOOLS_ERR_NO_TASK: none of that id is this user's. PTOOLS_ERR_NOT_NOW: it runs, or has ended. */
+/* Of target ALL: that of all its parts that wait. PTOOLS_ERR_NO_TASK: none of that id is this user's.
+ * PTOOLS_ERR_NOT_NOW: it runs (of target ALL: all its parts do), or has ended. */
 ptools_err ptools_queued_set_priority(struct ptools *pt, uint64_t task, double priority);
 
 typedef struct ptools_queued ptools_queued; /* a list of looks at tasks                              */
@@ -284,8 +286,9 @@ typedef enum ptools_change {
     PTOOLS_CHANGE_WIDTH_ = 0x7fffffff
 } ptools_change;
 /* To n tasks, up to 1024 at once; of one of target ALL, to those of its parts to which it can be done. *ret_changed of
- * them; to the others it could not be done in the state they are in, or there are none of these ids. n = 1 and none changed: PTOOLS_ERR_NO_TASK or PTOOLS_ERR_NOT_NOW, with the reason.
- * PTOOLS_ERR_LOST: the connection broke before the answer, and it may have been done. */
+ * them; to the others it could not be done in the state they are in, or there are none of these ids. n = 1 and none
+ * changed: PTOOLS_ERR_NO_TASK or PTOOLS_ERR_NOT_NOW, with the reason. PTOOLS_ERR_LOST: the connection broke before the
+ * answer, and it may have been done. */
 ptools_err ptools_queued_change(struct ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
                                 uint64_t *ret_changed);
 

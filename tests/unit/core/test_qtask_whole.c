@@ -334,7 +334,7 @@ START_TEST(not_taken_out_if_a_part_has_begun)
     rig_change(&r, CHANGE_HOLD, all + 2);
     rig_assign(&r);
     request = rig_change(&r, CHANGE_DEQUEUE, all);
-    ck_has(rig_failure(&r, request, PTOOLS_ERR_NOT_NOW), "is waiting: only one that no worker has begun, nor any part of it,");
+    ck_has(rig_failure(&r, request, PTOOLS_ERR_NOT_NOW), "is waiting: only one that no worker has begun, nor any part");
     ck_assert_uint_eq(rig_shown(&r, all + 2), SHOWN_WAITING);
     rig_qdone(&r, all + 1);
     rig_failure(&r, rig_change(&r, CHANGE_DEQUEUE, all), PTOOLS_ERR_NOT_NOW);
@@ -354,6 +354,61 @@ START_TEST(taken_out_after_a_part_of_it)
     ck_assert_uint_eq(rig_answer(&r, r.request)->answer.reply.state, SHOWN_CANCELLED);
     ck_assert_uint_eq(rig_shown(&r, all), SHOWN_CANCELLED);
     rig_end(&r);
+}
+END_TEST
+
+START_TEST(kicked_with_all_its_parts)
+{
+    uint64_t all;
+
+    setup(2);
+    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL, .delay_ms = 1000000, .durability = TASK_CRASHSAFE));
+    rig_change(&r, CHANGE_KICK, all);
+    rig_recorded(&r);
+    ck_assert_uint_eq(answer_count(r.request), 1);
+    ck_assert_uint_eq(rig_qtask(&r, all)->due_us, 0);
+    rig_assign(&r);
+    rig_recorded(&r);
+    ck_assert_uint_eq(rig_shown(&r, all + 1), SHOWN_RUNNING);
+    ck_assert_uint_eq(rig_shown(&r, all + 2), SHOWN_RUNNING);
+    ck_has(rig_failure(&r, rig_change(&r, CHANGE_KICK, all), PTOOLS_ERR_NOT_NOW), "can be kicked");
+    rig_end(&r);
+}
+END_TEST
+
+static const struct msg_reply *prioritise(const struct msg_priority *p, size_t n)
+{
+    core_priorities(r.core, r.now, r.client, ++r.request, (const uint8_t *)p, n * sizeof *p, &r.out);
+    rig_check(&r);
+    rig_recorded(&r);
+    rig_queue_id(&r, r.request);
+    return &rig_answer(&r, r.request)->answer.reply;
+}
+
+START_TEST(its_priority_is_that_of_its_parts)
+{
+    const struct msg_reply *reply;
+    uint64_t all;
+
+    setup(2);
+    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL, .durability = TASK_CRASHSAFE));
+    reply = prioritise(&(const struct msg_priority){ all, 5 }, 1);
+    ck_assert_uint_eq(reply->count, 1);
+    for (uint32_t i = 0; i <= 2; i++)
+        ck_assert(rig_qtask(&r, all + i)->priority == 5);
+    /* its parts have their own, if they are told one, wherever that stands; the last one counts */
+    reply = prioritise((const struct msg_priority[]){ { all + 1, 1 }, { all, 6 }, { all, 7 }, { all + 1, 2 } }, 4);
+    ck_assert_uint_eq(reply->count, 4);
+    reply = prioritise((const struct msg_priority[]){ { all + 2, 3 }, { all, 8 } }, 2);
+    rig_restart(&journal, &r, 2, 0, 0);
+    ck_assert(rig_qtask(&r, all)->priority == 8);
+    ck_assert(rig_qtask(&r, all + 1)->priority == 8);
+    ck_assert(rig_qtask(&r, all + 2)->priority == 3);
+    rig_assign(&r);
+    reply = prioritise(&(const struct msg_priority){ all, 9 }, 1); /* all have begun */
+    ck_assert(reply->count == 0 && reply->skipped == 1);
+    ck_assert(rig_qtask(&r, all)->priority == 8);
+    end();
 }
 END_TEST
 
@@ -382,5 +437,7 @@ int main(void)
     tcase_add_loop_test(tc, taken_out_with_all_its_parts, 0, 2);
     tcase_add_test(tc, not_taken_out_if_a_part_has_begun);
     tcase_add_test(tc, taken_out_after_a_part_of_it);
+    tcase_add_test(tc, kicked_with_all_its_parts);
+    tcase_add_test(tc, its_priority_is_that_of_its_parts);
     return suite_run(suite);
 }
