@@ -151,7 +151,8 @@ static uint64_t half_ended(uint32_t durability, uint64_t keep_ms)
     uint64_t all;
 
     setup(2);
-    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL, .durability = durability, .keep_ms = keep_ms, .idempotent = true));
+    all =
+        rig_queued(&r, SUBMIT(.target = TARGET_ALL, .durability = durability, .keep_ms = keep_ms, .idempotent = true));
     rig_assign(&r);
     rig_recorded(&r);
     rig_qfailed(&r, all + 1, PTOOLS_ERR_FAILED, "no");
