@@ -125,7 +125,9 @@ static void rerun(struct core *core, struct qtask *q, struct actions *out)
     q->kills = q->losses = 0;
     q->due_us = 0;
     q->hold = false;
-    q->rerun = true; /* now, whatever it had to come after */
+    q->rerun = true; /* now, whatever it had to come after, and however late it is */
+    if (q->x)
+        q->x->expire_us = 0;
     q->stopping = false;
     if (q->in_set && qtask_find_set(core, q, &spec) < 0) {
         out->no_memory = true;
@@ -140,7 +142,7 @@ static void rerun(struct core *core, struct qtask *q, struct actions *out)
 /* Whether this change has it run again after its end: so it is in the queue again. */
 static bool comes_back(const struct qtask *q, enum task_change change)
 {
-    if (q->state != QT_ENDED || (q->x && q->x->parts > 0))
+    if (q->state != QT_ENDED || q->is_parent) /* the end of a whole is that of its parts */
         return false;
     return change == CHANGE_RERUN || (change == CHANGE_KICK && q->shown == SHOWN_DEAD);
 }
@@ -182,14 +184,37 @@ static bool change_parts(struct core *core, const struct qtask *q, enum task_cha
     return changed;
 }
 
+/* All parts that wait, if no worker has begun any; else none. */
+static bool dequeue_parts(struct core *core, struct qtask *q, struct actions *out)
+{
+    const uint64_t since = core->row_number;
+    bool waits = false;
+
+    for (uint32_t i = 1; i <= q->x->parts; i++) {
+        const struct qtask *part = qtask_find(core, q->id + i);
+
+        if (part && (part->state == QT_WAITING || part->state == QT_QUEUED))
+            waits = true;
+        else if (part && part->attempt > 0)
+            return false;
+    }
+    if (!waits)
+        return false;
+    cancel_parts(core, q, out);
+    record_as_one(core, since, out);
+    return true;
+}
+
 static bool change_one(struct core *core, struct qtask *q, enum task_change change, struct actions *out)
 {
-    const bool waits = q->state == QT_WAITING || q->state == QT_QUEUED, whole = q->x && q->x->parts > 0;
+    const bool waits = q->state == QT_WAITING || q->state == QT_QUEUED, whole = q->is_parent;
 
     switch (change) {
     case CHANGE_DEQUEUE:
-        if (!waits || whole)
+        if (!waits)
             return false;
+        if (whole)
+            return dequeue_parts(core, q, out);
         cancel_waiting(core, q, out);
         return true;
     case CHANGE_CANCEL:
@@ -213,10 +238,12 @@ static bool change_one(struct core *core, struct qtask *q, enum task_change chan
             (void)breaker_kick(core, q, out);
             return true;
         }
+        if (whole && waits && !change_parts(core, q, change, out))
+            return false;
         if (q->state == QT_QUEUED)
             return breaker_kick(core, q, out);
         if (q->state != QT_WAITING || q->due_us <= core->now_us)
-            return false;
+            return whole && waits;
         q->due_us = 0;
         note_life(core, q, out);
         qtask_place(core, q, out);
@@ -240,7 +267,7 @@ static const char *needs(const struct core *core, const struct qtask *q, enum ta
 {
     switch (change) {
     case CHANGE_DEQUEUE:
-        return "only one that no worker has begun can be taken out";
+        return "only one that no worker has begun, nor any part of it, can be taken out";
     case CHANGE_CANCEL:
         return "it has ended";
     case CHANGE_HOLD:
@@ -302,6 +329,57 @@ enum { SPARE_PAIRS = 4096 }; /* that may be of tasks that went meanwhile */
 
 /* -- priorities -------------------------------------------------------------------------------------------------- */
 
+static struct qtask *pair_at(const struct core *core, const struct user *user, const uint8_t *data, size_t at,
+                             struct msg_priority *ret)
+{
+    memcpy(ret, data + at, sizeof *ret);
+    return qtask_of(core, user, ret->task);
+}
+
+/* False: it does not wait. */
+static bool set_priority(struct core *core, struct qtask *q, double priority)
+{
+    if (q->state != QT_WAITING && q->state != QT_QUEUED)
+        return false;
+    if (q->priority == priority)
+        return true;
+    q->priority = priority;
+    if (q->state == QT_QUEUED)
+        backlog_rerank(core, q);
+    q->changed = true;
+    return true;
+}
+
+/* A whole passes its priority on to its parts: once, the last that it is given. What they are given themselves comes
+ * after that. */
+static void set_wholes(struct core *core, const struct user *user, const uint8_t *data, size_t n)
+{
+    for (size_t at = n; at > 0;) {
+        struct msg_priority p;
+        struct qtask *q;
+
+        at -= sizeof p;
+        q = pair_at(core, user, data, at, &p);
+        if (!q || !q->is_parent || q->passed || q->state != QT_WAITING)
+            continue;
+        q->passed = true;
+        for (uint32_t i = 1; i <= q->x->parts; i++) {
+            struct qtask *part = qtask_find(core, q->id + i);
+
+            q->changed |= part && set_priority(core, part, p.priority);
+        }
+        if (q->changed)
+            q->priority = p.priority;
+    }
+}
+
+static void note_change(struct core *core, struct qtask *q, struct actions *out)
+{
+    if (q->changed)
+        note_life(core, q, out);
+    q->changed = false;
+}
+
 void core_priorities(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, const uint8_t *data,
                      size_t n, struct actions *out)
 {
@@ -338,32 +416,28 @@ void core_priorities(struct core *core, uint64_t now_us, uint32_t client, uint64
             return;
         }
     }
+    set_wholes(core, c->user, data, n);
     for (size_t i = 0; i < n; i += sizeof p) {
-        struct qtask *q;
+        struct qtask *q = pair_at(core, c->user, data, i, &p);
 
-        memcpy(&p, data + i, sizeof p);
-        q = qtask_of(core, c->user, p.task);
-        if (!q || (q->state != QT_WAITING && q->state != QT_QUEUED)) {
+        if (q && (q->is_parent ? q->changed : set_priority(core, q, p.priority)))
+            reply.count++;
+        else
             reply.skipped++;
-            continue;
-        }
-        reply.count++;
-        if (q->priority == p.priority)
-            continue;
-        q->priority = p.priority;
-        if (q->state == QT_QUEUED)
-            backlog_rerank(core, q);
-        q->changed = true;
     }
     for (size_t i = 0; i < n; i += sizeof p) { /* once each, though it may be there twice */
-        struct qtask *q;
+        struct qtask *q = pair_at(core, c->user, data, i, &p);
 
-        memcpy(&p, data + i, sizeof p);
-        q = qtask_of(core, c->user, p.task);
-        if (q && q->changed)
-            note_life(core, q, out);
         if (q)
-            q->changed = false;
+            note_change(core, q, out);
+        for (uint32_t k = 1; q && q->passed && k <= q->x->parts; k++) {
+            struct qtask *part = qtask_find(core, q->id + k);
+
+            if (part)
+                note_change(core, part, out);
+        }
+        if (q)
+            q->passed = false;
     }
     record_as_one(core, since, out);
     record_answer(core, since, client, request, &reply, out);

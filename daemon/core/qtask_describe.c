@@ -138,9 +138,10 @@ uint64_t qtask_longest_wait_us(const struct msg_submit *spec)
     return MAX(spec->delay_ms, MAX(spec->start_ms ? UINT64_MAX / 2000 : 0, max_ms * 2)) * 1000;
 }
 
+/* Of a whole the parts expire: it has not begun as long as it waits for them, whatever they do. */
 static void set_expiry(struct core *core, struct qtask *q, const struct msg_submit *m, uint64_t since_us)
 {
-    if (m->expire_ms && q->x)
+    if (m->expire_ms && q->x && !q->is_parent)
         q->x->expire_us = core->now_us + (m->expire_ms * 1000 > since_us ? m->expire_ms * 1000 - since_us : 1);
 }
 
@@ -293,6 +294,6 @@ void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out)
         else if (q->state == QT_ENDED && q->shown != SHOWN_DONE)
             parent->x->parts_failed++;
     }
-    if (q->state == QT_WAITING && !q->was_running && q->attempt == 0 && !q->rerun)
+    if (q->state == QT_WAITING && !q->is_parent && !q->was_running && q->attempt == 0 && !q->rerun)
         qtask_connect(core, q, out);
 }

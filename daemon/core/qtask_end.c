@@ -163,20 +163,42 @@ static void let_go(const struct core *core, struct qtask *q)
     list(core, q);
 }
 
+/* The time for which it is kept runs from its end; that of a part not before its whole has ended, which counts it. */
+static void start_keeping(struct core *core, struct qtask *q, struct actions *out)
+{
+    const struct qtask *whole = q->x && q->x->parent ? qtask_find(core, q->x->parent) : NULL;
+    const uint64_t now_ms = core_time_ms(core), keep = keep_us(core, q);
+    uint64_t from_ms = q->end->ended_ms, since_us;
+
+    if (q->shown == SHOWN_DEAD || heap_holds(&q->timer) || qtask_whole_of(core, q))
+        return;
+    if (whole && (whole->state == QT_ENDING || whole->state == QT_ENDED))
+        from_ms = MAX(from_ms, whole->end->ended_ms);
+    since_us = now_ms > from_ms ? (now_ms - from_ms) * 1000 : 0;
+    if (heap_push(&core->queue_timers, &q->timer, core->now_us + (keep > since_us ? keep - since_us : 0)) < 0)
+        out->no_memory = true;
+}
+
+static void keep_parts(struct core *core, const struct qtask *whole, struct actions *out)
+{
+    for (uint32_t i = 1; i <= (whole->is_parent ? whole->x->parts : 0); i++) {
+        struct qtask *part = qtask_find(core, whole->id + i);
+
+        if (part && part->state == QT_ENDED)
+            start_keeping(core, part, out);
+    }
+}
+
 void qtask_keep(struct core *core, struct qtask *q, struct actions *out)
 {
-    const uint64_t now_ms = core_time_ms(core), keep = keep_us(core, q);
-    const uint64_t since_us = now_ms > q->end->ended_ms ? (now_ms - q->end->ended_ms) * 1000 : 0;
-
     list(core, q);
     q->user->n_queued--;
     q->user->queue_bytes -= q->spec->n + (q->args ? q->args->n : 0);
     q->user->n_kept++;
     q->user->n_dead += q->shown == SHOWN_DEAD;
     q->user->kept_bytes += qtask_kept_bytes(q);
-    if (q->shown != SHOWN_DEAD &&
-        heap_push(&core->queue_timers, &q->timer, core->now_us + (keep > since_us ? keep - since_us : 0)) < 0)
-        out->no_memory = true;
+    start_keeping(core, q, out);
+    keep_parts(core, q, out);
 }
 
 void qtask_unkeep(struct qtask *q)
@@ -234,12 +256,33 @@ static void drop_after(struct qtask *q)
         free_edge(q->x->after);
 }
 
+/* If all parts of the whole are cancelled, or expired, for one reason, so is the whole: the first part. Else NULL. */
+static const struct qtask *ended_alike(const struct core *core, const struct qtask *whole)
+{
+    const struct qtask *first = qtask_find(core, whole->id + 1);
+
+    for (uint32_t i = 1; i <= whole->x->parts; i++) {
+        const struct qtask *part = qtask_find(core, whole->id + i);
+
+        if (!part || part->state != QT_ENDED || part->shown != first->shown || part->end->code != first->end->code)
+            return NULL;
+    }
+    return whole->x->parts > 0 && (first->shown == SHOWN_CANCELLED || first->shown == SHOWN_EXPIRED) ? first : NULL;
+}
+
 void qtask_whole_ended(struct core *core, struct qtask *q, struct actions *out)
 {
+    const struct qtask *part;
+
     if (q->x->parts_left > 0 || q->state != QT_WAITING)
         return;
+    part = ended_alike(core, q);
     if (q->x->parts > 0 && q->x->parts_failed == 0)
         qtask_end(core, q, SHOWN_DONE, &(struct msg_failure){ .code = PTOOLS_OK }, NULL, out);
+    else if (part)
+        qtask_end_text(core, q, part->shown, part->end->code, out,
+                       "none of its %" PRIu32 " parts was done, all are %s: tasks %" PRIu64 " to %" PRIu64 " tell why",
+                       q->x->parts, task_shown_name(part->shown), q->id + 1, q->id + q->x->parts);
     else
         qtask_end_text(core, q, SHOWN_FAILED, PTOOLS_ERR_PARTS, out,
                        "%" PRIu32 " of its %" PRIu32 " parts were not done: tasks %" PRIu64 " to %" PRIu64 " tell why",

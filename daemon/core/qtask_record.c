@@ -380,6 +380,8 @@ int core_recover(struct core *core, uint64_t now_us, const struct core_row *task
     }
     user->recovered_turn++;
     core->next_task = MAX(core->next_task, task->task + 1);
+    if (!life && task->parent && !qtask_find(core, task->parent))
+        qtask_forget(core, q, out); /* its whole, which has a lower number, was never accepted */
     return 0;
 }
 
@@ -412,9 +414,7 @@ void core_recovered(struct core *core, uint64_t now_us, struct actions *out)
     for (q = qtask_after(core, 0); q; q = qtask_after(core, q->id)) {
         if (q->state != QT_WAITING)
             continue;
-        if (q->x && q->x->parent && !qtask_find(core, q->x->parent))
-            qtask_forget(core, q, out); /* the whole was never accepted */
-        else if (q->stopping)
+        if (q->stopping)
             qtask_cancel(core, q, out); /* it was cancelled, and had not ended */
         else if (q->was_running)
             recover_running(core, q, out);

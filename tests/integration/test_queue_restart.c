@@ -247,7 +247,7 @@ START_TEST(changes_that_were_answered_hold)
     change(whole, PTOOLS_CHANGE_CANCEL);
     die(_i);
     queue_again(&q);
-    queue_ends(q.pt, whole, PTOOLS_QUEUED_FAILED);
+    queue_ends(q.pt, whole, PTOOLS_QUEUED_CANCELLED);
     ck_assert_int_eq(queue_state(q.pt, whole + 1), PTOOLS_QUEUED_CANCELLED);
 }
 END_TEST

@@ -56,7 +56,8 @@ typedef enum ptools_target {
     PTOOLS_TARGET_ANY,     /* one worker (PTools: :wrkr_any)                                        */
     PTOOLS_TARGET_ALL,     /* every worker that there is now, once each (:wrkr_all). The daemon and the caller are none
                               of them. The task has a part for each, queued tasks of their own, with the ids that follow
-                              its own; it is done when all are, failed if one failed, and has no value itself */
+                              its own; it is done when all are, failed if one failed (PTOOLS_ERR_PARTS; or, as all of
+                              them, cancelled or expired), and has no value itself             */
     PTOOLS_TARGET_WORKERS, /* one of these workers, whichever is free first                         */
     PTOOLS_TARGET_HOSTS,   /* one of the workers on one of these hosts: names or addresses          */
     PTOOLS_TARGET_SET,     /* one of the workers of a set, by the set's mode                        */
@@ -132,7 +133,8 @@ typedef struct ptools_worker_task {
     int64_t start_ms;                /* ... or not before this time, in ms since 1970; not both     */
     int64_t expire_ms;               /* ends as expired if it has not begun so long from now; 0: never */
     int64_t deadline_ms;             /* each attempt is stopped after so long; 0: never             */
-    int64_t keep_ms;                 /* how long it is known after its end; 0: as the daemon is set */
+    int64_t keep_ms;                 /* how long it is known after its end, a part after that of its whole; 0: as the
+                                        daemon is set                                               */
     uint64_t result_max;             /* bytes of its value; a larger one is a failure. 0: as the daemon is set */
     const void *key;                 /* at most 64 bytes; NULL: none of yours. One task of a user has it, until that is
                                         forgotten: queued again with the same content it is that task (its id is
@@ -178,12 +180,12 @@ ptools_err ptools_execute_worker_task(struct ptools *pt, const ptools_worker_tas
 
 typedef enum ptools_dequeued {
     PTOOLS_DEQUEUED_REMOVED, /* it was not begun, and never will be: it is cancelled                */
-    PTOOLS_DEQUEUED_RUNNING, /* a worker has it                                                     */
+    PTOOLS_DEQUEUED_RUNNING, /* a worker has it; of one of target ALL: has or had a part of it      */
     PTOOLS_DEQUEUED_ENDED,   /* it had ended                                                        */
     PTOOLS_DEQUEUED_UNKNOWN, /* there is none of that id                                            */
     PTOOLS_DEQUEUED_WIDTH_ = 0x7fffffff
 } ptools_dequeued;
-/* Takes one out that no worker has begun; PTOOLS_OK in each of the four cases. */
+/* Takes one out that no worker has begun, of target ALL with all its parts; PTOOLS_OK in each of the four cases. */
 ptools_err ptools_dequeue_worker_task(struct ptools *pt, uint64_t task, ptools_dequeued *ret);
 
 /* A look at one task. Texts are never NULL; they and the lists live as long as what they came from. */
@@ -227,8 +229,9 @@ typedef struct ptools_queued_info {
 
 /* Takes all those out that no worker has begun and for which pick() is true (drop_if), or false (keep_if: PTools' own
  * meaning). pick() is called once for each waiting task of this user, here, by id, before anything is removed; all that
- * it picked are then taken out, 1024 at a time, but for those begun meanwhile. What is looked at is borrowed until
- * pick() returns. pick() must not call ptools. ret_removed may be NULL. */
+ * it picked are then taken out, 1024 at a time, but for those begun meanwhile (one of target ALL counts as one, with
+ * its parts). What is looked at is borrowed until pick() returns. pick() must not call ptools. ret_removed may be
+ * NULL. */
 typedef bool (*ptools_queued_pick_fn)(const ptools_queued_info *task, void *arg);
 ptools_err ptools_dequeue_worker_tasks_drop_if(struct ptools *pt, ptools_queued_pick_fn pick, void *arg,
                                                uint64_t *ret_removed);
@@ -237,18 +240,19 @@ ptools_err ptools_dequeue_worker_tasks_keep_if(struct ptools *pt, ptools_queued_
 
 /* Gives every waiting task of this user a new priority: calc() is called once for each, here, by id, with its target
  * and its priority until now; then all are changed at once, by one message (PTOOLS_ERR_TOO_LARGE, and none is changed:
- * there are more of them than 16 bytes each fit into the largest that the daemon takes). NaN leaves one as it is.
- * Those that a worker has begun meanwhile are passed over, and counted. Not a standing rule: what is queued later
- * begins at its own. Both counts may be NULL. What is looked at is borrowed until calc() returns. calc() must not call
- * ptools. PTools: set_priorities(calc_prio). */
+ * there are more of them than 16 bytes each fit into the largest that the daemon takes). NaN leaves one as it is; or,
+ * a part of one of target ALL that is given another, as that. Those that a worker has begun meanwhile are passed over,
+ * and counted. Not a standing rule: what is queued later begins at its own. Both counts may be NULL. What is looked at
+ * is borrowed until calc() returns. calc() must not call ptools. PTools: set_priorities(calc_prio). */
 typedef double (*ptools_calc_prio_fn)(const char *target, const ptools_queued_info *task, double current, void *arg);
 ptools_err ptools_set_priorities(struct ptools *pt, ptools_calc_prio_fn calc, void *arg, uint64_t *ret_changed,
                                  uint64_t *ret_skipped);
 
 /* -- tasks by their ids ------------------------------------------------------------------------ */
 
-/* PTOOLS_ERR_NO_TASK: none of that id is this user's. PTOOLS_ERR_NOT_NOW: it runs, or has ended. PTOOLS_ERR_STORAGE:
- * the journal cannot be written, and this task is in it. */
+/* Of target ALL: that of all its parts that wait. PTOOLS_ERR_NO_TASK: none of that id is this user's.
+ * PTOOLS_ERR_NOT_NOW: it runs (of target ALL: all its parts do), or has ended. PTOOLS_ERR_STORAGE: the journal cannot
+ * be written, and this task is in it. */
 ptools_err ptools_queued_set_priority(struct ptools *pt, uint64_t task, double priority);
 
 typedef struct ptools_queued ptools_queued; /* a list of looks at tasks                              */
@@ -283,15 +287,17 @@ typedef enum ptools_change {
     PTOOLS_CHANGE_RELEASE,
     PTOOLS_CHANGE_KICK,        /* now: one that is delayed, waits for another attempt or until its function is tried
                                 * again, or is dead (with new attempts) */
-    PTOOLS_CHANGE_RERUN,       /* one that has ended: again, with new attempts, under its id        */
+    PTOOLS_CHANGE_RERUN,       /* one that has ended: again, with new attempts, under its id. Now: what it had to wait
+                                   for, and when it was to expire, count no more. Not one of target ALL: its parts */
     PTOOLS_CHANGE_FORGET,      /* one that has ended: its id, result and key                        */
     PTOOLS_CHANGE_WIDTH_ = 0x7fffffff
 } ptools_change;
-/* To n tasks, up to 1024 at once. *ret_changed of them; to the others it could not be done in the state they are in, or
- * there are none of these ids. n = 1 and none changed: PTOOLS_ERR_NO_TASK or PTOOLS_ERR_NOT_NOW, with the reason.
- * PTOOLS_ERR_LIMIT: they would run again after their end, and there are more of them than the queue has room for: none is
- * changed. PTOOLS_ERR_STORAGE: the journal cannot be written, and one of these is in it; none is changed (as of all calls
- * here that change tasks). PTOOLS_ERR_LOST: the connection broke before the answer, and it may have been done. */
+/* To n tasks, up to 1024 at once; of one of target ALL, to those of its parts to which it can be done. *ret_changed of
+ * them; to the others it could not be done in the state they are in, or there are none of these ids. n = 1 and none
+ * changed: PTOOLS_ERR_NO_TASK or PTOOLS_ERR_NOT_NOW, with the reason. PTOOLS_ERR_LIMIT: they would run again after their
+ * end, and there are more of them than the queue has room for: none is changed. PTOOLS_ERR_STORAGE: the journal cannot be
+ * written, and one of these is in it; none is changed (as of all calls here that change tasks). PTOOLS_ERR_LOST: the
+ * connection broke before the answer, and it may have been done. */
 ptools_err ptools_queued_change(struct ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
                                 uint64_t *ret_changed);
 

@@ -213,7 +213,7 @@ START_TEST(a_cancel_before_it_was_accepted_outlives_the_daemon)
     rig_recorded(&r);
     rig_recorded(&r);
     is_cancelled(first, false);
-    ck_assert_uint_eq(rig_shown(&r, first + 1), SHOWN_FAILED);
+    ck_assert_uint_eq(rig_shown(&r, first + 1), SHOWN_CANCELLED);
     is_cancelled(first + 2, false);
     is_cancelled(first + 3, false);
     rig_end(&r);
