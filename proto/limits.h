@@ -32,6 +32,8 @@
 #define TASK_PAGE_MAX 4096u                /* tasks in one page of a list */
 #define ATTEMPTS_MAX 255u                  /* of one queued task */
 #define SHARE_MAX 16u                      /* users that an array is shared with */
+#define DEADLINE_MS_MAX UINT64_C(1000000000000) /* 31 years: added to a clock it does not overflow */
+#define BATCH_ITEMS_MAX 65536u             /* items of one batch */
 
 #define SOCKET_NAME "ptoolsd.sock"         /* in the daemon's directory: clients' door */
 #define FDS_SOCKET_NAME "ptoolsd.fds"      /* in the same place: the door of descriptors */

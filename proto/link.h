@@ -27,7 +27,8 @@ enum link_type { /* those with a number travel on lanes, too: PROTOCOL.md */
     LINK_START = 1, /* first frame: you are the daemon's child now; a = the daemon's pid, worker = your id */
     LINK_RUN = 2,   /* a task: task, attempt, slot, uid = a, large = b (a value of more bytes may be put into an
                        array; 0: never), code = RUN_... flags; body = name (name_bytes), then, as the flags say,
-                       the room (8 bytes: the number of an array) and the arguments or where they are */
+                       the room (8 bytes: the number of an array), struct link_batch and the name of its init function,
+                       and the arguments or where they are */
     LINK_STOP,      /* finish what was given, then exit 0. a = 1 (server tasks): what runs shall stop as well */
     /* worker to daemon */
     LINK_READY,     /* answer to START: takes tasks now */
@@ -37,6 +38,8 @@ enum link_type { /* those with a number travel on lanes, too: PROTOCOL.md */
     LINK_DONE_ARRAY = 6, /* as DONE with code 0; body = struct link_reference, where the value is */
     LINK_LOG,       /* task, attempt, slot; body = the last lines that its function logged: before the DONE of one that
                        did not fail, if there are any */
+    LINK_ITEMS,     /* task, attempt, slot; a = so many more items of a batch are done, b = of which so many failed; body =
+                       their records. Before its DONE, whose body has no value */
     LINK_SKIPPED,   /* the task was revoked: its slot is free again. Carries task, attempt, slot */
     /* daemon to template */
     LINK_LOAD,      /* body = module name */
@@ -56,8 +59,19 @@ enum link_type { /* those with a number travel on lanes, too: PROTOCOL.md */
 
 enum { /* LINK_RUN: code */
     RUN_ARGS_ARRAY = 1, /* the arguments are a struct link_reference: they lie in that array */
-    RUN_ROOM = 2        /* there is a room */
+    RUN_ROOM = 2,       /* there is a room */
+    RUN_BATCH = 4       /* a batch: there is a struct link_batch, and the arguments are a list for each item, one after
+                           the other */
 };
+struct link_batch {
+    uint64_t map;                      /* of the run, and of no other client's; 0: none, then there is no init function */
+    uint64_t captured, captured_bytes; /* as in struct msg_call; 0: none */
+    uint32_t items;
+    uint32_t hand_back_ms;             /* 0: never */
+    uint32_t init_bytes;               /* of the name of the init function; 0: none */
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct link_batch) == 40, "a wire struct");
 struct link_reference {
     uint64_t array, bytes;
 };

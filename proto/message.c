@@ -9,7 +9,6 @@
 #include "proto/envelope.h"
 
 #define WALL_MS_MAX UINT64_C(253402300799999)   /* the end of the year 9999 */
-#define DEADLINE_MS_MAX UINT64_C(1000000000000) /* 31 years: added to a clock it does not overflow */
 
 #define AT(name) .at = offsetof(struct msg_request, name)
 #define BESIDE(name) .beside = offsetof(struct msg_request, name)
@@ -27,6 +26,12 @@ static const struct field call_fields[] = {
     { "args", FIELD_PAIR, AT(call.args), BESIDE(call.args_bytes), .min = 1 },
     { "room", FIELD_U64, AT(call.room), .max = UINT64_MAX },
     { "large", FIELD_U64, AT(call.large), .max = UINT64_MAX },
+    { "items", FIELD_U32, AT(call.items), .min = 1, .max = BATCH_ITEMS_MAX },
+    { "item_ms", FIELD_U64, AT(call.item_ms), .max = DEADLINE_MS_MAX },
+    { "hand_back_ms", FIELD_U64, AT(call.hand_back_ms), .max = DEADLINE_MS_MAX },
+    { "map", FIELD_U64, AT(call.map), .max = UINT32_MAX },
+    { "init", FIELD_FUNCTION, AT(call.init) },
+    { "captured", FIELD_PAIR, AT(call.captured), BESIDE(call.captured_bytes), .min = 1 },
 };
 static const struct field cancel_fields[] = {
     { "request", FIELD_U64, AT(cancel.request), .min = 1, .max = UINT64_MAX },

@@ -78,6 +78,14 @@ struct msg_call {
     uint64_t args_bytes;     /* ... so many bytes of it */
     uint64_t room;           /* an array of the client that the value may be put into; 0: none */
     uint64_t large;          /* values of more than so many bytes may come as an array; 0: never */
+    uint32_t items;          /* a batch of so many: the arguments are that many lists, and the function is run for each
+                                in turn; 0: none. Of the others below none is there without */
+    uint64_t item_ms;        /* each item is stopped after so long; 0: never */
+    uint64_t hand_back_ms;   /* what is left after so long is not begun; 0: all is run */
+    uint64_t map;            /* the run that the batch is of, as the client numbers them */
+    struct text init;        /* run once in each worker, before its first item of this run; absent: none */
+    uint64_t captured;       /* an array of the client with a list of arguments that go before each item's; 0: none ... */
+    uint64_t captured_bytes; /* ... so many bytes of it */
 };
 struct msg_cancel {
     uint64_t request; /* of this connection; 0: see task. Exactly one is set */
@@ -255,6 +263,8 @@ struct msg_reply {
     uint32_t skipped;        /* task-change, -priorities: those to which it could not be done, beside count */
     struct text reason;      /* task-why: a sentence */
     struct text log;         /* task-result: the last lines that its function logged */
+    uint32_t items;          /* call with items: so many are done, from the first; the payload has their records */
+    uint32_t items_failed;   /* ... and so many of these failed */
 };
 
 /* MSG_EVENT. */
@@ -287,6 +297,7 @@ struct msg_failure {
     struct text log, backtrace;
     uint64_t retry_ms;    /* over a limit: try again after about so long; 0: it does not say */
     uint32_t state;       /* of a queued task: enum task_shown */
+    uint32_t items;       /* of a batch: as in msg_reply; the next one is what failed */
 };
 
 struct msg_answer {

@@ -49,6 +49,8 @@ static const struct field reply_fields[] = {
     { "skipped", FIELD_U32, AT(reply.skipped), .max = UINT32_MAX },
     { "reason", FIELD_STORY, AT(reply.reason), .max = MESSAGE_TEXT_MAX },
     { "log", FIELD_STORY, AT(reply.log), .max = LOG_TEXT_MAX },
+    { "items", FIELD_U32, AT(reply.items), .max = BATCH_ITEMS_MAX },
+    { "items_failed", FIELD_U32, AT(reply.items_failed), .max = BATCH_ITEMS_MAX },
 };
 static const struct field failure_fields[] = {
     { "code", FIELD_CODE, .required = true, AT(failure.code), .min = 1, .max = INT32_MAX },
@@ -69,6 +71,7 @@ static const struct field failure_fields[] = {
     { "backtrace", FIELD_STORY, AT(failure.backtrace), .max = BACKTRACE_TEXT_MAX },
     { "retry_ms", FIELD_U64, AT(failure.retry_ms), .max = UINT64_MAX },
     { "state", FIELD_CHOICE, AT(failure.state), .words = task_shown_words },
+    { "items", FIELD_U32, AT(failure.items), .max = BATCH_ITEMS_MAX },
 };
 static const char *const event_words[] = { "queued", "started", "progress", "ended", "retry", "missed", NULL };
 static const struct field event_fields[] = {

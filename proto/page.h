@@ -16,6 +16,9 @@
  *
  * Both leave GIVEN by compare-and-swap of the whole word, which holds the low bits of the task's
  * number beside the state, so that neither can take a step on a task of the past.
+ *
+ * The records of a batch's items gather in the outbox, and leave from there when it is full and at the end of the batch.
+ * So those of a worker that dies in the middle are not lost: the daemon finds them there.
  */
 #ifndef PROTO_PAGE_H
 #define PROTO_PAGE_H
@@ -26,7 +29,8 @@
 #include <stdint.h>
 
 enum {
-    PAGE_BYTES = 16384,
+    PAGE_OUTBOX_BYTES = 65536,
+    PAGE_BYTES = 16384 + PAGE_OUTBOX_BYTES,
     PAGE_SLOTS = 64,        /* tasks that a worker may hold at once */
     PAGE_LOG_LINES = 16,
     PAGE_LOG_BYTES = 160,   /* a line, its NUL included; longer ones are cut */
@@ -64,6 +68,12 @@ struct page {
     char phase[PAGE_PHASE_BYTES];     /* the function's own word */
     char log[PAGE_LOG_LINES][PAGE_LOG_BYTES];
     char backtrace[PAGE_BACKTRACE_BYTES];
+    /* of a batch */
+    _Atomic uint64_t outbox_task;     /* whose records these are */
+    _Atomic uint32_t outbox_first;    /* the item of the first record: those before it were sent */
+    _Atomic uint32_t outbox_failed;   /* how many of these are failures; stored before the next */
+    _Atomic uint64_t outbox_word;     /* page_outbox_word(): what there is of it */
+    uint8_t outbox[PAGE_OUTBOX_BYTES];
 };
 _Static_assert(sizeof(struct page) <= PAGE_BYTES, "the page is of a fixed size");
 
@@ -103,6 +113,19 @@ static inline bool page_maybe_started(const struct page *p, unsigned slot, uint6
 static inline void page_begin_call(struct page *p, uint64_t call)
 {
     atomic_store_explicit(&p->slot[atomic_load(&p->calls) % PAGE_SLOTS], call, memory_order_release);
+}
+
+/* One word, so that items and bytes are always of the same moment. */
+static inline uint64_t page_outbox_word(uint32_t items, uint32_t bytes)
+{
+    return (uint64_t)items << 32 | bytes;
+}
+/* Daemon: how many items of this batch have a record by now; whether it has begun is another question. */
+static inline uint32_t page_items(const struct page *p, uint64_t task)
+{
+    if (atomic_load_explicit(&p->outbox_task, memory_order_acquire) != task)
+        return 0;
+    return atomic_load(&p->outbox_first) + (uint32_t)(atomic_load(&p->outbox_word) >> 32);
 }
 
 /* A private, checked copy of the last words: every string is terminated and printable (other bytes

@@ -54,5 +54,14 @@ void payload_deinit(struct payload *p);
 /* PTOOLS_OK; PTOOLS_ERR_BAD_ARGUMENT: not one well-formed value (*ret_why tells, static);
  * PTOOLS_ERR_NO_MEMORY. May be called again: the memory is reused. */
 ptools_err payload_parse(struct payload *p, const uint8_t *data, size_t n, const char **ret_why);
+/* Nothing is parsed; there is an empty zone. PTOOLS_ERR_NO_MEMORY. */
+ptools_err payload_reset(struct payload *p);
+/* The same for a value at the front, of *ret_bytes: all of them, if it is not well-formed. */
+ptools_err payload_parse_first(struct payload *p, const uint8_t *data, size_t n, size_t *ret_bytes,
+                               const char **ret_why);
+/* What most items of batches and most of their records are: a list at the front of up to FLAT_MAX values that are
+ * neither list nor map. It needs no memory and a fraction of the time. False: it is something else, or malformed. */
+enum { FLAT_MAX = 15 };
+bool flat_list_read(const uint8_t *data, size_t n, msgpack_object ret[FLAT_MAX], uint32_t *ret_n, size_t *ret_bytes);
 
 #endif

@@ -25,29 +25,168 @@ void payload_deinit(struct payload *p)
     payload_init(p);
 }
 
-ptools_err payload_parse(struct payload *p, const uint8_t *data, size_t n, const char **ret_why)
+ptools_err payload_reset(struct payload *p)
 {
-    static const struct scan_limits limits = { PAYLOAD_DEPTH_MAX, UINT64_MAX }; /* items: each is a byte at least */
-    enum scan_result scanned;
-    msgpack_object root;
-    size_t off = 0;
-
     p->root = (msgpack_object){ .type = MSGPACK_OBJECT_NIL };
-    scanned = scan_value(data, n, &limits);
-    if (scanned != SCAN_OK) {
-        *ret_why = scan_text(scanned);
-        return PTOOLS_ERR_BAD_ARGUMENT;
-    }
     if (p->zone_ready)
         msgpack_zone_clear(&p->zone);
     else if (!msgpack_zone_init(&p->zone, MSGPACK_ZONE_CHUNK_SIZE))
         return PTOOLS_ERR_NO_MEMORY;
     p->zone_ready = true;
+    return PTOOLS_OK;
+}
+
+static ptools_err parse(struct payload *p, const uint8_t *data, size_t n, enum scan_result scanned,
+                        const char **ret_why)
+{
+    msgpack_object root;
+    size_t off = 0;
+
+    p->root = (msgpack_object){ .type = MSGPACK_OBJECT_NIL };
+    if (scanned != SCAN_OK) {
+        *ret_why = scan_text(scanned);
+        return PTOOLS_ERR_BAD_ARGUMENT;
+    }
+    if (payload_reset(p) != PTOOLS_OK)
+        return PTOOLS_ERR_NO_MEMORY;
     /* What the scan let pass is well-formed: memory is all that can be missing. */
     if (msgpack_unpack((const char *)data, n, &off, &p->zone, &root) != MSGPACK_UNPACK_SUCCESS)
         return PTOOLS_ERR_NO_MEMORY;
     p->root = root;
     return PTOOLS_OK;
+}
+
+static const struct scan_limits limits = { PAYLOAD_DEPTH_MAX, UINT64_MAX }; /* items: each is a byte at least */
+
+ptools_err payload_parse(struct payload *p, const uint8_t *data, size_t n, const char **ret_why)
+{
+    return parse(p, data, n, scan_value(data, n, &limits), ret_why);
+}
+
+ptools_err payload_parse_first(struct payload *p, const uint8_t *data, size_t n, size_t *ret_bytes,
+                               const char **ret_why)
+{
+    enum scan_result scanned = scan_prefix(data, n, &limits, ret_bytes, NULL);
+
+    if (scanned != SCAN_OK)
+        *ret_bytes = n;
+    return parse(p, data, *ret_bytes, scanned, ret_why);
+}
+
+/* -- flat lists ----------------------------------------------------------------------------------- */
+
+/* So many bytes, the first of them the most significant. */
+static inline uint64_t big_endian(const uint8_t *at, unsigned bytes)
+{
+    uint64_t v = 0;
+
+    for (unsigned i = 0; i < bytes; i++)
+        v = v << 8 | at[i];
+    return v;
+}
+
+static void set_unsigned(msgpack_object *o, uint64_t v)
+{
+    o->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
+    o->via.u64 = v;
+}
+
+static void set_signed(msgpack_object *o, int64_t v)
+{
+    if (v >= 0) {
+        set_unsigned(o, (uint64_t)v);
+        return;
+    }
+    o->type = MSGPACK_OBJECT_NEGATIVE_INTEGER;
+    o->via.i64 = v;
+}
+
+/* Its bytes behind the head, of which there are n; 0: there are too few. */
+static size_t set_chars(msgpack_object *o, msgpack_object_type type, const uint8_t *at, size_t head, size_t n,
+                        size_t length)
+{
+    if (length > n - head)
+        return 0;
+    o->type = type;
+    o->via.str.ptr = (const char *)at + head; /* bin has the same shape */
+    o->via.str.size = (uint32_t)length;
+    return head + length;
+}
+
+/* The value at the front: its bytes. 0: it is a list or map, malformed, or of a form that is seldom met. */
+static size_t flat_read(const uint8_t *at, size_t n, msgpack_object *o)
+{
+    const uint8_t tag = at[0];
+    double d;
+    float f;
+
+    if (tag <= 0x7f) {
+        set_unsigned(o, tag);
+        return 1;
+    }
+    if (tag >= 0xe0) {
+        set_signed(o, (int8_t)tag);
+        return 1;
+    }
+    if ((tag & 0xe0) == 0xa0)
+        return set_chars(o, MSGPACK_OBJECT_STR, at, 1, n, tag & 0x1f);
+    if (tag >= 0xcc && tag <= 0xcf && n > 1u << (tag - 0xcc)) {
+        set_unsigned(o, big_endian(at + 1, 1u << (tag - 0xcc)));
+        return 1 + (1u << (tag - 0xcc));
+    }
+    if (tag >= 0xd0 && tag <= 0xd3 && n > 1u << (tag - 0xd0)) {
+        const unsigned bytes = 1u << (tag - 0xd0), shift = 64 - 8 * bytes;
+
+        set_signed(o, (int64_t)(big_endian(at + 1, bytes) << shift) >> shift);
+        return 1 + bytes;
+    }
+    switch (tag) {
+    case 0xc0:
+        o->type = MSGPACK_OBJECT_NIL;
+        return 1;
+    case 0xc2:
+    case 0xc3:
+        o->type = MSGPACK_OBJECT_BOOLEAN;
+        o->via.boolean = tag == 0xc3;
+        return 1;
+    case 0xc4:
+    case 0xd9:
+        return n < 2 ? 0 : set_chars(o, tag == 0xc4 ? MSGPACK_OBJECT_BIN : MSGPACK_OBJECT_STR, at, 2, n, at[1]);
+    case 0xca:
+        if (n < 5)
+            return 0;
+        memcpy(&f, &(uint32_t){ (uint32_t)big_endian(at + 1, 4) }, sizeof f);
+        o->type = MSGPACK_OBJECT_FLOAT32;
+        o->via.f64 = f;
+        return 5;
+    case 0xcb:
+        if (n < 9)
+            return 0;
+        memcpy(&d, &(uint64_t){ big_endian(at + 1, 8) }, sizeof d);
+        o->type = MSGPACK_OBJECT_FLOAT64;
+        o->via.f64 = d;
+        return 9;
+    default:
+        return 0;
+    }
+}
+
+bool flat_list_read(const uint8_t *data, size_t n, msgpack_object ret[FLAT_MAX], uint32_t *ret_n, size_t *ret_bytes)
+{
+    size_t at = 1;
+
+    if (n == 0 || (data[0] & 0xf0) != 0x90)
+        return false;
+    *ret_n = data[0] & 0x0f;
+    for (uint32_t i = 0; i < *ret_n; i++) {
+        size_t bytes = at < n ? flat_read(data + at, n - at, &ret[i]) : 0;
+
+        if (bytes == 0)
+            return false;
+        at += bytes;
+    }
+    *ret_bytes = at;
+    return true;
 }
 
 /* -- getters -------------------------------------------------------------------------------------- */

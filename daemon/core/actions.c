@@ -140,6 +140,12 @@ static void set_message(struct action *act)
 void answer_failure(struct actions *a, uint32_t client, uint64_t request, const struct msg_failure *failure,
                     const char *sentence)
 {
+    answer_failure_with(a, client, request, failure, sentence, NULL);
+}
+
+void answer_failure_with(struct actions *a, uint32_t client, uint64_t request, const struct msg_failure *failure,
+                         const char *sentence, struct blob *payload)
+{
     struct action *act = action_add(a, ACT_ANSWER);
 
     if (!act)
@@ -148,6 +154,7 @@ void answer_failure(struct actions *a, uint32_t client, uint64_t request, const 
     act->answer.failed = true;
     act->answer.id = request;
     act->answer.failure = *failure;
+    act->payload = payload ? blob_ref(payload) : NULL;
     if (!sentence)
         return;
     snprintf(act->text, sizeof act->text, "%s", sentence);

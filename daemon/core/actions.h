@@ -23,6 +23,9 @@ void answer_reply(struct actions *a, uint32_t client, uint64_t request, const st
 /* sentence: the message, copied (and cut to fit). NULL: failure->message stays, borrowed like its other texts. */
 void answer_failure(struct actions *a, uint32_t client, uint64_t request, const struct msg_failure *failure,
                     const char *sentence);
+/* And a payload, if it is not NULL: a reference is taken. */
+void answer_failure_with(struct actions *a, uint32_t client, uint64_t request, const struct msg_failure *failure,
+                         const char *sentence, struct blob *payload);
 /* A request is refused; the sentence is copied. */
 void answer_refusal(struct actions *a, uint32_t client, uint64_t request, ptools_err code, const char *format, ...)
     __attribute__((format(printf, 5, 6)));

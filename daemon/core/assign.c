@@ -75,7 +75,7 @@ static struct next best_for(struct core *core, const struct worker *w, struct ac
 static uint64_t usual_us(const struct next *n)
 {
     if (n->call)
-        return function_usual_us(n->call->function);
+        return task_usual_us(n->call);
     return n->queued ? function_usual_us(n->queued->function) : CORE_NEVER;
 }
 

@@ -90,7 +90,7 @@ static const char *check_uses(const struct core *core, const struct array *a)
     uint32_t uses = 0;
 
     for (t = core->tasks; t; t = t->hh.next)
-        uses += (t->args == a) + (t->room == a) + (t->made == a);
+        uses += (t->args == a) + (t->room == a) + (t->made == a) + (t->batch && t->batch->captured == a);
     HOLDS(uses == a->uses, "the uses of an array are miscounted");
     if (a->for_task) {
         t = task_find(core, a->for_task);

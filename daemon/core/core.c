@@ -60,7 +60,8 @@ static bool core_init(struct core *core)
     core->unblocking = msg_decoder_new();
     core->host_backlog.kind = BACKLOG_HOST;
     if (!core->workers || !core->scratch || !core->decoder || !core->unblocking || set_init_all(core) < 0 ||
-        heap_reserve(&core->timers, core->limits.workers_max) < 0)
+        heap_reserve(&core->timers, core->limits.workers_max) < 0 ||
+        heap_reserve(&core->looks, core->limits.workers_max * PAGE_SLOTS) < 0)
         return false;
     HASH_ADD(hh, core->tasks, id, sizeof keeper->id, keeper);
     HASH_ADD(hh_request, core->requests, key, sizeof keeper->key, keeper);
@@ -117,6 +118,7 @@ struct core *core_free(struct core *core)
     heap_deinit(&core->deadlines);
     heap_deinit(&core->timers);
     heap_deinit(&core->breaker_timers);
+    heap_deinit(&core->looks);
     free(core->workers);
     free(core->scratch);
     free(core);
@@ -133,6 +135,7 @@ void core_tick(struct core *core, uint64_t now_us, struct actions *out)
         core_stop_task(core, now_us, CONTAINER_OF(node, struct task, deadline_node), STOP_DEADLINE, out);
     while ((node = heap_top(&core->timers)) && heap_top_key(&core->timers) <= now_us)
         core_worker_due(core, now_us, CONTAINER_OF(node, struct worker, timer), out);
+    batches_look(core, now_us, out);
     if (core->late_check_us <= now_us)
         core_recall_late(core, now_us, out);
     qtasks_due(core, out);
@@ -149,7 +152,8 @@ uint64_t core_next_us(const struct core *core)
         return core->now_us;
     return MIN(MIN(MIN(tasks, workers), MIN(core->late_check_us, heap_top_key(&core->queue_timers))),
                MIN(MIN(heap_top_key(&core->leases), heap_top_key(&core->stask_timers)),
-                   MIN(heap_top_key(&core->fate_timers), heap_top_key(&core->breaker_timers))));
+                   MIN(MIN(heap_top_key(&core->fate_timers), heap_top_key(&core->breaker_timers)),
+                       heap_top_key(&core->looks))));
 }
 
 uint64_t core_tasks(const struct core *core)

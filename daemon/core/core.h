@@ -73,6 +73,7 @@ void core_limits_default(struct core_limits *limits);
 enum action_type {
     ACT_RUN,    /* give the task to the worker: worker, slot, task, attempt, uid, function, payload */
     ACT_REVOKE, /* try to take task back from (worker, slot), then call core_revoked() at once */
+    ACT_LOOK,   /* look at which item of the batch `task` the worker is, then call core_looked() at once */
     ACT_CANCEL, /* tell the worker that its task shall stop: the page's flag and SIGTERM; worker, task */
     ACT_KILL,   /* SIGKILL to the worker's process group; worker */
     ACT_STOP,   /* ask the worker to end when it has done what it was given (LINK_STOP); worker */
@@ -116,6 +117,14 @@ static inline bool is_stask_process(uint32_t worker)
 /* Where the arguments and the value of a large call are: see struct msg_call. */
 struct core_large {
     uint64_t args, args_bytes, room, limit;
+};
+
+/* What is different when a task is a batch: see struct msg_call. items 0: it is none. */
+struct core_batch {
+    uint64_t map;     /* of the run, and of no other client's; 0: none */
+    uint64_t captured, captured_bytes;
+    uint32_t items, hand_back_ms;
+    const char *init; /* ""; as long as the task is there */
 };
 
 /* What the journal keeps of a queued task: one row that stays as it is, and one that changes. */
@@ -163,6 +172,7 @@ struct action {
     const char *function;    /* ACT_RUN "module.function", ACT_LOAD "module"; lives as long as the core */
     struct blob *payload;    /* a reference that belongs to the action */
     struct core_large large; /* ACT_RUN */
+    struct core_batch batch; /* ACT_RUN */
     uint64_t array;
     uint64_t bytes;          /* ACT_ARRAY_MAKE, with the three behind it */
     uint64_t file, offset;   /* file 0: none */
@@ -249,6 +259,13 @@ struct core_value {
 void core_worker_done(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, uint32_t attempt,
                       ptools_err code, const struct core_value *value, const struct msg_failure *facts, uint64_t run_us,
                       uint32_t rss_kb, uint32_t fds, struct actions *out);
+/* How many items of a batch are done, how many of them failed, and their records (referenced): before the end of it, or of its worker, is told.
+ * Without, none is. */
+void core_items(struct core *core, uint32_t worker, uint64_t task, uint32_t items, uint32_t failed,
+                struct blob *records);
+/* The result of ACT_LOOK: whether the batch has begun, and how many items are done. */
+void core_looked(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, bool running, uint32_t items,
+                 struct actions *out);
 /* The worker passed over a task that was revoked: its slot is free again. */
 void core_worker_skipped(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, struct actions *out);
 /* The process is gone (or could not be made), after all that it sent was told. facts: exit or signal, last words;

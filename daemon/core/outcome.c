@@ -23,11 +23,17 @@ void task_accept(struct core *core, struct task *t, struct actions *out)
 void task_succeed(struct core *core, struct task *t, const struct core_value *value, struct text log, uint64_t run_us,
                   struct actions *out)
 {
-    const struct msg_reply reply = { .task = t->id, .worker = t->worker->id, .attempt = t->attempt, .run_us = run_us,
-                                     .value = value->array, .value_bytes = value->bytes };
+    const struct msg_reply reply = { .task = t->id,
+                                     .worker = t->worker->id,
+                                     .attempt = t->attempt,
+                                     .run_us = run_us,
+                                     .value = value->array,
+                                     .value_bytes = value->bytes,
+                                     .items = t->batch ? t->batch->done : 0,
+                                     .items_failed = t->batch ? t->batch->failed : 0 };
 
     if (t->client)
-        answer_reply(out, t->client->id, t->key.request, &reply, value->blob);
+        answer_reply(out, t->client->id, t->key.request, &reply, t->batch ? t->batch->records : value->blob);
     if (t->queued)
         qtask_attempt_done(core, t->queued, value, log, run_us, out);
     core->stats.done++;
@@ -49,10 +55,11 @@ static void fail(struct core *core, struct task *t, ptools_err code, const struc
     if (f.pid == 0 && f.worker)
         f.pid = t->worker->pid;
     f.maybe_executed = maybe_executed;
+    f.items = t->batch ? t->batch->done : 0;
     if (sentence)
         f.message = (struct text){ sentence, strlen(sentence) };
     if (answered)
-        answer_failure(out, t->client->id, t->key.request, &f, sentence);
+        answer_failure_with(out, t->client->id, t->key.request, &f, sentence, t->batch ? t->batch->records : NULL);
     if (t->queued)
         qtask_attempt_failed(core, t->queued, &f, out);
     /* Whoever cancels knows it; and a drained queue is one event, not a line a task. */
@@ -117,6 +124,12 @@ void task_end_stopped(struct core *core, struct task *t, const struct msg_failur
     };
     char text[256];
 
+    if (t->stop == STOP_ITEM) {
+        snprintf(text, sizeof text, "an item of %s ran for more than %" PRIu64 " ms in worker %" PRIu32,
+                 task_function_name(t), t->batch->item_ms, t->worker->id);
+        fail(core, t, PTOOLS_ERR_DEADLINE, facts, maybe_executed, text, out);
+        return;
+    }
     if (t->stop == STOP_DEADLINE) {
         deadline_text(t, maybe_executed, text);
         fail(core, t, PTOOLS_ERR_DEADLINE, facts, maybe_executed, text, out);

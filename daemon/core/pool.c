@@ -80,7 +80,7 @@ void core_worker_done(struct core *core, uint64_t now_us, uint32_t worker, uint6
         interrupt_next(core, now_us, w, out);
     } else {
         t->function->module->retry_us = 0;
-        function_ran(t->function, run_us);
+        function_ran(t->function, run_us / (t->batch ? MAX(1, t->batch->done) : 1));
         if (code == PTOOLS_OK && value && value->array && !array_deliver(core, t, value))
             task_fail(core, t, PTOOLS_ERR_INTERNAL, facts, true, out,
                       "the value of %s is in an array that its task was not given", t->function->name);
@@ -192,6 +192,8 @@ static uint32_t end_tasks(struct core *core, uint64_t now_us, struct worker *w, 
             task_fail(core, t, PTOOLS_ERR_WORKER_DIED, d->facts, false, out,
                       "%d workers ended after they were given %s and before they began it", LOSSES_MAX,
                       t->function->name);
+        } else if (t->batch && t->batch->done == t->batch->how.items) {
+            task_succeed(core, t, &(struct core_value){ 0 }, (struct text){ 0 }, d->facts->run_us, out);
         } else {
             crashed++;
             death_text(w, d->pid, d->facts, loading ? " while loading the module of " : " while running ",

@@ -23,6 +23,7 @@
 #include "proto/page.h"
 
 struct array;
+struct batch;
 struct client;
 struct function;
 struct hold;
@@ -45,6 +46,7 @@ struct watcher;
 #include "daemon/core/backlog.h"
 
 #include "daemon/core/array.h"
+#include "daemon/core/batch.h"
 #include "daemon/core/breaker.h"
 #include "daemon/core/client.h"
 #include "daemon/core/module.h"
@@ -81,6 +83,7 @@ struct core {
     struct worker *idle;     /* longest idle first, by idle_next; see idle_add() */
     struct worker *recycling; /* the one that is being replaced because of a limit; NULL: none */
     struct heap timers;      /* of worker.timer, by time */
+    struct heap looks;       /* of batch.look, by time */
     uint64_t late_check_us;  /* when to look for tasks stuck behind a long one; CORE_NEVER: none given ahead */
 
     struct module *modules;

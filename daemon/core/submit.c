@@ -21,7 +21,7 @@ struct submission {
     struct set *set;
     struct module *module;
     struct function *function; /* NULL: the module has to be loaded first */
-    struct array *args, *room; /* NULL: none */
+    struct array *args, *room, *captured; /* NULL: none */
 };
 
 #define REFUSE(s, code, ...) (answer_refusal((s)->out, (s)->client->id, (s)->request, code, __VA_ARGS__), false)
@@ -69,8 +69,9 @@ static bool find_workers(struct submission *s)
     return true;
 }
 
-/* An array that the call names: the client's own, without a name, and not another call's. */
-static bool find_array(const struct submission *s, const char *field, uint64_t id, uint64_t bytes, struct array **ret)
+/* An array that the call names: the client's own, without a name, and not another call's, but for one that is shared. */
+static bool find_array(const struct submission *s, const char *field, uint64_t id, uint64_t bytes, bool shared,
+                       struct array **ret)
 {
     struct array *a = id ? array_find(s->core, id) : NULL;
 
@@ -81,7 +82,7 @@ static bool find_array(const struct submission *s, const char *field, uint64_t i
     if (bytes > a->layout.bytes)
         return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "%s: array %" PRIu64 " has %" PRIu64 " bytes, not %" PRIu64, field, id,
                       a->layout.bytes, bytes);
-    if (a->uses)
+    if (a->uses && !shared)
         return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "%s: another call uses array %" PRIu64, field, id);
     *ret = a;
     return true;
@@ -95,7 +96,9 @@ static bool find_arrays(struct submission *s)
         return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "args: the arguments are in an array or in the payload, not in both");
     if (c->args && c->args == c->room)
         return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "room: it must be another array than that of args");
-    return find_array(s, "args", c->args, c->args_bytes, &s->args) && find_array(s, "room", c->room, 0, &s->room);
+    return find_array(s, "args", c->args, c->args_bytes, false, &s->args) &&
+           find_array(s, "room", c->room, 0, false, &s->room) &&
+           find_array(s, "captured", c->captured, c->captured_bytes, true, &s->captured);
 }
 
 /* 1: it may go on; 0: it was refused; -ENOMEM. */
@@ -177,7 +180,7 @@ static void use_arrays(const struct submission *s, struct task *t)
     t->args = s->args;
     t->args_bytes = s->call->args_bytes;
     t->room = s->room;
-    t->large = s->call->detached ? 0 : s->call->large; /* nobody would take the array */
+    t->large = s->call->detached || s->call->items ? 0 : s->call->large; /* nobody would take the array */
     if (t->args)
         array_use(t->args);
     if (t->room)
@@ -188,7 +191,7 @@ int core_submit(struct core *core, uint64_t now_us, uint32_t client, uint64_t re
                 struct blob *payload, struct actions *out)
 {
     struct submission s = { core, now_us, client_find(core, client), request, call, payload, out,
-                            NULL, NULL, NULL, NULL, NULL };
+                            NULL, NULL, NULL, NULL, NULL, NULL };
     uint32_t cursor;
     struct task *t;
     int r;
@@ -197,7 +200,7 @@ int core_submit(struct core *core, uint64_t now_us, uint32_t client, uint64_t re
         action_bug(out, 0, 0, "a request of client %" PRIu32 ", which there is not", client);
         return 0;
     }
-    if (!allowed(&s) || !find_workers(&s) || !find_arrays(&s))
+    if (!allowed(&s) || !batch_check(call, client, request, out) || !find_workers(&s) || !find_arrays(&s))
         return 0;
     r = find_function(&s);
     if (r <= 0)
@@ -206,7 +209,9 @@ int core_submit(struct core *core, uint64_t now_us, uint32_t client, uint64_t re
     t = task_new(core, s.client, s.set, call, payload);
     if (t)
         use_arrays(&s, t);
-    r = t ? place(&s, t) : -ENOMEM;
+    r = !t ? -ENOMEM : call->items ? batch_new(t, call, s.captured) : 0;
+    if (r == 0)
+        r = place(&s, t);
     if (r < 0) {
         s.set->cursor = cursor;
         if (t)

@@ -182,6 +182,7 @@ void task_forget_client(struct core *core, struct task *t)
 
 void task_release_arrays(struct core *core, struct task *t, struct actions *out)
 {
+    batch_release_array(core, t, out);
     if (t->args)
         array_unuse(core, t->args, out);
     if (t->room)
@@ -217,6 +218,7 @@ struct task *task_free(struct core *core, struct task *t)
         blob_free(t->payload);
     }
     free(t->wanted);
+    batch_free(core, t);
     if (set) {
         DL_DELETE2(set->tasks, t, set_prev, set_next);
         set_release(core, set);

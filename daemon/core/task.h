@@ -28,7 +28,7 @@ enum task_state {
 };
 enum task_event { EV_HOLD, EV_QUEUE, EV_BOOK, EV_GIVE, EV_RECALL, EV_KEPT, EV_STOP, EV_END, TASK_EVENTS };
 
-enum stop { STOP_NONE, STOP_CANCEL, STOP_DEADLINE, STOP_CLIENT_GONE, STOP_DRAIN };
+enum stop { STOP_NONE, STOP_CANCEL, STOP_DEADLINE, STOP_ITEM, STOP_CLIENT_GONE, STOP_DRAIN };
 
 struct task_key {
     uint64_t client, request;
@@ -58,6 +58,7 @@ struct task {
     struct array *args;         /* holds the arguments instead; NULL: none */
     struct array *room;         /* that its value may be put into; NULL: none */
     struct array *made;         /* made for its value; NULL: none */
+    struct batch *batch;        /* NULL: it is none */
     uint64_t args_bytes, large;
     struct set *set;            /* NULL: it was destroyed meanwhile */
     uint32_t pinned;            /* the worker that was asked for; 0: any */

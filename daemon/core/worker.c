@@ -183,7 +183,7 @@ void worker_set_timer(struct core *core, struct worker *w, uint64_t at_us)
 static void take_slot(struct core *core, struct worker *w, struct task *t)
 {
     const uint32_t slot = (uint32_t)__builtin_ctzll(w->free_slots);
-    const uint64_t usual_us = function_usual_us(t->function);
+    const uint64_t usual_us = task_usual_us(t);
 
     t->worker = w;
     t->slot = slot;
@@ -255,6 +255,10 @@ void worker_give(struct core *core, uint64_t now_us, struct worker *w, struct ta
     act->uid = t->user->uid;
     act->function = t->function->name;
     act->payload = t->payload ? blob_ref(t->payload) : NULL;
+    if (t->batch) {
+        act->batch = t->batch->how;
+        batch_given(core, t, now_us);
+    }
     act->large = (struct core_large){ .args = t->args ? t->args->id : 0, .args_bytes = t->args_bytes,
                                       .room = t->room ? t->room->id : 0, .limit = t->large };
 }
@@ -264,6 +268,8 @@ void worker_drop(struct core *core, struct task *t)
     struct worker *w = t->worker;
     const uint64_t bit = UINT64_C(1) << t->slot;
 
+    if (t->batch)
+        batch_dropped(core, t);
     DL_DELETE2(w->held, t, place_prev, place_next);
     w->n_held--;
     w->n_long -= !t->is_short;

@@ -113,6 +113,13 @@ static void carry_out(struct daemon *d, size_t i)
         core_revoked(d->core, daemon_now(d), a.worker, a.task, taken, &d->actions);
         break;
     }
+    case ACT_LOOK: {
+        uint32_t items;
+        bool running = supervisor_at(d->supervisor, a.worker, a.task, &items);
+
+        core_looked(d->core, daemon_now(d), a.worker, a.task, running, items, &d->actions);
+        break;
+    }
     case ACT_CANCEL:
         log_info("task-stopping", LOG_U64("task", a.task), LOG_U64("worker", a.worker));
         if (supervisor_cancel(d->supervisor, a.worker, a.task) && is_stask_process(a.worker))

@@ -102,17 +102,6 @@ int process_new(struct supervisor *s, uint32_t id, struct process **ret)
     return 0;
 }
 
-void process_not_made(struct supervisor *s, uint32_t id, const char *why)
-{
-    struct msg_failure facts = { .code = PTOOLS_ERR_WORKER_DIED, .exit_status = -1, .message = { why, strlen(why) } };
-    struct daemon *d = s->d;
-
-    if (is_stask_process(id))
-        core_stask_gone(d->core, daemon_now(d), id, &facts, &(struct core_calls){ 0 }, &d->actions);
-    else
-        core_worker_gone(d->core, daemon_now(d), id, &facts, NULL, 0, &d->actions);
-}
-
 static void close_fd(int *fd)
 {
     if (*fd >= 0)
@@ -143,6 +132,7 @@ struct process *process_free(struct process *p)
     intake_deinit(&p->in);
     chain_deinit(&p->out);
     blob_free(p->log);
+    items_clear(&p->items);
     free(p);
     return NULL;
 }
@@ -219,13 +209,22 @@ void process_run(struct process *p, const struct action *a)
     size_t payload_bytes = a->payload ? a->payload->n : 0;
     uint64_t room = a->large.room;
     struct link_reference args = { a->large.args, a->large.args_bytes };
-    struct iovec head[3] = { { (void *)(uintptr_t)a->function, name_bytes },
+    struct link_batch batch = { .map = a->batch.map,
+                                .captured = a->batch.captured,
+                                .captured_bytes = a->batch.captured_bytes,
+                                .items = a->batch.items,
+                                .hand_back_ms = a->batch.hand_back_ms,
+                                .init_bytes = a->batch.items ? (uint32_t)strlen(a->batch.init) : 0 };
+    struct iovec head[5] = { { (void *)(uintptr_t)a->function, name_bytes },
                              { &room, room ? sizeof room : 0 },
+                             { &batch, batch.items ? sizeof batch : 0 },
+                             { (void *)(uintptr_t)a->batch.init, batch.init_bytes },
                              { &args, args.array ? sizeof args : 0 } };
     struct link_frame run = {
         .type = LINK_RUN,
-        .body_bytes = (uint32_t)(name_bytes + head[1].iov_len + head[2].iov_len + payload_bytes),
-        .code = (uint16_t)((args.array ? RUN_ARGS_ARRAY : 0) | (room ? RUN_ROOM : 0)),
+        .body_bytes = (uint32_t)(name_bytes + head[1].iov_len + head[2].iov_len + head[3].iov_len + head[4].iov_len +
+                                 payload_bytes),
+        .code = (uint16_t)((args.array ? RUN_ARGS_ARRAY : 0) | (room ? RUN_ROOM : 0) | (batch.items ? RUN_BATCH : 0)),
         .b = (uint32_t)MIN(a->large.limit, (uint64_t)UINT32_MAX),
         .name_bytes = (uint8_t)name_bytes,
         .task = a->task,
@@ -363,6 +362,23 @@ static void handle_log(struct process *p, const struct span *body)
         p->log = blob_new(body->data, body->n); /* without memory it has none */
 }
 
+static void handle_items(struct process *p, const struct link_frame *f, const struct span *body)
+{
+    int r = items_add(&p->items, f->task, f->a, f->b, body, p->s->d->config->message_max);
+
+    if (r == -EMSGSIZE)
+        process_broke(p, "an impossible amount of records");
+    else if (r < 0)
+        daemon_fail(p->s->d, "reading from a worker", r);
+}
+
+static void tell_items(struct process *p)
+{
+    if (p->items.task)
+        core_items(p->s->d->core, p->id, p->items.task, p->items.n, p->items.failed, p->items.records);
+    items_clear(&p->items);
+}
+
 static void handle_done(struct process *p, const struct link_frame *f, struct span *body)
 {
     struct daemon *d = p->s->d;
@@ -399,6 +415,7 @@ static void handle_done(struct process *p, const struct link_frame *f, struct sp
         process_broke(p, "a failure without its texts");
         return;
     }
+    tell_items(p);
     core_worker_done(d->core, daemon_now(d), p->id, f->task, f->attempt, facts.code, &value, &facts, f->a, f->b, f->fds,
                      &d->actions);
     blob_free(value.blob);
@@ -446,12 +463,17 @@ static void handle_frame(struct process *p, const struct link_frame *f, struct s
     case LINK_LOG:
         handle_log(p, body);
         return;
+    case LINK_ITEMS:
     case LINK_DONE:
     case LINK_DONE_ARRAY:
     case LINK_SKIPPED:
         if (f->slot >= PAGE_SLOTS || p->slot[f->slot].task != f->task || f->task == 0 ||
             p->slot[f->slot].attempt != f->attempt || p->slot[f->slot].revoked != (f->type == LINK_SKIPPED)) {
             process_broke(p, "an answer for a task that it was not given, or not so");
+            return;
+        }
+        if (f->type == LINK_ITEMS) {
+            handle_items(p, f, body);
             return;
         }
         if (f->type != LINK_SKIPPED) {
@@ -559,6 +581,8 @@ void process_ended(struct process *p)
         memcpy(calls.begun, autopsy.words.begun, sizeof calls.begun);
         core_stask_gone(d->core, daemon_now(d), p->id, &autopsy.facts, &calls, &d->actions);
     } else {
+        if (autopsy.words.task && items_add_left(&p->items, autopsy.words.task, p->page, d->config->message_max) == 0)
+            tell_items(p);
         core_worker_gone(d->core, daemon_now(d), p->id, &autopsy.facts, autopsy.started, autopsy.n_started,
                          &d->actions);
     }

@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "daemon/ptoolsd/items.h"
 #include "daemon/ptoolsd/supervisor.h"
 #include "daemon/ptoolsd/table.h"
 #include "daemon/ptoolsd/template.h"
@@ -30,6 +31,7 @@ struct process {
     struct link_frame head;            /* of the frame whose body is awaited */
     bool have_head;
     struct { uint64_t task; uint32_t attempt; bool revoked; } slot[PAGE_SLOTS]; /* what it holds */
+    struct items items;                /* of the batch that it runs */
     struct blob *log;                  /* what the function of the next answer has logged; NULL: nothing */
     uint64_t rss_kb;                   /* as last told */
     bool lost;                         /* its link is at its end, or it broke the protocol */

@@ -241,6 +241,17 @@ void supervisor_flush(struct supervisor *s)
     }
 }
 
+void process_not_made(struct supervisor *s, uint32_t id, const char *why)
+{
+    struct msg_failure facts = { .code = PTOOLS_ERR_WORKER_DIED, .exit_status = -1, .message = { why, strlen(why) } };
+    struct daemon *d = s->d;
+
+    if (is_stask_process(id))
+        core_stask_gone(d->core, daemon_now(d), id, &facts, &(struct core_calls){ 0 }, &d->actions);
+    else
+        core_worker_gone(d->core, daemon_now(d), id, &facts, NULL, 0, &d->actions);
+}
+
 bool supervisor_words(struct supervisor *s, uint32_t worker, struct page_words *ret)
 {
     struct process *p = process_of(s, worker);
@@ -249,6 +260,14 @@ bool supervisor_words(struct supervisor *s, uint32_t worker, struct page_words *
         return false;
     page_read_words(p->page, ret);
     return true;
+}
+
+bool supervisor_at(struct supervisor *s, uint32_t worker, uint64_t task, uint32_t *ret_items)
+{
+    struct process *p = process_of(s, worker);
+
+    *ret_items = p ? page_items(p->page, task) : 0;
+    return p && atomic_load(&p->page->task) == task;
 }
 
 int32_t supervisor_pid(struct supervisor *s, uint32_t worker)

@@ -39,6 +39,8 @@ void supervisor_flush(struct supervisor *s);
 
 /* What the worker's page says now; false if it has no process. */
 bool supervisor_words(struct supervisor *s, uint32_t worker, struct page_words *ret);
+/* Whether the worker runs this task now, a batch, and how many of its items are done. */
+bool supervisor_at(struct supervisor *s, uint32_t worker, uint64_t task, uint32_t *ret_items);
 /* 0: none. */
 int32_t supervisor_pid(struct supervisor *s, uint32_t worker);
 uint64_t supervisor_rss_bytes(struct supervisor *s, uint32_t worker);

@@ -6,6 +6,11 @@
  * Arguments and values above the limit of their call go through arrays that stay mapped (arrays.h): they are read
  * where they lie, and written there once. If there is no memory for one, the value goes through the socket, as long
  * as it fits into a message.
+ *
+ * A batch is a task whose arguments are a list for each item. Whatever its size, each item is to its function a task of
+ * its own: what one changes in the process is put right before the next, its failure is its own, and the lines that it
+ * logs are dropped or go with that. The batch ends early when it is to stop, when its records have become many bytes,
+ * and when its time is over: then its caller has the rest run elsewhere.
  */
 #include "daemon/worker/execute.h"
 
@@ -18,11 +23,16 @@
 
 #include "daemon/worker/answers.h"
 #include "daemon/worker/arrays.h"
+#include "daemon/worker/batch.h"
 #include "daemon/worker/tidy.h"
 #include "daemon/worker/words.h"
 #include "proto/message.h"
 
-enum { SHORT_US = 200 }; /* a function that took no longer is run while answers wait */
+enum {
+    SHORT_US = 200,            /* a function that took no longer is run while answers wait */
+    BATCH_BYTES_MAX = 1 << 20, /* with records of so many bytes a batch ends */
+    RUNS_KNOWN = 16
+};
 
 static struct {
     struct page *page;
@@ -33,6 +43,12 @@ static struct {
     struct ptools_task task;
     struct tidy tidy;
     char function[FUNCTION_BYTES_MAX + 1];
+    /* of batches */
+    uint64_t runs[RUNS_KNOWN]; /* whose init function was run here, the last ones: a ring ... */
+    unsigned next_run;
+    struct payload captured;    /* the list that was captured last ... */
+    const uint8_t *captured_at; /* ... and where it lies; NULL: none */
+    uint64_t captured_array;
 } self;
 
 uint64_t execute_now_us(void)
@@ -52,6 +68,8 @@ int execute_init(struct page *page, uint32_t worker, struct modules *modules, si
     self.value_max = value_max;
     self.keep_state = keep_state;
     r = task_init(&self.task, page, worker);
+    if (r == 0)
+        r = batch_init(page, worker);
     return r == 0 ? tidy_init(&self.tidy) : r;
 }
 
@@ -171,12 +189,29 @@ __attribute__((__noinline__)) static ptools_err run_function(struct function *f)
     return err;
 }
 
+/* The task has its arguments: in *f, its function or NULL, and what comes of it. */
+static ptools_err call(const char *name, struct function **f, const uint8_t **ret_value, size_t *ret_n)
+{
+    ptools_err err = PTOOLS_OK;
+
+    if (self.tidy.dirty)
+        tidy_restore(&self.tidy);
+    if (!*f || !(*f)->module->started)
+        err = prepare(name, f);
+    if (err != PTOOLS_OK)
+        return err;
+    self.tidy.dirty = !self.keep_state && !((*f)->row->flags & PTOOLS_FN_TIDY);
+    return task_outcome(&self.task, run_function(*f), ret_value, ret_n);
+}
+
 /* -- frames ------------------------------------------------------------------------------------ */
 
 /* Where in the body what is. */
 struct parts {
     uint64_t room;
     struct link_reference args; /* array 0: they are in the body */
+    struct link_batch batch;    /* items 0: none */
+    char init[FUNCTION_BYTES_MAX + 1];
     const uint8_t *data;
     size_t n;
 };
@@ -184,13 +219,28 @@ struct parts {
 static size_t fixed_bytes(const struct link_frame *run)
 {
     return run->name_bytes + (run->code & RUN_ROOM ? sizeof(uint64_t) : 0u) +
+           (run->code & RUN_BATCH ? sizeof(struct link_batch) : 0u) +
            (run->code & RUN_ARGS_ARRAY ? sizeof(struct link_reference) : 0u);
+}
+
+static size_t init_bytes(const struct link_frame *run, const struct span *body)
+{
+    struct link_batch batch;
+
+    if (!(run->code & RUN_BATCH) || body->n < fixed_bytes(run))
+        return 0;
+    memcpy(&batch, body->data + run->name_bytes + (run->code & RUN_ROOM ? sizeof(uint64_t) : 0), sizeof batch);
+    return batch.init_bytes;
 }
 
 bool execute_frame_ok(const struct link_frame *run, const struct span *body)
 {
-    return run->task != 0 && run->name_bytes <= FUNCTION_BYTES_MAX && !(run->code & ~(RUN_ARGS_ARRAY | RUN_ROOM)) &&
-           (run->code & RUN_ARGS_ARRAY ? body->n == fixed_bytes(run) : body->n >= fixed_bytes(run));
+    const uint16_t flags =
+        RUN_ARGS_ARRAY | RUN_ROOM | (self.keep_state ? 0 : RUN_BATCH); /* calls of server tasks are single */
+    const size_t init = init_bytes(run, body), fixed = fixed_bytes(run) + init;
+
+    return run->task != 0 && run->name_bytes <= FUNCTION_BYTES_MAX && init <= FUNCTION_BYTES_MAX &&
+           !(run->code & ~flags) && (run->code & RUN_ARGS_ARRAY ? body->n == fixed : body->n >= fixed);
 }
 
 static void parts_read(const struct link_frame *run, const struct span *body, struct parts *ret)
@@ -201,6 +251,11 @@ static void parts_read(const struct link_frame *run, const struct span *body, st
     if (run->code & RUN_ROOM) {
         memcpy(&ret->room, at, sizeof ret->room);
         at += sizeof ret->room;
+    }
+    if (run->code & RUN_BATCH) {
+        memcpy(&ret->batch, at, sizeof ret->batch);
+        memcpy(ret->init, at + sizeof ret->batch, ret->batch.init_bytes);
+        at += sizeof ret->batch + ret->batch.init_bytes;
     }
     if (run->code & RUN_ARGS_ARRAY) {
         memcpy(&ret->args, at, sizeof ret->args);
@@ -219,24 +274,29 @@ bool execute_may_take_long(const struct link_frame *run, const struct span *body
 
 /* -- large ones --------------------------------------------------------------------------------- */
 
-/* The arguments lie in an array: it is found, and they are read there. */
-static ptools_err find_arguments(struct parts *p)
+/* Arguments lie in an array: it is found, and they are read there. */
+static ptools_err find_there(const struct link_reference *where, const uint8_t **ret)
 {
     char why[ARRAYS_WHY_BYTES];
     struct ptools_array *a;
-    ptools_err err = arrays_by_id(p->args.array, self.task.id, self.task.uid, &a, why);
+    ptools_err err = arrays_by_id(where->array, self.task.id, self.task.uid, &a, why);
 
     if (err != PTOOLS_OK)
         return task_fail(&self.task, err, "the arguments of %s cannot be read: %s", self.function, why);
     if (a->name[0] || arrays_owner(a) != self.task.uid) /* nobody else shall change them while they are read */
         return task_fail(&self.task, PTOOLS_ERR_BAD_ARGUMENT,
                          "the arguments of %s lie in an array that is not the caller's alone", self.function);
-    if (p->args.bytes > a->layout.bytes)
+    if (where->bytes > a->layout.bytes)
         return task_fail(&self.task, PTOOLS_ERR_BAD_ARGUMENT,
                          "the arguments of %s are said to be longer than their array", self.function);
-    p->data = a->data;
-    p->n = p->args.bytes;
+    *ret = a->data;
     return PTOOLS_OK;
+}
+
+static ptools_err find_arguments(struct parts *p)
+{
+    p->n = p->args.bytes;
+    return find_there(&p->args, &p->data);
 }
 
 /* An array that the value fits into; NULL and why. */
@@ -267,27 +327,150 @@ static ptools_err place_value(const struct link_frame *run, uint64_t room, struc
     return PTOOLS_OK;
 }
 
+/* -- a batch -------------------------------------------------------------------------------------- */
+
+/* Mostly it is the same as before, and at the same place. */
+static ptools_err find_captured(const struct parts *p)
+{
+    const struct link_reference where = { p->batch.captured, p->batch.captured_bytes };
+    const char *why = "";
+    const uint8_t *at;
+    ptools_err err;
+
+    if (!where.array)
+        return PTOOLS_OK;
+    err = find_there(&where, &at);
+    if (err != PTOOLS_OK || (self.captured_array == where.array && self.captured_at == at))
+        return err;
+    self.captured_at = NULL;
+    err = payload_parse(&self.captured, at, where.bytes, &why);
+    if (err == PTOOLS_ERR_NO_MEMORY)
+        return task_fail(&self.task, PTOOLS_ERR_FAILED, "the worker has no memory for what %s captured", self.function);
+    if (err != PTOOLS_OK || self.captured.root.type != MSGPACK_OBJECT_ARRAY)
+        return task_fail(&self.task, PTOOLS_ERR_BAD_ARGUMENT, "what %s captured is no list%s%s", self.function,
+                         *why ? ": " : "", why);
+    self.captured_at = at;
+    self.captured_array = where.array;
+    return PTOOLS_OK;
+}
+
+static bool run_is_known(uint64_t map)
+{
+    for (unsigned i = 0; i < RUNS_KNOWN; i++)
+        if (self.runs[i] == map)
+            return true;
+    return false;
+}
+
+/* The init function, once in this process for each run that has one. Its value is of no interest. */
+static ptools_err run_init(const struct parts *p, const struct link_frame *frame)
+{
+    struct function *f = modules_function(self.modules, p->init, p->batch.init_bytes);
+    const uint8_t *value;
+    char message[TASK_MESSAGE_BYTES];
+    ptools_err err;
+    size_t n;
+
+    if (p->batch.init_bytes == 0 || (p->batch.map && run_is_known(p->batch.map)))
+        return PTOOLS_OK;
+    strcpy(self.page->function, p->init);
+    task_begin_with(&self.task, frame, p->init, p->batch.captured ? &self.captured.root : NULL);
+    err = call(p->init, &f, &value, &n);
+    strcpy(self.page->function, self.function);
+    if (err != PTOOLS_OK) {
+        snprintf(message, sizeof message, "%s", task_message(&self.task));
+        return task_fail(&self.task, err, "the init function %s: %s", p->init, message);
+    }
+    self.runs[self.next_run++ % RUNS_KNOWN] = p->batch.map;
+    return PTOOLS_OK;
+}
+
+static void record(ptools_err code, const uint8_t *value, size_t n)
+{
+    struct page_words words;
+
+    if (code == PTOOLS_OK && n > self.value_max)
+        code = task_fail(&self.task, PTOOLS_ERR_TOO_LARGE, "the result of %s has %zu bytes, the limit is %zu",
+                         self.function, n, self.value_max);
+    if (code == PTOOLS_OK) {
+        batch_value(value, n);
+        return;
+    }
+    page_read_words(self.page, &words);
+    batch_failure(code, task_message(&self.task), words.phase, words.log);
+}
+
+static uint64_t coarse_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void forget_words(void)
+{
+    self.page->phase[0] = '\0';
+    atomic_store_explicit(&self.page->log_next, 0, memory_order_relaxed);
+}
+
+static ptools_err run_item(struct function **f, const struct link_frame *frame, struct parts *p, const uint8_t **ret,
+                           size_t *ret_n)
+{
+    size_t bytes = 0;
+    ptools_err err;
+
+    if (atomic_load_explicit(&self.page->log_next, memory_order_relaxed) > 0 || self.page->phase[0])
+        forget_words();
+    err = task_begin_item(&self.task, frame, self.function, p->data, p->n,
+                          p->batch.captured ? &self.captured.root : NULL, &bytes);
+    p->data += bytes;
+    p->n -= bytes;
+    return err == PTOOLS_OK ? call(self.function, f, ret, ret_n) : err;
+}
+
+/* PTOOLS_OK: as many items as there are records of are done, and the others were not begun. */
+static ptools_err run_batch(struct function *f, const struct link_frame *frame, struct parts *p)
+{
+    const uint64_t late_ms = p->batch.hand_back_ms ? coarse_ms() + p->batch.hand_back_ms : UINT64_MAX;
+    const size_t bytes_max = MIN(self.value_max, (size_t)BATCH_BYTES_MAX);
+    ptools_err err, ready = find_captured(p);
+
+    if (ready == PTOOLS_OK)
+        ready = run_init(p, frame);
+    for (uint32_t i = 0; i < p->batch.items; i++) {
+        const uint8_t *value = NULL;
+        size_t n = 0;
+
+        if (ptools_task_cancelled(&self.task))
+            return task_fail(&self.task, PTOOLS_ERR_CANCELLED, "the batch was stopped");
+        err = ready == PTOOLS_OK ? run_item(&f, frame, p, &value, &n) : ready;
+        if (ptools_task_cancelled(&self.task)) /* what came of it counts no more */
+            return task_fail(&self.task, PTOOLS_ERR_CANCELLED, "the batch was stopped");
+        record(err, value, n);
+        if (batch_bytes() >= bytes_max || (late_ms != UINT64_MAX && coarse_ms() >= late_ms))
+            break;
+    }
+    return PTOOLS_OK;
+}
+
 /* -- one task ------------------------------------------------------------------------------------- */
 
 static ptools_err run(struct function *f, const struct link_frame *frame, struct parts *p, struct execution *ret)
 {
     ptools_err err;
 
-    if (p->args.array) { /* to ask for an array, the task has to be known */
+    if (p->args.array || p->batch.items) { /* to ask for an array, the task has to be known */
         (void)task_begin(&self.task, frame, self.function, NULL, 0);
-        err = find_arguments(p);
+        err = p->args.array ? find_arguments(p) : PTOOLS_OK;
         if (err != PTOOLS_OK)
             return err;
     }
+    if (p->batch.items)
+        return run_batch(f, frame, p);
     err = task_begin(&self.task, frame, self.function, p->data, p->n);
-    if (self.tidy.dirty)
-        tidy_restore(&self.tidy);
-    if (err == PTOOLS_OK && (!f || !f->module->started))
-        err = prepare(self.function, &f);
-    if (err != PTOOLS_OK)
-        return err;
-    self.tidy.dirty = !self.keep_state && !(f->row->flags & PTOOLS_FN_TIDY);
-    err = task_outcome(&self.task, run_function(f), &ret->value, &ret->n);
+    if (err == PTOOLS_OK)
+        err = call(self.function, &f, &ret->value, &ret->n);
     return err == PTOOLS_OK ? place_value(frame, p->room, ret) : err;
 }
 
@@ -306,13 +489,20 @@ void execute(const struct link_frame *frame, const struct span *body, uint64_t b
     *ret = (struct execution){ .began_us = began_us };
     parts_read(frame, body, &parts);
     begin(frame, body, began_us);
+    if (parts.batch.items)
+        batch_begin(frame);
     f = modules_function(self.modules, self.function, frame->name_bytes);
     ret->code = run(f, frame, &parts, ret);
     set_phase(PAGE_SENDING);
     ret->ended_us = execute_now_us();
     f = modules_function(self.modules, self.function, frame->name_bytes);
     if (f)
-        f->last_us = ret->ended_us - began_us;
+        f->last_us = (ret->ended_us - began_us) / MAX(1, parts.batch.items);
+    if (parts.batch.items) {
+        batch_end(ret->ended_us);
+        if (ret->code == PTOOLS_OK)
+            forget_words(); /* they are of its last item */
+    }
     if (!self.keep_state && tidy_look_due(&self.tidy, ret->ended_us, ret->ended_us - began_us))
         tidy_look(&self.tidy, self.page, &ret->kb, &ret->fds);
 }

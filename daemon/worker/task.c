@@ -33,8 +33,8 @@ void task_deinit(struct ptools_task *t)
 
 /* -- messages -------------------------------------------------------------------------------- */
 
-__attribute__((__format__(__printf__, 3, 0)))
-static void set_message(struct ptools_task *t, ptools_err code, const char *format, va_list ap)
+__attribute__((__format__(__printf__, 3, 0))) static void set_message(struct ptools_task *t, ptools_err code,
+                                                                      const char *format, va_list ap)
 {
     vsnprintf(t->message, sizeof t->message, format, ap);
     text_clean(t->message, strlen(t->message), true);
@@ -68,12 +68,8 @@ const char *task_message(const struct ptools_task *t)
 
 /* -- begin and end --------------------------------------------------------------------------- */
 
-ptools_err task_begin(struct ptools_task *t, const struct link_frame *run, const char *function,
-                      const uint8_t *arguments, size_t n)
+static void begin(struct ptools_task *t, const struct link_frame *run, const char *function)
 {
-    const char *why = "";
-    ptools_err err;
-
     t->id = run->task;
     t->attempt = run->attempt;
     t->uid = run->a;
@@ -83,19 +79,81 @@ ptools_err task_begin(struct ptools_task *t, const struct link_frame *run, const
     t->message_code = PTOOLS_OK;
     t->message[0] = '\0';
     ptools_pack_reset(t->result);
-    if (n == 0)
-        return PTOOLS_OK;
-    err = payload_parse(&t->payload, arguments, n, &why);
+}
+
+static ptools_err no_memory_for(struct ptools_task *t, size_t n)
+{
+    return task_fail(t, PTOOLS_ERR_FAILED, "the worker has no memory for the arguments (%zu bytes) of %s", n,
+                     t->function);
+}
+
+/* The arguments are parsed, or err is why not. */
+static ptools_err take_arguments(struct ptools_task *t, ptools_err err, size_t n, const char *why)
+{
     if (err == PTOOLS_ERR_NO_MEMORY)
-        return task_fail(t, PTOOLS_ERR_FAILED, "the worker has no memory for the arguments (%zu bytes) of %s", n,
-                         function);
+        return no_memory_for(t, n);
     if (err != PTOOLS_OK)
-        return task_fail(t, PTOOLS_ERR_BAD_ARGUMENT, "the arguments of %s are not msgpack: %s", function, why);
+        return task_fail(t, PTOOLS_ERR_BAD_ARGUMENT, "the arguments of %s are not msgpack: %s", t->function, why);
     if (t->payload.root.type != MSGPACK_OBJECT_ARRAY)
-        return task_fail(t, PTOOLS_ERR_BAD_ARGUMENT, "the arguments of %s are not a list", function);
+        return task_fail(t, PTOOLS_ERR_BAD_ARGUMENT, "the arguments of %s are not a list", t->function);
     t->argc = t->payload.root.via.array.size;
     t->argv = t->payload.root.via.array.ptr;
     return PTOOLS_OK;
+}
+
+ptools_err task_begin(struct ptools_task *t, const struct link_frame *run, const char *function,
+                      const uint8_t *arguments, size_t n)
+{
+    const char *why = "";
+
+    begin(t, run, function);
+    return n == 0 ? PTOOLS_OK : take_arguments(t, payload_parse(&t->payload, arguments, n, &why), n, why);
+}
+
+static ptools_err put_before(struct ptools_task *t, const msgpack_object *captured)
+{
+    const uint32_t n = captured->via.array.size;
+    msgpack_object *all = msgpack_zone_malloc(&t->payload.zone, (n + (size_t)t->argc) * sizeof *all);
+
+    t->zone_used = true;
+    if (!all)
+        return no_memory_for(t, 0);
+    memcpy(all, captured->via.array.ptr, n * sizeof *all);
+    memcpy(all + n, t->argv, t->argc * sizeof *all);
+    t->argc += n;
+    t->argv = all;
+    return PTOOLS_OK;
+}
+
+ptools_err task_begin_item(struct ptools_task *t, const struct link_frame *run, const char *function,
+                           const uint8_t *arguments, size_t n, const msgpack_object *captured, size_t *ret_bytes)
+{
+    const char *why = "";
+    ptools_err err;
+
+    begin(t, run, function);
+    if (flat_list_read(arguments, n, t->flat, &t->argc, ret_bytes)) {
+        t->argv = t->flat;
+        if ((t->zone_used || !t->payload.zone_ready) && payload_reset(&t->payload) != PTOOLS_OK)
+            return no_memory_for(t, *ret_bytes);
+        t->zone_used = false;
+        err = PTOOLS_OK;
+    } else {
+        t->zone_used = true;
+        err = payload_parse_first(&t->payload, arguments, n, ret_bytes, &why);
+        err = take_arguments(t, err, *ret_bytes, why);
+    }
+    return err == PTOOLS_OK && captured && captured->via.array.size > 0 ? put_before(t, captured) : err;
+}
+
+void task_begin_with(struct ptools_task *t, const struct link_frame *run, const char *function,
+                     const msgpack_object *captured)
+{
+    begin(t, run, function);
+    if (captured) {
+        t->argc = captured->via.array.size;
+        t->argv = captured->via.array.ptr;
+    }
 }
 
 static ptools_err failed(struct ptools_task *t, ptools_err returned)
@@ -126,7 +184,8 @@ ptools_err task_outcome(struct ptools_task *t, ptools_err returned, const uint8_
     if (err == PTOOLS_ERR_INVALID)
         return task_fail(t, PTOOLS_ERR_FAILED,
                          "the result of %s is not complete: a list or map has fewer items than it announced, is nested"
-                         " too deep, or holds what is no value", t->function);
+                         " too deep, or holds what is no value",
+                         t->function);
     if (err != PTOOLS_OK)
         return task_fail(t, err == PTOOLS_ERR_TOO_LARGE ? err : PTOOLS_ERR_FAILED, "the result of %s: %s", t->function,
                          ptools_strerror(err));
@@ -243,6 +302,7 @@ static const char *terminated(struct ptools_task *t, uint32_t index, const char 
 {
     char *copy;
 
+    t->zone_used = true;
     if (!t->strings) {
         t->strings = msgpack_zone_malloc(&t->payload.zone, t->argc * sizeof *t->strings);
         if (!t->strings)
@@ -290,8 +350,7 @@ ptools_pack *ptools_task_result(ptools_task *t)
 
 /* -- telling: into the page, which outlives the process ---------------------------------------- */
 
-__attribute__((__format__(__printf__, 2, 0)))
-static void write_line(struct page *page, const char *format, va_list ap)
+__attribute__((__format__(__printf__, 2, 0))) static void write_line(struct page *page, const char *format, va_list ap)
 {
     uint32_t next = atomic_load_explicit(&page->log_next, memory_order_relaxed);
     char *line = page->log[next % PAGE_LOG_LINES];

@@ -22,16 +22,18 @@ struct ptools_task {
     uint32_t worker;
     uint64_t id;
     uint32_t attempt, uid;
-    const char *function;    /* "module.function"; borrowed */
+    const char *function; /* "module.function"; borrowed */
     struct payload payload;
+    bool zone_used;                /* by this task or an earlier one of its batch */
+    msgpack_object flat[FLAT_MAX]; /* arguments that need no tree */
     uint32_t argc;
     const msgpack_object *argv;
-    const char **strings;    /* terminated copies of string arguments, made when asked for; in the zone */
+    const char **strings; /* terminated copies of string arguments, made when asked for; in the zone */
     ptools_pack *result;
     struct storage *storage;
     uint32_t stask_index, stask_count; /* of a server task; count 0: of none */
     char prefix[NAME_BYTES_MAX + 1];   /* of a server task; "" */
-    ptools_err message_code; /* the failure that message belongs to */
+    ptools_err message_code;           /* the failure that message belongs to */
     char message[TASK_MESSAGE_BYTES];
 };
 
@@ -43,6 +45,13 @@ void task_deinit(struct ptools_task *t);
  * the function must not be called, the task has failed and task_message() tells why. */
 ptools_err task_begin(struct ptools_task *t, const struct link_frame *run, const char *function,
                       const uint8_t *arguments, size_t n);
+/* The same for the next item of a batch: arguments has its list at the front, of *ret_bytes; captured (NULL: none), a
+ * list, goes before it. */
+ptools_err task_begin_item(struct ptools_task *t, const struct link_frame *run, const char *function,
+                           const uint8_t *arguments, size_t n, const msgpack_object *captured, size_t *ret_bytes);
+/* With the captured list alone. */
+void task_begin_with(struct ptools_task *t, const struct link_frame *run, const char *function,
+                     const msgpack_object *captured);
 /* What came of it. returned: by the function. PTOOLS_OK: *ret_value is its result; otherwise the code for the caller,
  * and task_message() has the text. */
 ptools_err task_outcome(struct ptools_task *t, ptools_err returned, const uint8_t **ret_value, size_t *ret_n);

@@ -132,8 +132,8 @@ static void handle_run(const struct link_frame *frame, const struct span *body)
         answers_add(&log, texts, done.ended_us);
     execute_answer(&done, &answer, texts);
     answers_add(&answer, done.value, done.ended_us);
-    if (execute_task()->storage)
-        answers_flush(); /* destructors may take their time, or crash: the answer is told before */
+    if (execute_task()->storage || frame->code & RUN_BATCH)
+        answers_flush(); /* destructors may take their time, or crash: the answer is told before. So are records */
     atomic_store_explicit(&self.page->task, 0, memory_order_release);
     execute_end();
 }

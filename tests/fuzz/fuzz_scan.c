@@ -11,6 +11,7 @@
 
 #include "proto/limits.h"
 #include "proto/scan.h"
+#include "proto/value.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -18,6 +19,23 @@ static void check(bool holds)
 {
     if (!holds)
         abort();
+}
+
+/* Floats by their bits: NaN is equal to itself here. */
+static bool same(const msgpack_object *a, const msgpack_object *b)
+{
+    if (a->type != b->type)
+        return false;
+    if (a->type == MSGPACK_OBJECT_FLOAT32 || a->type == MSGPACK_OBJECT_FLOAT64)
+        return memcmp(&a->via.f64, &b->via.f64, sizeof a->via.f64) == 0;
+    if (a->type != MSGPACK_OBJECT_ARRAY)
+        return msgpack_object_equal(*a, *b);
+    if (a->via.array.size != b->via.array.size)
+        return false;
+    for (uint32_t i = 0; i < a->via.array.size; i++)
+        if (!same(&a->via.array.ptr[i], &b->via.array.ptr[i]))
+            return false;
+    return true;
 }
 
 static uint64_t count_items(const msgpack_object *o, uint32_t *depth, uint32_t *deepest)
@@ -61,6 +79,24 @@ static void check_with_msgpack(const uint8_t *data, size_t n, size_t bytes, uint
     msgpack_unpacked_destroy(&unpacked);
 }
 
+/* What is read as a flat list is that list for msgpack-c, too. */
+static void check_flat(const uint8_t *data, size_t n)
+{
+    msgpack_object flat[FLAT_MAX], list = { .type = MSGPACK_OBJECT_ARRAY };
+    struct payload payload;
+    size_t bytes, expected;
+    const char *why;
+
+    if (!flat_list_read(data, n, flat, &list.via.array.size, &bytes))
+        return;
+    list.via.array.ptr = flat;
+    payload_init(&payload);
+    check(payload_parse_first(&payload, data, n, &expected, &why) == PTOOLS_OK);
+    check(bytes == expected);
+    check(same(&list, &payload.root));
+    payload_deinit(&payload);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct scan_limits limits = { .depth = PAYLOAD_DEPTH_MAX, .items = 1 << 20 };
@@ -75,6 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     data++;
     n--;
 
+    check_flat(data, n);
     prefix = scan_prefix(data, n, &limits, &bytes, &items);
     whole = scan_value(data, n, &limits);
     check(strlen(scan_text(prefix)) > 0 && strlen(scan_text(whole)) > 0);

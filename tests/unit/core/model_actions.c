@@ -225,7 +225,8 @@ static void carry_out(struct model *m, size_t i)
         m->recycled += a.note == NOTE_WORKER_RECYCLED;
         m->stuck += a.note == NOTE_WORKER_STUCK;
         break;
-    case ACT_ARRAY_MAKE: /* the model has no arrays and no server tasks */
+    case ACT_LOOK: /* the model has no batches, */
+    case ACT_ARRAY_MAKE: /* no arrays and no server tasks */
     case ACT_ARRAY_DROP:
     case ACT_ARRAY_MAP:
     case ACT_ARRAY_FORGET:

@@ -208,6 +208,13 @@ static const struct {
     { "[[] 'call' 1 {}]", PTOOLS_ERR_BAD_REQUEST, 0, "must begin with version" },
     { "[1 {} 1 {}]", PTOOLS_ERR_BAD_REQUEST, 0, "must begin with version" },
     { "[1 'call' 9]", PTOOLS_ERR_BAD_REQUEST, 9, "must have 4 elements; it has 3" },
+    { "[1 #a663616c6c0000 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9, "kind must be one of" }, /* call, and two NUL bytes */
+    { "[1 'call' 9 {'function' 'a.b' 'items' 0}]", PTOOLS_ERR_BAD_REQUEST, 9,
+      "items must be an integer from 1 to 65536" },
+    { "[1 'call' 9 {'function' 'a.b' 'items' 65537}]", PTOOLS_ERR_BAD_REQUEST, 9, "items must be an integer from 1" },
+    { "[1 'call' 9 {'function' 'a.b' 'items' 1 'init' 'nodot'}]", PTOOLS_ERR_BAD_REQUEST, 9, "init must be a string" },
+    { "[1 'call' 9 {'function' 'a.b' 'items' 1 'map' 4294967296}]", PTOOLS_ERR_BAD_REQUEST, 9, "map must be" },
+    { "[1 'call' 9 {'function' 'a.b' 'items' 1 'captured' [0 1]}]", PTOOLS_ERR_BAD_REQUEST, 9, "captured must be" },
     { "[1 'call' 9 {} {}]", PTOOLS_ERR_BAD_REQUEST, 9, "must have 4 elements; it has 5" },
     { "[1 'call' 0 {'function' 'a.b'}]", PTOOLS_ERR_BAD_REQUEST, 0, "call: id must be an integer from 1" },
     { "[1 'call' -1 {'function' 'a.b'}]", PTOOLS_ERR_BAD_REQUEST, 0, "id must be an integer from 1" },
@@ -437,6 +444,33 @@ START_TEST(hostile_text_is_quoted)
 END_TEST
 
 /* -- answers ------------------------------------------------------------------------------------------- */
+
+START_TEST(batch)
+{
+    static const char wire[] = "[1 'call' 3 {'function' 'text.count' 'items' 65536 'item_ms' 50 'hand_back_ms' 40 "
+                               "'map' 4294967295 'init' 'text.load' 'captured' [7 100]}]";
+    static const char reply[] =
+        "[1 'reply' 3 {'task' 5 'worker' 1 'attempt' 1 'run_us' 9 'items' 65536 'items_failed' 2}]";
+    static const char error[] = "[1 'error' 3 {'code' 62 'name' 'WORKER_DIED' 'message' 'it died' 'maybe_executed' "
+                                "true 'items' 7}]";
+    struct msg_request m = request_from(wire);
+    struct msg_answer a;
+
+    ck_assert_uint_eq(m.call.items, 65536);
+    ck_assert_uint_eq(m.call.item_ms, 50);
+    ck_assert_uint_eq(m.call.hand_back_ms, 40);
+    ck_assert_uint_eq(m.call.map, UINT32_MAX);
+    assert_text(m.call.init, "text.load");
+    ck_assert(m.call.captured == 7 && m.call.captured_bytes == 100);
+    assert_request(&m, wire);
+    a = answer_from(reply);
+    ck_assert(!a.failed && a.reply.items == 65536 && a.reply.items_failed == 2);
+    assert_answer(&a, reply);
+    a = answer_from(error);
+    ck_assert(a.failed && a.failure.items == 7 && a.failure.maybe_executed);
+    assert_answer(&a, error);
+}
+END_TEST
 
 START_TEST(reply_to_hello)
 {
@@ -725,6 +759,7 @@ int main(void)
     tcase_add_test(tc, hello);
     tcase_add_test(tc, call);
     tcase_add_test(tc, call_least);
+    tcase_add_test(tc, batch);
     tcase_add_test(tc, call_bounds);
     tcase_add_test(tc, cancel);
     tcase_add_test(tc, sets);

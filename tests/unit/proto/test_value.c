@@ -568,6 +568,42 @@ START_TEST(payload_again_and_again)
 }
 END_TEST
 
+/* -- flat lists ---------------------------------------------------------------------------------------- */
+
+/* Every form of a value, cut at every length: what is read as a flat list is what msgpack-c makes of it. */
+START_TEST(flat_lists_are_what_they_are)
+{
+    static const uint8_t tail[] = { 0x21, 0x7f, 0x30, 1, 2, 3, 4, 5, 6, 7, 8, 9 };
+    const uint8_t tag = (uint8_t)_i;
+    uint8_t data[64] = { 0x92, tag };
+    msgpack_object flat[FLAT_MAX];
+    struct payload tree;
+    const char *why;
+    uint32_t count;
+    size_t bytes = 0, expected = 0;
+    bool read, ever = false;
+
+    memcpy(data + 2, tail, sizeof tail);
+    memset(data + 2 + sizeof tail, 0x7e, sizeof data - 2 - sizeof tail);
+    payload_init(&tree);
+    for (size_t n = 0; n <= sizeof data; n++) {
+        read = flat_list_read(data, n, flat, &count, &bytes);
+        ever |= read;
+        if (!read)
+            continue;
+        ck_assert_int_eq(payload_parse_first(&tree, data, n, &expected, &why), PTOOLS_OK);
+        ck_assert_uint_eq(bytes, expected);
+        ck_assert(count == 2 && tree.root.via.array.size == 2);
+        for (uint32_t i = 0; i < count; i++)
+            ck_assert_msg(msgpack_object_equal(flat[i], tree.root.via.array.ptr[i]), "0x%02x, item %u", tag, i);
+    }
+    /* lists, maps, extensions, what msgpack never uses, and lengths of 2 and 4 bytes take the other way */
+    ck_assert(ever == (tag <= 0x7f || tag >= 0xe0 || (tag >= 0xa0 && tag <= 0xbf) || tag == 0xc0 || tag == 0xc2 ||
+                       tag == 0xc3 || tag == 0xc4 || (tag >= 0xca && tag <= 0xd3) || tag == 0xd9));
+    payload_deinit(&tree);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("value");
@@ -602,5 +638,7 @@ int main(void)
     tcase_add_test(tc, payload_depth);
     tcase_add_test(tc, payload_borrows_strings);
     tcase_add_test(tc, payload_again_and_again);
+    tc = suite_case(suite, "flat");
+    tcase_add_loop_test(tc, flat_lists_are_what_they_are, 0, 256);
     return suite_run(suite);
 }

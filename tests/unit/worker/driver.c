@@ -346,7 +346,9 @@ static bool read_answer(int fd, struct intake *in, struct answer *ret)
         memcpy(ret->body, body.data, body.n);
     ret->body[body.n] = '\0';
     blob_free(body.blob);
-    if (ret->frame.type == LINK_DONE && ret->frame.code == PTOOLS_OK) {
+    if (ret->frame.type == LINK_DONE && ret->frame.code == PTOOLS_OK && ret->frame.body_bytes == 0) {
+        ret->value.object = NULL; /* of a batch */
+    } else if (ret->frame.type == LINK_DONE && ret->frame.code == PTOOLS_OK) {
         ck_assert_int_eq(payload_parse(&ret->payload, ret->body, ret->frame.body_bytes, &why), PTOOLS_OK);
         ret->value.object = &ret->payload.root;
     } else if (ret->frame.type == LINK_DONE) {

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * batch -- a worker that is given many items at once: a record for each, in the page as soon as there is one, and on
+ * the link when there are many or no more.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "tests/support/suite.h"
+#include "tests/unit/worker/driver.h"
+
+static struct driver d;
+static struct peer w;
+static struct bytes items; /* the lists of a batch */
+
+static void start(void)
+{
+    driver_start(&d, TEST_MODULES, NULL);
+    report_free(driver_load(&d, "p"));
+    report_free(driver_load(&d, "t"));
+    peer_start(&w, &d, 3);
+    bytes_init(&items, SIZE_MAX);
+}
+
+static void stop(void)
+{
+    ck_assert_int_eq(peer_stop(&w), 0);
+    driver_stop(&d);
+    bytes_deinit(&items);
+}
+
+static void add(const char *text, int64_t n)
+{
+    ptools_pack *args = ptools_pack_new();
+    const uint8_t *list;
+    size_t bytes;
+
+    if (text)
+        ptools_pack_str(args, text);
+    ptools_pack_i64(args, n);
+    ck_assert_int_eq(pack_finish_arguments(args, &list, &bytes), PTOOLS_OK);
+    ck_assert_int_eq(bytes_append(&items, list, bytes), 0);
+    ptools_pack_free(args);
+}
+
+static void give(uint64_t task, const char *function, const struct link_batch *batch, const char *init)
+{
+    struct bytes body;
+    struct link_frame run;
+    struct link_batch head = *batch;
+
+    bytes_init(&body, SIZE_MAX);
+    head.init_bytes = (uint32_t)strlen(init);
+    peer_prepare(&w, task, function, &run);
+    run.code = RUN_BATCH;
+    bytes_append(&body, function, strlen(function));
+    bytes_append(&body, &head, sizeof head);
+    bytes_append(&body, init, strlen(init));
+    ck_assert_int_eq(bytes_append(&body, items.data, items.n), 0);
+    run.body_bytes = (uint32_t)body.n;
+    peer_send(&w, &run, body.data, body.n);
+    bytes_deinit(&body);
+    bytes_reset(&items);
+}
+
+/* Reads LINK_ITEMS frames up to the DONE, which it returns: how many items there were, and their records. */
+struct outcome {
+    uint32_t frames, items, failed;
+    struct bytes records;
+    struct answer done;
+};
+
+static void await(uint64_t task, struct outcome *ret)
+{
+    *ret = (struct outcome){ 0 };
+    bytes_init(&ret->records, SIZE_MAX);
+    for (;;) {
+        struct answer a;
+
+        ck_assert(peer_answer(&w, &a));
+        ck_assert_uint_eq(a.frame.task, task);
+        if (a.frame.type != LINK_ITEMS) {
+            ret->done = a;
+            ck_assert_int_eq(a.frame.type, LINK_DONE);
+            return;
+        }
+        ret->frames++;
+        ret->items += a.frame.a;
+        ret->failed += a.frame.b;
+        bytes_append(&ret->records, a.body, a.frame.body_bytes);
+        answer_deinit(&a);
+    }
+}
+
+static void outcome_deinit(struct outcome *o)
+{
+    bytes_deinit(&o->records);
+    answer_deinit(&o->done);
+}
+
+START_TEST(a_record_for_each_item)
+{
+    enum { RECORDS_BYTES = 6 };
+    struct outcome o;
+
+    start();
+    add(NULL, 7);
+    add(NULL, 8);
+    add(NULL, 9);
+    give(1, "p.same", &(struct link_batch){ .items = 3 }, "");
+    await(1, &o);
+    ck_assert_int_eq(o.done.frame.code, PTOOLS_OK);
+    ck_assert_uint_eq(o.done.frame.body_bytes, 0);
+    ck_assert(o.frames == 1 && o.items == 3 && o.failed == 0);
+    ck_assert_uint_eq(o.records.n, RECORDS_BYTES);
+    ck_assert_uint_eq(o.records.data[0], 0x91);
+    ck_assert_uint_eq(o.records.data[1], 7);
+    ck_assert_uint_eq(o.records.data[3], 8);
+    ck_assert_uint_eq(o.records.data[5], 9);
+    outcome_deinit(&o);
+    stop();
+}
+END_TEST
+
+START_TEST(a_failure_is_its_own)
+{
+    struct outcome o;
+    struct payload payload;
+    const char *why;
+    size_t bytes;
+
+    start();
+    add("value", 1);
+    add("fail", 2); /* its text is no text */
+    add("value", 3);
+    give(1, "p.item", &(struct link_batch){ .items = 3 }, "");
+    await(1, &o);
+    ck_assert(o.items == 3 && o.failed == 1);
+    payload_init(&payload);
+    ck_assert_int_eq(payload_parse_first(&payload, o.records.data + 2, o.records.n - 2, &bytes, &why), PTOOLS_OK);
+    ck_assert_uint_eq(payload.root.via.array.size, 4);
+    ck_assert_uint_eq(payload.root.via.array.ptr[0].via.u64, PTOOLS_ERR_BAD_ARGUMENT);
+    payload_deinit(&payload);
+    outcome_deinit(&o);
+    stop();
+}
+END_TEST
+
+/* Records of 20,000 bytes: three fit into the outbox; and one that is larger than it. */
+START_TEST(full_outboxes_leave)
+{
+    struct outcome o;
+
+    start();
+    for (int i = 0; i < 10; i++)
+        add("bytes", i == 5 ? 100000 : 20000);
+    give(1, "p.item", &(struct link_batch){ .items = 10 }, "");
+    await(1, &o);
+    ck_assert_int_eq(o.done.frame.code, PTOOLS_OK);
+    ck_assert_uint_eq(o.items, 10);
+    ck_assert_uint_ge(o.frames, 4);
+    ck_assert_uint_gt(o.records.n, 280000);
+    outcome_deinit(&o);
+    stop();
+}
+END_TEST
+
+START_TEST(a_batch_ends_when_its_records_are_many)
+{
+    struct outcome o;
+
+    start();
+    for (int i = 0; i < 100; i++)
+        add("bytes", 50000);
+    give(1, "p.item", &(struct link_batch){ .items = 100 }, "");
+    await(1, &o);
+    ck_assert_int_eq(o.done.frame.code, PTOOLS_OK);
+    ck_assert_uint_eq(o.items, 21); /* a megabyte */
+    outcome_deinit(&o);
+    stop();
+}
+END_TEST
+
+START_TEST(a_batch_gives_back_what_it_has_no_time_for)
+{
+    struct outcome o;
+
+    start();
+    add("value", 1);
+    add("sleep", 100);
+    add("value", 2);
+    add("value", 3);
+    give(1, "p.item", &(struct link_batch){ .items = 4, .hand_back_ms = 30 }, "");
+    await(1, &o);
+    ck_assert_int_eq(o.done.frame.code, PTOOLS_OK);
+    ck_assert_uint_eq(o.items, 2);
+    outcome_deinit(&o);
+    stop();
+}
+END_TEST
+
+START_TEST(what_is_done_is_in_the_page_after_a_death)
+{
+    struct answer a;
+
+    start();
+    add("value", 1);
+    add("fail", 2);
+    add("value", 3);
+    add("raise", SIGKILL);
+    add("value", 5);
+    give(17, "p.item", &(struct link_batch){ .items = 5 }, "");
+    ck_assert(!peer_answer(&w, &a)); /* it had no time to say anything */
+    ck_assert_int_eq(peer_wait(&w), SIGKILL);
+    ck_assert_uint_eq(atomic_load(&w.page->outbox_task), 17);
+    ck_assert_uint_eq(atomic_load(&w.page->outbox_first), 0);
+    ck_assert_uint_eq(atomic_load(&w.page->outbox_word) >> 32, 3);
+    ck_assert_uint_eq(atomic_load(&w.page->outbox_failed), 1);
+    ck_assert_uint_eq(page_items(w.page, 17), 3);
+    ck_assert_uint_eq(page_items(w.page, 18), 0);
+    ck_assert_uint_eq(w.page->outbox[0], 0x91);
+    ck_assert_uint_eq(w.page->outbox[1], 1);
+    peer_free(&w);
+    driver_stop(&d);
+    bytes_deinit(&items);
+}
+END_TEST
+
+START_TEST(a_cancelled_batch_tells_what_is_done)
+{
+    struct outcome o;
+
+    start();
+    add("value", 1);
+    add("sleep", 200);
+    add("value", 2);
+    atomic_store(&w.page->cancel, 9); /* as if it came at once: the first item is not begun */
+    give(9, "p.item", &(struct link_batch){ .items = 3 }, "");
+    await(9, &o);
+    ck_assert_int_eq(o.done.frame.code, PTOOLS_ERR_CANCELLED);
+    ck_assert_uint_eq(o.items, 0);
+    outcome_deinit(&o);
+    stop();
+}
+END_TEST
+
+START_TEST(init_runs_once_for_each_run)
+{
+    static const uint64_t runs[] = { 5, 5, 6, 5, 0, 0 };
+    static const uint8_t inits[] = { 1, 1, 2, 2, 3, 4 };
+    struct outcome o;
+
+    start();
+    for (size_t i = 0; i < ELEMENTS(runs); i++) {
+        items.n = 0;
+        ck_assert_int_eq(bytes_append(&items, "\x90\x90", 2), 0); /* two items without arguments */
+        give(i + 1, "p.seen", &(struct link_batch){ .items = 2, .map = runs[i] }, "p.init");
+        await(i + 1, &o);
+        ck_assert_uint_eq(o.items, 2);
+        ck_assert_uint_eq(o.failed, 0);
+        ck_assert_uint_eq(o.records.data[2], inits[i]); /* [[inits, sum, worker]] */
+        outcome_deinit(&o);
+    }
+    stop();
+}
+END_TEST
+
+START_TEST(arguments_that_are_none_fail_their_item)
+{
+    struct outcome o;
+
+    start();
+    add(NULL, 1);
+    ck_assert_int_eq(bytes_append(&items, "\x05", 1), 0); /* not a list */
+    add(NULL, 3);
+    ck_assert_int_eq(bytes_append(&items, "\x92\x01", 2), 0); /* cut short */
+    give(1, "p.same", &(struct link_batch){ .items = 5 }, "");
+    await(1, &o);
+    ck_assert_int_eq(o.done.frame.code, PTOOLS_OK);
+    ck_assert_uint_eq(o.items, 5);
+    ck_assert_uint_eq(o.failed, 3);
+    outcome_deinit(&o);
+    stop();
+}
+END_TEST
+
+START_TEST(an_impossible_frame_is_the_end)
+{
+    struct link_frame run;
+    struct answer a;
+    int status;
+
+    start();
+    peer_prepare(&w, 1, "p.same", &run);
+    run.code = RUN_BATCH;
+    run.body_bytes = 6; /* no room for what a batch has */
+    peer_send(&w, &run, "p.same", 6);
+    ck_assert(!peer_answer(&w, &a));
+    status = peer_wait(&w);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_PROTOCOL);
+    peer_free(&w);
+    driver_stop(&d);
+    bytes_deinit(&items);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("worker/batch");
+    TCase *tc = suite_case(suite, "batch");
+
+    tcase_add_test(tc, a_record_for_each_item);
+    tcase_add_test(tc, a_failure_is_its_own);
+    tcase_add_test(tc, full_outboxes_leave);
+    tcase_add_test(tc, a_batch_ends_when_its_records_are_many);
+    tcase_add_test(tc, a_batch_gives_back_what_it_has_no_time_for);
+    tcase_add_test(tc, what_is_done_is_in_the_page_after_a_death);
+    tcase_add_test(tc, a_cancelled_batch_tells_what_is_done);
+    tcase_add_test(tc, init_runs_once_for_each_run);
+    tcase_add_test(tc, arguments_that_are_none_fail_their_item);
+    tcase_add_test(tc, an_impossible_frame_is_the_end);
+    return suite_run(suite);
+}
