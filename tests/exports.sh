@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 
 nm -D --defined-only "$library" | awk '$2 == "T" { sub(/@.*/, "", $3); print $3 }' | sort >"$work/exported"
 nm -D --defined-only "$library" | awk '$2 != "T" && $2 != "A" { print $3 }' >"$work/other"
-for header in error value array pfork queue ptools; do
+for header in error value array pfork queue pmap ptools; do
     # without comments; a name before "(" is a function, unless it is a type's: (*name)(
     sed -e 's://.*::' "$include/ptools/$header.h" | tr '\n' ' ' | sed -e 's:/\*[^*]*\**\([^/*][^*]*\*\**\)*/: :g' |
         grep -o '[a-z_0-9]*ptools_[a-z_0-9]* *([^*]' | sed 's: *(.*::'

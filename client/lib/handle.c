@@ -6,6 +6,7 @@
  * costs one load, where getpid() is a system call.
  */
 #include "client/lib/handle.h"
+#include "client/lib/pmap.h"
 
 #include <poll.h>
 #include <stdarg.h>
@@ -148,7 +149,10 @@ static void release(struct ptools *pt)
     struct ptools_workerset *set;
     struct ptools_stasks *stasks;
     struct ptools_watch *watch;
+    struct ptools_pmap *map;
 
+    while ((map = LIST_FIRST(&pt->maps)))
+        pmap_orphan(map);
     while ((watch = LIST_FIRST(&pt->watches)))
         watch_orphan(watch);
     while ((f = LIST_FIRST(&pt->futures)))

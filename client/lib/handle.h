@@ -72,6 +72,7 @@ struct ptools_future {
     bool done;
     bool failed;
     struct failure failure; /* done and failed */
+    uint32_t items;         /* done and failed, a batch: its items that have a record in the value all the same */
     struct msg_reply reply; /* done and not failed; its texts are not kept */
     struct blob *blob;      /* a large value ... */
     struct bytes copy;      /* ... a small one; both empty: nil */
@@ -191,6 +192,7 @@ struct ptools {
     struct transport *transport; /* NULL: none. One that has ended is kept until somebody was told */
     uint64_t generation;         /* connections so far */
     uint64_t message_max;        /* of this connection's daemon */
+    uint32_t workers;            /* that it had when it said hello */
     uint64_t last_id;
     unsigned corks;
     unsigned dispatching;            /* depth */
@@ -225,6 +227,8 @@ struct ptools {
     struct scratch *scratches;   /* by next */
     struct ptools_array *arrays; /* mapped, by next */
     LIST_HEAD(, ptools_stasks) stasks;
+    LIST_HEAD(, ptools_pmap) maps;
+    uint32_t last_map;
     unsigned lane_calls;         /* in flight on lanes */
     int epoll_fd, wake_fd;       /* multiplex.c; -1 */
     bool waking;

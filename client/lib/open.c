@@ -65,6 +65,8 @@ static ptools_err say_hello(struct ptools *pt, uint64_t until_us)
         err = fail(pt, PTOOLS_ERR_VERSION, "%s: the daemon chose protocol version %u, this library speaks %u to %u",
                    pt->address, f->reply.version, PROTOCOL_VERSION_MIN, PROTOCOL_VERSION_MAX);
     }
+    if (err == PTOOLS_OK)
+        pt->workers = f->reply.workers;
     if (err == PTOOLS_OK && f->reply.message_max > 0) {
         pt->message_max = MIN(f->reply.message_max, ANSWER_BYTES_MAX);
         pt->transport->ops->limit(pt->transport, pt->message_max + ENVELOPE_BYTES_MAX);

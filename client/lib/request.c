@@ -122,6 +122,8 @@ static void take_answer(struct ptools *pt, struct zmtp_message *m)
     if (f->again && (answer.failed || f->again->how.watch || f->again->how.callback)) {
         take_answer_again(f, &answer);
     } else if (answer.failed) {
+        if (answer.failure.items > 0 && m->n == 2 && keep_value(f, &m->frame[1]))
+            f->items = answer.failure.items;
         future_fail(f, &answer.failure);
     } else if (answer.reply.value && large_take_value(f, answer.reply.value, answer.reply.value_bytes) != PTOOLS_OK) {
         future_fail(f, &(struct msg_failure){ .code = pt->last.facts.code,

@@ -67,7 +67,7 @@ DESTDIR=$root meson install -C "$build" --no-rebuild --quiet >"$work/out" 2>&1
 check 'meson install'
 
 for file in bin/ptools bin/ptoolsd ptools/ptools-worker \
-    include/ptools/array.h include/ptools/error.h include/ptools/module.h include/ptools/pfork.h \
+    include/ptools/array.h include/ptools/error.h include/ptools/module.h include/ptools/pfork.h include/ptools/pmap.h include/ptools/queue.h \
     include/ptools/ptools.h include/ptools/value.h \
     pkgconfig/ptools.pc pkgconfig/ptools-module.pc ptools/modules/arrays.so ptools/modules/math.so ptools/modules/text.so \
     ptools/ptoolsd.conf man1/ptools.1 man3/ptools.3 man8/ptoolsd.8 \
@@ -96,7 +96,7 @@ export LD_LIBRARY_PATH="$lib"
 mkdir "$work/mine"
 cd "$work/mine" || exit 99
 
-block 5 >mine.c
+block 6 >mine.c
 there include/ptools/module.h
 line=$(command_in "$found" NAME | sed 's/NAME/mine/g')
 [ -n "$line" ] && eval "$line" >"$work/out" 2>&1 && [ -f mine.so ]
@@ -121,6 +121,10 @@ block 4 >queued.c
 line=$(echo "$line" | sed 's/forked/queued/g')
 [ -n "$line" ] && eval "$line" >"$work/out" 2>&1 && [ -x queued ]
 check 'so is the one that queues a task'
+block 5 >many.c
+line=$(echo "$line" | sed 's/queued/many/g')
+[ -n "$line" ] && eval "$line" >"$work/out" 2>&1 && [ -x many ]
+check 'so is the one with many items'
 [ "$(./forked 2>"$work/out")" = 87 ]
 check 'which needs no daemon'
 
@@ -152,6 +156,8 @@ check 'the program of the README does too'
 check 'and so does the other'
 ./queued 2>"$work/err" | grep -q '^task [0-9]*: 144$'
 check 'and the one that queues a task, through the journal'
+[ "$(./many 2>"$work/err")" = 333333833333500000 ]
+check 'and the one with many items'
 
 kill "$daemon"
 wait "$daemon"

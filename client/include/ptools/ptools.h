@@ -30,6 +30,7 @@
 #include <ptools/array.h>
 #include <ptools/error.h>
 #include <ptools/pfork.h>
+#include <ptools/pmap.h>
 #include <ptools/queue.h>
 #include <ptools/value.h>
 
@@ -437,6 +438,7 @@ PTOOLS_AUTO_DEFINE(ptools_outcomes, ptools_outcomes_free)
 PTOOLS_AUTO_DEFINE(ptools_children, ptools_children_free)
 PTOOLS_AUTO_DEFINE(ptools_queued, ptools_queued_free)
 PTOOLS_AUTO_DEFINE(ptools_watch, ptools_watch_free)
+PTOOLS_AUTO_DEFINE(ptools_pmap, ptools_pmap_free)
 #pragma GCC visibility pop
 #endif
 

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pmap.h -- one function over many items, in parallel (Julia's pmap).
+ *
+ * An item is a list of arguments. Items travel in batches, so that a million of them do not cost a million messages;
+ * but however large a batch is, each item is a call of its own: it has its own outcome, and what one item does, be it
+ * to kill its worker, costs no other item its result.
+ *
+ *     ptools_pack *xs = ptools_pack_new();
+ *     for (int64_t i = 0; i < 1000000; i++)
+ *         ptools_pack_i64(xs, i);
+ *     ptools_pmap_start(pt, "mc.sample", (const ptools_pack *const[]){ xs }, 1, NULL, &map);
+ *     while ((err = ptools_pmap_next(map, PTOOLS_FOREVER, &item)) == PTOOLS_OK)
+ *         if (item.err == PTOOLS_OK)
+ *             ptools_get_f64(item.value, &v);
+ *     map = ptools_pmap_free(map);
+ *
+ * There are always as many outcomes as there were items, whatever happens: a value, a failure of the function, a death
+ * of the worker, a timeout, a cancellation, or PTOOLS_ERR_NOT_RUN.
+ *
+ * Nothing runs behind your back: items are sent and outcomes taken in by ptools_pmap_next() alone. Whoever stops
+ * calling it stops the flow; whoever reads slowly is waited for, and neither library nor daemon gather more than
+ * window_bytes.
+ */
+#ifndef PTOOLS_PMAP_H
+#define PTOOLS_PMAP_H
+
+#include <ptools/array.h>
+#include <ptools/error.h>
+#include <ptools/value.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
+
+typedef struct ptools ptools;
+typedef struct ptools_failure ptools_failure;
+typedef struct ptools_workerset ptools_workerset;
+typedef struct ptools_pmap ptools_pmap;
+
+/* What became of one item. */
+typedef struct ptools_item {
+    uint64_t index;                /* of the item, from 0                                                        */
+    ptools_err err;                /* PTOOLS_OK: `value` is what its function returned (or default_value)        */
+    uint32_t attempts;             /* how often it was begun; 0: never                                           */
+    ptools_value value;            /* borrowed until the next ptools_pmap_next()                                 */
+    const ptools_failure *failure; /* NULL if it has a value of its own; borrowed as above. With default_value: why  */
+} ptools_item;
+
+enum {
+    PTOOLS_PMAP_UNORDERED = 1 /* outcomes as they come, not in the order of the items                    */
+};
+typedef enum ptools_on_error {
+    PTOOLS_ON_ERROR_KEEP = 0,    /* the others go on                                                        */
+    PTOOLS_ON_ERROR_STOP = 1,    /* the first item that fails for good ends it: running ones are cancelled,
+                                    those that were not begun are PTOOLS_ERR_NOT_RUN                        */
+    PTOOLS_ON_ERROR_DEFAULT = 2, /* the others go on, and default_value is its value                     */
+    PTOOLS_ON_ERROR_WIDTH_ = 0x7fffffff
+} ptools_on_error;
+
+typedef struct ptools_pmap_options {
+    uint32_t struct_size;  /* set by PTOOLS_PMAP_OPTIONS_INIT                                            */
+    uint32_t flags;        /* PTOOLS_PMAP_...; unknown bits are refused                                  */
+    ptools_workerset *set; /* NULL: all workers, first free                                              */
+    uint32_t batch_size;   /* items in a batch, at most 65536; 0: as many as take some milliseconds, which
+                              is found out while it runs                                                 */
+    ptools_on_error on_error;
+    const ptools_pack *default_value; /* with PTOOLS_ON_ERROR_DEFAULT; copied                            */
+    const int64_t *retry_delays_ms;   /* Julia's retry_delays: an item that fails is tried again after the
+                                         first, then the second, ..., and so n_retry_delays times; copied */
+    size_t n_retry_delays;
+    bool (*retry_check)(const ptools_item *item, void *arg); /* false: no more; NULL: all are tried again.
+                              Called by ptools_pmap_next(); must not use the handle                      */
+    void *arg;                   /* for retry_check                                                            */
+    int64_t item_timeout_ms;     /* each item is stopped, even in an endless loop, when it has run so long, or up
+                                    to a quarter longer; 0: never                                            */
+    int64_t timeout_ms;          /* when so much time has passed since the start, the rest is cancelled; 0: never */
+    const char *init;            /* a function that is run in each worker before its first item, with what is
+                                    captured as its arguments; if it fails, so does each item there. NULL: none */
+    const ptools_pack *captured; /* arguments that go before those of each item. They travel once, as shared
+                                    memory, and each worker reads them once; NULL: none                  */
+    uint64_t window_bytes;       /* of arguments and outcomes, at most about so many are in this process; 0: 64 MiB */
+} ptools_pmap_options;
+#define PTOOLS_PMAP_OPTIONS_INIT                                                                                       \
+    {                                                                                                                  \
+        sizeof(ptools_pmap_options), 0, NULL, 0, PTOOLS_ON_ERROR_KEEP, NULL, NULL, 0, NULL, NULL, 0, 0, NULL, NULL, 0  \
+    }
+
+/* Starts function ("module.function") over lists: item i has the i-th value of each list as its arguments. The lists
+ * must be of one length (PTOOLS_ERR_INVALID), and are yours: leave them unchanged until the end. n_lists is at least 1.
+ * Does not wait for workers; what the daemon has to say comes with the items. */
+ptools_err ptools_pmap_start(ptools *pt, const char *function, const ptools_pack *const *lists, size_t n_lists,
+                             const ptools_pmap_options *options, ptools_pmap **ret_map);
+
+/* The same over items that a function of yours yields when they are wanted: it appends the arguments of the next
+ * item to args and returns 1; 0: there are no more; -1: it gives up, the items so far keep their outcomes, and
+ * ptools_pmap_next() then fails with PTOOLS_ERR_INVALID. Called by ptools_pmap_next(); must not use the handle. */
+typedef int (*ptools_pmap_source)(ptools_pack *args, void *arg);
+ptools_err ptools_pmap_start_from(ptools *pt, const char *function, ptools_pmap_source source, void *arg,
+                                  const ptools_pmap_options *options, ptools_pmap **ret_map);
+
+/* The next outcome, waiting up to timeout_ms for it. PTOOLS_ERR_TIMEOUT: not yet; PTOOLS_ERR_RANGE: that was the last.
+ * Callbacks of futures are not run by it. With 0 it does what can be done now: for loops of your own, call it
+ * whenever ptools_dispatch() has returned PTOOLS_OK. */
+ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *ret_item);
+
+/* Ends it early: running items are cancelled, those that were not begun are PTOOLS_ERR_NOT_RUN. Does not wait: all
+ * outcomes still come from ptools_pmap_next(). A source is not asked any more. */
+ptools_err ptools_pmap_cancel(ptools_pmap *map);
+
+typedef struct ptools_pmap_progress {
+    uint64_t items;   /* taken from the lists or the source so far                                     */
+    uint64_t of;      /* all items; UINT64_MAX: only the source knows                                  */
+    uint64_t ended;   /* that have an outcome, read or not                                             */
+    uint64_t failed;  /* ... other than a value of their own                                           */
+    uint64_t retried; /* attempts after the first                                                      */
+    uint64_t batches; /* that were sent                                                                */
+    uint64_t item_us; /* what an item takes of late, times 1; 0: not known yet                         */
+} ptools_pmap_progress;
+/* How far it is. Only looks. */
+ptools_err ptools_pmap_progress_read(ptools_pmap *map, ptools_pmap_progress *ret);
+
+/* Runs function over parts of 1 to 8 shared arrays, which together cover them once, and waits for all of them: in
+ * place, from one array into another, or over several side by side. The arrays must be of one length along their
+ * outermost dimension (the first of a row-major one, the last of a column-major one); each call gets the same range of
+ * it of each array, as a view (ptools_task_arg_view()), and then the first index of the range. Only that travels.
+ * How long a range is, is found out while it runs. options as above, without batch_size and default_value; set, retries
+ * and times are for ranges. PTOOLS_OK: all were done; PTOOLS_ERR_PARTS: some were not, and the message says what the
+ * first of them came to; the rest was done all the same, unless on_error says otherwise. */
+ptools_err ptools_pmap_array(ptools *pt, const char *function, const ptools_array *const *arrays, size_t n_arrays,
+                             const ptools_pmap_options *options);
+
+/* Cancels what is in flight, and frees it; NULL is welcome. */
+ptools_pmap *ptools_pmap_free(ptools_pmap *map);
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pmap -- the life of a run over many items: its start, its options, the next outcome, and its end. See pmap.h.
+ *
+ * Everything happens in ptools_pmap_next(): it looks for an outcome that can be handed out, and when there is none, or
+ * many were handed out since it last did so, takes in answers and sends what can be sent.
+ */
+#include "client/lib/pmap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { READS_A_LOOK = 512 };
+
+/* -- options -------------------------------------------------------------------------------------------------- */
+
+static ptools_err check_function(struct ptools *pt, const char *what, const char *function)
+{
+    struct text module, name;
+
+    if (function && name_split(function, strlen(function), &module, &name))
+        return PTOOLS_OK;
+    return fail(pt, PTOOLS_ERR_INVALID,
+                "%s is \"%.140s\": MODULE.FUNCTION is expected, each 1 to %u of A-Z a-z 0-9 _ -", what,
+                function ? function : "(NULL)", NAME_BYTES_MAX);
+}
+
+static ptools_err check_options(struct ptools *pt, const ptools_pmap_options *o)
+{
+    if (o->flags & ~(uint32_t)PTOOLS_PMAP_UNORDERED)
+        return fail(pt, PTOOLS_ERR_INVALID, "pmap options: flags is 0x%x: PTOOLS_PMAP_UNORDERED or 0", o->flags);
+    if (o->batch_size > BATCH_ITEMS_MAX)
+        return fail(pt, PTOOLS_ERR_INVALID, "pmap options: batch_size is %u: 0 (automatic), or at most %u",
+                    o->batch_size, BATCH_ITEMS_MAX);
+    if ((uint32_t)o->on_error > PTOOLS_ON_ERROR_DEFAULT)
+        return fail(pt, PTOOLS_ERR_INVALID,
+                    "pmap options: on_error is %d: one of PTOOLS_ON_ERROR_KEEP, _STOP, _DEFAULT", (int)o->on_error);
+    if (!o->default_value != (o->on_error != PTOOLS_ON_ERROR_DEFAULT))
+        return fail_static(pt, PTOOLS_ERR_INVALID,
+                           "pmap options: default_value belongs to PTOOLS_ON_ERROR_DEFAULT, and that to default_value");
+    if (o->n_retry_delays > 0 && !o->retry_delays_ms)
+        return fail_static(pt, PTOOLS_ERR_INVALID, "pmap options: retry_delays_ms is NULL");
+    for (size_t i = 0; i < o->n_retry_delays; i++)
+        if (o->retry_delays_ms[i] < 0 || o->retry_delays_ms[i] > (int64_t)DEADLINE_MS_MAX)
+            return fail(pt, PTOOLS_ERR_INVALID, "pmap options: retry delay %zu is %lld ms: 0 or more", i + 1,
+                        (long long)o->retry_delays_ms[i]);
+    if (o->item_timeout_ms < 0 || o->item_timeout_ms > (int64_t)DEADLINE_MS_MAX || o->timeout_ms < 0)
+        return fail(pt, PTOOLS_ERR_INVALID, "pmap options: item_timeout_ms is %lld, timeout_ms %lld: 0 (none) or more",
+                    (long long)o->item_timeout_ms, (long long)o->timeout_ms);
+    if (o->set && o->set->pt != pt)
+        return o->set->pt ? fail_static(pt, PTOOLS_ERR_INVALID, "the worker set comes from another handle")
+                          : fail_static(pt, PTOOLS_ERR_CLOSED, "the worker set comes from a handle that was closed");
+    return o->init ? check_function(pt, "pmap options: init", o->init) : PTOOLS_OK;
+}
+
+/* A copy of what was packed. */
+static ptools_err keep_pack(struct ptools *pt, const char *what, ptools_err finished, const uint8_t *data, size_t n,
+                            struct bytes *ret)
+{
+    if (finished != PTOOLS_OK)
+        return fail(pt, finished, "pmap options: %s cannot be used: %s", what,
+                    finished == PTOOLS_ERR_INVALID ? "a list or map lacks items, or what was appended is no value"
+                                                   : ptools_strerror(finished));
+    return bytes_append(ret, data, n) < 0 ? fail_no_memory(pt) : PTOOLS_OK;
+}
+
+static ptools_err keep_options(struct ptools_pmap *map, const char *function)
+{
+    ptools_pmap_options *o = &map->options;
+    const uint8_t *data = NULL;
+    ptools_err err = PTOOLS_OK, finished;
+    size_t n = 0;
+
+    map->function = strdup(function);
+    map->init = o->init ? strdup(o->init) : NULL;
+    map->retry_delays = o->n_retry_delays ? malloc(o->n_retry_delays * sizeof *map->retry_delays) : NULL;
+    if (!map->function || (o->init && !map->init) || (o->n_retry_delays && !map->retry_delays))
+        return fail_no_memory(map->pt);
+    if (o->n_retry_delays)
+        memcpy(map->retry_delays, o->retry_delays_ms, o->n_retry_delays * sizeof *map->retry_delays);
+    if (o->default_value) {
+        finished = pack_finish_value(o->default_value, &data, &n);
+        err = keep_pack(map->pt, "default_value", finished, data, n, &map->default_value);
+    }
+    if (err == PTOOLS_OK && o->captured) {
+        finished = pack_finish_arguments(o->captured, &data, &n);
+        err = keep_pack(map->pt, "captured", finished, data, n, &map->captured);
+    }
+    o->window_bytes = o->window_bytes ? o->window_bytes : PMAP_WINDOW_BYTES;
+    map->until_us = o->timeout_ms > 0 ? clock_until_us(o->timeout_ms) : CLOCK_FOREVER;
+    return err;
+}
+
+/* -- start ---------------------------------------------------------------------------------------------------- */
+
+static struct ptools_pmap *map_new(struct ptools *pt)
+{
+    struct ptools_pmap *map = calloc(1, sizeof *map);
+
+    if (!map)
+        return NULL;
+    map->pt = pt;
+    map->of = UINT64_MAX;
+    TAILQ_INIT(&map->segments);
+    TAILQ_INIT(&map->waiting);
+    TAILQ_INIT(&map->delayed);
+    TAILQ_INIT(&map->ended);
+    LIST_INIT(&map->batches);
+    LIST_INSERT_HEAD(&pt->maps, map, link);
+    bytes_init(&map->default_value, SIZE_MAX);
+    bytes_init(&map->captured, SIZE_MAX);
+    bytes_init(&map->building, SIZE_MAX);
+    payload_init(&map->payload);
+    failure_init(&map->failure);
+    map->number = ++pt->last_map;
+    return map;
+}
+
+static ptools_err start(ptools *pt, const char *function, const ptools_pmap_options *given, struct ptools_pmap **ret)
+{
+    ptools_pmap_options options = PTOOLS_PMAP_OPTIONS_INIT;
+    ptools_err err = handle_check(pt);
+
+    if (err == PTOOLS_OK && !ret)
+        err = fail_static(pt, PTOOLS_ERR_INVALID, "ret_map is NULL");
+    if (err == PTOOLS_OK)
+        err = check_function(pt, "function", function);
+    if (err == PTOOLS_OK)
+        err = options_read(pt, "pmap options", given, sizeof options, &options, sizeof options);
+    if (err == PTOOLS_OK)
+        err = check_options(pt, &options);
+    if (err != PTOOLS_OK)
+        return err;
+    *ret = map_new(pt);
+    if (!*ret)
+        return fail_no_memory(pt);
+    (*ret)->options = options;
+    err = keep_options(*ret, function);
+    if (err != PTOOLS_OK)
+        *ret = ptools_pmap_free(*ret);
+    return err;
+}
+
+ptools_err ptools_pmap_start(ptools *pt, const char *function, const ptools_pack *const *lists, size_t n_lists,
+                             const ptools_pmap_options *options, ptools_pmap **ret_map)
+{
+    struct ptools_pmap *map;
+    ptools_err err = start(pt, function, options, ret_map ? &map : NULL);
+
+    if (err != PTOOLS_OK)
+        return err;
+    if (!lists || n_lists < 1 || n_lists > PMAP_LISTS_MAX)
+        err = fail(pt, PTOOLS_ERR_INVALID, "there are %zu lists: 1 to %d are allowed", lists ? n_lists : 0,
+                   PMAP_LISTS_MAX);
+    else
+        err = pmap_open_lists(map, lists, n_lists);
+    if (err != PTOOLS_OK) {
+        ptools_pmap_free(map);
+        return err;
+    }
+    map->progress.of = map->of;
+    *ret_map = map;
+    return PTOOLS_OK;
+}
+
+ptools_err ptools_pmap_start_from(ptools *pt, const char *function, ptools_pmap_source source, void *arg,
+                                  const ptools_pmap_options *options, ptools_pmap **ret_map)
+{
+    struct ptools_pmap *map;
+    ptools_err err = start(pt, function, options, ret_map ? &map : NULL);
+
+    if (err != PTOOLS_OK)
+        return err;
+    map->pack = ptools_pack_new();
+    if (!source || !map->pack) {
+        err = source ? fail_no_memory(pt) : fail_static(pt, PTOOLS_ERR_INVALID, "source is NULL");
+        ptools_pmap_free(map);
+        return err;
+    }
+    map->source = source;
+    map->source_arg = arg;
+    map->progress.of = map->of;
+    *ret_map = map;
+    return PTOOLS_OK;
+}
+
+/* -- end ------------------------------------------------------------------------------------------------------- */
+
+static void let_go(struct ptools_pmap *map)
+{
+    struct batch *b;
+
+    while ((b = LIST_FIRST(&map->batches))) {
+        if (!b->f->done)
+            ptools_future_cancel(b->f);
+        batch_free(map, b);
+    }
+    map->captured_array = ptools_array_free(map->captured_array);
+}
+
+void pmap_orphan(struct ptools_pmap *map)
+{
+    let_go(map);
+    LIST_REMOVE(map, link);
+    map->pt = NULL;
+}
+
+ptools_pmap *ptools_pmap_free(ptools_pmap *map)
+{
+    struct segment *s;
+
+    if (!map)
+        return NULL;
+    if (map->pt)
+        pmap_orphan(map);
+    while ((s = TAILQ_FIRST(&map->segments)))
+        segment_free(map, s);
+    ptools_pack_free(map->pack);
+    bytes_deinit(&map->default_value);
+    bytes_deinit(&map->captured);
+    bytes_deinit(&map->building);
+    payload_deinit(&map->payload);
+    failure_deinit(&map->failure);
+    free(map->function);
+    free(map->init);
+    free(map->retry_delays);
+    free(map);
+    return NULL;
+}
+
+/* -- the next outcome ------------------------------------------------------------------------------------------ */
+
+static ptools_err map_check(struct ptools_pmap *map)
+{
+    if (!map)
+        return PTOOLS_ERR_INVALID;
+    return map->pt ? handle_check(map->pt) : PTOOLS_ERR_CLOSED;
+}
+
+ptools_err ptools_pmap_cancel(ptools_pmap *map)
+{
+    ptools_err err = map_check(map);
+
+    if (err != PTOOLS_OK || map->stopping)
+        return err;
+    return pmap_stop(map);
+}
+
+/* Answers in, batches out. */
+static ptools_err work(struct ptools_pmap *map)
+{
+    ptools_err err = pmap_collect(map);
+
+    if (err == PTOOLS_OK && !map->stopping && map->until_us != CLOCK_FOREVER && clock_now_us() >= map->until_us)
+        err = pmap_stop(map);
+    return err == PTOOLS_OK ? pmap_send(map) : err;
+}
+
+static bool is_over(const struct ptools_pmap *map)
+{
+    return map->exhausted && TAILQ_EMPTY(&map->segments);
+}
+
+ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *ret_item)
+{
+    ptools_err err = map_check(map);
+    uint64_t until_us;
+
+    if (err == PTOOLS_OK && !ret_item)
+        return fail_static(map->pt, PTOOLS_ERR_INVALID, "ret_item is NULL");
+    if (err == PTOOLS_OK)
+        err = check_timeout(map->pt, timeout_ms);
+    if (err != PTOOLS_OK)
+        return err;
+    if (map->read % READS_A_LOOK != 0 && pmap_read(map, ret_item))
+        return PTOOLS_OK;
+    handle_pump(map->pt, 0);
+    until_us = clock_until_us(timeout_ms);
+    for (;;) {
+        bool late = until_us != CLOCK_FOREVER && clock_now_us() >= until_us;
+
+        err = work(map);
+        if (pmap_read(map, ret_item))
+            return PTOOLS_OK;
+        if (err != PTOOLS_OK)
+            return err;
+        if (is_over(map))
+            return map->source_failed ? fail_static(map->pt, PTOOLS_ERR_INVALID, "the source of the items gave up")
+                                      : fail_static(map->pt, PTOOLS_ERR_RANGE, "all outcomes were handed out");
+        if (late)
+            return fail(map->pt, PTOOLS_ERR_TIMEOUT, "no outcome within %lld ms", (long long)timeout_ms);
+        handle_pump(map->pt, MIN(until_us, pmap_due_us(map)));
+    }
+}
+
+ptools_err ptools_pmap_progress_read(ptools_pmap *map, ptools_pmap_progress *ret)
+{
+    if (!map || !ret)
+        return PTOOLS_ERR_INVALID;
+    *ret = map->progress;
+    return PTOOLS_OK;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pmap -- the inside of ptools_pmap: pmap.c is its life and its options, pmap_items.c takes items from lists and
+ * sources, pmap_run.c sends batches and sorts out what came of them, pmap_read.c hands outcomes out, pmap_array.c
+ * makes items of ranges of arrays.
+ *
+ * The items that were taken lie in segments, in the order of the items: a segment is a range of items that are at
+ * the same point. It is taken as a whole, and falls apart when its items fare differently. A batch carries one
+ * segment or more; what its answer says is dealt out to them in turn.
+ */
+#ifndef CLIENT_LIB_PMAP_H
+#define CLIENT_LIB_PMAP_H
+
+#include <ptools/pmap.h>
+#include <sys/queue.h>
+
+#include "client/lib/handle.h"
+
+enum {
+    PMAP_BATCH_BYTES = 64 << 10, /* of arguments in an automatic batch: what lies within is warm */
+    PMAP_BATCH_US = 4000,        /* that it shall take ... */
+    PMAP_HAND_BACK_MS = 40,      /* ... and when it gives back what it has not begun */
+    PMAP_GROW = 8,               /* a batch is at most so many times as large as the one that was measured */
+    PMAP_LISTS_MAX = 64
+};
+#define PMAP_WINDOW_BYTES (UINT64_C(64) << 20)
+
+enum segment_state {
+    SEGMENT_WAITING, /* to be sent */
+    SEGMENT_SENT,
+    SEGMENT_ENDED
+};
+struct segment {
+    TAILQ_ENTRY(segment) link;  /* in map->segments, by index */
+    TAILQ_ENTRY(segment) queue; /* in map->waiting or delayed, or in ended if outcomes come unordered */
+    enum segment_state state;
+    uint64_t first; /* item ... */
+    uint32_t n;     /* ... and how many */
+    uint32_t attempts;
+    uint64_t due_us;
+    struct blob *args; /* its items' lists lie there; NULL: ended */
+    size_t args_at, args_n;
+    struct blob *records; /* ended: their records lie there ... */
+    size_t records_at, records_n;
+    bool failed; /* ... or there are none, and this is the outcome of each */
+    struct failure failure;
+};
+TAILQ_HEAD(segments, segment);
+
+struct batch {
+    LIST_ENTRY(batch) link; /* in map->batches */
+    struct ptools_future *f;
+    uint32_t items;
+    size_t n;
+    struct segment *segments[];
+};
+
+struct pmap_list {
+    const uint8_t *at;
+    size_t left;
+};
+
+struct ptools_pmap {
+    struct ptools *pt;            /* NULL: closed */
+    LIST_ENTRY(ptools_pmap) link; /* in pt->maps */
+    char *function, *init;        /* init NULL: none */
+    ptools_pmap_options options;  /* the pointers in it are not ours, but for set */
+    int64_t *retry_delays;
+    struct bytes default_value;          /* empty: none */
+    struct bytes captured;               /* a list; empty: none ... */
+    struct ptools_array *captured_array; /* ... and where it is for workers ... */
+    uint64_t captured_generation;        /* ... on this connection */
+    uint32_t number;                     /* of this run, on its connection */
+    uint64_t until_us;                   /* of all; CLOCK_FOREVER */
+
+    ptools_pmap_source source; /* NULL: lists */
+    void *source_arg;
+    struct pmap_list lists[PMAP_LISTS_MAX];
+    size_t n_lists;
+    uint64_t of;    /* items in the lists; UINT64_MAX */
+    bool exhausted; /* there are no more to be taken */
+    bool source_failed;
+    struct bytes building;
+    ptools_pack *pack; /* that a source appends to; NULL: lists */
+
+    struct segments segments, ended;
+    struct segments waiting; /* to be sent ... */
+    struct segments delayed; /* ... but not yet: by due_us */
+    LIST_HEAD(, batch) batches;
+    unsigned in_flight;     /* batches */
+    uint64_t held_bytes;    /* of arguments and records */
+    uint64_t next;          /* number of the next item to be taken */
+    uint64_t read;          /* outcomes that were handed out */
+    uint64_t not_before_us; /* the daemon took no more: nothing is sent before; 0: it may be */
+    bool stopping;          /* no item is begun any more */
+    bool cancelled;
+    ptools_pmap_progress progress;
+    double item_us;      /* what an item takes of late; 0: not known */
+    double record_bytes; /* ... and how long its record is */
+    uint32_t last_items; /* of the batch that was measured last */
+
+    struct payload payload;        /* of the record that was handed out last ... */
+    msgpack_object flat[FLAT_MAX]; /* ... if it needs a tree, or else its value */
+    msgpack_object root;
+    struct failure failure;
+};
+
+/* -- pmap_items.c -- */
+
+/* Takes up to n items, of about bytes_max bytes: a new waiting segment, or none when there are no more. */
+ptools_err pmap_take(struct ptools_pmap *map, uint32_t n, size_t bytes_max);
+/* The items that were not taken get the outcome that they were not run. */
+ptools_err pmap_take_none(struct ptools_pmap *map);
+/* The lists are of one length. */
+ptools_err pmap_open_lists(struct ptools_pmap *map, const ptools_pack *const *lists, size_t n);
+
+/* -- pmap_run.c -- */
+
+#define PMAP_NOT_RUN "not begun, for all was ended before its turn"
+
+/* The last one. NULL: no memory. */
+struct segment *segment_new(struct ptools_pmap *map, uint64_t first, uint32_t n);
+struct segment *segment_free(struct ptools_pmap *map, struct segment *s);
+/* Its failure is the outcome of all its items. It waits in no queue. */
+void segment_end_failed(struct ptools_pmap *map, struct segment *s);
+/* Sends what can be sent. */
+ptools_err pmap_send(struct ptools_pmap *map);
+/* Takes in the answers that have come. */
+ptools_err pmap_collect(struct ptools_pmap *map);
+/* No item is begun any more. */
+ptools_err pmap_stop(struct ptools_pmap *map);
+/* When there is something to do that no answer tells; CLOCK_FOREVER. */
+uint64_t pmap_due_us(const struct ptools_pmap *map);
+void batch_free(struct ptools_pmap *map, struct batch *b);
+
+/* -- pmap_read.c -- */
+
+/* The next outcome that can be handed out. False: there is none yet. */
+bool pmap_read(struct ptools_pmap *map, ptools_item *ret);
+/* The record at the front: its bytes; whether it is a failure. */
+bool record_skip(const uint8_t *data, size_t n, size_t *ret_bytes, bool *ret_failed);
+/* A failure record as a failure. */
+bool record_failure(struct payload *payload, const uint8_t *data, size_t n, struct failure *ret);
+
+/* -- pmap.c -- */
+
+/* The handle is closed. */
+void pmap_orphan(struct ptools_pmap *map);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pmap_array -- a function over parts of shared arrays. What travels is where each part lies.
+ *
+ * An item is a range of indices. How long it should be is found out as for any item: the first ranges are short, and
+ * each is at most so many times as long as the one that was measured; and towards the end they become shorter, so that
+ * all workers are done at about the same time.
+ */
+#include <inttypes.h>
+
+#include "client/lib/pmap.h"
+
+enum { RANGE_US = 10000, FIRST_RANGES = 4096, ARRAYS_MAX = 8, TAIL = 3 };
+
+struct ranges {
+    struct ptools_pmap *map; /* NULL: it is not asked yet */
+    uint32_t workers;
+    const ptools_array *const *arrays;
+    size_t n_arrays;
+    uint64_t length, next, last; /* indices: all, the next, and in the range before */
+};
+
+static uint32_t outermost(const ptools_array *a)
+{
+    return a->layout.order == PTOOLS_COLUMN_MAJOR ? a->layout.ndims - 1 : 0;
+}
+
+static uint64_t wanted(const struct ranges *r)
+{
+    const uint64_t left = r->length - r->next, tail = left / (TAIL * (uint64_t)r->workers);
+    const uint64_t us = r->map->progress.item_us;
+    uint64_t n = r->last == 0 ? r->length / FIRST_RANGES : us > 0 ? r->last * RANGE_US / us : r->last * PMAP_GROW;
+
+    n = r->last > 0 ? MIN(n, r->last * PMAP_GROW) : n;
+    return MAX(1, MIN(n, MAX(1, tail)));
+}
+
+static int next_range(ptools_pack *args, void *arg)
+{
+    struct ranges *r = arg;
+    const uint64_t n = MIN(wanted(r), r->length - r->next);
+
+    if (r->next == r->length)
+        return 0;
+    for (size_t k = 0; k < r->n_arrays; k++) {
+        ptools_view view;
+
+        ptools_view_of(r->arrays[k], &view);
+        if (ptools_view_range(&view, outermost(r->arrays[k]), r->next, n) != PTOOLS_OK)
+            return -1;
+        ptools_pack_view(args, &view);
+    }
+    ptools_pack_u64(args, r->next);
+    r->next += n;
+    r->last = n;
+    return 1;
+}
+
+static ptools_err check_arrays(ptools *pt, const ptools_array *const *arrays, size_t n)
+{
+    uint64_t length = 0;
+
+    if (!arrays || n < 1 || n > ARRAYS_MAX)
+        return fail(pt, PTOOLS_ERR_INVALID, "there are %zu arrays: 1 to %d are allowed", arrays ? n : 0, ARRAYS_MAX);
+    for (size_t k = 0; k < n; k++) {
+        uint64_t its;
+
+        if (!arrays[k])
+            return fail(pt, PTOOLS_ERR_INVALID, "array %zu is NULL", k + 1);
+        its = arrays[k]->layout.dims[outermost(arrays[k])];
+        if (k > 0 && its != length)
+            return fail(pt, PTOOLS_ERR_INVALID,
+                        "the arrays must be of one length along their outermost dimension: array 1 has %" PRIu64
+                        ", array %zu has %" PRIu64,
+                        length, k + 1, its);
+        length = its;
+    }
+    return PTOOLS_OK;
+}
+
+/* All outcomes: PTOOLS_OK, or what the first failure says. */
+static ptools_err run(ptools *pt, struct ptools_pmap *map)
+{
+    uint64_t n = 0, failed = 0;
+    char first[256] = "";
+    ptools_item item;
+    ptools_err err;
+
+    while ((err = ptools_pmap_next(map, PTOOLS_FOREVER, &item)) == PTOOLS_OK) {
+        n++;
+        if (item.err == PTOOLS_OK)
+            continue;
+        if (failed++ == 0)
+            snprintf(first, sizeof first, "%s: %.200s", ptools_errname(item.err), item.failure->message);
+    }
+    if (err != PTOOLS_ERR_RANGE)
+        return err;
+    return failed == 0 ? PTOOLS_OK
+                       : fail(pt, PTOOLS_ERR_PARTS, "%" PRIu64 " of %" PRIu64 " parts failed, the first one with %s",
+                              failed, n, first);
+}
+
+ptools_err ptools_pmap_array(ptools *pt, const char *function, const ptools_array *const *arrays, size_t n_arrays,
+                             const ptools_pmap_options *given)
+{
+    ptools_pmap_options options = PTOOLS_PMAP_OPTIONS_INIT;
+    struct ranges r = { .arrays = arrays, .n_arrays = n_arrays };
+    ptools_err err = handle_check(pt);
+
+    if (err == PTOOLS_OK)
+        err = options_read(pt, "pmap options", given, sizeof options, &options, sizeof options);
+    if (err == PTOOLS_OK && (options.batch_size || options.on_error == PTOOLS_ON_ERROR_DEFAULT))
+        err = fail_static(pt, PTOOLS_ERR_INVALID, "pmap options: parts of arrays have no batch_size and no default");
+    if (err == PTOOLS_OK)
+        err = check_arrays(pt, arrays, n_arrays);
+    if (err != PTOOLS_OK)
+        return err;
+    r.length = arrays[0]->layout.dims[outermost(arrays[0])];
+    r.workers = MAX(1, pt->workers);
+    options.batch_size = 1; /* a range is a batch */
+    err = ptools_pmap_start_from(pt, function, next_range, &r, &options, &r.map);
+    if (err != PTOOLS_OK)
+        return err;
+    err = run(pt, r.map);
+    ptools_pmap_free(r.map);
+    return err;
+}

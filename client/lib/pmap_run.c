@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pmap_run -- batches: how large they are, what goes into one, and what its answer means for each of its items.
+ *
+ * An automatic batch is meant to take PMAP_BATCH_US: long enough that the way there and back does not count, short
+ * enough that others have their turn, and that at the end all workers are done at about the same time. What an item
+ * takes is measured by every answer. A worker that is at its batch for PMAP_HAND_BACK_MS, for its items were longer
+ * than others, gives back what it has not begun.
+ *
+ * The answer to a batch says how many of its items are done. When it is a failure, the next item is the one that
+ * failed; those behind it were not begun, and are sent again.
+ */
+#include <string.h>
+
+#include "client/lib/pmap.h"
+
+enum { LIMIT_RETRY_MS = 100 };
+
+/* -- segments ---------------------------------------------------------------------------------------------- */
+
+static struct segment *segment_alloc(uint64_t first, uint32_t n)
+{
+    struct segment *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return NULL;
+    s->first = first;
+    s->n = n;
+    failure_init(&s->failure);
+    return s;
+}
+
+struct segment *segment_new(struct ptools_pmap *map, uint64_t first, uint32_t n)
+{
+    struct segment *s = segment_alloc(first, n);
+
+    if (s)
+        TAILQ_INSERT_TAIL(&map->segments, s, link);
+    return s;
+}
+
+static void drop_args(struct ptools_pmap *map, struct segment *s)
+{
+    if (!s->args)
+        return;
+    map->held_bytes -= s->args_n;
+    s->args = blob_free(s->args);
+}
+
+struct segment *segment_free(struct ptools_pmap *map, struct segment *s)
+{
+    if (!s)
+        return NULL;
+    drop_args(map, s);
+    if (s->records) {
+        map->held_bytes -= s->records_n;
+        blob_free(s->records);
+    }
+    if (s->state == SEGMENT_ENDED && map->options.flags & PTOOLS_PMAP_UNORDERED)
+        TAILQ_REMOVE(&map->ended, s, queue);
+    TAILQ_REMOVE(&map->segments, s, link);
+    failure_deinit(&s->failure);
+    free(s);
+    return NULL;
+}
+
+/* The bytes of the first n lists of its arguments, which we have written ourselves. */
+static size_t args_of(const struct segment *s, uint32_t n)
+{
+    static const struct scan_limits limits = { SCAN_DEPTH_MAX, UINT64_MAX };
+    size_t at = 0, bytes = 0;
+
+    for (uint32_t i = 0;
+         i < n && scan_prefix(s->args->data + s->args_at + at, s->args_n - at, &limits, &bytes, NULL) == SCAN_OK; i++)
+        at += bytes;
+    return at;
+}
+
+/* Its items from the n-th on become a segment of their own, behind it, in no queue. NULL: no memory. */
+static struct segment *segment_split(struct ptools_pmap *map, struct segment *s, uint32_t n)
+{
+    struct segment *rest = segment_alloc(s->first + n, s->n - n);
+    size_t bytes;
+
+    if (!rest)
+        return NULL;
+    bytes = args_of(s, n);
+    rest->state = s->state;
+    rest->attempts = s->attempts;
+    rest->args = blob_ref(s->args);
+    rest->args_at = s->args_at + bytes;
+    rest->args_n = s->args_n - bytes;
+    s->args_n = bytes;
+    s->n = n;
+    TAILQ_INSERT_AFTER(&map->segments, s, rest, link);
+    return rest;
+}
+
+static void ended(struct ptools_pmap *map, struct segment *s)
+{
+    drop_args(map, s);
+    s->state = SEGMENT_ENDED;
+    if (map->options.flags & PTOOLS_PMAP_UNORDERED)
+        TAILQ_INSERT_TAIL(&map->ended, s, queue);
+    map->progress.ended += s->n;
+}
+
+void segment_end_failed(struct ptools_pmap *map, struct segment *s)
+{
+    s->failed = true;
+    map->progress.failed += s->n;
+    ended(map, s);
+}
+
+static void segment_end(struct ptools_pmap *map, struct segment *s, struct blob *records, size_t at, size_t n)
+{
+    s->records = blob_ref(records);
+    s->records_at = at;
+    s->records_n = n;
+    map->held_bytes += n;
+    ended(map, s);
+}
+
+/* It was not begun after all, and is sent before items that come behind it. */
+static void wait_again(struct ptools_pmap *map, struct segment *s)
+{
+    struct segment *behind = TAILQ_FIRST(&map->waiting);
+
+    s->attempts--;
+    if (map->stopping) {
+        failure_set_message(&s->failure, PTOOLS_ERR_NOT_RUN, PMAP_NOT_RUN, false);
+        segment_end_failed(map, s);
+        return;
+    }
+    s->state = SEGMENT_WAITING;
+    while (behind && behind->first < s->first)
+        behind = TAILQ_NEXT(behind, queue);
+    if (behind)
+        TAILQ_INSERT_BEFORE(behind, s, queue);
+    else
+        TAILQ_INSERT_TAIL(&map->waiting, s, queue);
+}
+
+static void delay(struct ptools_pmap *map, struct segment *s, int64_t ms)
+{
+    struct segment *before = TAILQ_LAST(&map->delayed, segments);
+
+    s->state = SEGMENT_WAITING;
+    s->due_us = clock_now_us() + (uint64_t)ms * 1000;
+    while (before && before->due_us > s->due_us)
+        before = TAILQ_PREV(before, segments, queue);
+    if (before)
+        TAILQ_INSERT_AFTER(&map->delayed, before, s, queue);
+    else
+        TAILQ_INSERT_HEAD(&map->delayed, s, queue);
+}
+
+/* -- what failed ------------------------------------------------------------------------------------------- */
+
+static bool try_again(const struct ptools_pmap *map, const struct segment *s, const struct failure *why)
+{
+    const ptools_item item = {
+        .index = s->first, .err = why->facts.code, .attempts = s->attempts, .failure = &why->facts
+    };
+
+    return !map->stopping && s->attempts > 0 && s->attempts <= map->options.n_retry_delays &&
+           (!map->options.retry_check || map->options.retry_check(&item, map->options.arg));
+}
+
+static void retry(struct ptools_pmap *map, struct segment *s)
+{
+    map->progress.retried += s->n;
+    delay(map, s, map->retry_delays[s->attempts - 1]);
+}
+
+/* All its items came to this. Whether one is tried again is asked for each. True: for one of them it was the end. */
+static bool segment_fail(struct ptools_pmap *map, struct segment *s, const struct failure *why)
+{
+    bool final = false;
+
+    while (s) {
+        struct segment *rest = s->n > 1 && map->options.retry_check ? segment_split(map, s, 1) : NULL;
+
+        if (try_again(map, s, why)) {
+            retry(map, s);
+        } else {
+            failure_copy(&s->failure, why);
+            segment_end_failed(map, s);
+            final = true;
+        }
+        s = rest;
+    }
+    return final;
+}
+
+/* -- what an answer means ------------------------------------------------------------------------------------ */
+
+struct answer {
+    struct ptools_pmap *map;
+    struct batch *batch;
+    struct blob *records;
+    size_t at;     /* where the next record is */
+    uint32_t done; /* items that have one and were not dealt out */
+    bool failures; /* some of them may be failures */
+    bool stop;     /* one failed for good, and that ends it all */
+    bool malformed;
+};
+
+/* Whether the first item of s, whose failure is this record, is tried again. */
+static bool record_again(struct ptools_pmap *map, const struct segment *s, const uint8_t *data, size_t n)
+{
+    struct failure why;
+    bool again;
+
+    if (map->options.n_retry_delays == 0)
+        return false;
+    failure_init(&why);
+    again = record_failure(&map->payload, data, n, &why) && try_again(map, s, &why);
+    failure_deinit(&why);
+    return again;
+}
+
+/* Deals records out to s, as far as there are any. What is left of it; NULL: nothing. */
+static struct segment *deal(struct answer *a, struct segment *s)
+{
+    struct ptools_pmap *map = a->map;
+    const size_t from = a->at;
+    uint32_t n = 0;
+
+    while (n < s->n && a->done > 0) {
+        const uint8_t *at = a->records->data + a->at;
+        size_t bytes;
+        bool failed;
+
+        if (!record_skip(at, a->records->n - a->at, &bytes, &failed)) {
+            a->malformed = true;
+            a->done = 0;
+            break;
+        }
+        if (failed && map->options.n_retry_delays > 0 && n > 0)
+            break; /* it is the first of what is left */
+        a->at += bytes;
+        a->done--;
+        if (failed && record_again(map, s, at, bytes)) {
+            struct segment *rest = s->n > 1 ? segment_split(map, s, 1) : NULL;
+
+            if (s->n == 1) {
+                retry(map, s);
+                return rest;
+            }
+        }
+        if (failed) {
+            map->progress.failed++;
+            a->stop |= map->options.on_error == PTOOLS_ON_ERROR_STOP;
+        }
+        n++;
+    }
+    if (n == 0)
+        return s;
+    if (n < s->n) {
+        struct segment *rest = segment_split(map, s, n);
+
+        if (!rest) { /* no memory: what is left of it shares the fate of what is known */
+            failure_set_message(&s->failure, PTOOLS_ERR_NO_MEMORY, "there is no memory for its outcome", true);
+            segment_end_failed(map, s);
+            return NULL;
+        }
+        segment_end(map, s, a->records, from, a->at - from);
+        return rest;
+    }
+    segment_end(map, s, a->records, from, a->at - from);
+    return NULL;
+}
+
+/* Whether only the item that was running is to blame, and those behind it were not begun. */
+static bool blames_one(const ptools_failure *f)
+{
+    return f->maybe_executed && (f->code == PTOOLS_ERR_WORKER_DIED || f->code == PTOOLS_ERR_OUT_OF_MEMORY ||
+                                 f->code == PTOOLS_ERR_DEADLINE || f->code == PTOOLS_ERR_CANCELLED);
+}
+
+/* s is the first of what has no record. Returns false when those behind it were not begun. */
+static bool blame(struct answer *a, struct segment *s)
+{
+    struct ptools_pmap *map = a->map;
+    const struct failure *why = &a->batch->f->failure;
+    const ptools_err code = why->facts.code;
+    struct segment *rest = NULL;
+
+    if (code == PTOOLS_ERR_LIMIT) {
+        const int64_t ms = why->facts.retry_ms > 0 ? why->facts.retry_ms : LIMIT_RETRY_MS;
+
+        map->not_before_us = clock_now_us() + (uint64_t)ms * 1000;
+        wait_again(map, s);
+        return false;
+    }
+    if ((code == PTOOLS_ERR_LOST && !why->facts.maybe_executed) ||
+        (code == PTOOLS_ERR_CANCELLED && map->stopping && !why->facts.maybe_executed)) {
+        wait_again(map, s);
+        return false;
+    }
+    if (!why->facts.maybe_executed)
+        s->attempts--;
+    if (blames_one(&why->facts) && s->n > 1)
+        rest = segment_split(map, s, 1);
+    if (segment_fail(map, s, why))
+        a->stop |= map->options.on_error == PTOOLS_ON_ERROR_STOP;
+    if (rest)
+        wait_again(map, rest);
+    return !blames_one(&why->facts);
+}
+
+/* All items of the batch get their outcome, or wait again. */
+static void deal_out(struct answer *a)
+{
+    struct ptools_pmap *map = a->map;
+    const struct ptools_future *f = a->batch->f;
+    bool all_failed = false, blamed = false;
+    struct failure why;
+
+    failure_init(&why);
+    failure_set_message(&why, PTOOLS_ERR_PROTOCOL, "the records of its batch are malformed", true);
+    for (size_t i = 0; i < a->batch->n; i++) {
+        struct segment *s = a->batch->segments[i];
+
+        while (s && a->done > 0)
+            s = deal(a, s);
+        if (!s)
+            continue;
+        if (a->malformed) {
+            segment_fail(map, s, &why);
+        } else if (f->failed && !blamed) {
+            all_failed = blame(a, s);
+            blamed = true;
+        } else if (all_failed) {
+            (void)blame(a, s);
+        } else {
+            wait_again(map, s);
+        }
+    }
+    failure_deinit(&why);
+}
+
+static void measure(struct ptools_pmap *map, const struct ptools_future *f, uint32_t done, size_t bytes)
+{
+    double us;
+
+    if (f->failed || done == 0)
+        return;
+    us = MAX((double)f->reply.run_us, 1.0) / done;
+    map->item_us = map->item_us > 0 ? (3 * map->item_us + us) / 4 : us;
+    map->record_bytes =
+        map->record_bytes > 0 ? (3 * map->record_bytes + (double)bytes / done) / 4 : (double)bytes / done;
+    map->last_items = done;
+    map->progress.item_us = (uint64_t)map->item_us;
+}
+
+void batch_free(struct ptools_pmap *map, struct batch *b)
+{
+    LIST_REMOVE(b, link);
+    map->in_flight--;
+    ptools_future_free(b->f);
+    free(b);
+}
+
+static ptools_err take_answer(struct ptools_pmap *map, struct batch *b)
+{
+    const struct ptools_future *f = b->f;
+    struct answer a = { .map = map, .batch = b };
+
+    a.done = MIN(f->failed ? f->items : f->reply.items, b->items);
+    a.records = f->blob ? blob_ref(f->blob) : a.done > 0 ? blob_new(f->copy.data, f->copy.n) : NULL;
+    a.failures = f->failed || f->reply.items_failed > 0;
+    a.malformed = !f->failed && a.done == 0; /* it says that it is done and has done nothing */
+    measure(map, f, a.done, a.records ? a.records->n : 0);
+    if (a.done > 0 && !a.records) {
+        a.done = 0;
+        a.malformed = true;
+    }
+    if (a.done == b->items && !a.failures && b->n == 1)
+        segment_end(map, b->segments[0], a.records, 0, a.records->n);
+    else
+        deal_out(&a);
+    blob_free(a.records);
+    batch_free(map, b);
+    return a.stop && !map->stopping ? pmap_stop(map) : PTOOLS_OK;
+}
+
+ptools_err pmap_collect(struct ptools_pmap *map)
+{
+    struct batch *b, *next;
+    ptools_err err = PTOOLS_OK;
+
+    for (b = LIST_FIRST(&map->batches); b && err == PTOOLS_OK; b = next) {
+        next = LIST_NEXT(b, link);
+        if (b->f->done)
+            err = take_answer(map, b);
+    }
+    return err;
+}
+
+ptools_err pmap_stop(struct ptools_pmap *map)
+{
+    struct segments *const lists[] = { &map->waiting, &map->delayed };
+    struct segment *s;
+    struct batch *b;
+
+    map->stopping = true;
+    for (size_t i = 0; i < ELEMENTS(lists); i++) {
+        while ((s = TAILQ_FIRST(lists[i]))) {
+            TAILQ_REMOVE(lists[i], s, queue);
+            failure_set_message(&s->failure, PTOOLS_ERR_NOT_RUN, PMAP_NOT_RUN, false);
+            segment_end_failed(map, s);
+        }
+    }
+    LIST_FOREACH(b, &map->batches, link)
+        ptools_future_cancel(b->f); /* if that cannot be told, the connection is lost, and the batch with it */
+    return pmap_take_none(map);
+}
+
+/* -- sending ------------------------------------------------------------------------------------------------- */
+
+static uint32_t workers_of(const struct ptools_pmap *map)
+{
+    return MAX(1, map->pt->workers);
+}
+
+/* So many batches at a time: while one runs another waits for that worker. Of long items one more than workers are
+ * there, so that the work of others has its turn soon. */
+static unsigned batches_max(const struct ptools_pmap *map)
+{
+    return map->item_us > PMAP_BATCH_US ? workers_of(map) + 1 : 2 * workers_of(map);
+}
+
+static uint32_t items_wanted(const struct ptools_pmap *map)
+{
+    double n;
+
+    if (map->options.batch_size)
+        return map->options.batch_size;
+    if (map->item_us <= 0)
+        return 1;
+    n = PMAP_BATCH_US / map->item_us;
+    n = MIN(n, (double)map->last_items * PMAP_GROW);
+    if (map->record_bytes > 0)
+        n = MIN(n, PMAP_BATCH_BYTES / map->record_bytes);
+    if (map->of != UINT64_MAX)
+        n = MIN(n, (double)(map->of - map->next) / (2 * workers_of(map)) + 1);
+    return n < 1 ? 1 : n > BATCH_ITEMS_MAX ? BATCH_ITEMS_MAX : (uint32_t)n;
+}
+
+static size_t bytes_wanted(const struct ptools_pmap *map)
+{
+    return map->options.batch_size ? MAX(map->pt->message_max / 2, (uint64_t)PMAP_BATCH_BYTES) : PMAP_BATCH_BYTES;
+}
+
+static void wake_delayed(struct ptools_pmap *map, uint64_t now_us)
+{
+    struct segment *s;
+
+    while ((s = TAILQ_FIRST(&map->delayed)) && s->due_us <= now_us) {
+        TAILQ_REMOVE(&map->delayed, s, queue);
+        TAILQ_INSERT_TAIL(&map->waiting, s, queue);
+    }
+}
+
+/* Takes what waits into a batch; NULL and PTOOLS_OK: nothing does. */
+static ptools_err gather(struct ptools_pmap *map, struct batch **ret)
+{
+    const uint32_t wanted = items_wanted(map);
+    const size_t bytes = bytes_wanted(map);
+    size_t cap = 0, n = 0, had = 0;
+    uint32_t items = 0;
+    struct segment *s;
+    struct batch *b;
+
+    *ret = NULL;
+    if (TAILQ_EMPTY(&map->waiting) && !map->exhausted && map->held_bytes < map->options.window_bytes) {
+        ptools_err err = pmap_take(map, wanted, bytes);
+
+        if (err != PTOOLS_OK)
+            return err;
+    }
+    s = TAILQ_FIRST(&map->waiting);
+    if (!s)
+        return PTOOLS_OK;
+    if (s->n > wanted) {
+        struct segment *rest = segment_split(map, s, wanted);
+
+        if (!rest)
+            return fail_no_memory(map->pt);
+        TAILQ_INSERT_AFTER(&map->waiting, s, rest, queue);
+    }
+    for (; s && items + s->n <= wanted && (cap == 0 || had + s->args_n <= bytes); s = TAILQ_NEXT(s, queue)) {
+        cap++;
+        items += s->n;
+        had += s->args_n;
+    }
+    b = malloc(sizeof *b + cap * sizeof b->segments[0]);
+    if (!b)
+        return fail_no_memory(map->pt);
+    *b = (struct batch){ .items = items, .n = cap };
+    for (n = 0; n < cap; n++) {
+        b->segments[n] = TAILQ_FIRST(&map->waiting);
+        TAILQ_REMOVE(&map->waiting, b->segments[n], queue);
+        b->segments[n]->state = SEGMENT_SENT;
+        b->segments[n]->attempts++;
+    }
+    *ret = b;
+    return PTOOLS_OK;
+}
+
+static void give_back(struct ptools_pmap *map, struct batch *b)
+{
+    for (size_t i = b->n; i > 0; i--)
+        wait_again(map, b->segments[i - 1]);
+    free(b);
+}
+
+/* What is captured lies in shared memory of this connection. */
+static ptools_err captured_ready(struct ptools_pmap *map)
+{
+    struct ptools *pt = map->pt;
+    struct msg_array m = { .type = PTOOLS_UINT8, .ndims = 1, .dims = { map->captured.n } };
+    struct fds_request request = { .kind = FDS_ARRAY, .owner = FDS_OWN };
+    ptools_err err;
+
+    if (map->captured.n == 0 || (map->captured_array && map->captured_generation == pt->generation))
+        return PTOOLS_OK;
+    map->captured_array = ptools_array_free(map->captured_array);
+    err = array_create(pt, &m, CLOCK_FOREVER, &request.id);
+    if (err != PTOOLS_OK)
+        return err;
+    err = array_map(pt, &request, PTOOLS_SHM_POPULATE, CLOCK_FOREVER, &map->captured_array);
+    if (err != PTOOLS_OK) {
+        array_unlink(pt, request.id);
+        return err;
+    }
+    memcpy(map->captured_array->data, map->captured.data, map->captured.n);
+    map->captured_generation = pt->generation;
+    return PTOOLS_OK;
+}
+
+static ptools_err ready(struct ptools_pmap *map, struct msg_call *call)
+{
+    ptools_err err = connection_ensure(map->pt, CLOCK_FOREVER);
+
+    if (err == PTOOLS_OK && map->options.set)
+        err = workerset_resolve(map->options.set, &call->set_id);
+    if (err == PTOOLS_OK)
+        err = captured_ready(map);
+    if (err == PTOOLS_OK && map->captured_array) {
+        call->captured = map->captured_array->id;
+        call->captured_bytes = map->captured.n;
+    }
+    return err;
+}
+
+/* The payload of one segment lies in one piece; that of several is put together. */
+static const uint8_t *payload_of(struct ptools_pmap *map, const struct batch *b, size_t *ret_n)
+{
+    if (b->n == 1) {
+        *ret_n = b->segments[0]->args_n;
+        return b->segments[0]->args->data + b->segments[0]->args_at;
+    }
+    bytes_reset(&map->building);
+    for (size_t i = 0; i < b->n; i++)
+        bytes_append(&map->building, b->segments[i]->args->data + b->segments[i]->args_at, b->segments[i]->args_n);
+    *ret_n = map->building.n;
+    return map->building.err ? NULL : map->building.data;
+}
+
+static ptools_err send_batch(struct ptools_pmap *map, struct batch *b)
+{
+    struct msg_request request = { .kind = MSG_CALL };
+    struct msg_call *call = &request.call;
+    const uint8_t *payload;
+    ptools_err err;
+    size_t n;
+
+    payload = payload_of(map, b, &n);
+    if (!payload)
+        return fail_no_memory(map->pt);
+    call->function = (struct text){ map->function, strlen(map->function) };
+    call->items = b->items;
+    call->item_ms = (uint64_t)map->options.item_timeout_ms;
+    call->hand_back_ms = map->options.batch_size ? 0 : PMAP_HAND_BACK_MS;
+    call->map = map->number;
+    if (map->init)
+        call->init = (struct text){ map->init, strlen(map->init) };
+    for (int attempt = 0; attempt < 2; attempt++) {
+        err = ready(map, call);
+        if (err == PTOOLS_OK)
+            err = request_send(map->pt, &request, payload, n, CLOCK_FOREVER, &b->f);
+        if (err != PTOOLS_ERR_LOST)
+            break;
+    }
+    return err;
+}
+
+ptools_err pmap_send(struct ptools_pmap *map)
+{
+    const uint64_t now_us = clock_now_us();
+    ptools_err err = PTOOLS_OK;
+
+    if (map->stopping || now_us < map->not_before_us)
+        return PTOOLS_OK;
+    wake_delayed(map, now_us);
+    map->pt->corks++;
+    while (err == PTOOLS_OK && map->in_flight < batches_max(map)) {
+        struct batch *b;
+
+        err = gather(map, &b);
+        if (err != PTOOLS_OK || !b)
+            break;
+        err = send_batch(map, b);
+        if (err == PTOOLS_OK) {
+            LIST_INSERT_HEAD(&map->batches, b, link);
+            map->in_flight++;
+            map->progress.batches++;
+        } else if (err == PTOOLS_ERR_TOO_LARGE && b->items == 1) {
+            segment_fail(map, b->segments[0], &map->pt->last);
+            free(b);
+            err = PTOOLS_OK;
+        } else {
+            give_back(map, b);
+        }
+    }
+    map->pt->corks--;
+    if (map->pt->corks == 0 && connection_alive(map->pt))
+        connection_push(map->pt);
+    return err;
+}
+
+uint64_t pmap_due_us(const struct ptools_pmap *map)
+{
+    const struct segment *delayed = TAILQ_FIRST(&map->delayed);
+    uint64_t due_us = map->stopping ? CLOCK_FOREVER : map->until_us;
+
+    if (delayed)
+        due_us = MIN(due_us, delayed->due_us);
+    if (map->not_before_us > 0 && (!TAILQ_EMPTY(&map->waiting) || !map->exhausted))
+        due_us = MIN(due_us, map->not_before_us);
+    return due_us;
+}
