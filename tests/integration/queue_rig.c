@@ -128,6 +128,15 @@ static void pipe_path(struct queue_rig *q, uint64_t number, char path[96])
     snprintf(path, 96, "%s/pipe-%" PRIu64, q->work, number);
 }
 
+/* Running is what it is from when it was given: but it can be taken back until its worker has begun it. */
+static void at_its_pipe(struct queue_rig *q, uint64_t id)
+{
+    PTOOLS_AUTO(ptools_queued) look = NULL;
+
+    ck_assert_ptools(ptools_queued_get(q->pt, id, 0, &look));
+    server_at_phase(q->pt, ptools_queued_at(look, 0)->worker, "at the pipe");
+}
+
 uint64_t queue_occupy(struct queue_rig *q, uint32_t worker)
 {
     PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
@@ -148,6 +157,7 @@ uint64_t queue_occupy(struct queue_rig *q, uint32_t worker)
     pipe_path(q, id, known);
     ck_assert_int_eq(link(path, known), 0); /* the same pipe, to be found by the task */
     queue_until(q->pt, id, PTOOLS_QUEUED_RUNNING);
+    at_its_pipe(q, id);
     return id;
 }
 

@@ -310,6 +310,7 @@ static ptools_err fifo(ptools_task *task)
 
     if (err != PTOOLS_OK)
         return err;
+    ptools_task_phase(task, "at the pipe");
     do
         fd = open(path, O_RDONLY | O_CLOEXEC);
     while (fd < 0 && errno == EINTR);
