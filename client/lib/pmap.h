@@ -139,8 +139,8 @@ void batch_free(struct ptools_pmap *map, struct batch *b);
 bool pmap_read(struct ptools_pmap *map, ptools_item *ret);
 /* The record at the front: its bytes; whether it is a failure. */
 bool record_skip(const uint8_t *data, size_t n, size_t *ret_bytes, bool *ret_failed);
-/* A failure record as a failure. */
-bool record_failure(struct payload *payload, const uint8_t *data, size_t n, struct failure *ret);
+/* A failure record as a failure. PTOOLS_ERR_PROTOCOL: it is malformed; _NO_MEMORY. */
+ptools_err record_failure(struct payload *payload, const uint8_t *data, size_t n, struct failure *ret);
 
 /* -- pmap.c -- */
 

@@ -26,17 +26,17 @@ static struct text text_of(const msgpack_object *o)
     return o->type == MSGPACK_OBJECT_STR ? (struct text){ o->via.str.ptr, o->via.str.size } : (struct text){ "", 0 };
 }
 
-bool record_failure(struct payload *payload, const uint8_t *data, size_t n, struct failure *ret)
+ptools_err record_failure(struct payload *payload, const uint8_t *data, size_t n, struct failure *ret)
 {
     const char *why;
     size_t bytes;
     const msgpack_object *v;
 
-    if (payload_parse_first(payload, data, n, &bytes, &why) != PTOOLS_OK)
-        return false;
+    if (payload_parse_first(payload, data, n, &bytes, &why) != PTOOLS_OK) /* it was found well-formed */
+        return PTOOLS_ERR_NO_MEMORY;
     v = payload->root.via.array.ptr;
     if (v[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER || v[0].via.u64 == 0 || v[0].via.u64 > INT32_MAX)
-        return false;
+        return PTOOLS_ERR_PROTOCOL;
     failure_set(ret, &(struct msg_failure){ .code = (ptools_err)v[0].via.u64,
                                             .message = text_of(&v[1]),
                                             .phase = text_of(&v[2]),
@@ -44,7 +44,7 @@ bool record_failure(struct payload *payload, const uint8_t *data, size_t n, stru
                                             .attempt = 1,
                                             .exit_status = -1,
                                             .maybe_executed = true });
-    return true;
+    return PTOOLS_OK;
 }
 
 static void fail_item(struct ptools_pmap *map, ptools_item *ret, ptools_err code, const char *text)
@@ -75,10 +75,15 @@ static size_t read_tree(struct ptools_pmap *map, struct segment *s, const uint8_
     } else if (failed) {
         failure_deinit(&map->failure);
         failure_init(&map->failure);
-        if (record_failure(&map->payload, at, bytes, &map->failure)) {
+        switch (record_failure(&map->payload, at, bytes, &map->failure)) {
+        case PTOOLS_OK:
             ret->err = map->failure.facts.code;
             ret->failure = &map->failure.facts;
-        } else {
+            break;
+        case PTOOLS_ERR_NO_MEMORY:
+            fail_item(map, ret, PTOOLS_ERR_NO_MEMORY, "it failed, and there is no memory for why");
+            break;
+        default:
             malformed(map, s, ret);
         }
     } else if (payload_parse_first(&map->payload, at, bytes, &bytes, &why) == PTOOLS_OK) {

@@ -203,7 +203,7 @@ struct answer {
     uint32_t done; /* items that have one and were not dealt out */
     bool failures; /* some of them may be failures */
     bool stop;     /* one failed for good, and that ends it all */
-    bool malformed;
+    bool malformed, no_memory;
 };
 
 /* Whether the first item of s, whose failure is this record, is tried again. */
@@ -215,9 +215,24 @@ static bool record_again(struct ptools_pmap *map, const struct segment *s, const
     if (map->options.n_retry_delays == 0)
         return false;
     failure_init(&why);
-    again = record_failure(&map->payload, data, n, &why) && try_again(map, s, &why);
+    again = record_failure(&map->payload, data, n, &why) == PTOOLS_OK && try_again(map, s, &why);
     failure_deinit(&why);
     return again;
+}
+
+static void pass_over(struct answer *a, uint32_t n)
+{
+    size_t bytes;
+    bool failed;
+
+    for (; n > 0 && a->done > 0; n--, a->done--) {
+        if (!record_skip(a->records->data + a->at, a->records->n - a->at, &bytes, &failed)) {
+            a->malformed = true;
+            a->done = 0;
+            return;
+        }
+        a->at += bytes;
+    }
 }
 
 /* Deals records out to s, as far as there are any. What is left of it; NULL: nothing. */
@@ -260,7 +275,8 @@ static struct segment *deal(struct answer *a, struct segment *s)
     if (n < s->n) {
         struct segment *rest = segment_split(map, s, n);
 
-        if (!rest) { /* no memory: what is left of it shares the fate of what is known */
+        if (!rest) { /* no memory: its records are passed over, so that those behind it get theirs */
+            pass_over(a, s->n - n);
             failure_set_message(&s->failure, PTOOLS_ERR_NO_MEMORY, "there is no memory for its outcome", true);
             segment_end_failed(map, s);
             return NULL;
@@ -319,7 +335,10 @@ static void deal_out(struct answer *a)
     struct failure why;
 
     failure_init(&why);
-    failure_set_message(&why, PTOOLS_ERR_PROTOCOL, "the records of its batch are malformed", true);
+    if (a->no_memory)
+        failure_set_message(&why, PTOOLS_ERR_NO_MEMORY, "there is no memory for the records of its batch", true);
+    else
+        failure_set_message(&why, PTOOLS_ERR_PROTOCOL, "the records of its batch are malformed", true);
     for (size_t i = 0; i < a->batch->n; i++) {
         struct segment *s = a->batch->segments[i];
 
@@ -327,7 +346,7 @@ static void deal_out(struct answer *a)
             s = deal(a, s);
         if (!s)
             continue;
-        if (a->malformed) {
+        if (a->malformed || a->no_memory) {
             segment_fail(map, s, &why);
         } else if (f->failed && !blamed) {
             all_failed = blame(a, s);
@@ -375,7 +394,7 @@ static ptools_err take_answer(struct ptools_pmap *map, struct batch *b)
     measure(map, f, a.done, a.records ? a.records->n : 0);
     if (a.done > 0 && !a.records) {
         a.done = 0;
-        a.malformed = true;
+        a.no_memory = true;
     }
     if (a.done == b->items && !a.failures && b->n == 1)
         segment_end(map, b->segments[0], a.records, 0, a.records->n);

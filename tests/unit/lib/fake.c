@@ -234,20 +234,39 @@ struct span fake_payload(const struct fake *f)
     return f->message.frame[1];
 }
 
-void fake_reply(struct fake *f, const struct msg_answer *answer, const ptools_pack *value)
+/* payload NULL: none. */
+static void send_answer(struct fake *f, const struct msg_answer *answer, const uint8_t *payload, size_t n)
 {
     struct bytes envelope;
-    struct span frames[2] = { { 0 } };
+    struct span frames[2] = { { 0 }, { payload, n, NULL } };
 
     bytes_init(&envelope, ENVELOPE_BYTES_MAX);
     msg_answer_encode(answer, &envelope);
     FAKE_CHECK(envelope.err == 0);
     frames[0] = (struct span){ envelope.data, envelope.n, NULL };
-    if (value)
-        FAKE_CHECK(pack_finish_value(value, &frames[1].data, &frames[1].n) == PTOOLS_OK);
-    FAKE_CHECK(zmtp_send(&f->zmtp, &f->out, frames, value ? 2 : 1) == 0);
+    FAKE_CHECK(zmtp_send(&f->zmtp, &f->out, frames, payload ? 2 : 1) == 0);
     bytes_deinit(&envelope);
     flush(f);
+}
+
+void fake_reply(struct fake *f, const struct msg_answer *answer, const ptools_pack *value)
+{
+    const uint8_t *payload = NULL;
+    size_t n = 0;
+
+    if (value)
+        FAKE_CHECK(pack_finish_value(value, &payload, &n) == PTOOLS_OK);
+    send_answer(f, answer, payload, n);
+}
+
+void fake_reply_records(struct fake *f, const struct msg_answer *answer, const ptools_pack *records)
+{
+    const uint8_t *payload = NULL;
+    uint64_t items;
+    size_t n = 0;
+
+    FAKE_CHECK(pack_finish_items(records, &payload, &n, &items) == PTOOLS_OK);
+    send_answer(f, answer, n > 0 ? payload : NULL, n);
 }
 
 void fake_reply_number(struct fake *f, uint64_t id, uint64_t number)

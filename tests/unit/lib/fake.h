@@ -79,6 +79,8 @@ uint64_t fake_next_call(struct fake *f);
 /* Its payload; valid until the next fake_next(). */
 struct span fake_payload(const struct fake *f);
 void fake_reply(struct fake *f, const struct msg_answer *answer, const ptools_pack *value);
+/* With what was packed as its payload, one value after the other: the records of a batch. */
+void fake_reply_records(struct fake *f, const struct msg_answer *answer, const ptools_pack *records);
 /* A reply to a call, as worker 1, with a number as its value. */
 void fake_reply_number(struct fake *f, uint64_t id, uint64_t number);
 /* The answer to inspect: two workers. */
