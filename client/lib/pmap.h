@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pmap -- the inside of ptools_pmap: pmap.c is its life and its options, pmap_items.c takes items from lists and
- * sources, pmap_run.c sends batches and sorts out what came of them, pmap_read.c hands outcomes out, pmap_array.c
- * makes items of ranges of arrays.
+ * sources, pmap_segment.c has the ranges they lie in, pmap_run.c sends batches and sorts out what came of them,
+ * pmap_read.c hands outcomes out, pmap_array.c makes items of ranges of arrays.
  *
  * The items that were taken lie in segments, in the order of the items: a segment is a range of items that are at
  * the same point. It is taken as a whole, and falls apart when its items fare differently. A batch carries one
@@ -114,15 +114,22 @@ ptools_err pmap_take_none(struct ptools_pmap *map);
 /* The lists are of one length. */
 ptools_err pmap_open_lists(struct ptools_pmap *map, const ptools_pack *const *lists, size_t n);
 
-/* -- pmap_run.c -- */
-
-#define PMAP_NOT_RUN "not begun, for all was ended before its turn"
+/* -- pmap_segment.c -- */
 
 /* The last one. NULL: no memory. */
 struct segment *segment_new(struct ptools_pmap *map, uint64_t first, uint32_t n);
 struct segment *segment_free(struct ptools_pmap *map, struct segment *s);
 /* Its failure is the outcome of all its items. It waits in no queue. */
 void segment_end_failed(struct ptools_pmap *map, struct segment *s);
+/* Its items from the n-th on become a segment of their own, behind it, in no queue. NULL: no memory. */
+struct segment *segment_split(struct ptools_pmap *map, struct segment *s, uint32_t n);
+/* The outcomes of its items lie there. It waits in no queue. */
+void segment_end(struct ptools_pmap *map, struct segment *s, struct blob *records, size_t at, size_t n);
+
+/* -- pmap_run.c -- */
+
+#define PMAP_NOT_RUN "not begun, for all was ended before its turn"
+
 /* Sends what can be sent. */
 ptools_err pmap_send(struct ptools_pmap *map);
 /* Takes in the answers that have come. */
