@@ -24,7 +24,8 @@ enum qtask_event { QE_HOLD, QE_RECORD, QE_ACCEPT, QE_WAIT, QE_READY, QE_GIVE, QE
                    QTASK_EVENTS };
 
 enum { DEAD_KILLS = 3, KEPT_SLICE = 256, WATCHES_MAX = 64, BLOCKED_MAX = 1024, WATCHERS_MAX = 1 << 18 };
-enum life_flags { LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4, LIFE_RERUN = 8 };
+enum life_flags { LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4, LIFE_RERUN = 8,
+                  LIFE_AFTER_GONE = 16 };
 
 /* How it ended. */
 struct qend {
@@ -86,6 +87,7 @@ struct qtask {
     bool hold : 1, idempotent : 1, has_deadline : 1, has_result_max : 1, has_after : 1, is_parent : 1, in_set : 1,
         host : 1, gone : 1, was_read : 1, rerun : 1, changed : 1, announced : 1,
         recovered : 1, stopping : 1, was_running : 1;
+    bool after_gone : 1; /* before it was accepted one that had to come first, and did not get done, was forgotten */
 };
 
 enum qtask_state qtask_next(enum qtask_state state, enum qtask_event event);
@@ -151,8 +153,12 @@ int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *
 void qtask_learn_function(struct qtask *q, struct function *f, const struct msg_submit *spec);
 /* When it may run, and when it expires, having been submitted so long ago. */
 void qtask_set_delay(struct core *core, struct qtask *q, const struct msg_submit *spec, uint64_t since_us);
-/* It waits for those that it is to come after; or ends, if one of them has ended otherwise than it had to. */
-void qtask_connect(struct core *core, struct qtask *q, struct actions *out);
+/* It waits for those that it is to come after, as far as they have not done so. 0, or the one that is not there. */
+uint64_t qtask_connect(struct core *core, struct qtask *q, const struct msg_submit *m, struct actions *out);
+/* It ends, if one of them has ended otherwise than it had to. */
+void qtask_follow_failed(struct core *core, struct qtask *q, struct actions *out);
+/* It is on its way, and one that had to come first and did not get done is being forgotten. */
+void qtask_after_gone(struct core *core, struct qtask *q, uint64_t first, struct actions *out);
 /* The edges and parts of one that was recovered. */
 void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out);
 /* How long it may wait at first, or between two attempts. */

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -194,44 +195,75 @@ static int add_edge(struct qtask *first, struct qtask *then, bool any, bool keep
     return 0;
 }
 
-/* 0; -ENOMEM; 1: one of them has ended otherwise than it had to, *ret_failed. */
-static int add_edges(struct core *core, struct qtask *q, const uint64_t *after, uint32_t n, bool any, bool keep,
-                     struct qtask **ret_failed)
+/* Whether what has ended so is not what the one that waits for it was to come after. */
+static bool fails(const struct qedge *e)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        struct qtask *first = qtask_find(core, after[i]);
+    return e->first->state == QT_ENDED && e->first->shown != SHOWN_DONE && !e->any && !e->keep;
+}
+
+uint64_t qtask_connect(struct core *core, struct qtask *q, const struct msg_submit *m, struct actions *out)
+{
+    for (uint32_t i = 0; i < m->n_after; i++) {
+        struct qtask *first = qtask_find(core, m->after[i]);
 
         if (!first || first->user != q->user || first == q)
-            continue; /* it was forgotten, so it had ended */
-        if (first->state == QT_ENDED && (any || first->shown == SHOWN_DONE))
+            return m->after[i];
+        if (first->state == QT_ENDED && (m->after_any || first->shown == SHOWN_DONE))
             continue;
-        if (first->state == QT_ENDED && !keep) {
-            *ret_failed = first;
-            return 1;
+        if (add_edge(first, q, m->after_any, m->after_keep) < 0) {
+            out->no_memory = true;
+            return m->after[i];
         }
-        if (add_edge(first, q, any, keep) < 0)
-            return -ENOMEM;
     }
     return 0;
 }
 
-void qtask_connect(struct core *core, struct qtask *q, struct actions *out)
+void qtask_follow_failed(struct core *core, struct qtask *q, struct actions *out)
+{
+    const struct qedge *e;
+
+    if (q->after_gone) {
+        qtask_end_text(core, q, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
+                       "a task that had to come first was forgotten, and had not got done");
+        return;
+    }
+    for (e = q->x ? q->x->after : NULL; e && !fails(e); e = e->then_next)
+        ;
+    if (e)
+        qtask_end_text(core, q, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
+                       "task %" PRIu64 ", which had to come first, is %s", e->first->id,
+                       task_shown_name(e->first->shown));
+}
+
+void qtask_after_gone(struct core *core, struct qtask *q, uint64_t first, struct actions *out)
+{
+    char text[120];
+
+    if (q->state == QT_HELD) { /* as if it had come now */
+        snprintf(text, sizeof text, "after: no queued task %" PRIu64 ": it was forgotten", first);
+        qtask_refused(core, q, PTOOLS_ERR_NO_TASK, text, out);
+        return;
+    }
+    q->after_gone = true;
+    record_life(core, q, false, PENDING_NOTHING, out); /* before it is recorded that the first was forgotten */
+}
+
+/* Those that are not there any more have got done, and were forgotten then: else this one would have ended. */
+static void connect_recovered(struct core *core, struct qtask *q, struct actions *out)
 {
     uint64_t after[TASK_AFTER_MAX];
-    struct qtask *failed = NULL;
     struct msg_submit spec;
-    int r;
 
     qtask_spec(core, q, &spec);
-    if (spec.n_after == 0)
-        return;
     memcpy(after, spec.after, spec.n_after * sizeof *after);
-    r = add_edges(core, q, after, spec.n_after, spec.after_any, spec.after_keep, &failed);
-    if (r < 0)
-        out->no_memory = true;
-    if (r > 0)
-        qtask_end_text(core, q, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
-                       "task %" PRIu64 ", which had to come first, is %s", failed->id, task_shown_name(failed->shown));
+    for (uint32_t i = 0, n = spec.n_after; i < n; i++) {
+        const struct msg_submit one = {
+            .n_after = 1, .after = &after[i], .after_any = spec.after_any, .after_keep = spec.after_keep
+        };
+
+        (void)qtask_connect(core, q, &one, out);
+    }
+    qtask_follow_failed(core, q, out);
 }
 
 void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out)
@@ -246,5 +278,5 @@ void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out)
             parent->x->parts_failed++;
     }
     if (q->state == QT_WAITING && !q->was_running && q->attempt == 0 && !q->rerun)
-        qtask_connect(core, q, out);
+        connect_recovered(core, q, out);
 }

@@ -185,7 +185,7 @@ static void follow_edges(struct core *core, struct qtask *q, struct actions *out
         struct qtask *then = e->then;
         const bool cascade = q->shown != SHOWN_DONE && !e->any;
 
-        if (cascade && e->keep) {
+        if (cascade && (e->keep || !qtask_accepted(then))) { /* that one looks when it is accepted */
             DL_DELETE2(q->x->before, e, first_prev, first_next);
             DL_APPEND2(q->x->before, e, first_prev, first_next);
             e->waits_on = true;
@@ -324,6 +324,8 @@ void qtask_forget(struct core *core, struct qtask *q, struct actions *out)
         if (then->state == QT_WAITING)
             qtask_end_text(core, then, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
                            "task %" PRIu64 ", which had to come first, was forgotten", q->id);
+        else if (!qtask_accepted(then))
+            qtask_after_gone(core, then, q->id, out);
     }
     if (q->gone)
         return; /* it made room for one of these */

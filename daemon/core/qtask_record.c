@@ -90,7 +90,8 @@ void record_life(struct core *core, struct qtask *q, bool durable, enum pending_
             .kills = q->kills,
             .losses = q->losses,
             .worker = q->worker,
-            .flags = (q->hold ? LIFE_HOLD : 0u) | (q->idempotent ? LIFE_IDEMPOTENT : 0u) | (q->rerun ? LIFE_RERUN : 0u) |
+            .flags = (q->hold ? LIFE_HOLD : 0u) | (q->idempotent ? LIFE_IDEMPOTENT : 0u) |
+                     (q->rerun ? LIFE_RERUN : 0u) | (q->after_gone ? LIFE_AFTER_GONE : 0u) |
                      (ended && q->end->maybe_executed ? LIFE_MAYBE_EXECUTED : 0u),
             .priority = q->priority,
             .started_ms = q->started_ms,
@@ -269,6 +270,7 @@ static void recover_life(struct core *core, struct qtask *q, const struct core_r
     q->priority = life->life.priority;
     q->started_ms = life->life.started_ms;
     q->rerun = life->life.flags & LIFE_RERUN;
+    q->after_gone = life->life.flags & LIFE_AFTER_GONE;
     q->due_us = 0;
     if (life->life.due_ms > now_ms)
         q->due_us = core->now_us + MIN((life->life.due_ms - now_ms) * 1000, delay_us);

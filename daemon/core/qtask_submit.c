@@ -187,16 +187,17 @@ static bool allowed(const struct submission *s)
     if (task_find_request(s->core, s->client->id, s->request) || request_in_use(s->core, s->client, s->request))
         return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "id: request %" PRIu64 " is in flight already", s->request);
     if (s->m->set_id && s->m->durability >= TASK_CRASHSAFE)
-        return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "set: one without a name ends with its client, and the task shall not: "
-                      "name the set, or the workers");
-    for (uint32_t i = 0; i < s->m->n_after; i++)
-        if (!qtask_of(s->core, s->client->user, s->m->after[i]))
-            return REFUSE(s, PTOOLS_ERR_NO_TASK, "after: no queued task %" PRIu64, s->m->after[i]);
-    for (uint32_t i = 0; i < s->m->n_after && s->m->durability >= TASK_CRASHSAFE; i++) {
+        return REFUSE(s, PTOOLS_ERR_INVALID,
+                      "set: one without a name ends with its client, and the task shall not: name the set, or the "
+                      "workers");
+    for (uint32_t i = 0; i < s->m->n_after; i++) {
         const struct qtask *first = qtask_of(s->core, s->client->user, s->m->after[i]);
 
-        if (!qtask_journaled(first) && first->state != QT_ENDED)
-            return REFUSE(s, PTOOLS_ERR_BAD_REQUEST,
+        if (!first)
+            return REFUSE(s, PTOOLS_ERR_NO_TASK, "after: no queued task %" PRIu64, s->m->after[i]);
+        if (s->m->durability >= TASK_CRASHSAFE && !qtask_journaled(first) &&
+            (first->state != QT_ENDED || (first->shown != SHOWN_DONE && !s->m->after_any)))
+            return REFUSE(s, PTOOLS_ERR_INVALID,
                           "after: task %" PRIu64 " is volatile: what survives the daemon cannot wait for what does not",
                           first->id);
     }
@@ -333,7 +334,7 @@ void qtask_accepted_now(struct core *core, struct qtask *q, struct actions *out)
         struct qtask *part = part_at(core, q, i);
 
         if (part->has_after)
-            qtask_connect(core, part, out);
+            qtask_follow_failed(core, part, out);
         if (part->state == QT_WAITING)
             qtask_place(core, part, out);
     }
@@ -403,7 +404,7 @@ void qtasks_follow_module(struct core *core, struct module *m, struct actions *o
         if (may_repeat(q, &spec))
             enter(core, q, out);
         else
-            qtask_refused(core, q, PTOOLS_ERR_BAD_REQUEST, NO_REPEAT, out);
+            qtask_refused(core, q, PTOOLS_ERR_INVALID, NO_REPEAT, out);
     }
     qtasks_place_parked(core, out);
 }
@@ -482,6 +483,17 @@ static void again(const struct submission *s, struct qtask *q)
     }
 }
 
+/* False: one of those that it, or its parts, are to come after made room for it. */
+static bool link_after(struct submission *s, struct qtask *q)
+{
+    const uint32_t parts = q->x ? q->x->parts : 0;
+    uint64_t gone = 0;
+
+    for (uint32_t i = parts ? 1 : 0; i <= parts && !gone; i++)
+        gone = qtask_connect(s->core, part_at(s->core, q, i), s->m, s->out);
+    return !gone || REFUSE(s, PTOOLS_ERR_NO_TASK, "after: no queued task %" PRIu64, gone);
+}
+
 static int come(struct submission *s)
 {
     struct core *core = s->core;
@@ -511,8 +523,12 @@ static int come(struct submission *s)
     }
     w->accept = true;
     w->result = s->m->wait;
+    if (!link_after(s, q)) {
+        unmake(core, q);
+        return 0;
+    }
     if (s->function && !may_repeat(q, s->m)) {
-        qtask_refused(core, q, PTOOLS_ERR_BAD_REQUEST, NO_REPEAT, s->out);
+        qtask_refused(core, q, PTOOLS_ERR_INVALID, NO_REPEAT, s->out);
     } else if (s->function) {
         enter(core, q, s->out);
     } else {

@@ -408,7 +408,7 @@ START_TEST(which_failures_are_tried_again)
     task.backoff_ms = 1;
     ends_after(&task, PTOOLS_QUEUED_FAILED, 1); /* at most once, for nobody says that it may be repeated */
     task.attempts = 2;
-    queue_refused(q.pt, &task, PTOOLS_ERR_BAD_REQUEST);
+    queue_refused(q.pt, &task, PTOOLS_ERR_INVALID);
     task.flags = PTOOLS_TASK_IDEMPOTENT;
     ends_after(&task, PTOOLS_QUEUED_FAILED, 2);
     task = queue_task_of("q.kill_again", NULL); /* its module says so */

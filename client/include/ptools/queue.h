@@ -123,7 +123,8 @@ typedef struct ptools_worker_task {
     struct ptools_workerset *set;    /* PTOOLS_TARGET_SET                                           */
     double priority;                 /* PTOOLS_PRIORITY_LAST by default; not NaN                    */
     ptools_durability durability;    /* 0: PTOOLS_VOLATILE                                          */
-    uint32_t attempts;               /* at most; 0: 1, or 3 if it is idempotent. Up to 255          */
+    uint32_t attempts;               /* at most; 0: 1, or 3 if it is idempotent. Up to 255; more than 1 only if it is
+                                        idempotent: else PTOOLS_ERR_INVALID                         */
     uint32_t retry_on;               /* PTOOLS_RETRY_...; 0: PTOOLS_RETRY_DIED                      */
     int64_t backoff_ms;              /* before the second attempt, about; doubled for each further. 0: 500 */
     int64_t backoff_max_ms;          /* 0: 60000                                                    */
@@ -134,13 +135,15 @@ typedef struct ptools_worker_task {
     int64_t keep_ms;                 /* how long it is known after its end; 0: as the daemon is set */
     uint64_t result_max;             /* bytes of its value; a larger one is a failure. 0: as the daemon is set */
     const void *key;                 /* at most 64 bytes; NULL: none of yours. One task of a user has it, until that is
-                                        forgotten: queued again with the same content it is that task (its id is
-                                        returned); with other content PTOOLS_ERR_KEY_REUSED         */
+                                        forgotten: queued again with the same content (function, args and durability:
+                                        all else, such as target, priority and after, is as it was queued first) it is
+                                        that task (its id is returned); with other content PTOOLS_ERR_KEY_REUSED */
     size_t key_bytes;
     const char *const *tags;         /* at most 16, each 1 to 64 of A-Z a-z 0-9 _ - . : / = @ +     */
     uint32_t n_tags;
     uint32_t n_after;
-    const uint64_t *after;           /* ids of tasks that come first: at most 64                    */
+    const uint64_t *after;           /* ids of tasks that come first: at most 64. One that survives the daemon cannot
+                                        wait for one that does not (PTOOLS_ERR_INVALID), unless that has come first */
 } ptools_worker_task;
 #define PTOOLS_WORKER_TASK_INIT { .struct_size = sizeof(ptools_worker_task), .priority = PTOOLS_PRIORITY_LAST }
 
@@ -155,7 +158,8 @@ ptools_err ptools_num_remotes(struct ptools *pt, uint32_t *ret_n);
 /* Queues; returns when the daemon has accepted: one round trip, and what its durability takes. ret_task may be NULL.
  * With a callback, that is called at the end, by target ALL once for each worker (with the ids of the parts).
  * PTOOLS_ERR_NO_MODULE, _NO_FUNCTION, _NO_WORKER, _NO_SET, _NO_TASK (one of after), _LIMIT (the failure tells
- * which, and retry_ms when to try again), _KEY_REUSED, _STORAGE, _NO_SPACE, _DRAINING, _INVALID. When the
+ * which, and retry_ms when to try again), _KEY_REUSED, _STORAGE, _NO_SPACE, _DRAINING, _INVALID (what it says does
+ * not go together: attempts without idempotence, a set without a name for what survives the daemon, ...). When the
  * connection breaks meanwhile it is made anew and the task sent once more, within the connect timeout; only then
  * PTOOLS_ERR_LOST: whether it was accepted is unknown. PTOOLS_ERR_TIMEOUT: so is it, for the daemon did not answer
  * within the connect timeout (with PTOOLS_TASK_BLOCK it may take its time). After both no callback is called. */
