@@ -4,6 +4,7 @@
  * its lane, and what it needs of memory is asked for before anything changes.
  */
 #include <errno.h>
+#include <float.h>
 #include <string.h>
 
 #include "daemon/core/state.h"
@@ -156,6 +157,57 @@ static bool share_a_worker(const struct core *core, const struct backlog *a, con
         if (backlog_serves(a, core->workers[i]) && backlog_serves(b, core->workers[i]))
             return true;
     return false;
+}
+
+/* -- turns --------------------------------------------------------------------------------------------------- */
+
+static size_t counter_of(const struct qtask *q)
+{
+    const double priority = q->priority == 0 ? 0 : q->priority;
+    uint64_t bits;
+
+    if (priority > DBL_MAX)
+        return 0;
+    memcpy(&bits, &priority, sizeof bits);
+    bits *= UINT64_C(0x9e3779b97f4a7c15);
+    return 1 + (size_t)((bits ^ bits >> 32) % (TURNS - 1));
+}
+
+/* Where it would wait. Of a round-robin set, whose tasks wait at its members, nothing else is in this lane. */
+static struct lane *lane_for(struct core *core, const struct qtask *q)
+{
+    struct worker *w = q->only_worker ? qtask_worker(core, q->only_worker) : NULL;
+    struct backlog *b = w ? &w->backlog : q->host ? &core->host_backlog : q->set ? &q->set->backlog : &core->all.backlog;
+    struct lane *lane = lane_of(b, q->user), *other;
+
+    if (lane || !(lane = lane_get(b, q->user)))
+        return lane;
+    DL_FOREACH2(q->user->lanes, other, user_next)
+    {
+        if (other == lane || !share_a_worker(core, b, other->backlog))
+            continue;
+        for (size_t i = 0; i < TURNS; i++)
+            lane->turn[i] = MAX(lane->turn[i], other->turn[i]);
+    }
+    return lane;
+}
+
+uint64_t turn_next(struct core *core, const struct qtask *q, uint64_t made[TURNS])
+{
+    const size_t i = counter_of(q);
+    const struct lane *lane = lane_for(core, q);
+
+    return made[i] = MAX(made[i], lane ? lane->turn[i] : 0) + 1;
+}
+
+void turn_reached(const struct qtask *q, const struct worker *w)
+{
+    const size_t i = counter_of(q);
+    struct lane *lane;
+
+    DL_FOREACH2(q->user->lanes, lane, user_next)
+    if (lane->turn[i] < q->turn && backlog_serves(lane->backlog, w))
+        lane->turn[i] = q->turn;
 }
 
 uint64_t backlog_ahead_of(const struct core *core, const struct qtask *q)

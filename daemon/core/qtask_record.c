@@ -267,7 +267,6 @@ static void recover_life(struct core *core, struct qtask *q, const struct core_r
     q->worker = life->life.worker;
     q->hold = life->life.flags & LIFE_HOLD;
     q->idempotent = life->life.flags & LIFE_IDEMPOTENT;
-    q->priority = life->life.priority;
     q->started_ms = life->life.started_ms;
     q->rerun = life->life.flags & LIFE_RERUN;
     q->after_gone = life->life.flags & LIFE_AFTER_GONE;
@@ -295,7 +294,6 @@ int core_recover(struct core *core, uint64_t now_us, const struct core_row *task
     if (!q)
         return -ENOMEM;
     q->recovered = true;
-    q->turn = ++user->recovered_turn;
     q->queued_ms = task->queued_ms;
     r = qtask_register(core, q);
     if (r == 0)
@@ -308,6 +306,9 @@ int core_recover(struct core *core, uint64_t now_us, const struct core_row *task
     core->n_qtasks[QT_WAITING]++;
     q->state = QT_WAITING;
     core->next_task = MAX(core->next_task, task->task + 1);
+    if (life)
+        q->priority = life->life.priority;
+    q->turn = turn_next(core, q, user->recovered_turn);
     if (!life) {
         recover_delay(core, q, submit);
         return 0;

@@ -258,7 +258,7 @@ void qtask_give(struct core *core, struct worker *w, struct qtask *q, struct act
     q->run = t;
     q->user->n_given++;
     q->user->last_served = ++core->served;
-    q->user->turn = MAX(q->user->turn, q->turn);
+    turn_reached(q, w);
     q->attempt++;
     q->worker = w->id;
     q->started_ms = core_time_ms(core);

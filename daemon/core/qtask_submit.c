@@ -256,11 +256,11 @@ static struct qtask *make(const struct submission *s, uint64_t id, struct blob *
     if (!q)
         return NULL;
     q->function = s->function;
-    s->client->turn = q->turn = MAX(user->turn, s->client->turn) + 1;
     if (qtask_register(core, q) < 0 || qtask_describe(core, q, m, parent) < 0) {
         qtask_free(core, q);
         return NULL;
     }
+    q->turn = turn_next(core, q, s->client->turn);
     qtask_set_delay(core, q, m, 0);
     core->next_task = id + 1;
     return q;
