@@ -189,7 +189,8 @@ DEFINE_AUTO(core)
 void core_assign(struct core *core, uint64_t now_us, struct actions *out);
 /* What is due by now: deadlines, grace, back-off, tasks stuck behind a long one. */
 void core_tick(struct core *core, uint64_t now_us, struct actions *out);
-/* When core_tick() wants to be called next; CORE_NEVER if it does not. */
+/* When core_tick() wants to be called next; CORE_NEVER if it does not. A time that has come: there is more to do than
+ * was done in this turn, see state.h; who asks for something may be heard before. */
 uint64_t core_next_us(const struct core *core);
 /* No new work from now on (PTOOLS_ERR_DRAINING), waiting tasks end with that code; running ones go on.
  * hurry: they are cancelled too. */

@@ -33,6 +33,7 @@ struct qend {
     bool maybe_executed;
     uint32_t worker, attempt;
     uint64_t ended_ms;
+    uint64_t number;       /* 1, 2, ... for each end */
     struct blob *outcome; /* the envelope of its MSG_REPLY or MSG_ERROR, id 1 */
     struct blob *value;   /* NULL: none */
 };
@@ -41,7 +42,7 @@ struct qend {
 struct qedge {
     struct qtask *first, *then;
     bool any, keep;           /* as the submission of `then` said */
-    bool waits_on;            /* looked at, by the one who goes through the list of first */
+    uint64_t looked_at;       /* the end of first (qend.number) after which it was, and it waits on */
     struct qedge *first_prev, *first_next; /* in first's list */
     struct qedge *then_prev, *then_next;   /* in then's list */
 };
@@ -220,6 +221,8 @@ void qtask_end_text(struct core *core, struct qtask *q, uint32_t shown, ptools_e
                     const char *format, ...) __attribute__((format(printf, 6, 7)));
 /* How it ended is where it must be. */
 void qtask_settle(struct core *core, struct qtask *q, struct actions *out);
+/* What is left to do of what ended and was recorded in earlier turns. */
+void qtasks_go_on(struct core *core, struct actions *out);
 void qtask_forget(struct core *core, struct qtask *q, struct actions *out);
 void qtask_unend(struct core *core, struct qtask *q);
 /* A whole whose parts may all have ended: then it has. */
@@ -305,6 +308,9 @@ void record_as_one(struct core *core, uint64_t since, struct actions *out);
  * before it. */
 void record_answer(struct core *core, uint64_t since, uint32_t client, uint64_t request, const struct msg_reply *reply,
                    struct actions *out);
+/* What was recorded, and that not all has been made of yet: the rest of it, as much as there is room for. */
+bool records_left(const struct core *core);
+void records_go_on(struct core *core, struct actions *out);
 void record_forget(struct core *core, const struct qtask *q, struct actions *out);
 
 #endif

@@ -175,20 +175,22 @@ static void free_edge(struct qedge *e)
     free(e);
 }
 
-/* Those that wait for it go on, or end with it; those that wait on are put at the end of the list, marked, so that
- * each is looked at once, whatever the end of another does to the list. */
-static void follow_edges(struct core *core, struct qtask *q, struct actions *out)
+/* Those that wait for it go on, or end with it; those that wait on are put at the end of the list, marked with this end,
+ * so that each is looked at once, whatever the end of another does to the list. False: the rest in the next turn. */
+static bool follow_edges(struct core *core, struct qtask *q, struct actions *out)
 {
     struct qedge *e;
 
-    while (q->x && (e = q->x->before) && !e->waits_on) {
+    while (q->x && (e = q->x->before) && e->looked_at != q->end->number) {
         struct qtask *then = e->then;
         const bool cascade = q->shown != SHOWN_DONE && !e->any;
 
+        if (!core_more_work(core))
+            return false;
         if (cascade && (e->keep || !qtask_accepted(then))) { /* that one looks when it is accepted */
             DL_DELETE2(q->x->before, e, first_prev, first_next);
             DL_APPEND2(q->x->before, e, first_prev, first_next);
-            e->waits_on = true;
+            e->looked_at = q->end->number;
             continue;
         }
         free_edge(e);
@@ -200,9 +202,7 @@ static void follow_edges(struct core *core, struct qtask *q, struct actions *out
         else
             qtask_place(core, then, out);
     }
-    if (q->x)
-        DL_FOREACH2(q->x->before, e, first_next)
-            e->waits_on = false;
+    return true;
 }
 
 /* One that ends before those it waits for waits no more. */
@@ -259,7 +259,7 @@ static void add_settled(struct core *core, uint64_t task, struct actions *out)
 }
 
 /* What follows from the ends of tasks: ends of others, which are added meanwhile. By a list, not by recursion: a chain
- * of tasks that wait for each other can be as long as the queue. */
+ * of tasks that wait for each other can be as long as the queue. What there is no room for is left for the next turn. */
 static void follow_settled(struct core *core, struct actions *out)
 {
     if (core->settling)
@@ -270,10 +270,18 @@ static void follow_settled(struct core *core, struct actions *out)
 
         if (!q || q->state != QT_ENDED)
             continue; /* it was forgotten, and what waited for it was told then; or it is run anew */
-        follow_edges(core, q, out);
-        tell_parent(core, q, out);
+        if (!follow_edges(core, q, out)) {
+            add_settled(core, q->id, out);
+            break;
+        }
     }
     core->settling = false;
+}
+
+void qtasks_go_on(struct core *core, struct actions *out)
+{
+    follow_settled(core, out);
+    records_go_on(core, out);
 }
 
 void qtask_settle(struct core *core, struct qtask *q, struct actions *out)
@@ -286,13 +294,15 @@ void qtask_settle(struct core *core, struct qtask *q, struct actions *out)
     user->n_pins++;
     qtask_keep(core, q, out);
     drop_after(q);
-    core->queue_ended++;
+    q->end->number = ++core->queue_ended;
     core->queue_rate_us =
         core->queue_last_us ? (core->queue_rate_us * 7 + (core->now_us - core->queue_last_us)) / 8 : 0;
     core->queue_last_us = core->now_us;
     event_emit(core, q, EVENT_ENDED, q->end->code, out);
     watchers_tell(core, q, out);
-    add_settled(core, q->id, out);
+    tell_parent(core, q, out);
+    if (q->x && q->x->before)
+        add_settled(core, q->id, out);
     follow_settled(core, out);
     user_keep_less(core, user, out);
     user_unblock(core, user, out);
@@ -319,12 +329,15 @@ void qtask_forget(struct core *core, struct qtask *q, struct actions *out)
 {
     while (q->x && q->x->before) { /* those that hoped for its being run anew */
         struct qtask *then = q->x->before->then;
+        const bool goes_on = q->state == QT_ENDED && (q->shown == SHOWN_DONE || q->x->before->any);
 
         free_edge(q->x->before);
-        if (then->state == QT_WAITING)
+        if (goes_on && then->state == QT_WAITING) /* it was not its turn yet */
+            qtask_place(core, then, out);
+        else if (then->state == QT_WAITING)
             qtask_end_text(core, then, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
                            "task %" PRIu64 ", which had to come first, was forgotten", q->id);
-        else if (!qtask_accepted(then))
+        else if (!goes_on && !qtask_accepted(then))
             qtask_after_gone(core, then, q->id, out);
     }
     if (q->gone)

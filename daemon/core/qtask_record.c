@@ -152,10 +152,14 @@ static void answer_pending(const struct pending *p, struct actions *out)
     answer_reply(out, p->client, p->request, &reply, NULL);
 }
 
-void core_recorded(struct core *core, uint64_t now_us, uint64_t number, struct actions *out)
+bool records_left(const struct core *core)
 {
-    core->now_us = now_us;
-    while (core->n_pending > 0 && core->pending[core->pending_first].number <= number) {
+    return core->n_pending > 0 && core->pending[core->pending_first].number <= core->recorded;
+}
+
+static void take_recorded(struct core *core, bool all, struct actions *out)
+{
+    while (records_left(core) && (all || core_more_work(core))) {
         const struct pending p = core->pending[core->pending_first];
         struct qtask *q = qtask_find(core, p.task);
 
@@ -170,6 +174,18 @@ void core_recorded(struct core *core, uint64_t now_us, uint64_t number, struct a
         else if (q && p.kind == PENDING_SETTLE && q->state == QT_ENDING)
             qtask_settle(core, q, out);
     }
+}
+
+void records_go_on(struct core *core, struct actions *out)
+{
+    take_recorded(core, false, out);
+}
+
+void core_recorded(struct core *core, uint64_t now_us, uint64_t number, struct actions *out)
+{
+    core->now_us = now_us;
+    core->recorded = MAX(core->recorded, number);
+    take_recorded(core, false, out);
 }
 
 void core_record_refused(struct core *core, uint64_t now_us, uint64_t number, const char *why, struct actions *out)
@@ -196,6 +212,7 @@ void core_record_failed(struct core *core, uint64_t now_us, const char *why, str
     core->now_us = now_us;
     if (core->storage_failed)
         return;
+    take_recorded(core, true, out);
     core->storage_failed = why;
     while (core->n_pending > 0) {
         const struct pending p = core->pending[core->pending_first];

@@ -437,6 +437,8 @@ void qtasks_due(struct core *core, struct actions *out)
     while ((node = heap_top(&core->queue_timers)) && heap_top_key(&core->queue_timers) <= core->now_us) {
         struct qtask *q = CONTAINER_OF(node, struct qtask, timer);
 
+        if (!core_more_work(core))
+            return;
         if (q->state == QT_ENDED) {
             if (forgotten++ == KEPT_SLICE)
                 return; /* the rest in the next turn */
