@@ -409,7 +409,7 @@ struct core_queued_view {
     bool hold, idempotent, running, maybe_executed;
     uint64_t queued_ms, due_ms, started_ms, ended_ms;
     ptools_err code;
-    char target[256];
+    const char *target; /* valid until the next one is looked at */
     const struct blob *args, *value, *outcome; /* outcome: the envelope of its answer, once it has ended */
     struct msg_submit spec;
 };
@@ -444,6 +444,8 @@ uint64_t core_view_stasks_array(const struct core *core, uint64_t stasks, uint32
 bool core_view_queued(struct core *core, uint32_t uid, uint64_t after, struct core_queued_view *ret);
 /* The number of that which a user means by a number or by a key; false: there is none. */
 bool core_queued_id(struct core *core, uint32_t uid, uint64_t task, struct text key, uint64_t *ret);
+/* That of the last one which this user queued; 0: there is none. */
+uint64_t core_queued_newest(const struct core *core, uint32_t uid);
 /* Rows that are not recorded yet, and that somebody waits for. */
 uint64_t core_unrecorded(const struct core *core);
 /* Whether a queued task runs, or will without anybody's doing: not those that are on hold, or whose target is not

@@ -114,6 +114,8 @@ void qtasks_reap(struct core *core);
 struct qtask *qtask_find(const struct core *core, uint64_t id);
 /* The first whose id is larger; NULL: none. */
 struct qtask *qtask_after(const struct core *core, uint64_t id);
+/* The last of this user that is accepted; NULL: none. */
+struct qtask *qtask_newest(const struct core *core, const struct user *user);
 /* What this user may see: its own, once accepted. */
 struct qtask *qtask_of(const struct core *core, const struct user *user, uint64_t id);
 /* Decodes its spec into *ret: valid until the next use. */

@@ -105,6 +105,7 @@ struct core {
     uint64_t clock_ms;           /* see core_clock(); 0: not told */
     uint64_t wall_ms, wall_at_us; /* the time of day, then */
     char **host_names;           /* of this host; ends with NULL */
+    char *target_text;           /* of the queued task that was looked at last; NULL: of none */
     struct queue_entry { uint64_t id; struct qtask *q; } *queue_table; /* by rising number, with holes */
     size_t n_queue_table, queue_table_cap;
     uint64_t n_queue;            /* in it */

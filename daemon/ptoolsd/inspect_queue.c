@@ -166,6 +166,13 @@ static uint64_t page(struct daemon *d, uint32_t uid, struct msg_decoder *decoder
     uint64_t last = 0;
     uint32_t n = 0, looks = 0;
 
+    if (m->newest) {
+        const uint64_t newest = core_queued_newest(d->core, uid);
+
+        if (newest <= after)
+            return 0;
+        after = newest - 1;
+    }
     while (core_view_queued(d->core, uid, after, &v)) {
         if (looks++ == LOOKS_MAX)
             return after; /* the next page goes on there */

@@ -126,7 +126,7 @@ run 125 submit math.nosuch && complained NO_FUNCTION && run 125 submit nosuch.f 
     run 125 submit --worker 99 math.square 1 && complained NO_WORKER && run 125 submit --set nosuch math.square 1 &&
     complained NO_SET && run 125 submit --after 1 math.square 1 && complained NO_TASK
 check "125: what is not there is refused, and nothing is queued"
-run 125 result 1 && complained NO_TASK && run 125 info 1 && run 125 why 1 && run 125 cancel 1 && run 125 priority 1 2
+run 125 result 1 && complained NO_TASK && run 125 info 1 && complained 'no queued task 1' && run 125 why 1 && run 125 cancel 1 && run 125 priority 1 2
 check "125: there is no such task"
 
 # -- targets -------------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ check "submit --wait --timeout leaves the task where it is"
 
 # -- attempts, keys, after -----------------------------------------------------------------------------------
 
-run 125 submit --attempts 3 t.fail x && complained idempotent &&
+run 2 submit --attempts 3 t.fail x && complained idempotent &&
     queue --idempotent --attempts 3 --retry-on failed --backoff 10ms t.fail x && run 1 result "$id" && run 0 info --json "$id" &&
     said '"attempt":3,"attempts":3'
 check "--attempts, --retry-on, --backoff"

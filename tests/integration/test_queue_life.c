@@ -194,7 +194,7 @@ START_TEST(they_are_listed_by_state_and_tag)
     static const char *const tags[] = { "x" };
     ptools_worker_task task = queue_task_of("t.nop", NULL);
     ptools_queued *list;
-    uint64_t done, held;
+    uint64_t done, held, last;
 
     task.tags = tags;
     task.n_tags = 1;
@@ -203,7 +203,7 @@ START_TEST(they_are_listed_by_state_and_tag)
     task.flags = PTOOLS_TASK_HOLD;
     held = queue_put(q.pt, &task);
     task.n_tags = 0;
-    queue_put(q.pt, &task);
+    last = queue_put(q.pt, &task);
     ck_assert_ptools(ptools_queued_list(q.pt, 0, "x", 0, &list));
     ck_assert_uint_eq(ptools_queued_count(list), 2);
     ck_assert_uint_eq(ptools_queued_at(list, 0)->id, done);
@@ -219,6 +219,14 @@ START_TEST(they_are_listed_by_state_and_tag)
     ck_assert_ptools(ptools_queued_list(q.pt, 0, "y", 0, &list));
     ck_assert_uint_eq(ptools_queued_count(list), 0);
     ptools_queued_free(list);
+    ck_assert_ptools(ptools_queued_list(q.pt, 0, NULL, PTOOLS_LIST_NEWEST, &list));
+    ck_assert_uint_eq(ptools_queued_count(list), 1);
+    ck_assert_uint_eq(ptools_queued_at(list, 0)->id, last);
+    ptools_queued_free(list);
+    ck_assert_ptools(ptools_queued_list(q.pt, 0, "x", PTOOLS_LIST_NEWEST, &list)); /* that is not one of them */
+    ck_assert_uint_eq(ptools_queued_count(list), 0);
+    ptools_queued_free(list);
+    ck_assert_err(ptools_queued_get(q.pt, last, PTOOLS_LIST_NEWEST, &list), PTOOLS_ERR_INVALID);
 }
 END_TEST
 

@@ -250,7 +250,10 @@ ptools_err ptools_set_priorities(struct ptools *pt, ptools_calc_prio_fn calc, vo
 ptools_err ptools_queued_set_priority(struct ptools *pt, uint64_t task, double priority);
 
 typedef struct ptools_queued ptools_queued; /* a list of looks at tasks                              */
-enum { PTOOLS_LIST_ARGS = 1 };              /* with their arguments                                  */
+enum {
+    PTOOLS_LIST_ARGS = 1,   /* with their arguments                                                  */
+    PTOOLS_LIST_NEWEST = 2  /* ptools_queued_list(): of all only the one queued last, if it is one of those */
+};
 /* One, by its id or by its key. PTOOLS_ERR_NO_TASK. */
 ptools_err ptools_queued_get(struct ptools *pt, uint64_t task, uint32_t flags, ptools_queued **ret_list);
 ptools_err ptools_queued_find(struct ptools *pt, const void *key, size_t key_bytes, uint32_t flags,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* qtask -- the table, the order in which queued tasks run, fairness, targets. */
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "tests/unit/core/rig_queue.h"
 
@@ -399,6 +401,50 @@ START_TEST(unknown_targets_are_refused_or_waited_for)
 }
 END_TEST
 
+START_TEST(a_long_target_is_shown_whole)
+{
+    struct core_queued_view view;
+    uint32_t workers[1024];
+    char whole[8192] = "workers";
+    size_t n = strlen(whole);
+    uint64_t id;
+
+    setup(1);
+    for (uint32_t i = 0; i < ELEMENTS(workers); i++) {
+        workers[i] = 100000 + i;
+        n += (size_t)snprintf(whole + n, sizeof whole - n, " %u", workers[i]);
+    }
+    id = rig_queued(&r, SUBMIT(.n_workers = ELEMENTS(workers), .workers = workers, .wait_target = true));
+    ck_assert(core_view_queued(r.core, 1000, id - 1, &view));
+    ck_assert_str_eq(view.target, whole);
+    ck_assert_str_eq(rig_why(&r, id), "its target is not there: workers 100000 100001 100002 100003 100004 100005 "
+                                      "100006 100007 100008 100009 100010 100011 100012 100013 100014 ...");
+    id = rig_queued(&r, SUBMIT(.set = TEXT("one"), .wait_target = true));
+    ck_assert(core_view_queued(r.core, 1000, id - 1, &view));
+    ck_assert_str_eq(view.target, "set one");
+    rig_end(&r);
+}
+END_TEST
+
+/* What `last` means, whoever else queues. */
+START_TEST(the_newest_of_a_user)
+{
+    uint64_t id;
+    uint32_t other;
+
+    setup(1);
+    ck_assert_uint_eq(core_queued_newest(r.core, 1000), 0);
+    rig_queued(&r, SUBMIT());
+    id = rig_queued(&r, SUBMIT());
+    ck_assert_int_eq(core_client_add(r.core, 1001, &other), 0);
+    rig_queue_of(&r, other, SUBMIT(), NULL);
+    rig_queue(&r, SUBMIT(.durability = TASK_DURABLE)); /* is not accepted yet */
+    ck_assert_uint_eq(core_queued_newest(r.core, 1000), id);
+    ck_assert_uint_eq(core_queued_newest(r.core, 1002), 0);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(a_target_that_goes_ends_what_waits_for_it)
 {
     static const uint32_t two[] = { 2 };
@@ -483,6 +529,8 @@ int main(void)
     tcase_add_test(tc, a_list_of_workers_is_one_of_them);
     tcase_add_test(tc, all_is_one_outcome_for_each);
     tcase_add_test(tc, unknown_targets_are_refused_or_waited_for);
+    tcase_add_test(tc, a_long_target_is_shown_whole);
+    tcase_add_test(tc, the_newest_of_a_user);
     tcase_add_test(tc, a_target_that_goes_ends_what_waits_for_it);
     tcase_add_test(tc, a_round_robin_set_deals_them_out);
     tcase_add_test(tc, short_ones_are_given_ahead_and_come_back);
