@@ -237,7 +237,8 @@ run 0 priority "$three" 1 && is "changed 1, skipped 0" && run 0 ls --columns pri
     run 0 priority "$two" -- '-priority / 2' && run 0 ls --columns priority "$one" "$two" "$three" &&
     said '^ *2.5$' && said '^ *-6.5$' && said '^ *1$'
 check "priority: by id, by --where, by an expression"
-run 125 priority "$gate" 4 && complained NOT_NOW && run 0 priority tag:gate 4 && is "changed 0, skipped 0"
+run 125 priority "$gate" 4 && complained NOT_NOW && run 125 priority "$gate" "$one" 2.5 && complained "$gate is running" &&
+    is "changed 1, skipped 1" && run 0 priority tag:gate 4 && is "changed 0, skipped 0"
 check "those that run are left alone"
 open 1 && run 0 wait "$one" "$two" "$three" && cut -d ' ' -f 1 "$work/order" >"$work/out" && is "b
 c

@@ -485,10 +485,12 @@ START_TEST(priority)
 {
     static const struct row rows[] = {
         { "priority 11 5", 0, "changed 1, skipped 0\n", NULL, "set 11 5\n" },
-        { "priority 11 15 -2.5", 0, "changed 2, skipped 0\n", NULL, "set 11 -2.5\nset 15 -2.5\n" },
+        { "priority 11 15 -2.5", 0, "changed 2, skipped 1\n", NULL, "priorities 11=-2.5 15=-2.5\n" }, /* at once */
         { "priority key:k1 inf", 0, "changed 1, skipped 0\n", NULL, "set 15 inf\n" },
-        { "priority --json 11 12 1", 125, "{\"schema\":1,\"changed\":1,\"skipped\":1}\n", "\"code\":\"NOT_NOW\"",
-          "set 11 1\nset 12 1\n" },
+        { "priority --json 11 12 1", 125, "{\"schema\":1,\"changed\":1,\"skipped\":2}\n", "\"code\":\"NOT_NOW\"",
+          "priorities 11=1\n" },
+        { "priority 11 77 1", 125, "changed 1, skipped 2\n", "there is no task 77", "priorities 11=1\n" },
+        { "priority key:other 11 1", 125, "changed 1, skipped 0\n", "there is no task", "set 11 1\n" },
         { "priority 77 1", 125, "changed 0, skipped 1\n", "there is no task 77", "set 77 1\n" },
         { "priority 11 {priority - 1}", 0, "changed 1, skipped 1\n", NULL, "priorities 11=2\n" },
         { "priority --where true {priority * 2}", 0, "changed 2, skipped 1\n", NULL, "priorities 11=6 15=inf\n" },
@@ -503,7 +505,7 @@ START_TEST(priority)
         { "priority 11 {progress / progress_of}", 0, "changed 0, skipped 1\n", NULL,
           "priorities\n" }, /* 0/0: as it is */
         { "priority 12 {priority - 1}", 125, "changed 0, skipped 2\n",
-          "the task 12 does not wait: it runs, has ended, or is not there", "priorities\n" },
+          "task 12 is running: a priority is for one that no worker has begun", "priorities\n" },
         { "priority", 2, "", "the new priority is missing", "" },
         { "priority 11", 2, "", "which tasks, or what priority?", "" },
         { "priority 11 high", 2, "", "the new priority, at character 1, high: there is no such field", "" },
