@@ -294,6 +294,19 @@ check "submit --stdin: an id a line"
 run 0 wait --tag many && listed --tag many --state "done" && [ "$(echo "$ids" | wc -w)" -eq 3000 ] &&
     run 0 result "$(sed -n 1235p "$work/ids")" && is '[1234]'
 check "in their order, and all get done"
+run 0 wait --any --tag many && is "$(head -n 1 "$work/ids")" && run 0 forget --tag many
+check "wait --any: more than one request takes, some have ended"
+sed 's/"tag"/"hold": true, &/' "$work/lines" >"$work/held"
+fed "$work/held" 0 submit --stdin && cp "$work/out" "$work/ids" &&
+    run 124 wait --any --timeout 1ms --tag many && complained 'and none has ended'
+check "... and none of them has in time"
+"$command" wait --any --tag many >"$work/any" 2>"$work/err" &
+waiter=$!
+run 0 cancel "$(sed -n 2345p "$work/ids")"
+wait $waiter
+[ $? -eq 130 ] && [ "$(cat "$work/any")" = "$(sed -n 2345p "$work/ids")" ] && run 0 cancel --tag many &&
+    run 0 forget --tag many
+check "... and one does"
 {
     echo '{"function": "t.echo", "args": ["a"]}'
     echo 'no json'
