@@ -177,7 +177,8 @@ static size_t counter_of(const struct qtask *q)
 static struct lane *lane_for(struct core *core, const struct qtask *q)
 {
     struct worker *w = q->only_worker ? qtask_worker(core, q->only_worker) : NULL;
-    struct backlog *b = w ? &w->backlog : q->host ? &core->host_backlog : q->set ? &q->set->backlog : &core->all.backlog;
+    struct set *set = q->set ? q->set : &core->all;
+    struct backlog *b = w ? &w->backlog : q->host ? &core->host_backlog : &set->backlog;
     struct lane *lane = lane_of(b, q->user), *other;
 
     if (lane || !(lane = lane_get(b, q->user)))

@@ -306,8 +306,8 @@ void record_new(struct core *core, struct qtask *q, bool more, enum pending_kind
 void record_life(struct core *core, struct qtask *q, bool durable, enum pending_kind then, struct actions *out);
 /* All rows since that number are one: none is there without the others. */
 void record_as_one(struct core *core, uint64_t since, struct actions *out);
-/* The answer to a request that has changed something: when all that it made is recorded. since: the number of the last row
- * before it. */
+/* The answer to a request that has changed something: when all that it made is recorded. since: the number of the last
+ * row before it. */
 void record_answer(struct core *core, uint64_t since, uint32_t client, uint64_t request, const struct msg_reply *reply,
                    struct actions *out);
 /* What was recorded, and that not all has been made of yet: the rest of it, as much as there is room for. */

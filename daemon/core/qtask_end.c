@@ -175,8 +175,9 @@ static void free_edge(struct qedge *e)
     free(e);
 }
 
-/* Those that wait for it go on, or end with it; those that wait on are put at the end of the list, marked with this end,
- * so that each is looked at once, whatever the end of another does to the list. False: the rest in the next turn. */
+/* Those that wait for it go on, or end with it; those that wait on are put at the end of the list, marked with this
+ * end, so that each is looked at once, whatever the end of another does to the list. False: the rest in the next
+ * turn. */
 static bool follow_edges(struct core *core, struct qtask *q, struct actions *out)
 {
     struct qedge *e;
@@ -259,7 +260,8 @@ static void add_settled(struct core *core, uint64_t task, struct actions *out)
 }
 
 /* What follows from the ends of tasks: ends of others, which are added meanwhile. By a list, not by recursion: a chain
- * of tasks that wait for each other can be as long as the queue. What there is no room for is left for the next turn. */
+ * of tasks that wait for each other can be as long as the queue. What there is no room for is left for the next
+ * turn. */
 static void follow_settled(struct core *core, struct actions *out)
 {
     if (core->settling)

@@ -168,8 +168,10 @@ static bool has_room(const struct submission *s)
         const struct msg_failure f = { .code = PTOOLS_ERR_LIMIT, .retry_ms = 1000 };
         char text[256];
 
-        snprintf(text, sizeof text, "over the limit user_kept_bytes_max: tasks that have ended, and whose ends nobody has "
-                 "asked for, take %" PRIu64 " of %" PRIu64 " bytes", u->kept_bytes, l->user_kept_bytes_max);
+        snprintf(text, sizeof text,
+                 "over the limit user_kept_bytes_max: tasks that have ended, and whose ends nobody has asked for, "
+                 "take %" PRIu64 " of %" PRIu64 " bytes",
+                 u->kept_bytes, l->user_kept_bytes_max);
         answer_failure(s->out, s->client->id, s->request, &f, text);
         return false;
     }
@@ -224,7 +226,8 @@ static bool has_target(const struct submission *s)
         return REFUSE(s, PTOOLS_ERR_NO_WORKER, "target: there are no workers");
     if (m->n_workers > 1 && s->client->user->n_hidden >= s->core->limits.user_sets_max)
         return REFUSE(s, PTOOLS_ERR_LIMIT,
-                      "over the limit user_sets_max: %" PRIu32 " different lists of workers are targets of queued tasks",
+                      "over the limit user_sets_max: %" PRIu32
+                      " different lists of workers are targets of queued tasks",
                       s->client->user->n_hidden);
     if (m->wait_target || m->any_target)
         return true;

@@ -218,7 +218,8 @@ static int set_core_timer(struct daemon *d)
     return r;
 }
 
-/* A private daemon ends with its last client and with what was left to it to do; a draining one with its last task, when its answer has left. */
+/* A private daemon ends with its last client and with what was left to it to do; a draining one with its last task,
+ * when its answer has left. */
 static void end_if_done(struct daemon *d)
 {
     if (d->config->private_mode && !d->draining && door_was_used(d->door) && door_clients(d->door) == 0 &&

@@ -170,8 +170,8 @@ ptools_err ptools_queue_worker_task_start(struct ptools *pt, const ptools_worker
                                           struct ptools_future **ret_accepted);
 /* Queues, waits for its end, and hands out the value or the failure; as ptools_remotecall_fetch(), but a wait that
  * times out leaves the task in the queue: *ret_future is set then (the third exception to the rule on ret_ parameters;
- * NULL: it could not even be sent), goes on, and ptools_future_task() of it tells the id (0: it had not been accepted when the
- * wait was over; the id is known at the end).
+ * NULL: it could not even be sent), goes on, and ptools_future_task() of it tells the id (0: it had not been accepted
+ * when the wait was over; the id is known at the end).
  * ptools_future_cancel() of it cancels the task. With target ALL the value is nil: the parts have the values. */
 ptools_err ptools_execute_worker_task(struct ptools *pt, const ptools_worker_task *task, int64_t timeout_ms,
                                       struct ptools_future **ret_future, ptools_value *ret_value);

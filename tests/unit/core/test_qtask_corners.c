@@ -269,7 +269,8 @@ END_TEST
 
 START_TEST(keys_that_pass_may_change_places)
 {
-    static const char keys[3][17] = { "\1\0\0\0\0\0\0\0session1", "\2\0\0\0\0\0\0\0session1", "\3\0\0\0\0\0\0\0session1" };
+    static const char keys[3][17] = { "\1\0\0\0\0\0\0\0session1", "\2\0\0\0\0\0\0\0session1",
+                                      "\3\0\0\0\0\0\0\0session1" };
     uint64_t ids[3];
 
     setup(1, 1000);
