@@ -171,6 +171,7 @@ static const struct field task_list_fields[] = {
     { "tag", FIELD_TAG, AT(task.tag) },
     { "after", FIELD_U64, AT(task.after), .max = UINT64_MAX },
     { "limit", FIELD_U32, AT(task.limit), .min = 1, .max = TASK_PAGE_MAX },
+    { "newest", FIELD_BOOL, AT(task.newest) },
     { "args", FIELD_BOOL, AT(task.args) },
 };
 static const struct field events_fields[] = {

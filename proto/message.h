@@ -207,6 +207,7 @@ struct msg_task { /* get, result, wait, change, list, why, events */
     struct text tag;          /* list, events: only those; absent: all */
     uint64_t after;           /* list: those with larger numbers */
     uint32_t limit;           /* list: at most so many; 0: TASK_PAGE_MAX */
+    bool newest;              /* list: of all of this user the one with the largest number, if it is one of those */
     bool args;                /* list, get: with their arguments */
     uint64_t request;         /* events-end */
 };

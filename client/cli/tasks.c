@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * tasks -- see tasks.h. A number alone is asked of nobody: it is up to what is done with it to find that there is no
- * such task. All else is: one round trip for each key and for each number to be looked at, one for each tag, and one
- * for all of last, ranges and filters together.
+ * such task. All else is: one round trip for each key, each last and each number to be looked at, one for each tag, and
+ * one for all ranges and filters together.
  */
 #include "client/cli/tasks.h"
 
@@ -223,7 +223,7 @@ static int find_last(struct search *s)
 {
     ptools_queued *list = NULL;
     size_t n;
-    ptools_err r = ptools_queued_list(s->pt, 0, NULL, s->flags, &list);
+    ptools_err r = ptools_queued_list(s->pt, 0, NULL, s->flags | PTOOLS_LIST_NEWEST, &list);
     int status;
 
     if (r != PTOOLS_OK)

@@ -2,9 +2,9 @@
 /*
  * verb_priority -- `ptools priority`: other priorities for tasks that wait.
  *
- * A value for tasks that are named one by one is set one by one, and of each that cannot have it the reason is told.
- * All else is one ptools_set_priorities(): a snapshot, then all changes at once. Filters are looked at in that
- * snapshot.
+ * A value for one task that is named is asked for by itself. All else is one ptools_set_priorities(): a snapshot, then
+ * all changes at once. Filters are looked at in that snapshot. Of each named task that does not wait the reason is
+ * told.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -56,24 +56,39 @@ static int report(const struct job *job)
     return session_document_end(job->line, &w);
 }
 
-static int set_each(struct job *job, const struct tasks *tasks, double priority)
+/* One that is named could not have it. The exit status: EXIT_VALUE, if that was the task's fault. */
+static int skip(struct job *job, int status, ptools_err why)
 {
-    for (size_t i = 0; i < tasks->n; i++) {
-        ptools_err r = ptools_queued_set_priority(job->pt, tasks->items[i].id, priority);
-        int status;
-
-        if (r == PTOOLS_OK) {
-            job->changed++;
-            continue;
-        }
-        status = failure_report_last(job->line, job->pt, r);
-        if (r != PTOOLS_ERR_NO_TASK && r != PTOOLS_ERR_NOT_NOW)
-            return status;
-        job->skipped++;
-        if (job->status == EXIT_VALUE)
-            job->status = status;
-    }
+    if (why != PTOOLS_ERR_NO_TASK && why != PTOOLS_ERR_NOT_NOW)
+        return status;
+    job->skipped++;
+    if (job->status == EXIT_VALUE)
+        job->status = status;
     return EXIT_VALUE;
+}
+
+static int set_one(struct job *job, uint64_t task, double priority)
+{
+    ptools_err r = ptools_queued_set_priority(job->pt, task, priority);
+
+    if (r != PTOOLS_OK)
+        return skip(job, failure_report_last(job->line, job->pt, r), r);
+    job->changed++;
+    return EXIT_VALUE;
+}
+
+/* It was not among those that wait. */
+static int tell_why(struct job *job, uint64_t task)
+{
+    PTOOLS_AUTO(ptools_queued) list = NULL;
+    ptools_err r = ptools_queued_get(job->pt, task, 0, &list);
+    char message[120];
+
+    if (r != PTOOLS_OK)
+        return skip(job, failure_report_last(job->line, job->pt, r), r);
+    snprintf(message, sizeof message, "task %" PRIu64 " is %s: a priority is for one that no worker has begun", task,
+             ptools_queued_state_name(ptools_queued_at(list, 0)->state));
+    return skip(job, failure_report_code(job->line, PTOOLS_ERR_NOT_NOW, message), PTOOLS_ERR_NOT_NOW);
 }
 
 static int by_number(const void *a, const void *b)
@@ -110,6 +125,8 @@ static int set_at_once(struct job *job, const struct tasks *tasks)
 {
     ptools_err r;
 
+    if (tasks->n == 0 && job->wish->ids.n > 0)
+        return EXIT_VALUE; /* none of them is there */
     job->ids = calloc(tasks->n + 1, sizeof *job->ids);
     job->met = calloc(tasks->n + 1, sizeof *job->met);
     if (!job->ids || !job->met)
@@ -122,24 +139,12 @@ static int set_at_once(struct job *job, const struct tasks *tasks)
         return failure_report_last(job->line, job->pt, r);
     for (size_t i = 0; i < tasks->n; i++) {
         const uint64_t *place = bsearch(&tasks->items[i].id, job->ids, job->n, sizeof *job->ids, by_number);
-        char message[120];
+        int status = job->met[place - job->ids] || !tasks->items[i].named ? EXIT_VALUE : tell_why(job, *place);
 
-        if (job->met[place - job->ids] || !tasks->items[i].named)
-            continue;
-        job->skipped++;
-        snprintf(message, sizeof message, "the task %" PRIu64 " does not wait: it runs, has ended, or is not there",
-                 tasks->items[i].id);
-        job->status = failure_report_code(job->line, PTOOLS_ERR_NOT_NOW, message);
+        if (status != EXIT_VALUE)
+            return status;
     }
     return EXIT_VALUE;
-}
-
-static bool all_named(const struct tasks_wish *wish)
-{
-    for (size_t i = 0; i < wish->ids.n; i++)
-        if (!id_is_one(&wish->ids.items[i]))
-            return false;
-    return wish->ids.n > 0;
 }
 
 static int act(struct job *job)
@@ -154,7 +159,8 @@ static int act(struct job *job)
         return status;
     job->status = tasks.status;
     job->now_ms = times_now_ms();
-    status = all_named(job->wish) && !isnan(constant) ? set_each(job, &tasks, constant) : set_at_once(job, &tasks);
+    status = tasks.n == 1 && tasks.items[0].named && !isnan(constant) ? set_one(job, tasks.items[0].id, constant)
+                                                                      : set_at_once(job, &tasks);
     tasks_deinit(&tasks);
     free(job->ids);
     free(job->met);

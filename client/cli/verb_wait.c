@@ -99,19 +99,91 @@ static int tell(const struct command_line *line, ptools *pt, const uint64_t *ids
     return worst;
 }
 
+static int64_t left_ms(const struct waiting *waiting, uint64_t since_us)
+{
+    const uint64_t until_us = since_us + (uint64_t)waiting->timeout_ms * 1000, now_us = waiting_now_us();
+
+    if (!waiting->timeout)
+        return PTOOLS_FOREVER;
+    return now_us < until_us ? (int64_t)((until_us - now_us) / 1000) : 0;
+}
+
 /* So many at a time as one request takes; within the time all the same. */
 static ptools_err wait_all(ptools *pt, const uint64_t *ids, size_t n, const struct waiting *waiting)
 {
-    const uint64_t until_us = waiting_now_us() + (uint64_t)waiting->timeout_ms * 1000;
+    const uint64_t since_us = waiting_now_us();
     ptools_err r = PTOOLS_OK;
 
-    for (size_t i = 0; i < n && r == PTOOLS_OK; i += AT_ONCE) {
-        const uint64_t now_us = waiting_now_us();
-        const int64_t left_ms = now_us < until_us ? (int64_t)((until_us - now_us) / 1000) : 0;
+    for (size_t i = 0; i < n && r == PTOOLS_OK; i += AT_ONCE)
+        r = ptools_queued_wait(pt, ids + i, n - i < AT_ONCE ? n - i : AT_ONCE, false, left_ms(waiting, since_us), NULL);
+    return r;
+}
 
-        r = ptools_queued_wait(pt, ids + i, n - i < AT_ONCE ? n - i : AT_ONCE, false,
-                               waiting->timeout ? left_ms : PTOOLS_FOREVER, NULL);
+/* One of more than one request takes: all are looked at once, and then what is told of ends. */
+struct any {
+    const uint64_t *ids;
+    size_t n, first;
+    bool ended, look;
+    ptools_err lost;
+};
+
+static void happened(const ptools_event *event, void *arg)
+{
+    struct any *any = arg;
+
+    if (event->kind == PTOOLS_EVENT_MISSED) {
+        any->look = true;
+        any->lost = event->code;
     }
+    if (event->kind != PTOOLS_EVENT_ENDED || any->ended)
+        return;
+    any->first = 0;
+    while (any->first < any->n && any->ids[any->first] != event->task)
+        any->first++;
+    any->ended = any->first < any->n;
+}
+
+static ptools_err look(ptools *pt, struct any *any)
+{
+    ptools_err r = PTOOLS_ERR_TIMEOUT;
+
+    any->look = false;
+    for (size_t i = 0; i < any->n && r == PTOOLS_ERR_TIMEOUT && !any->ended; i += AT_ONCE) {
+        size_t first;
+
+        r = ptools_queued_wait(pt, any->ids + i, any->n - i < AT_ONCE ? any->n - i : AT_ONCE, true, 0, &first);
+        if (r == PTOOLS_OK)
+            any->first = i + first;
+    }
+    any->ended |= r == PTOOLS_OK;
+    return r == PTOOLS_ERR_TIMEOUT ? PTOOLS_OK : r;
+}
+
+static ptools_err wait_any(ptools *pt, const uint64_t *ids, size_t n, const struct waiting *waiting, size_t *ret_first)
+{
+    PTOOLS_AUTO(ptools_watch) watch = NULL;
+    const uint64_t since_us = waiting_now_us();
+    struct any any = { .ids = ids, .n = n, .look = true };
+    ptools_err r;
+
+    if (n <= AT_ONCE)
+        return ptools_queued_wait(pt, ids, n, true, waiting->timeout ? waiting->timeout_ms : PTOOLS_FOREVER, ret_first);
+    r = ptools_watch_tasks(pt, NULL, 0, happened, &any, &watch);
+    while (r == PTOOLS_OK && !any.ended) {
+        const int64_t left = left_ms(waiting, since_us);
+
+        if (any.look)
+            r = look(pt, &any);
+        else if (any.lost != PTOOLS_OK)
+            r = any.lost;
+        else if (left == 0)
+            r = PTOOLS_ERR_TIMEOUT;
+        else
+            r = ptools_dispatch(pt, left);
+        if (r == PTOOLS_ERR_AGAIN)
+            r = PTOOLS_OK;
+    }
+    *ret_first = any.first;
     return r;
 }
 
@@ -130,8 +202,7 @@ static int wait_for(const struct command_line *line, ptools *pt, const struct ta
     for (size_t i = 0; i < tasks->n; i++)
         ids[i] = tasks->items[i].id;
     if (any && tasks->n > 0)
-        r = ptools_queued_wait(pt, ids, tasks->n, true, waiting->timeout ? waiting->timeout_ms : PTOOLS_FOREVER,
-                               &first);
+        r = wait_any(pt, ids, tasks->n, waiting, &first);
     else
         r = wait_all(pt, ids, tasks->n, waiting);
     if (r == PTOOLS_ERR_TIMEOUT && waiting->timeout) {

@@ -62,7 +62,8 @@ ptools_err options_copy(const char *what, const void *given, size_t first_bytes,
         return PTOOLS_OK;
     memcpy(&given_bytes, given, sizeof given_bytes);
     if (given_bytes < first_bytes) {
-        snprintf(why, why_bytes, "%s: struct_size is %u, at least %zu is expected: use the ..._INIT of the struct", what,
+        snprintf(why, why_bytes, "%s: struct_size is %u, at least %zu is expected: use the ..._INIT of the struct",
+                 what,
                  given_bytes, first_bytes);
         return PTOOLS_ERR_INVALID;
     }

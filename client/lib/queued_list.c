@@ -391,17 +391,19 @@ static ptools_err append(struct ptools *pt, struct ptools_queued *list, const st
 /* All that request asks for, page after page. */
 static ptools_err ask_list(struct ptools *pt, struct msg_request *request, uint32_t flags, ptools_queued **ret_list)
 {
+    const uint32_t known = PTOOLS_LIST_ARGS | (request->kind == MSG_TASK_LIST ? PTOOLS_LIST_NEWEST : 0u);
     struct ptools_queued *list;
     ptools_err err;
 
     if (!ret_list)
         return fail_static(pt, PTOOLS_ERR_INVALID, "ret_list is NULL");
-    if (flags & ~(uint32_t)PTOOLS_LIST_ARGS)
-        return fail(pt, PTOOLS_ERR_INVALID, "unknown bits 0x%x in flags", flags & ~(uint32_t)PTOOLS_LIST_ARGS);
+    if (flags & ~known)
+        return fail(pt, PTOOLS_ERR_INVALID, "unknown bits 0x%x in flags", flags & ~known);
     list = queued_new();
     if (!list)
         return fail_no_memory(pt);
     request->task.args = flags & PTOOLS_LIST_ARGS;
+    request->task.newest = flags & PTOOLS_LIST_NEWEST;
     do {
         struct queued_page page;
 

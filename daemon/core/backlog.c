@@ -4,6 +4,7 @@
  * its lane, and what it needs of memory is asked for before anything changes.
  */
 #include <errno.h>
+#include <float.h>
 #include <string.h>
 
 #include "daemon/core/state.h"
@@ -32,9 +33,33 @@ static struct lane *lane_of(struct backlog *b, const struct user *user)
     return NULL;
 }
 
-static struct lane *lane_get(struct backlog *b, struct user *user)
+bool backlog_serves(const struct backlog *b, const struct worker *w)
 {
-    struct lane *lane = lane_of(b, user);
+    switch (b->kind) {
+    case BACKLOG_WORKER:
+        return b->worker == w;
+    case BACKLOG_SET:
+        return set_has(b->set, w);
+    case BACKLOG_HOST:
+        return true; /* all workers are on one host */
+    case BACKLOG_BREAKER:
+        return false;
+    }
+    return false;
+}
+
+static bool share_a_worker(const struct core *core, const struct backlog *a, const struct backlog *b)
+{
+    for (uint32_t i = 0; i < core->n_workers; i++)
+        if (backlog_serves(a, core->workers[i]) && backlog_serves(b, core->workers[i]))
+            return true;
+    return false;
+}
+
+/* A new one is at the turn which those are at that share a worker with it. */
+static struct lane *lane_get(const struct core *core, struct backlog *b, struct user *user)
+{
+    struct lane *lane = lane_of(b, user), *other;
 
     if (lane)
         return lane;
@@ -43,6 +68,13 @@ static struct lane *lane_get(struct backlog *b, struct user *user)
         return NULL;
     lane->backlog = b;
     lane->user = user;
+    DL_FOREACH2(user->lanes, other, user_next)
+    {
+        if (!share_a_worker(core, b, other->backlog))
+            continue;
+        for (size_t i = 0; i < TURNS; i++)
+            lane->turn[i] = MAX(lane->turn[i], other->turn[i]);
+    }
     DL_APPEND(b->lanes, lane);
     DL_APPEND2(user->lanes, lane, user_prev, user_next);
     return lane;
@@ -70,16 +102,16 @@ void backlog_forget_user(struct user *user)
         lane_free(user->lanes);
 }
 
-int backlog_reserve(struct backlog *b, struct user *user)
+int backlog_reserve(const struct core *core, struct backlog *b, struct user *user)
 {
-    struct lane *lane = lane_get(b, user);
+    struct lane *lane = lane_get(core, b, user);
 
     return lane ? heap_reserve(&lane->heap, lane->heap.n + 1) : -ENOMEM;
 }
 
 int backlog_add(struct core *core, struct backlog *b, struct qtask *q)
 {
-    struct lane *lane = lane_get(b, q->user);
+    struct lane *lane = lane_get(core, b, q->user);
 
     if (!lane || heap_push_rank(&lane->heap, &q->wait_node, rank_of(core, q), q->turn, q->id) < 0)
         return -ENOMEM;
@@ -103,7 +135,7 @@ void backlog_remove(struct core *core, struct qtask *q)
 
 int backlog_move(struct core *core, struct backlog *b, struct qtask *q)
 {
-    struct lane *lane = lane_get(b, q->user);
+    struct lane *lane = lane_get(core, b, q->user);
 
     if (!lane || heap_reserve(&lane->heap, lane->heap.n + 1) < 0)
         return -ENOMEM;
@@ -115,21 +147,6 @@ void backlog_rerank(struct core *core, struct qtask *q)
 {
     heap_remove(&q->lane->heap, &q->wait_node);
     (void)heap_push_rank(&q->lane->heap, &q->wait_node, rank_of(core, q), q->turn, q->id); /* there is room */
-}
-
-bool backlog_serves(const struct backlog *b, const struct worker *w)
-{
-    switch (b->kind) {
-    case BACKLOG_WORKER:
-        return b->worker == w;
-    case BACKLOG_SET:
-        return set_has(b->set, w);
-    case BACKLOG_HOST:
-        return true; /* all workers are on one host */
-    case BACKLOG_BREAKER:
-        return false;
-    }
-    return false;
 }
 
 /* Whose turn it is: false if b's user comes before a's. */
@@ -169,12 +186,46 @@ struct qtask *backlog_best(const struct core *core, const struct worker *w)
     return best ? CONTAINER_OF(best->heap.v[0].node, struct qtask, wait_node) : NULL;
 }
 
-static bool share_a_worker(const struct core *core, const struct backlog *a, const struct backlog *b)
+/* -- turns --------------------------------------------------------------------------------------------------- */
+
+static size_t counter_of(const struct qtask *q)
 {
-    for (uint32_t i = 0; i < core->n_workers; i++)
-        if (backlog_serves(a, core->workers[i]) && backlog_serves(b, core->workers[i]))
-            return true;
-    return false;
+    const double priority = q->priority == 0 ? 0 : q->priority;
+    uint64_t bits;
+
+    if (priority > DBL_MAX)
+        return 0;
+    memcpy(&bits, &priority, sizeof bits);
+    bits *= UINT64_C(0x9e3779b97f4a7c15);
+    return 1 + (size_t)((bits ^ bits >> 32) % (TURNS - 1));
+}
+
+/* Where it would wait. Of a round-robin set, whose tasks wait at its members, nothing else is in this lane. */
+static struct lane *lane_for(struct core *core, const struct qtask *q)
+{
+    struct worker *w = q->only_worker ? qtask_worker(core, q->only_worker) : NULL;
+    struct set *set = q->set ? q->set : &core->all;
+    struct backlog *b = w ? &w->backlog : q->host ? &core->host_backlog : &set->backlog;
+
+    return lane_get(core, b, q->user);
+}
+
+uint64_t turn_next(struct core *core, const struct qtask *q, uint64_t made[TURNS])
+{
+    const size_t i = counter_of(q);
+    const struct lane *lane = lane_for(core, q);
+
+    return made[i] = MAX(made[i], lane ? lane->turn[i] : 0) + 1;
+}
+
+void turn_reached(const struct qtask *q, const struct worker *w)
+{
+    const size_t i = counter_of(q);
+    struct lane *lane;
+
+    DL_FOREACH2(q->user->lanes, lane, user_next)
+    if (lane->turn[i] < q->turn && backlog_serves(lane->backlog, w))
+        lane->turn[i] = q->turn;
 }
 
 uint64_t backlog_ahead_of(const struct core *core, const struct qtask *q)

@@ -28,7 +28,6 @@ struct user {
     uint32_t n_pins;        /* by functions that still need it */
     uint32_t n_given;       /* of its queued tasks, at workers now */
     uint64_t last_served;   /* core.served when it was given one */
-    uint64_t turn;          /* see backlog.h */
     struct lane *lanes;     /* by user_next */
     struct breaker *breakers; /* by function; at most BREAKERS_MAX */
     struct qtask *ended;    /* its queued tasks that have, and may be forgotten for others: oldest first, by next ... */
@@ -37,7 +36,7 @@ struct user {
     uint32_t n_blocked;
     bool unblocking;
     uint64_t blocked_bytes;
-    uint64_t recovered_turn; /* of what came from the journal, as from one client */
+    uint64_t recovered_turn[TURNS]; /* of what came from the journal, as from one client */
     struct set *named;      /* its sets that have a name, by name */
     UT_hash_handle hh;
 };
@@ -50,7 +49,7 @@ struct client {
     struct array *arrays;   /* that end with it, by owner_next */
     struct stasks *stasks;  /* that end with it, by owner_next */
     struct hold *holds;     /* arrays that it maps, by holder_next */
-    uint64_t turn;          /* see backlog.h */
+    uint64_t turn[TURNS];   /* of its last tasks, by priority: see backlog.h */
     struct watcher *watchers; /* by client_next */
     UT_hash_handle hh;
 };

@@ -130,7 +130,9 @@ void core_tick(struct core *core, uint64_t now_us, struct actions *out)
     struct heap_node *node;
 
     core->now_us = now_us;
+    core->work = 0;
     qtasks_reap(core);
+    qtasks_go_on(core, out);
     while ((node = heap_top(&core->deadlines)) && heap_top_key(&core->deadlines) <= now_us)
         core_stop_task(core, now_us, CONTAINER_OF(node, struct task, deadline_node), STOP_DEADLINE, out);
     while ((node = heap_top(&core->timers)) && heap_top_key(&core->timers) <= now_us)
@@ -144,10 +146,21 @@ void core_tick(struct core *core, uint64_t now_us, struct actions *out)
     stasks_due(core, now_us, out);
 }
 
+bool core_more_work(struct core *core)
+{
+    if (core->work_us != core->now_us) {
+        core->work_us = core->now_us;
+        core->work = 0;
+    }
+    return core->work < TURN_WORK && ++core->work;
+}
+
 uint64_t core_next_us(const struct core *core)
 {
     const uint64_t tasks = heap_top_key(&core->deadlines), workers = heap_top_key(&core->timers);
 
+    if (core->to_follow || records_left(core))
+        return 0;
     if (core->barring)
         return core->now_us;
     return MIN(MIN(MIN(tasks, workers), MIN(core->late_check_us, heap_top_key(&core->queue_timers))),

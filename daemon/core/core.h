@@ -209,7 +209,8 @@ DEFINE_AUTO(core)
 void core_assign(struct core *core, uint64_t now_us, struct actions *out);
 /* What is due by now: deadlines, grace, back-off, tasks stuck behind a long one. */
 void core_tick(struct core *core, uint64_t now_us, struct actions *out);
-/* When core_tick() wants to be called next; CORE_NEVER if it does not. */
+/* When core_tick() wants to be called next; CORE_NEVER if it does not. A time that has come: there is more to do than
+ * was done in this turn, see state.h; who asks for something may be heard before. */
 uint64_t core_next_us(const struct core *core);
 /* No new work from now on (PTOOLS_ERR_DRAINING), waiting tasks end with that code; running ones go on.
  * hurry: they are cancelled too. */
@@ -441,7 +442,7 @@ struct core_queued_view {
     bool hold, idempotent, running, maybe_executed;
     uint64_t queued_ms, due_ms, started_ms, ended_ms;
     ptools_err code;
-    char target[256];
+    const char *target; /* valid until the next one is looked at */
     const struct blob *args, *value, *outcome; /* outcome: the envelope of its answer, once it has ended */
     struct msg_submit spec;
 };
@@ -487,6 +488,8 @@ struct core_walk {
 int core_walk_queued(struct core *core, struct core_walk *walk, struct core_queued_view *ret);
 /* The number of that which a user means by a number or by a key; false: there is none. */
 bool core_queued_id(struct core *core, uint32_t uid, uint64_t task, struct text key, uint64_t *ret);
+/* That of the last one which this user queued; 0: there is none. */
+uint64_t core_queued_newest(const struct core *core, uint32_t uid);
 /* Rows that are not recorded yet, and that somebody waits for. */
 uint64_t core_unrecorded(const struct core *core);
 /* Whether a queued task runs, or will without anybody's doing: not those that are on hold, or whose target is not

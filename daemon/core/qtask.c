@@ -128,6 +128,17 @@ struct qtask *qtask_after(const struct core *core, uint64_t id)
     return NULL;
 }
 
+struct qtask *qtask_newest(const struct core *core, const struct user *user)
+{
+    for (size_t i = core->n_queue_table; i-- > 0;) {
+        struct qtask *q = core->queue_table[i].q;
+
+        if (q && q->user == user && qtask_accepted(q))
+            return q;
+    }
+    return NULL;
+}
+
 static void close_holes(struct core *core)
 {
     size_t n = 0;
@@ -371,5 +382,6 @@ void qtasks_deinit(struct core *core)
     qtasks_reap(core);
     free(core->pending);
     free(core->settled);
+    free(core->target_text);
     heap_deinit(&core->queue_timers);
 }

@@ -25,7 +25,8 @@ enum qtask_event { QE_HOLD, QE_RECORD, QE_ACCEPT, QE_WAIT, QE_READY, QE_GIVE, QE
 
 enum { DEAD_KILLS = 3, KEPT_SLICE = 256, WATCHES_MAX = 64, BLOCKED_MAX = 1024, WATCHERS_MAX = 1 << 18 };
 enum life_flags {
-    LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4, LIFE_RERUN = 8, LIFE_READ = 16, LIFE_STOPPING = 64
+    LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4, LIFE_RERUN = 8, LIFE_READ = 16, LIFE_AFTER_GONE = 32,
+    LIFE_STOPPING = 64
 };
 
 /* How it ended. */
@@ -34,6 +35,7 @@ struct qend {
     bool maybe_executed;
     uint32_t worker, attempt;
     uint64_t ended_ms;
+    uint64_t number;       /* 1, 2, ... for each end */
     struct blob *outcome; /* the envelope of its MSG_REPLY or MSG_ERROR, id 1 */
     struct blob *value;   /* NULL: none */
 };
@@ -43,7 +45,7 @@ struct qedge {
     struct qtask *first, *then;
     uint8_t index;            /* in the list of the submission of `then` */
     bool any, keep;           /* as that said */
-    bool waits_on;            /* looked at, by the one who goes through the list of first */
+    uint64_t looked_at;       /* the end of first (qend.number) after which it was, and it waits on */
     struct qedge *first_prev, *first_next; /* in first's list */
     struct qedge *then_prev, *then_next;   /* in then's list */
 };
@@ -91,6 +93,7 @@ struct qtask {
         host : 1, gone : 1, was_read : 1, rerun : 1, changed : 1, announced : 1,
         recovered : 1, stopping : 1, was_running : 1, stays : 1, passed : 1,
         probe : 1;            /* its breaker tries it */
+    bool after_gone : 1; /* before it was accepted one that had to come first, and did not get done, was forgotten */
 };
 
 enum qtask_state qtask_next(enum qtask_state state, enum qtask_event event);
@@ -118,6 +121,8 @@ struct qtask *qtask_find(const struct core *core, uint64_t id);
 size_t queue_table_at(const struct core *core, uint64_t id);
 /* The first whose id is larger; NULL: none. */
 struct qtask *qtask_after(const struct core *core, uint64_t id);
+/* The last of this user that is accepted; NULL: none. */
+struct qtask *qtask_newest(const struct core *core, const struct user *user);
 /* What this user may see: its own, once accepted. */
 struct qtask *qtask_of(const struct core *core, const struct user *user, uint64_t id);
 /* Decodes its spec into *ret: valid until the next use. */
@@ -160,9 +165,14 @@ int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *
 void qtask_learn_function(struct qtask *q, struct function *f, const struct msg_submit *spec);
 /* When it may run, and when it expires, having been submitted so long ago. */
 void qtask_set_delay(struct core *core, struct qtask *q, const struct msg_submit *spec, uint64_t since_us);
-/* It waits for those that it is to come after; or ends, if one of them has ended otherwise than it had to. */
-void qtask_connect(struct core *core, struct qtask *q, struct actions *out);
-/* The bits of its `after` are met, and stay so: also when that is run again, and after a restart. The task waits. */
+/* It waits for those that it is to come after, as far as they have not done so. 0; -ENOMEM. */
+int qtask_connect(struct core *core, struct qtask *q, const struct msg_submit *m, struct actions *out);
+/* It ends, if one of them has ended otherwise than it had to. */
+void qtask_follow_failed(struct core *core, struct qtask *q, struct actions *out);
+/* It is on its way, and one that had to come first and did not get done is being forgotten. */
+void qtask_after_gone(struct core *core, struct qtask *q, uint64_t first, struct actions *out);
+/* The bits of its `after` are met, and stay so: also when that is run again, and after a restart. The task waits, or is
+ * on its way: then they are recorded when it is accepted. */
 void qtask_met(struct core *core, struct qtask *q, uint64_t bits, struct actions *out);
 /* The edges and parts of one that was recovered. */
 void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out);
@@ -180,6 +190,19 @@ void qtask_accepted_now(struct core *core, struct qtask *q, struct actions *out)
 void qtask_refused(struct core *core, struct qtask *q, ptools_err code, const char *why, struct actions *out);
 /* There is room in the queue of the user: who was blocked goes on. */
 void user_unblock(struct core *core, struct user *user, struct actions *out);
+
+/* -- qtask_blocked.c: submissions that wait for room -- */
+
+struct blocked {
+    struct client *client;
+    uint64_t request;
+    struct blob *spec, *args;
+    struct blocked *prev, *next; /* in user.blocked */
+};
+
+/* 0 or -ENOMEM. */
+int blocked_add(struct client *c, uint64_t request, struct blob *spec, struct blob *args);
+void blocked_free(struct blocked *b);
 void blocked_free_client(struct core *core, struct client *c);
 /* One that waits for room is answered so, and goes. false: there is none of that request. */
 bool blocked_cancel(struct client *c, uint64_t request, ptools_err code, const char *why, struct actions *out);
@@ -229,6 +252,8 @@ void qtask_end_text(struct core *core, struct qtask *q, uint32_t shown, ptools_e
                     const char *format, ...) __attribute__((format(printf, 6, 7)));
 /* How it ended is where it must be. */
 void qtask_settle(struct core *core, struct qtask *q, struct actions *out);
+/* What is left to do of what ended and was recorded in earlier turns. */
+void qtasks_go_on(struct core *core, struct actions *out);
 void qtask_forget(struct core *core, struct qtask *q, struct actions *out);
 void qtask_unend(struct core *core, struct qtask *q);
 /* A whole whose parts may all have ended: then it has. */
@@ -316,10 +341,13 @@ void record_life(struct core *core, struct qtask *q, bool durable, enum pending_
 void record_read(struct core *core, struct qtask *q, struct actions *out);
 /* All rows since that number are one: none is there without the others. */
 void record_as_one(struct core *core, uint64_t since, struct actions *out);
-/* The answer to a request that has changed something: when all that it made is recorded. since: the number of the last row
- * before it. */
+/* The answer to a request that has changed something: when all that it made is recorded. since: the number of the last
+ * row before it. */
 void record_answer(struct core *core, uint64_t since, uint32_t client, uint64_t request, const struct msg_reply *reply,
                    struct actions *out);
+/* What was recorded, and that not all has been made of yet: the rest of it, as much as there is room for. */
+bool records_left(const struct core *core);
+void records_go_on(struct core *core, struct actions *out);
 void record_forget(struct core *core, const struct qtask *q, struct actions *out);
 
 #endif

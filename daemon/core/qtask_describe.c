@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -235,52 +236,74 @@ void qtask_met(struct core *core, struct qtask *q, uint64_t bits, struct actions
         record_life(core, q, false, PENDING_NOTHING, out);
 }
 
-/* 0; -ENOMEM; 1: one of them has ended otherwise than it had to, *ret_failed. ret_met: those that are not waited for,
- * and were before. */
-static int add_edges(struct core *core, struct qtask *q, const uint64_t *after, uint32_t n, bool any, bool keep,
-                     struct qtask **ret_failed, uint64_t *ret_met)
+/* Whether what has ended so is not what the one that waits for it was to come after. */
+static bool fails(const struct qedge *e)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        struct qtask *first = qtask_find(core, after[i]);
+    return e->first->state == QT_ENDED && e->first->shown != SHOWN_DONE && !e->any && !e->keep;
+}
+
+int qtask_connect(struct core *core, struct qtask *q, const struct msg_submit *m, struct actions *out)
+{
+    uint64_t met = 0;
+
+    for (uint32_t i = 0; i < m->n_after; i++) {
+        struct qtask *first = qtask_find(core, m->after[i]);
 
         if (q->x && q->x->met >> i & 1)
             continue;
         if (!first || first->user != q->user || first == q)
             continue; /* it was forgotten, so it had ended */
-        if (first->state == QT_ENDED && (any || first->shown == SHOWN_DONE)) {
-            *ret_met |= UINT64_C(1) << i;
-            continue;
-        }
-        if (first->state == QT_ENDED && !keep) {
-            *ret_failed = first;
-            return 1;
-        }
-        if (add_edge(first, q, i, any, keep) < 0)
+        if (first->state == QT_ENDED && (m->after_any || first->shown == SHOWN_DONE))
+            met |= UINT64_C(1) << i;
+        else if (add_edge(first, q, i, m->after_any, m->after_keep) < 0)
             return -ENOMEM;
     }
+    if (met && qtask_journaled(q) && !qtask_extra(q))
+        return -ENOMEM;
+    qtask_met(core, q, met, out);
     return 0;
 }
 
-void qtask_connect(struct core *core, struct qtask *q, struct actions *out)
+void qtask_follow_failed(struct core *core, struct qtask *q, struct actions *out)
 {
-    uint64_t after[TASK_AFTER_MAX];
-    struct qtask *failed = NULL;
+    const struct qedge *e;
+
+    if (q->after_gone) {
+        qtask_end_text(core, q, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
+                       "a task that had to come first was forgotten, and had not got done");
+        return;
+    }
+    for (e = q->x ? q->x->after : NULL; e && !fails(e); e = e->then_next)
+        ;
+    if (e)
+        qtask_end_text(core, q, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
+                       "task %" PRIu64 ", which had to come first, is %s", e->first->id,
+                       task_shown_name(e->first->shown));
+}
+
+void qtask_after_gone(struct core *core, struct qtask *q, uint64_t first, struct actions *out)
+{
+    char text[120];
+
+    if (q->state == QT_HELD) { /* as if it had come now */
+        snprintf(text, sizeof text, "after: no queued task %" PRIu64 ": it was forgotten", first);
+        qtask_refused(core, q, PTOOLS_ERR_NO_TASK, text, out);
+        return;
+    }
+    q->after_gone = true;
+    record_life(core, q, false, PENDING_NOTHING, out); /* before it is recorded that the first was forgotten */
+}
+
+/* Those that are not there any more have got done, and were forgotten then: else this one would have ended. */
+static void connect_recovered(struct core *core, struct qtask *q, struct actions *out)
+{
     struct msg_submit spec;
-    uint64_t met = 0;
-    int r;
 
     qtask_spec(core, q, &spec);
-    if (spec.n_after == 0)
-        return;
-    memcpy(after, spec.after, spec.n_after * sizeof *after);
-    r = add_edges(core, q, after, spec.n_after, spec.after_any, spec.after_keep, &failed, &met);
-    if (r < 0)
+    if (qtask_connect(core, q, &spec, out) < 0)
         out->no_memory = true;
-    if (r == 0)
-        qtask_met(core, q, met, out);
-    if (r > 0)
-        qtask_end_text(core, q, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
-                       "task %" PRIu64 ", which had to come first, is %s", failed->id, task_shown_name(failed->shown));
+    else
+        qtask_follow_failed(core, q, out);
 }
 
 void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out)
@@ -295,5 +318,5 @@ void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out)
             parent->x->parts_failed++;
     }
     if (q->state == QT_WAITING && !q->is_parent && !q->was_running && q->attempt == 0 && !q->rerun)
-        qtask_connect(core, q, out);
+        connect_recovered(core, q, out);
 }

@@ -216,24 +216,29 @@ static void free_edge(struct qedge *e)
     free(e);
 }
 
-/* Those that wait for it go on, or end with it; those that wait on are put at the end of the list, marked, so that
- * each is looked at once, whatever the end of another does to the list. */
-static void follow_edges(struct core *core, struct qtask *q, struct actions *out)
+/* Those that wait for it go on, or end with it; those that wait on are put at the end of the list, marked with this
+ * end, so that each is looked at once, whatever the end of another does to the list. False: the rest in the next
+ * turn. */
+static bool follow_edges(struct core *core, struct qtask *q, struct actions *out)
 {
     struct qedge *e;
 
-    while (q->x && (e = q->x->before) && !e->waits_on) {
+    while (q->x && (e = q->x->before) && e->looked_at != q->end->number) {
         struct qtask *then = e->then;
         const bool cascade = q->shown != SHOWN_DONE && !e->any;
         const uint64_t bit = UINT64_C(1) << e->index;
 
-        if (cascade && e->keep) {
+        if (!core_more_work(core))
+            return false;
+        if (cascade && (e->keep || !qtask_accepted(then))) { /* that one looks when it is accepted */
             DL_DELETE2(q->x->before, e, first_prev, first_next);
             DL_APPEND2(q->x->before, e, first_prev, first_next);
-            e->waits_on = true;
+            e->looked_at = q->end->number;
             continue;
         }
         free_edge(e);
+        if (!qtask_accepted(then))
+            qtask_met(core, then, bit, out);
         if (then->state != QT_WAITING)
             continue;
         if (cascade) {
@@ -244,9 +249,7 @@ static void follow_edges(struct core *core, struct qtask *q, struct actions *out
             qtask_place(core, then, out);
         }
     }
-    if (q->x)
-        DL_FOREACH2(q->x->before, e, first_next)
-            e->waits_on = false;
+    return true;
 }
 
 /* One that ends before those it waits for waits no more. */
@@ -323,54 +326,81 @@ static void add_settled(struct core *core, uint64_t task, struct actions *out)
     core->settled[core->n_settled++] = task;
 }
 
-/* What follows from the ends of tasks: ends of others, which are added meanwhile. */
-static void follow_settled(struct core *core, struct actions *out)
+/* What follows from the ends of tasks: ends of others, which are added meanwhile. False: there is no room for the rest
+ * in this turn. */
+static bool follow_settled(struct core *core, struct actions *out)
 {
     while (core->n_settled > 0) {
         struct qtask *q = qtask_find(core, core->settled[--core->n_settled]);
 
         if (!q || q->state != QT_ENDED)
-            continue; /* it is run anew */
-        follow_edges(core, q, out);
-        tell_parent(core, q, out);
+            continue; /* it was forgotten, and what waited for it was told then; or it is run anew */
+        if (!follow_edges(core, q, out)) {
+            add_settled(core, q->id, out);
+            return false;
+        }
     }
+    return true;
 }
 
-static void forget(struct core *core, struct qtask *q, struct actions *out)
+/* Those that hoped for its being run anew end with it; those whose turn it was not yet, when it was forgotten on
+ * request, go on if they may. False: the rest in the next turn. */
+static bool tell_forgotten(struct core *core, const struct qtask *q, bool all, struct actions *out)
 {
-    while (q->x && q->x->before) { /* those that hoped for its being run anew */
+    while (q->x && q->x->before) {
         struct qtask *then = q->x->before->then;
+        const bool goes_on = q->state == QT_ENDED && (q->shown == SHOWN_DONE || q->x->before->any);
 
+        if (!all && !core_more_work(core))
+            return false;
         free_edge(q->x->before);
-        if (then->state == QT_WAITING)
+        if (goes_on && then->state == QT_WAITING)
+            qtask_place(core, then, out);
+        else if (then->state == QT_WAITING)
             qtask_end_text(core, then, SHOWN_CANCELLED, PTOOLS_ERR_DEPENDENCY, out,
                            "task %" PRIu64 ", which had to come first, was forgotten", q->id);
+        else if (!goes_on && !qtask_accepted(then))
+            qtask_after_gone(core, then, q->id, out);
     }
+    return true;
+}
+
+/* Who waited for it knows. */
+static void forget(struct core *core, struct qtask *q, struct actions *out)
+{
     if (qtask_journaled(q))
         record_forget(core, q, out);
     qtask_free(core, q);
 }
 
-static bool forget_one_too_many(struct core *core, struct user *user, struct actions *out)
+static bool has_too_many(const struct core *core, const struct user *user)
 {
-    if (!user->ended ||
-        (user->n_kept <= core->limits.user_kept_max && user->kept_bytes <= core->limits.user_kept_bytes_max))
-        return false;
-    forget(core, user->ended, out);
-    return true;
+    return user->ended &&
+           (user->n_kept > core->limits.user_kept_max || user->kept_bytes > core->limits.user_kept_bytes_max);
 }
 
 /* All that follows, one after the other and not one within the other, for a chain of tasks that wait for each other
  * can be as long as the queue: ends bring ends, and one that makes room is forgotten, which ends those that hoped for
- * it. None is forgotten before those that waited for it know how it ended. */
+ * it. None is forgotten before those that waited for it know how it ended. What there is no room for is left for the
+ * next turn. */
 static void follow_all(struct core *core, struct user *user, struct actions *out)
 {
+    bool goes_on = true;
+    struct qtask *q;
+
     if (core->settling)
         return; /* whoever does it goes on */
     core->settling = true;
-    do
-        follow_settled(core, out);
-    while (forget_one_too_many(core, user, out));
+    while (goes_on) {
+        goes_on = follow_settled(core, out);
+        if (!goes_on || !has_too_many(core, user))
+            break;
+        q = user->ended;
+        goes_on = tell_forgotten(core, q, false, out);
+        if (goes_on)
+            forget(core, q, out);
+    }
+    core->to_follow |= !goes_on;
     core->settling = false;
 }
 
@@ -381,6 +411,18 @@ void user_keep_less(struct core *core, struct user *user, struct actions *out)
     user_unblock(core, user, out);
     user->n_pins--;
     user_release(core, user);
+}
+
+void qtasks_go_on(struct core *core, struct actions *out)
+{
+    struct user *user, *next;
+
+    if (core->to_follow) {
+        core->to_follow = false;
+        HASH_ITER(hh, core->users, user, next)
+            user_keep_less(core, user, out);
+    }
+    records_go_on(core, out);
 }
 
 void qtask_settle(struct core *core, struct qtask *q, struct actions *out)
@@ -399,13 +441,15 @@ void qtask_settle(struct core *core, struct qtask *q, struct actions *out)
     }
     qtask_keep(core, q, out);
     drop_after(q);
-    core->queue_ended++;
+    q->end->number = ++core->queue_ended;
     core->queue_rate_us =
         core->queue_last_us ? (core->queue_rate_us * 7 + (core->now_us - core->queue_last_us)) / 8 : 0;
     core->queue_last_us = core->now_us;
     event_emit(core, q, EVENT_ENDED, q->end->code, out);
     watchers_tell(core, q, out);
-    add_settled(core, q->id, out);
+    tell_parent(core, q, out);
+    if (q->x && q->x->before)
+        add_settled(core, q->id, out);
     user_keep_less(core, user, out);
     user->n_pins--;
     user_release(core, user);
@@ -432,6 +476,7 @@ void qtask_forget(struct core *core, struct qtask *q, struct actions *out)
 
     core->settling = true;
     user->n_pins++;
+    (void)tell_forgotten(core, q, true, out);
     forget(core, q, out);
     core->settling = settling;
     user_keep_less(core, user, out);

@@ -115,7 +115,8 @@ static void put_life(struct core *core, struct qtask *q, bool durable, bool refu
             .worker = q->worker,
             .flags = (q->hold ? LIFE_HOLD : 0u) | (q->idempotent ? LIFE_IDEMPOTENT : 0u) |
                      (q->rerun ? LIFE_RERUN : 0u) | (ended && q->end->maybe_executed ? LIFE_MAYBE_EXECUTED : 0u) |
-                     (q->was_read ? LIFE_READ : 0u) | (q->stopping && !ended ? LIFE_STOPPING : 0u),
+                     (q->was_read ? LIFE_READ : 0u) | (q->after_gone ? LIFE_AFTER_GONE : 0u) |
+                     (q->stopping && !ended ? LIFE_STOPPING : 0u),
             .priority = q->priority,
             .started_ms = q->started_ms,
             .detail = !q->x          ? 0
@@ -188,10 +189,14 @@ static void answer_pending(const struct pending *p, struct actions *out)
     answer_reply(out, p->client, p->request, &reply, NULL);
 }
 
-void core_recorded(struct core *core, uint64_t now_us, uint64_t number, struct actions *out)
+bool records_left(const struct core *core)
 {
-    core->now_us = now_us;
-    while (core->n_pending > 0 && core->pending[core->pending_first].number <= number) {
+    return core->n_pending > 0 && core->pending[core->pending_first].number <= core->recorded;
+}
+
+static void take_recorded(struct core *core, bool all, struct actions *out)
+{
+    while (records_left(core) && (all || core_more_work(core))) {
         const struct pending p = core->pending[core->pending_first];
         struct qtask *q = qtask_find(core, p.task);
 
@@ -206,6 +211,18 @@ void core_recorded(struct core *core, uint64_t now_us, uint64_t number, struct a
         else if (q && p.kind == PENDING_SETTLE && q->state == QT_ENDING)
             qtask_settle(core, q, out);
     }
+}
+
+void records_go_on(struct core *core, struct actions *out)
+{
+    take_recorded(core, false, out);
+}
+
+void core_recorded(struct core *core, uint64_t now_us, uint64_t number, struct actions *out)
+{
+    core->now_us = now_us;
+    core->recorded = MAX(core->recorded, number);
+    take_recorded(core, false, out);
 }
 
 void core_record_refused(struct core *core, uint64_t now_us, uint64_t number, const char *why, struct actions *out)
@@ -232,6 +249,7 @@ void core_record_failed(struct core *core, uint64_t now_us, const char *why, str
     core->now_us = now_us;
     if (core->storage_failed)
         return;
+    take_recorded(core, true, out);
     core->storage_failed = why;
     while (core->n_pending > 0) {
         const struct pending p = core->pending[core->pending_first];
@@ -324,6 +342,7 @@ static int recover_life(struct core *core, struct qtask *q, const struct core_ro
     q->started_ms = life->life.started_ms;
     q->rerun = life->life.flags & LIFE_RERUN;
     q->was_read = life->life.flags & LIFE_READ;
+    q->after_gone = life->life.flags & LIFE_AFTER_GONE;
     q->stopping = life->life.flags & LIFE_STOPPING;
     q->due_us = 0;
     if (life->life.due_ms > now_ms)
@@ -358,7 +377,6 @@ int core_recover(struct core *core, uint64_t now_us, const struct core_row *task
         return -ENOMEM;
     }
     q->recovered = true;
-    q->turn = user->recovered_turn + 1;
     q->queued_ms = task->queued_ms;
     r = qtask_register(core, q);
     if (r == 0)
@@ -378,7 +396,7 @@ int core_recover(struct core *core, uint64_t now_us, const struct core_row *task
         qtask_free(core, q);
         return r;
     }
-    user->recovered_turn++;
+    q->turn = turn_next(core, q, user->recovered_turn);
     core->next_task = MAX(core->next_task, task->task + 1);
     if (!life && task->parent && !qtask_find(core, task->parent))
         qtask_forget(core, q, out); /* its whole, which has a lower number, was never accepted */

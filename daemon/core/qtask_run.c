@@ -124,7 +124,7 @@ int qtask_reserve(struct core *core, struct qtask *q)
 
     if (heap_reserve(&core->queue_timers, core->n_queue + 1) < 0)
         return -ENOMEM;
-    return b ? backlog_reserve(b, q->user) : 0;
+    return b ? backlog_reserve(core, b, q->user) : 0;
 }
 
 static bool waits_for_tasks(const struct qtask *q)
@@ -304,7 +304,7 @@ void qtask_give(struct core *core, struct worker *w, struct qtask *q, struct act
     q->run = t;
     q->user->n_given++;
     q->user->last_served = ++core->served;
-    q->user->turn = MAX(q->user->turn, q->turn);
+    turn_reached(q, w);
     q->attempt++;
     q->worker = w->id;
     q->started_ms = core_time_ms(core);
@@ -489,6 +489,8 @@ void qtasks_due(struct core *core, struct actions *out)
     while ((node = heap_top(&core->queue_timers)) && heap_top_key(&core->queue_timers) <= core->now_us) {
         struct qtask *q = CONTAINER_OF(node, struct qtask, timer);
 
+        if (!core_more_work(core))
+            return;
         if (q->state == QT_ENDED) {
             if (forgotten++ == KEPT_SLICE)
                 return; /* the rest in the next turn */

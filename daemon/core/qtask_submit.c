@@ -28,13 +28,6 @@ struct submission {
     bool again; /* it was blocked */
 };
 
-struct blocked {
-    struct client *client;
-    uint64_t request;
-    struct blob *spec, *args;
-    struct blocked *prev, *next; /* in user.blocked */
-};
-
 #define REFUSE(s, code, ...) (answer_refusal((s)->out, (s)->client->id, (s)->request, code, __VA_ARGS__), false)
 
 /* -- over a limit -------------------------------------------------------------------------------------------- */
@@ -46,8 +39,7 @@ static uint64_t submission_bytes(const struct submission *s)
 
 static bool block(const struct submission *s)
 {
-    struct user *user = s->client->user;
-    struct blocked *b;
+    const struct user *user = s->client->user;
 
     if (user->n_blocked >= BLOCKED_MAX)
         return REFUSE(s, PTOOLS_ERR_LIMIT, "over the limit of tasks that wait for room in the queue: %u of %u in use",
@@ -57,16 +49,8 @@ static bool block(const struct submission *s)
                       "over the limit user_queue_bytes_max: tasks that wait for room take %" PRIu64 " of %" PRIu64
                       " bytes, %" PRIu64 " more asked for",
                       user->blocked_bytes, s->core->limits.user_queue_bytes_max, submission_bytes(s));
-    b = calloc(1, sizeof *b);
-    if (!b)
+    if (blocked_add(s->client, s->request, s->spec, s->args) < 0)
         return REFUSE(s, PTOOLS_ERR_LIMIT, "the daemon is out of memory: the task was not taken");
-    b->client = s->client;
-    b->request = s->request;
-    b->spec = blob_ref(s->spec);
-    b->args = s->args ? blob_ref(s->args) : NULL;
-    DL_APPEND(user->blocked, b);
-    user->n_blocked++;
-    user->blocked_bytes += submission_bytes(s);
     return false;
 }
 
@@ -87,60 +71,6 @@ static bool over_kept(const struct submission *s, const char *name, const char *
              name, take, use, limit, dead_text);
     answer_failure(s->out, s->client->id, s->request, &f, text);
     return false;
-}
-
-static void blocked_free(struct blocked *b)
-{
-    struct user *user = b->client->user;
-
-    DL_DELETE(user->blocked, b);
-    user->n_blocked--;
-    user->blocked_bytes -= b->spec->n + (b->args ? b->args->n : 0);
-    blob_free(b->spec);
-    blob_free(b->args);
-    free(b);
-}
-
-bool blocked_cancel(struct client *c, uint64_t request, ptools_err code, const char *why, struct actions *out)
-{
-    struct blocked *b;
-
-    DL_FOREACH(c->user->blocked, b) {
-        if (b->client != c || b->request != request)
-            continue;
-        answer_refusal(out, c->id, request, code, "%s", why);
-        blocked_free(b);
-        return true;
-    }
-    return false;
-}
-
-bool blocked_in_use(const struct client *c, uint64_t request)
-{
-    const struct blocked *b;
-
-    DL_FOREACH(c->user->blocked, b)
-        if (b->client == c && b->request == request)
-            return true;
-    return false;
-}
-
-void blocked_drain(struct core *core, struct actions *out)
-{
-    for (struct user *u = core->users; u; u = u->hh.next)
-        while (u->blocked)
-            blocked_cancel(u->blocked->client, u->blocked->request, PTOOLS_ERR_DRAINING,
-                           "the daemon is about to end and takes no new work", out);
-}
-
-void blocked_free_client(struct core *core, struct client *c)
-{
-    struct blocked *b, *next;
-
-    (void)core;
-    DL_FOREACH_SAFE(c->user->blocked, b, next)
-    if (b->client == c)
-        blocked_free(b);
 }
 
 /* -- is it allowed ------------------------------------------------------------------------------------------- */
@@ -177,6 +107,8 @@ static bool has_room(const struct submission *s)
         queue_refuse(s->core, s->client->id, s->request, &e, s->out);
         return false;
     }
+    if (u->ended) /* there is room, or they go, in this turn or in the next */
+        return true;
     if (u->n_kept > l->user_kept_max)
         return over_kept(s, "user_kept_max", "are", u->n_kept, l->user_kept_max);
     if (u->kept_bytes > l->user_kept_bytes_max)
@@ -195,16 +127,17 @@ static bool allowed(const struct submission *s)
     if (task_find_request(s->core, s->client->id, s->request) || request_in_use(s->core, s->client, s->request))
         return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "id: request %" PRIu64 " is in flight already", s->request);
     if (s->m->set_id && s->m->durability >= TASK_CRASHSAFE)
-        return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "set: one without a name ends with its client, and the task shall not: "
-                      "name the set, or the workers");
-    for (uint32_t i = 0; i < s->m->n_after; i++)
-        if (!qtask_of(s->core, s->client->user, s->m->after[i]))
-            return REFUSE(s, PTOOLS_ERR_NO_TASK, "after: no queued task %" PRIu64, s->m->after[i]);
-    for (uint32_t i = 0; i < s->m->n_after && s->m->durability >= TASK_CRASHSAFE; i++) {
+        return REFUSE(s, PTOOLS_ERR_INVALID,
+                      "set: one without a name ends with its client, and the task shall not: name the set, or the "
+                      "workers");
+    for (uint32_t i = 0; i < s->m->n_after; i++) {
         const struct qtask *first = qtask_of(s->core, s->client->user, s->m->after[i]);
 
-        if (!qtask_journaled(first) && first->state != QT_ENDED)
-            return REFUSE(s, PTOOLS_ERR_BAD_REQUEST,
+        if (!first)
+            return REFUSE(s, PTOOLS_ERR_NO_TASK, "after: no queued task %" PRIu64, s->m->after[i]);
+        if (s->m->durability >= TASK_CRASHSAFE && !qtask_journaled(first) &&
+            (first->state != QT_ENDED || (first->shown != SHOWN_DONE && !s->m->after_any)))
+            return REFUSE(s, PTOOLS_ERR_INVALID,
                           "after: task %" PRIu64 " is volatile: what survives the daemon cannot wait for what does not",
                           first->id);
     }
@@ -259,11 +192,11 @@ static struct qtask *make(const struct submission *s, uint64_t id, struct blob *
     if (!q)
         return NULL;
     q->function = s->function;
-    s->client->turn = q->turn = MAX(user->turn, s->client->turn) + 1;
     if (qtask_register(core, q) < 0 || qtask_describe(core, q, m, parent) < 0 || qtask_reserve(core, q) < 0) {
         qtask_free(core, q);
         return NULL;
     }
+    q->turn = turn_next(core, q, s->client->turn);
     qtask_set_delay(core, q, m, 0);
     core->next_task = id + 1;
     return q;
@@ -337,7 +270,9 @@ void qtask_accepted_now(struct core *core, struct qtask *q, struct actions *out)
         struct qtask *part = part_at(core, q, i);
 
         if (part->has_after)
-            qtask_connect(core, part, out);
+            qtask_follow_failed(core, part, out);
+        if (part->state == QT_WAITING && part->x && part->x->met)
+            record_life(core, part, false, PENDING_NOTHING, out);
         if (part->state == QT_WAITING)
             qtask_place(core, part, out);
     }
@@ -407,7 +342,7 @@ void qtasks_follow_module(struct core *core, struct module *m, struct actions *o
         if (may_repeat(q, &spec))
             enter(core, q, out);
         else
-            qtask_refused(core, q, PTOOLS_ERR_BAD_REQUEST, NO_REPEAT, out);
+            qtask_refused(core, q, PTOOLS_ERR_INVALID, NO_REPEAT, out);
     }
     qtasks_place_parked(core, out);
 }
@@ -493,20 +428,34 @@ static void forget_module(const struct submission *s)
         module_free(s->core, s->module);
 }
 
+/* It, or its parts, wait for what they are to come after. False: no memory. */
+static bool link_after(const struct submission *s, struct qtask *q)
+{
+    const uint32_t parts = q->x ? q->x->parts : 0;
+    bool linked = true;
+
+    for (uint32_t i = parts ? 1 : 0; i <= parts && linked; i++)
+        linked = qtask_connect(s->core, part_at(s->core, q, i), s->m, s->out) == 0;
+    return linked;
+}
+
 /* With its parts, and with its client waiting for it. NULL: no memory, and all is as it was. */
 static struct qtask *make_whole(const struct submission *s)
 {
-    const uint64_t id = s->core->next_task, turn = s->client->turn;
-    struct qtask *q = make(s, id, s->spec, s->m, 0);
+    const uint64_t id = s->core->next_task;
+    uint64_t turn[TURNS];
+    struct qtask *q;
     struct watcher *w = NULL;
 
-    if (q && (!q->is_parent || make_parts(s, q)))
+    memcpy(turn, s->client->turn, sizeof turn);
+    q = make(s, id, s->spec, s->m, 0);
+    if (q && (!q->is_parent || make_parts(s, q)) && link_after(s, q))
         w = qtask_watch(s->core, q, s->client, s->request);
     if (!w) {
         if (q)
             unmake(s->core, q);
         s->core->next_task = id;
-        s->client->turn = turn;
+        memcpy(s->client->turn, turn, sizeof turn);
         return NULL;
     }
     w->accept = true;
@@ -534,7 +483,7 @@ static int come(struct submission *s)
         return r > 0 ? -ENOMEM : r;
     }
     if (s->function && !may_repeat(q, s->m)) {
-        qtask_refused(core, q, PTOOLS_ERR_BAD_REQUEST, NO_REPEAT, s->out);
+        qtask_refused(core, q, PTOOLS_ERR_INVALID, NO_REPEAT, s->out);
     } else if (s->function) {
         enter(core, q, s->out);
     } else {

@@ -48,6 +48,19 @@ static void target_text(const struct msg_submit *spec, char *text, size_t size)
         append(text, size, n, spec->target == TARGET_ALL ? "all" : "any");
 }
 
+/* What did not fit is cut off with the word that it begins in. */
+static void cut_at_word(char *text, size_t size)
+{
+    static const char more[] = " ...";
+    char *end = text + size - sizeof more;
+
+    if (strlen(text) < size - 1)
+        return;
+    while (end > text && *end != ' ')
+        end--;
+    memcpy(end, more, sizeof more);
+}
+
 static void why_function(struct core *core, struct qtask *q, char text[256])
 {
     struct text module, function;
@@ -106,6 +119,7 @@ static void why_waiting(struct core *core, struct qtask *q, char text[256])
     else {
         qtask_spec(core, q, &spec);
         target_text(&spec, target, sizeof target);
+        cut_at_word(target, sizeof target);
         snprintf(text, 256, "its target is not there: %s", target);
     }
 }
@@ -156,6 +170,22 @@ void qtask_why(struct core *core, struct qtask *q, char text[256])
     }
 }
 
+/* All of it, however long: at most 1,024 workers, or 64 hosts. "": no memory. */
+static const char *whole_target(struct core *core, const struct msg_submit *spec)
+{
+    size_t size = 64 + NAME_BYTES_MAX + spec->n_workers * (size_t)12;
+    char *text;
+
+    for (uint32_t i = 0; i < spec->n_hosts; i++)
+        size += 1 + spec->hosts[i].n;
+    text = realloc(core->target_text, size);
+    if (!text)
+        return "";
+    core->target_text = text;
+    target_text(spec, text, size);
+    return text;
+}
+
 /* -- as a document shows it ------------------------------------------------------------------------------------- */
 
 static void describe(struct core *core, const struct qtask *q, struct core_queued_view *ret)
@@ -181,7 +211,7 @@ static void describe(struct core *core, const struct qtask *q, struct core_queue
         .args = q->args,
     };
     qtask_spec(core, q, &ret->spec); /* it is valid until the next decoding */
-    target_text(&ret->spec, ret->target, sizeof ret->target);
+    ret->target = whole_target(core, &ret->spec);
     if (q->state == QT_ENDED) {
         ret->ended_ms = core_shown_ms(core, q->end->ended_ms);
         ret->value = q->end->value;
@@ -238,4 +268,14 @@ bool core_queued_id(struct core *core, uint32_t uid, uint64_t task, struct text 
         return false;
     *ret = q->id;
     return true;
+}
+
+uint64_t core_queued_newest(const struct core *core, uint32_t uid)
+{
+    const struct user *user;
+    const struct qtask *q;
+
+    HASH_FIND(hh, core->users, &uid, sizeof uid, user);
+    q = user ? qtask_newest(core, user) : NULL;
+    return q ? q->id : 0;
 }

@@ -109,6 +109,7 @@ struct core {
     uint64_t clock_ms;           /* see core_clock(); 0: not told */
     uint64_t wall_ms, wall_at_us; /* the time of day, then */
     char **host_names;           /* of this host; ends with NULL */
+    char *target_text;           /* of the queued task that was looked at last; NULL: of none */
     struct queue_entry { uint64_t id; struct qtask *q; } *queue_table; /* by rising number, with holes */
     size_t n_queue_table, queue_table_cap;
     uint64_t n_queue;            /* in it */
@@ -125,6 +126,7 @@ struct core {
     uint64_t served;             /* tasks given so far */
     bool calls_turn;             /* of equals, a call or a queued task: whose turn it is */
     uint64_t row_number;         /* of the last row */
+    uint64_t recorded;           /* up to this one they are, see core_recorded() */
     struct pending *pending;     /* what waits for rows, in order: a ring ... */
     size_t pending_first, n_pending, pending_cap;
     const char *storage_failed;  /* why the journal is not written any more; NULL: it is */
@@ -133,6 +135,9 @@ struct core {
     uint64_t *settled;           /* tasks that have ended, and what follows from that has not been done */
     size_t n_settled, settled_cap;
     bool settling;
+    bool to_follow;              /* ... what there was no room for in this turn; users may have too many that have ended */
+    uint64_t work_us;            /* see core_more_work(): the turn ... */
+    uint32_t work;               /* ... and how much was done in it */
     struct asked *asked;         /* requests that wait for queued tasks, by client and request */
     struct watch *watches;
 
@@ -140,6 +145,12 @@ struct core {
     uint32_t n_holding;                 /* workers that hold a task */
     struct core_stats stats;            /* the counters; what is "now" is filled in by core_view_stats() */
 };
+
+/* What one event makes of many queued tasks (ends of others, expiries, rows that are recorded) is done in pieces, so
+ * that everybody is answered meanwhile: so many in a turn, and the rest in core_tick(), which core_next_us() wants at
+ * once then. Whether one piece more is to be done now; a turn is told by its time. */
+enum { TURN_WORK = 1024 };
+bool core_more_work(struct core *core);
 
 /* stop.c: why tasks end early, and all that follows */
 void core_stop_task(struct core *core, uint64_t now_us, struct task *t, enum stop why, struct actions *out);

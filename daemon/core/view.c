@@ -117,7 +117,7 @@ bool core_queue_goes_on(const struct core *core)
 {
     const struct qtask *q = core->n_qtasks[QT_WAITING] > 0 ? qtask_after(core, 0) : NULL;
 
-    if (core_queue_waiting(core) > core->n_qtasks[QT_WAITING])
+    if (core_queue_waiting(core) > core->n_qtasks[QT_WAITING] || core->n_settled > 0)
         return true;
     while (q && (q->state != QT_WAITING || q->hold || q->due_us <= core->now_us))
         q = qtask_after(core, q->id);

@@ -211,7 +211,8 @@ static int on_core_timer(sd_event_source *s, uint64_t usec, void *userdata)
 }
 
 /* Set to what the core wants, but left alone when it rings earlier: a ring too many costs less than setting it
- * anew in every turn. */
+ * anew in every turn. What is due by now is the rest of what there was no room for in this turn: it takes turns with
+ * the clients, who would not be heard before its end otherwise. */
 static int set_core_timer(struct daemon *d)
 {
     uint64_t next = core_next_us(d->core);
@@ -219,7 +220,9 @@ static int set_core_timer(struct daemon *d)
 
     if (next >= d->core_timer_us)
         return 0;
-    r = sd_event_source_set_time(d->core_timer, next);
+    r = sd_event_source_set_priority(d->core_timer, next <= daemon_now(d) ? PHASE_CLIENT : PHASE_TIMER);
+    if (r >= 0)
+        r = sd_event_source_set_time(d->core_timer, next);
     if (r >= 0)
         r = sd_event_source_set_enabled(d->core_timer, SD_EVENT_ONESHOT);
     if (r >= 0)
@@ -227,7 +230,8 @@ static int set_core_timer(struct daemon *d)
     return r;
 }
 
-/* A private daemon ends with its last client and with what was left to it to do; a draining one with its last task, when its answer has left. */
+/* A private daemon ends with its last client and with what was left to it to do; a draining one with its last task,
+ * when its answer has left. */
 static void end_if_done(struct daemon *d)
 {
     if (d->config->private_mode && !d->draining && door_was_used(d->door) && door_clients(d->door) == 0 &&

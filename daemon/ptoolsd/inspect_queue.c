@@ -165,6 +165,13 @@ static uint64_t page(struct daemon *d, struct core_walk *walk, struct msg_decode
     uint32_t n = 0;
     int r;
 
+    if (m->newest) {
+        const uint64_t newest = core_queued_newest(d->core, walk->uid);
+
+        if (newest <= walk->after)
+            return 0;
+        walk->after = newest - 1;
+    }
     while ((r = core_walk_queued(d->core, walk, &v)) > 0) {
         if (!wanted(&v, m))
             continue;

@@ -6,6 +6,7 @@
  * Whatever is wrong with a message is answered with an error that names it; nothing is dropped.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -141,20 +142,23 @@ static void handle_tasks(struct daemon *d, struct client *c, const struct msg_re
 {
     struct msg_answer answer = { .id = r->id };
     AUTO(blob) document = NULL;
+    char text[64];
     uint64_t cost;
     int err;
 
     (void)payload;
     err = inspect_queue(d, client_uid(c), r, &answer.reply, &document, &cost);
     client_spend(c, cost);
-    if (err == INSPECT_UNKNOWN && r->task.task)
-        refuse(d, c, r->id, PTOOLS_ERR_NO_TASK, "there is no queued task of that number");
-    else if (err == INSPECT_UNKNOWN)
-        refuse(d, c, r->id, PTOOLS_ERR_NO_TASK, "there is no queued task of that key");
-    else if (err < 0)
+    if (err == INSPECT_UNKNOWN && r->task.task) {
+        snprintf(text, sizeof text, "no queued task %" PRIu64, r->task.task);
+        refuse(d, c, r->id, PTOOLS_ERR_NO_TASK, text);
+    } else if (err == INSPECT_UNKNOWN) {
+        refuse(d, c, r->id, PTOOLS_ERR_NO_TASK, "no queued task of that key");
+    } else if (err < 0) {
         refuse(d, c, r->id, PTOOLS_ERR_LIMIT, "the daemon is out of memory");
-    else
+    } else {
         door_answer(d->door, client_id(c), &answer, document);
+    }
 }
 
 static void handle_inspect(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
@@ -166,8 +170,7 @@ static void handle_inspect(struct daemon *d, struct client *c, const struct msg_
     (void)payload;
     err = inspect_document(d, client_uid(c), &r->inspect.what, &document);
     if (err == INSPECT_UNKNOWN)
-        refuse(d, c, r->id, PTOOLS_ERR_BAD_REQUEST,
-               "what: must be status, workers, sets, modules, arrays or stasks");
+        refuse(d, c, r->id, PTOOLS_ERR_BAD_REQUEST, "what: must be status, workers, sets, modules, arrays or stasks");
     else if (err < 0)
         refuse(d, c, r->id, PTOOLS_ERR_LIMIT, "the daemon is out of memory");
     else

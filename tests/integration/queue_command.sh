@@ -126,7 +126,7 @@ run 125 submit math.nosuch && complained NO_FUNCTION && run 125 submit nosuch.f 
     run 125 submit --worker 99 math.square 1 && complained NO_WORKER && run 125 submit --set nosuch math.square 1 &&
     complained NO_SET && run 125 submit --after 1 math.square 1 && complained NO_TASK
 check "125: what is not there is refused, and nothing is queued"
-run 125 result 1 && complained NO_TASK && run 125 info 1 && run 125 why 1 && run 125 cancel 1 && run 125 priority 1 2
+run 125 result 1 && complained NO_TASK && run 125 info 1 && complained 'no queued task 1' && run 125 why 1 && run 125 cancel 1 && run 125 priority 1 2
 check "125: there is no such task"
 
 # -- targets -------------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ check "submit --wait --timeout leaves the task where it is"
 
 # -- attempts, keys, after -----------------------------------------------------------------------------------
 
-run 125 submit --attempts 3 t.fail x && complained idempotent &&
+run 2 submit --attempts 3 t.fail x && complained idempotent &&
     queue --idempotent --attempts 3 --retry-on failed --backoff 10ms t.fail x && run 1 result "$id" && run 0 info --json "$id" &&
     said '"attempt":3,"attempts":3'
 check "--attempts, --retry-on, --backoff"
@@ -237,7 +237,8 @@ run 0 priority "$three" 1 && is "changed 1, skipped 0" && run 0 ls --columns pri
     run 0 priority "$two" -- '-priority / 2' && run 0 ls --columns priority "$one" "$two" "$three" &&
     said '^ *2.5$' && said '^ *-6.5$' && said '^ *1$'
 check "priority: by id, by --where, by an expression"
-run 125 priority "$gate" 4 && complained NOT_NOW && run 0 priority tag:gate 4 && is "changed 0, skipped 0"
+run 125 priority "$gate" 4 && complained NOT_NOW && run 125 priority "$gate" "$one" 2.5 && complained "$gate is running" &&
+    is "changed 1, skipped 1" && run 0 priority tag:gate 4 && is "changed 0, skipped 0"
 check "those that run are left alone"
 open 1 && run 0 wait "$one" "$two" "$three" && cut -d ' ' -f 1 "$work/order" >"$work/out" && is "b
 c
@@ -293,6 +294,19 @@ check "submit --stdin: an id a line"
 run 0 wait --tag many && listed --tag many --state "done" && [ "$(echo "$ids" | wc -w)" -eq 3000 ] &&
     run 0 result "$(sed -n 1235p "$work/ids")" && is '[1234]'
 check "in their order, and all get done"
+run 0 wait --any --tag many && is "$(head -n 1 "$work/ids")" && run 0 forget --tag many
+check "wait --any: more than one request takes, some have ended"
+sed 's/"tag"/"hold": true, &/' "$work/lines" >"$work/held"
+fed "$work/held" 0 submit --stdin && cp "$work/out" "$work/ids" &&
+    run 124 wait --any --timeout 1ms --tag many && complained 'and none has ended'
+check "... and none of them has in time"
+"$command" wait --any --tag many >"$work/any" 2>"$work/err" &
+waiter=$!
+run 0 cancel "$(sed -n 2345p "$work/ids")"
+wait $waiter
+[ $? -eq 130 ] && [ "$(cat "$work/any")" = "$(sed -n 2345p "$work/ids")" ] && run 0 cancel --tag many &&
+    run 0 forget --tag many
+check "... and one does"
 {
     echo '{"function": "t.echo", "args": ["a"]}'
     echo 'no json'

@@ -327,8 +327,8 @@ struct seen {
     uint64_t task, seq;
 };
 
-/* A letter for each event: q queued or ready after a wait, s started, r retry, d done, f failed, c cancelled. Progress is
- * not looked at. */
+/* A letter for each event: q queued or ready after a wait, s started, r retry, d done, f failed, c cancelled. Progress
+ * is not looked at. */
 static void on_event(const ptools_event *event, void *arg)
 {
     static const char letters[] = "?qsp.rm";
@@ -434,7 +434,8 @@ START_TEST(what_one_waits_for)
 
     queue_why_has(q.pt, held, "it runs, at worker 1");
     id = queue_put(q.pt, &task);
-    queue_why_has(q.pt, id, "it waits for a worker: 2 of the 2 that may run it are busy or not up, and 1 of your tasks");
+    queue_why_has(q.pt, id, "it waits for a worker: 2 of the 2 that may run it are busy or not up, and 1 of your "
+                              "tasks");
     ck_assert_ptools(ptools_queued_set_priority(q.pt, id, 0));
     queue_why_has(q.pt, id, "and 0 of your tasks come before it");
     queue_why_has(q.pt, put_on_hold(), "it is on hold until it is released");

@@ -194,7 +194,7 @@ START_TEST(they_are_listed_by_state_and_tag)
     static const char *const tags[] = { "x" };
     ptools_worker_task task = queue_task_of("t.nop", NULL);
     ptools_queued *list;
-    uint64_t done, held;
+    uint64_t done, held, last;
 
     task.tags = tags;
     task.n_tags = 1;
@@ -203,7 +203,7 @@ START_TEST(they_are_listed_by_state_and_tag)
     task.flags = PTOOLS_TASK_HOLD;
     held = queue_put(q.pt, &task);
     task.n_tags = 0;
-    queue_put(q.pt, &task);
+    last = queue_put(q.pt, &task);
     ck_assert_ptools(ptools_queued_list(q.pt, 0, "x", 0, &list));
     ck_assert_uint_eq(ptools_queued_count(list), 2);
     ck_assert_uint_eq(ptools_queued_at(list, 0)->id, done);
@@ -219,6 +219,14 @@ START_TEST(they_are_listed_by_state_and_tag)
     ck_assert_ptools(ptools_queued_list(q.pt, 0, "y", 0, &list));
     ck_assert_uint_eq(ptools_queued_count(list), 0);
     ptools_queued_free(list);
+    ck_assert_ptools(ptools_queued_list(q.pt, 0, NULL, PTOOLS_LIST_NEWEST, &list));
+    ck_assert_uint_eq(ptools_queued_count(list), 1);
+    ck_assert_uint_eq(ptools_queued_at(list, 0)->id, last);
+    ptools_queued_free(list);
+    ck_assert_ptools(ptools_queued_list(q.pt, 0, "x", PTOOLS_LIST_NEWEST, &list)); /* that is not one of them */
+    ck_assert_uint_eq(ptools_queued_count(list), 0);
+    ptools_queued_free(list);
+    ck_assert_err(ptools_queued_get(q.pt, last, PTOOLS_LIST_NEWEST, &list), PTOOLS_ERR_INVALID);
 }
 END_TEST
 
@@ -408,7 +416,7 @@ START_TEST(which_failures_are_tried_again)
     task.backoff_ms = 1;
     ends_after(&task, PTOOLS_QUEUED_FAILED, 1); /* at most once, for nobody says that it may be repeated */
     task.attempts = 2;
-    queue_refused(q.pt, &task, PTOOLS_ERR_BAD_REQUEST);
+    queue_refused(q.pt, &task, PTOOLS_ERR_INVALID);
     task.flags = PTOOLS_TASK_IDEMPOTENT;
     ends_after(&task, PTOOLS_QUEUED_FAILED, 2);
     task = queue_task_of("q.kill_again", NULL); /* its module says so */

@@ -125,7 +125,8 @@ typedef struct ptools_worker_task {
     struct ptools_workerset *set;    /* PTOOLS_TARGET_SET                                           */
     double priority;                 /* PTOOLS_PRIORITY_LAST by default; not NaN                    */
     ptools_durability durability;    /* 0: PTOOLS_VOLATILE                                          */
-    uint32_t attempts;               /* at most; 0: 1, or 3 if it is idempotent. Up to 255          */
+    uint32_t attempts;               /* at most; 0: 1, or 3 if it is idempotent. Up to 255; more than 1 only if it is
+                                        idempotent: else PTOOLS_ERR_INVALID                         */
     uint32_t retry_on;               /* PTOOLS_RETRY_...; 0: PTOOLS_RETRY_DIED                      */
     int64_t backoff_ms;              /* before the second attempt, about; doubled for each further. 0: 500 */
     int64_t backoff_max_ms;          /* 0: 60000                                                    */
@@ -137,13 +138,15 @@ typedef struct ptools_worker_task {
                                         daemon is set                                               */
     uint64_t result_max;             /* bytes of its value; a larger one is a failure. 0: as the daemon is set */
     const void *key;                 /* at most 64 bytes; NULL: none of yours. One task of a user has it, until that is
-                                        forgotten: queued again with the same content it is that task (its id is
-                                        returned); with other content PTOOLS_ERR_KEY_REUSED         */
+                                        forgotten: queued again with the same content (function, args and durability:
+                                        all else, such as target, priority and after, is as it was queued first) it is
+                                        that task (its id is returned); with other content PTOOLS_ERR_KEY_REUSED */
     size_t key_bytes;
     const char *const *tags;         /* at most 16, each 1 to 64 of A-Z a-z 0-9 _ - . : / = @ +     */
     uint32_t n_tags;
     uint32_t n_after;
-    const uint64_t *after;           /* ids of tasks that come first: at most 64                    */
+    const uint64_t *after;           /* ids of tasks that come first: at most 64. One that survives the daemon cannot
+                                        wait for one that does not (PTOOLS_ERR_INVALID), unless that has come first */
 } ptools_worker_task;
 #define PTOOLS_WORKER_TASK_INIT { .struct_size = sizeof(ptools_worker_task), .priority = PTOOLS_PRIORITY_LAST }
 
@@ -159,10 +162,11 @@ ptools_err ptools_num_remotes(struct ptools *pt, uint32_t *ret_n);
  * With a callback, that is called at the end, by target ALL once for each worker (with the ids of the parts).
  * PTOOLS_ERR_NO_MODULE, _NO_FUNCTION, _NO_WORKER, _NO_SET, _NO_TASK (one of after), _LIMIT (the failure tells
  * which, and retry_ms when to try again; 0: it never fits, or there is room when somebody has asked how tasks ended that
- * are kept for that), _KEY_REUSED, _STORAGE, _NO_SPACE, _DRAINING, _INVALID. When the connection breaks meanwhile it is
- * made anew and the task sent once more, within the connect timeout; only then PTOOLS_ERR_LOST: whether it was accepted
- * is unknown. PTOOLS_ERR_TIMEOUT: so is it, for the daemon did not answer within the connect timeout (with
- * PTOOLS_TASK_BLOCK it may take its time). After both no callback is called. A daemon that is away, and was there
+ * are kept for that), _KEY_REUSED, _STORAGE, _NO_SPACE, _DRAINING, _INVALID (what it says does not go together:
+ * attempts without idempotence, a set without a name for what survives the daemon, ...). When the connection breaks
+ * meanwhile it is made anew and the task sent once more, within the connect timeout; only then PTOOLS_ERR_LOST: whether
+ * it was accepted is unknown. PTOOLS_ERR_TIMEOUT: so is it, for the daemon did not answer within the connect timeout
+ * (with PTOOLS_TASK_BLOCK it may take its time). After both no callback is called. A daemon that is away, and was there
  * before, is waited for within the connect timeout, but once only: PTOOLS_ERR_NO_DAEMON. */
 ptools_err ptools_queue_worker_task(struct ptools *pt, const ptools_worker_task *task, uint64_t *ret_task);
 /* The same without waiting (but for a daemon that is away): the future is done when it is accepted;
@@ -172,8 +176,8 @@ ptools_err ptools_queue_worker_task_start(struct ptools *pt, const ptools_worker
                                           struct ptools_future **ret_accepted);
 /* Queues, waits for its end, and hands out the value or the failure; as ptools_remotecall_fetch(), but a wait that
  * times out leaves the task in the queue: *ret_future is set then (the third exception to the rule on ret_ parameters;
- * NULL: it could not even be sent), goes on, and ptools_future_task() of it tells the id (0: it had not been accepted when the
- * wait was over; the id is known at the end).
+ * NULL: it could not even be sent), goes on, and ptools_future_task() of it tells the id (0: it had not been accepted
+ * when the wait was over; the id is known at the end).
  * ptools_future_cancel() of it cancels the task. With target ALL the value is nil: the parts have the values. */
 ptools_err ptools_execute_worker_task(struct ptools *pt, const ptools_worker_task *task, int64_t timeout_ms,
                                       struct ptools_future **ret_future, ptools_value *ret_value);
@@ -256,7 +260,10 @@ ptools_err ptools_set_priorities(struct ptools *pt, ptools_calc_prio_fn calc, vo
 ptools_err ptools_queued_set_priority(struct ptools *pt, uint64_t task, double priority);
 
 typedef struct ptools_queued ptools_queued; /* a list of looks at tasks                              */
-enum { PTOOLS_LIST_ARGS = 1 };              /* with their arguments                                  */
+enum {
+    PTOOLS_LIST_ARGS = 1,   /* with their arguments                                                  */
+    PTOOLS_LIST_NEWEST = 2  /* ptools_queued_list(): of all only the one queued last, if it is one of those */
+};
 /* One, by its id or by its key. PTOOLS_ERR_NO_TASK. */
 ptools_err ptools_queued_get(struct ptools *pt, uint64_t task, uint32_t flags, ptools_queued **ret_list);
 ptools_err ptools_queued_find(struct ptools *pt, const void *key, size_t key_bytes, uint32_t flags,

@@ -494,9 +494,10 @@ static void list_add(ptools_queued *list, const ptools_queued_info *info)
 ptools_err ptools_queued_list(ptools *pt, uint32_t states, const char *tag, uint32_t flags, ptools_queued **ret_list)
 {
     (void)pt;
-    note("list %" PRIx32 " %s%s\n", states, tag ? tag : "-", flags & PTOOLS_LIST_ARGS ? " args" : "");
+    note("list %" PRIx32 " %s%s%s\n", states, tag ? tag : "-", flags & PTOOLS_LIST_ARGS ? " args" : "",
+         flags & PTOOLS_LIST_NEWEST ? " newest" : "");
     *ret_list = list_new(flags);
-    for (size_t i = 0; i < TASKS; i++) {
+    for (size_t i = flags & PTOOLS_LIST_NEWEST ? TASKS - 1 : 0; i < TASKS; i++) {
         bool tagged = !tag;
 
         for (uint32_t k = 0; k < tasks[i].n_tags && !tagged; k++)

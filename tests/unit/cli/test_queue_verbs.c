@@ -70,7 +70,7 @@ START_TEST(submit)
           "submit a.b [] durability=2 after=11 after=12 after=13 after-any\n" },
         { "submit a.b --after key:k1 --after-keep", 0, "101\n", NULL,
           "submit a.b [] durability=2 after=15 after-keep\n" },
-        { "submit a.b --after last", 0, "101\n", NULL, "list 0 -\nsubmit a.b [] durability=2 after=16\n" },
+        { "submit a.b --after last", 0, "101\n", NULL, "list 0 - newest\nsubmit a.b [] durability=2 after=16\n" },
         { "submit a.b --after 12-14", 0, "101\n", NULL,
           "list 0 -\nsubmit a.b [] durability=2 after=12 after=13 after=14\n" },
         { "submit --wait math.square 12", 0, "144\n", NULL, "submit math.square [12] durability=2\n" },
@@ -177,7 +177,7 @@ START_TEST(submit_of_lines)
           "submit a.b [] durability=2 target=set\n",
           "{\"function\":\"a.b\"}\n{\"function\":\"a.b\"}\n{\"function\":\"a.b\",\"set\":\"t\"}\n" },
         { "submit --stdin", 0, "101\n102\n", NULL,
-          "submit a.b [] durability=2\nlist 0 -\nsubmit a.b [] durability=2 after=16\n",
+          "submit a.b [] durability=2\nlist 0 - newest\nsubmit a.b [] durability=2 after=16\n",
           "{\"function\":\"a.b\"}\n{\"function\":\"a.b\",\"after\":\"last\"}\n" },
     };
 
@@ -290,7 +290,7 @@ START_TEST(ls)
           "16 dead         inf                bad.crash\n",
           NULL, "list 0 -\n" },
         { "ls --columns id 11-13,15", 0, "ID\n11\n12\n13\n15\n", NULL, "list 0 -\n" },
-        { "ls --columns id 15,11,15,last,10-12", 0, "ID\n15\n11\n16\n12\n", NULL, "list 0 -\nlist 0 -\n" },
+        { "ls --columns id 15,11,15,last,10-12", 0, "ID\n15\n11\n16\n12\n", NULL, "list 0 - newest\nlist 0 -\n" },
         { "ls --columns id key:k1 tag:night", 0, "ID\n15\n11\n", NULL, "list 0 night\n" },
         { "ls --columns id --state queued,dead", 0, "ID\n11\n16\n", NULL, "list 204 -\n" },
         { "ls --columns id --tag night", 0, "ID\n11\n", NULL, "list 0 night\n" },
@@ -453,7 +453,7 @@ START_TEST(changes)
         { "cancel 12", 0, "", NULL, "change 2 12\n" },
         { "hold 11", 0, "", NULL, "change 3 11\n" },
         { "release 15", 0, "", NULL, "change 4 15\n" },
-        { "kick last", 0, "", NULL, "list 0 -\nchange 5 16\n" },
+        { "kick last", 0, "", NULL, "list 0 - newest\nchange 5 16\n" },
         { "rerun 14", 0, "", NULL, "change 6 14\n" },
         { "forget 13,14", 0, "", NULL, "change 7 13\nchange 7 14\n" },
         { "cancel --json 11 12", 0, "{\"schema\":1,\"changed\":2,\"unchanged\":0}\n", NULL,
@@ -485,10 +485,12 @@ START_TEST(priority)
 {
     static const struct row rows[] = {
         { "priority 11 5", 0, "changed 1, skipped 0\n", NULL, "set 11 5\n" },
-        { "priority 11 15 -2.5", 0, "changed 2, skipped 0\n", NULL, "set 11 -2.5\nset 15 -2.5\n" },
+        { "priority 11 15 -2.5", 0, "changed 2, skipped 1\n", NULL, "priorities 11=-2.5 15=-2.5\n" }, /* at once */
         { "priority key:k1 inf", 0, "changed 1, skipped 0\n", NULL, "set 15 inf\n" },
-        { "priority --json 11 12 1", 125, "{\"schema\":1,\"changed\":1,\"skipped\":1}\n", "\"code\":\"NOT_NOW\"",
-          "set 11 1\nset 12 1\n" },
+        { "priority --json 11 12 1", 125, "{\"schema\":1,\"changed\":1,\"skipped\":2}\n", "\"code\":\"NOT_NOW\"",
+          "priorities 11=1\n" },
+        { "priority 11 77 1", 125, "changed 1, skipped 2\n", "there is no task 77", "priorities 11=1\n" },
+        { "priority key:other 11 1", 125, "changed 1, skipped 0\n", "there is no task", "set 11 1\n" },
         { "priority 77 1", 125, "changed 0, skipped 1\n", "there is no task 77", "set 77 1\n" },
         { "priority 11 {priority - 1}", 0, "changed 1, skipped 1\n", NULL, "priorities 11=2\n" },
         { "priority --where true {priority * 2}", 0, "changed 2, skipped 1\n", NULL, "priorities 11=6 15=inf\n" },
@@ -503,7 +505,7 @@ START_TEST(priority)
         { "priority 11 {progress / progress_of}", 0, "changed 0, skipped 1\n", NULL,
           "priorities\n" }, /* 0/0: as it is */
         { "priority 12 {priority - 1}", 125, "changed 0, skipped 2\n",
-          "the task 12 does not wait: it runs, has ended, or is not there", "priorities\n" },
+          "task 12 is running: a priority is for one that no worker has begun", "priorities\n" },
         { "priority", 2, "", "the new priority is missing", "" },
         { "priority 11", 2, "", "which tasks, or what priority?", "" },
         { "priority 11 high", 2, "", "the new priority, at character 1, high: there is no such field", "" },

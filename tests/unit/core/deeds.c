@@ -17,9 +17,9 @@ struct msg_submit *deed_submit;
 
 struct picture {
     struct core_stats stats;
-    uint64_t by_state[QT_STATES], next_task, row, next_us, turn, keys, known, timers, deadlines, backlog, booked;
+    uint64_t by_state[QT_STATES], next_task, row, next_us, turn[TURNS], keys, known, timers, deadlines, backlog, booked;
     uint64_t pending, settled, modules, functions, sets, users;
-    uint64_t queued, queue_bytes, kept, kept_bytes, hidden, watching, given, user_turn, recovered_turn, blocked,
+    uint64_t queued, queue_bytes, kept, kept_bytes, hidden, watching, given, recovered_turn[TURNS], blocked,
         blocked_bytes, pins;
     const void *watches, *hosts;
 };
@@ -37,7 +37,7 @@ static void look(struct picture *ret)
     ret->next_task = core->next_task;
     ret->row = core->row_number;
     ret->next_us = core_next_us(core);
-    ret->turn = c->turn;
+    memcpy(ret->turn, c->turn, sizeof ret->turn);
     ret->keys = qtask_keys(core);
     ret->known = core->n_queue;
     ret->timers = core->queue_timers.n;
@@ -57,8 +57,7 @@ static void look(struct picture *ret)
     ret->hidden = u->n_hidden;
     ret->watching = u->n_watchers;
     ret->given = u->n_given;
-    ret->user_turn = u->turn;
-    ret->recovered_turn = u->recovered_turn;
+    memcpy(ret->recovered_turn, u->recovered_turn, sizeof ret->recovered_turn);
     ret->blocked = u->n_blocked;
     ret->blocked_bytes = u->blocked_bytes;
     ret->pins = u->n_pins;

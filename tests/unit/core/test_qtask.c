@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* qtask -- the table, the order in which queued tasks run, fairness, targets. */
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "tests/unit/core/rig_queue.h"
 
@@ -134,6 +136,89 @@ START_TEST(a_flood_does_not_starve_another_client)
     ck_assert_uint_eq(ran[2], first + 1);
     ck_assert_uint_eq(ran[3], few[1]);
     ck_assert_uint_eq(ran[5], few[2]);
+    rig_end(&r);
+}
+END_TEST
+
+/* One of a flood's tasks is served before all others, for its priority: another client still has its turn. */
+START_TEST(a_priority_behind_a_flood_does_not_starve_another_client)
+{
+    uint64_t first = 0, last = 0, others[2], ran[4];
+    uint32_t other;
+
+    setup(1);
+    ck_assert_int_eq(core_client_add(r.core, 1000, &other), 0);
+    for (int i = 0; i < 100; i++) {
+        last = rig_queued(&r, SUBMIT());
+        first = first ? first : last;
+    }
+    rig_queued(&r, SUBMIT(.has_priority = true, .priority = 0));
+    ck_assert_uint_eq(drain(ran, 1), 1);
+    ck_assert_uint_eq(ran[0], last + 1);
+    others[0] = rig_queue_id(&r, rig_queue_of(&r, other, SUBMIT(), NULL));
+    core_priorities(r.core, r.now, r.client, ++r.request, (const uint8_t *)&(struct msg_priority){ last, -1 },
+                    sizeof(struct msg_priority), &r.out);
+    ck_assert_uint_eq(drain(ran, 3), 3);
+    ck_assert_uint_eq(ran[0], last); /* the last of the flood is moved forward */
+    ck_assert_uint_eq(ran[1], first);
+    ck_assert_uint_eq(ran[2], others[0]);
+    others[1] = rig_queue_id(&r, rig_queue_of(&r, other, SUBMIT(), NULL));
+    ck_assert_uint_eq(drain(ran, 2), 2);
+    ck_assert_uint_eq(ran[0], first + 1);
+    ck_assert_uint_eq(ran[1], others[1]);
+    rig_end(&r);
+}
+END_TEST
+
+/* The flood is for one worker, and one more for another, who is idle. */
+START_TEST(a_flood_for_one_worker_does_not_starve_another_client)
+{
+    const uint32_t busy = 1, idle = 2;
+    uint64_t first = 0, few, ran[3];
+    uint32_t other;
+
+    setup(2);
+    ck_assert_int_eq(core_client_add(r.core, 1000, &other), 0);
+    for (int i = 0; i < 100; i++) {
+        const uint64_t id = rig_queued(&r, SUBMIT(.n_workers = 1, .workers = (uint32_t *)&busy));
+
+        first = first ? first : id;
+    }
+    rig_assign(&r);
+    rig_qdone(&r, first);
+    rig_queued(&r, SUBMIT(.n_workers = 1, .workers = (uint32_t *)&idle));
+    rig_clear(&r);
+    rig_assign(&r);
+    ck_assert_uint_eq(rig_runs(&r, ran, 3), 2);
+    few = rig_queue_id(&r, rig_queue_of(&r, other, SUBMIT(.n_workers = 1, .workers = (uint32_t *)&busy), NULL));
+    rig_qdone(&r, first + 1);
+    ck_assert_uint_eq(drain(ran, 2), 2);
+    ck_assert_uint_eq(ran[0], first + 2);
+    ck_assert_uint_eq(ran[1], few);
+    rig_end(&r);
+}
+END_TEST
+
+/* One program after another, for any worker and for the only one: in the order queued. */
+START_TEST(one_shots_for_different_targets_run_in_order)
+{
+    const uint32_t one = 1;
+    uint64_t ids[8], ran[8];
+
+    setup(1);
+    for (int i = 0; i < 20; i++)
+        rig_queued(&r, SUBMIT());
+    ck_assert_uint_eq(drain(ids, 1) + drain(ids, 8) + drain(ids, 8) + drain(ids, 3), 20);
+    for (int i = 0; i < 8; i++) {
+        uint32_t other;
+
+        ck_assert_int_eq(core_client_add(r.core, 1000, &other), 0);
+        ids[i] = rig_queue_id(
+            &r, rig_queue_of(&r, other, i % 3 ? SUBMIT() : SUBMIT(.n_workers = 1, .workers = (uint32_t *)&one), NULL));
+        core_client_gone(r.core, r.now, other, &r.out);
+    }
+    ck_assert_uint_eq(drain(ran, 8), 8);
+    ck_assert_mem_eq(ran, ids, sizeof ran);
     rig_end(&r);
 }
 END_TEST
@@ -316,6 +401,50 @@ START_TEST(unknown_targets_are_refused_or_waited_for)
 }
 END_TEST
 
+START_TEST(a_long_target_is_shown_whole)
+{
+    struct core_queued_view view;
+    uint32_t workers[1024];
+    char whole[8192] = "workers";
+    size_t n = strlen(whole);
+    uint64_t id;
+
+    setup(1);
+    for (uint32_t i = 0; i < ELEMENTS(workers); i++) {
+        workers[i] = 100000 + i;
+        n += (size_t)snprintf(whole + n, sizeof whole - n, " %u", workers[i]);
+    }
+    id = rig_queued(&r, SUBMIT(.n_workers = ELEMENTS(workers), .workers = workers, .wait_target = true));
+    ck_assert(core_view_queued(r.core, 1000, id, &view));
+    ck_assert_str_eq(view.target, whole);
+    ck_assert_str_eq(rig_why(&r, id), "its target is not there: workers 100000 100001 100002 100003 100004 100005 "
+                                      "100006 100007 100008 100009 100010 100011 100012 100013 100014 ...");
+    id = rig_queued(&r, SUBMIT(.set = TEXT("one"), .wait_target = true));
+    ck_assert(core_view_queued(r.core, 1000, id, &view));
+    ck_assert_str_eq(view.target, "set one");
+    rig_end(&r);
+}
+END_TEST
+
+/* What `last` means, whoever else queues. */
+START_TEST(the_newest_of_a_user)
+{
+    uint64_t id;
+    uint32_t other;
+
+    setup(1);
+    ck_assert_uint_eq(core_queued_newest(r.core, 1000), 0);
+    rig_queued(&r, SUBMIT());
+    id = rig_queued(&r, SUBMIT());
+    ck_assert_int_eq(core_client_add(r.core, 1001, &other), 0);
+    rig_queue_of(&r, other, SUBMIT(), NULL);
+    rig_queue(&r, SUBMIT(.durability = TASK_DURABLE)); /* is not accepted yet */
+    ck_assert_uint_eq(core_queued_newest(r.core, 1000), id);
+    ck_assert_uint_eq(core_queued_newest(r.core, 1002), 0);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(a_target_that_goes_ends_what_waits_for_it)
 {
     static const uint32_t two[] = { 2 };
@@ -388,6 +517,9 @@ int main(void)
     tcase_add_test(tc, lower_runs_first_and_equals_in_order);
     tcase_add_test(tc, own_host_and_any_are_compared_by_their_best);
     tcase_add_test(tc, a_flood_does_not_starve_another_client);
+    tcase_add_test(tc, a_priority_behind_a_flood_does_not_starve_another_client);
+    tcase_add_test(tc, a_flood_for_one_worker_does_not_starve_another_client);
+    tcase_add_test(tc, one_shots_for_different_targets_run_in_order);
     tcase_add_test(tc, many_clients_with_one_task_each_run_in_order);
     tcase_add_test(tc, users_share_the_workers);
     tcase_add_test(tc, calls_and_queued_tasks_take_turns);
@@ -397,6 +529,8 @@ int main(void)
     tcase_add_test(tc, a_list_of_workers_is_one_of_them);
     tcase_add_test(tc, all_is_one_outcome_for_each);
     tcase_add_test(tc, unknown_targets_are_refused_or_waited_for);
+    tcase_add_test(tc, a_long_target_is_shown_whole);
+    tcase_add_test(tc, the_newest_of_a_user);
     tcase_add_test(tc, a_target_that_goes_ends_what_waits_for_it);
     tcase_add_test(tc, a_round_robin_set_deals_them_out);
     tcase_add_test(tc, short_ones_are_given_ahead_and_come_back);

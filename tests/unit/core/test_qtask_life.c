@@ -116,7 +116,7 @@ END_TEST
 START_TEST(repeating_needs_idempotence)
 {
     setup(1);
-    ck_has(rig_failure(&r, rig_queue(&r, SUBMIT(.attempts = 2)), PTOOLS_ERR_BAD_REQUEST), "idempotent");
+    ck_has(rig_failure(&r, rig_queue(&r, SUBMIT(.attempts = 2)), PTOOLS_ERR_INVALID), "idempotent");
     rig_end(&r);
 }
 END_TEST

@@ -478,9 +478,32 @@ START_TEST(a_durable_one_cannot_wait_for_a_volatile_one)
     setup(1);
     first = rig_queued(&r, SUBMIT());
     ck_has(rig_failure(&r, rig_queue(&r, SUBMIT(.durability = TASK_DURABLE, .n_after = 1, .after = &first)),
-                       PTOOLS_ERR_BAD_REQUEST),
+                       PTOOLS_ERR_INVALID),
            "is volatile");
     rig_end(&r);
+}
+END_TEST
+
+/* It failed, and was forgotten before the one behind it was accepted: that is known after a restart, too. */
+START_TEST(what_was_forgotten_before_it_was_accepted)
+{
+    uint64_t first, then;
+
+    setup(1);
+    first = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE));
+    rig_assign(&r);
+    rig_recorded(&r);
+    rig_qfailed(&r, first, PTOOLS_ERR_FAILED, "no");
+    rig_recorded(&r);
+    rig_queue(&r, SUBMIT(.durability = TASK_DURABLE, .n_after = 1, .after = &first));
+    then = r.core->next_task - 1;
+    rig_change(&r, CHANGE_FORGET, first);
+    restart(1, 0, 0);
+    ck_assert_uint_eq(rig_shown(&r, first), 0);
+    rig_recorded(&r);
+    ck_assert_uint_eq(rig_shown(&r, then), SHOWN_CANCELLED);
+    rig_end(&r);
+    forget_rows();
 }
 END_TEST
 
@@ -529,6 +552,7 @@ int main(void)
     tcase_add_test(tc, half_of_a_whole_is_not_run);
     tcase_add_test(tc, priorities_are_written_as_one);
     tcase_add_test(tc, a_durable_one_cannot_wait_for_a_volatile_one);
+    tcase_add_test(tc, what_was_forgotten_before_it_was_accepted);
     tcase_add_test(tc, what_makes_no_sense_is_refused);
     return suite_run(suite);
 }

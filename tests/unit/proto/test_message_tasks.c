@@ -354,7 +354,7 @@ START_TEST(list)
 {
     static const char wire[] = "[1 'task-list' 7 {'states' ['waiting' 'queued' 'running' 'done' 'failed' 'timeout' "
                                "'cancelled' 'expired' 'dead' 'lost'] 'tag' 'night' 'after' 18446744073709551615 "
-                               "'limit' 4096 'args' true}]";
+                               "'limit' 4096 'newest' true 'args' true}]";
     struct msg_request m = request_from(wire);
 
     ck_assert_int_eq(m.kind, MSG_TASK_LIST);
@@ -362,7 +362,7 @@ START_TEST(list)
     assert_text(m.task.tag, "night");
     ck_assert_uint_eq(m.task.after, UINT64_MAX);
     ck_assert_uint_eq(m.task.limit, TASK_PAGE_MAX);
-    ck_assert(m.task.args);
+    ck_assert(m.task.args && m.task.newest);
     assert_request(&m, wire);
     m = request_from("[1 'task-list' 7 {}]");
     ck_assert_uint_eq(m.task.states + m.task.after + m.task.limit, 0);

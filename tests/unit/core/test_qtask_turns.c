@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * qtask -- what one event makes of thousands of tasks is done in pieces: so much in a turn, and the rest in the next
+ * ones, which the core wants at once. What is counted is work, not time.
+ */
+#include "tests/unit/core/rig_queue.h"
+
+enum { MANY = 3 * TURN_WORK + 7 };
+
+static struct rig r;
+static uint64_t ids[MANY];
+
+static void setup(void)
+{
+    rig_limits(&r);
+    rig_queue_start(&r, 1);
+}
+
+/* Many, without looking at all after each. */
+static void queue_many(const struct msg_submit *m)
+{
+    const struct msg_request request = { .kind = MSG_TASK_SUBMIT, .id = 1, .submit = *m };
+    AUTO(blob) spec = NULL;
+    struct bytes bytes;
+
+    bytes_init(&bytes, ENVELOPE_BYTES_MAX);
+    msg_request_encode(&request, &bytes);
+    spec = blob_new(bytes.data, bytes.n);
+    bytes_deinit(&bytes);
+    for (size_t i = 0; i < MANY; i++) {
+        ids[i] = r.core->next_task;
+        ck_assert_int_eq(core_queue(r.core, r.now, r.client, ++r.request, m, spec, NULL, &r.out), 0);
+    }
+    rig_check(&r);
+}
+
+static size_t count_shown(uint32_t shown)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < MANY; i++)
+        n += rig_shown(&r, ids[i]) == shown;
+    return n;
+}
+
+static bool wants_more(void)
+{
+    return core_next_us(r.core) <= r.now;
+}
+
+/* Turn by turn, until there is no more; each makes as much as it may, and no more, of so many. */
+static void go_on(uint32_t shown, size_t all)
+{
+    size_t before = count_shown(shown);
+
+    ck_assert_uint_gt(before, 0);
+    ck_assert_uint_le(before, TURN_WORK);
+    for (unsigned turns = 1; before < all; turns++) {
+        size_t now;
+
+        ck_assert_uint_le(turns, MANY / TURN_WORK + 1);
+        ck_assert(wants_more());
+        rig_tick(&r, 1);
+        now = count_shown(shown);
+        ck_assert_uint_le(now - before, TURN_WORK);
+        before = now;
+    }
+    rig_tick(&r, 1);
+    ck_assert(!wants_more());
+    ck_assert_uint_eq(before, all);
+}
+
+START_TEST(a_cascade)
+{
+    uint64_t first;
+
+    setup();
+    first = rig_queued(&r, SUBMIT());
+    queue_many(SUBMIT(.n_after = 1, .after = &first));
+    r.now++;
+    rig_change(&r, CHANGE_CANCEL, first);
+    go_on(SHOWN_CANCELLED, MANY);
+    rig_end(&r);
+}
+END_TEST
+
+/* ... of one that is done: all go on. */
+START_TEST(those_that_waited)
+{
+    uint64_t first;
+
+    setup();
+    first = rig_queued(&r, SUBMIT());
+    queue_many(SUBMIT(.n_after = 1, .after = &first));
+    rig_assign(&r);
+    r.now++;
+    rig_qdone(&r, first);
+    go_on(SHOWN_QUEUED, MANY);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(a_chain)
+{
+    setup();
+    for (size_t i = 0; i < MANY; i++) {
+        const struct msg_submit m = { .function = TEXT("m.f"), .n_after = i > 0, .after = &ids[i - (i > 0)] };
+        const struct msg_request request = { .kind = MSG_TASK_SUBMIT, .id = 1, .submit = m };
+        AUTO(blob) spec = NULL;
+        struct bytes bytes;
+
+        bytes_init(&bytes, ENVELOPE_BYTES_MAX);
+        msg_request_encode(&request, &bytes);
+        spec = blob_new(bytes.data, bytes.n);
+        bytes_deinit(&bytes);
+        ids[i] = r.core->next_task;
+        ck_assert_int_eq(core_queue(r.core, r.now, r.client, ++r.request, &m, spec, NULL, &r.out), 0);
+    }
+    r.now++;
+    rig_change(&r, CHANGE_CANCEL, ids[0]);
+    ck_assert(wants_more());
+    for (unsigned turns = 0; wants_more(); turns++) {
+        ck_assert_uint_le(turns, 2 * MANY / TURN_WORK + 2); /* each is two pieces: its end, and what follows */
+        rig_tick(&r, 1);
+    }
+    ck_assert_uint_eq(count_shown(SHOWN_CANCELLED), MANY);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(expiries)
+{
+    setup();
+    queue_many(SUBMIT(.expire_ms = 1000, .hold = true));
+    rig_tick(&r, 1000000);
+    go_on(SHOWN_EXPIRED, MANY);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(what_is_recorded)
+{
+    uint64_t first, request = 0;
+
+    setup();
+    first = rig_queued(&r, SUBMIT(.durability = TASK_CRASHSAFE));
+    queue_many(SUBMIT(.durability = TASK_CRASHSAFE, .n_after = 1, .after = &first));
+    request = r.request;
+    r.now++;
+    rig_clear(&r);
+    core_recorded(r.core, r.now, r.core->row_number, &r.out);
+    ck_assert_uint_eq(rig_count(&r, ACT_ANSWER), TURN_WORK); /* accepted so far */
+    while (wants_more())
+        rig_tick(&r, 1);
+    ck_assert_uint_eq(rig_count(&r, ACT_ANSWER), MANY);
+    rig_queue_id(&r, request);
+    r.now++;
+    rig_clear(&r);
+    rig_change(&r, CHANGE_CANCEL, first);
+    rig_recorded(&r);
+    ck_assert_uint_lt(rig_count(&r, ACT_RECORD), TURN_WORK + 2); /* the ends go to the journal in pieces ... */
+    while (wants_more())
+        rig_tick(&r, 1);
+    ck_assert_uint_eq(rig_count(&r, ACT_RECORD), MANY + 1);
+    ck_assert_uint_eq(count_shown(SHOWN_CANCELLED), 0);
+    r.now++;
+    rig_recorded(&r); /* ... and when all are there, they are told in pieces */
+    go_on(SHOWN_CANCELLED, MANY);
+    rig_end(&r);
+}
+END_TEST
+
+/* The journal fails when not all has been made of what it has: that counts all the same. */
+START_TEST(what_is_recorded_before_the_journal_fails)
+{
+    setup();
+    queue_many(SUBMIT(.durability = TASK_DURABLE));
+    r.now++;
+    core_recorded(r.core, r.now, r.core->row_number - 1, &r.out);
+    core_record_failed(r.core, r.now, "the disk is gone", &r.out);
+    rig_check(&r);
+    for (size_t i = 0; i < MANY - 1; i++)
+        ck_assert_uint_eq(rig_queue_id(&r, r.request - MANY + 1 + i), ids[i]);
+    rig_failure(&r, r.request, PTOOLS_ERR_STORAGE);
+    rig_end(&r);
+}
+END_TEST
+
+/* What came first is forgotten while those behind it go on, in turns. */
+START_TEST(forgotten_between_two_turns)
+{
+    for (int done = 0; done < 2; done++) {
+        uint64_t first;
+
+        setup();
+        first = rig_queued(&r, SUBMIT());
+        queue_many(SUBMIT(.n_after = 1, .after = &first));
+        rig_assign(&r);
+        r.now++;
+        if (done)
+            rig_qdone(&r, first);
+        else
+            rig_qfailed(&r, first, PTOOLS_ERR_FAILED, "no");
+        ck_assert_uint_eq(count_shown(SHOWN_WAITING), MANY - TURN_WORK);
+        rig_change(&r, CHANGE_FORGET, first);
+        while (wants_more())
+            rig_tick(&r, 1);
+        ck_assert_uint_eq(count_shown(done ? SHOWN_QUEUED : SHOWN_CANCELLED), MANY);
+        rig_end(&r);
+    }
+}
+END_TEST
+
+/* It failed, and is run anew between two turns: those that were not looked at wait for its next end. */
+START_TEST(run_anew_between_two_turns)
+{
+    uint64_t first;
+
+    setup();
+    first = rig_queued(&r, SUBMIT());
+    queue_many(SUBMIT(.n_after = 1, .after = &first));
+    rig_assign(&r);
+    r.now++;
+    rig_qfailed(&r, first, PTOOLS_ERR_FAILED, "no");
+    rig_change(&r, CHANGE_RERUN, first);
+    while (wants_more())
+        rig_tick(&r, 1);
+    ck_assert_uint_eq(count_shown(SHOWN_CANCELLED), TURN_WORK);
+    rig_assign(&r);
+    rig_qdone(&r, first);
+    while (wants_more())
+        rig_tick(&r, 1);
+    ck_assert_uint_eq(count_shown(SHOWN_QUEUED), MANY - TURN_WORK);
+    rig_end(&r);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("core qtask turns");
+    TCase *tc = suite_case(suite, "turns");
+
+    tcase_add_test(tc, a_cascade);
+    tcase_add_test(tc, those_that_waited);
+    tcase_add_test(tc, a_chain);
+    tcase_add_test(tc, expiries);
+    tcase_add_test(tc, what_is_recorded);
+    tcase_add_test(tc, what_is_recorded_before_the_journal_fails);
+    tcase_add_test(tc, forgotten_between_two_turns);
+    tcase_add_test(tc, run_anew_between_two_turns);
+    return suite_run(suite);
+}
