@@ -484,7 +484,7 @@ START_TEST(a_birth_ends_at_any_call)
 {
     ck_assert_msg(each_birth(NULL), "%s", trial.problem);
     printf("# %u births, %u power losses\n", count.births, count.losses);
-    ck_assert_uint_gt(count.births, 20);
+    ck_assert_uint_gt(count.births, 10);
 }
 END_TEST
 
