@@ -68,8 +68,7 @@ static struct lane *lane_get(const struct core *core, struct backlog *b, struct 
         return NULL;
     lane->backlog = b;
     lane->user = user;
-    DL_FOREACH2(user->lanes, other, user_next)
-    {
+    DL_FOREACH2(user->lanes, other, user_next) {
         if (!share_a_worker(core, b, other->backlog))
             continue;
         for (size_t i = 0; i < TURNS; i++)
@@ -224,8 +223,8 @@ void turn_reached(const struct qtask *q, const struct worker *w)
     struct lane *lane;
 
     DL_FOREACH2(q->user->lanes, lane, user_next)
-    if (lane->turn[i] < q->turn && backlog_serves(lane->backlog, w))
-        lane->turn[i] = q->turn;
+        if (lane->turn[i] < q->turn && backlog_serves(lane->backlog, w))
+            lane->turn[i] = q->turn;
 }
 
 uint64_t backlog_ahead_of(const struct core *core, const struct qtask *q)

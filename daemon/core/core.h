@@ -488,8 +488,8 @@ struct core_walk {
 int core_walk_queued(struct core *core, struct core_walk *walk, struct core_queued_view *ret);
 /* The number of that which a user means by a number or by a key; false: there is none. */
 bool core_queued_id(struct core *core, uint32_t uid, uint64_t task, struct text key, uint64_t *ret);
-/* That of the last one which this user queued; 0: there is none. */
-uint64_t core_queued_newest(const struct core *core, uint32_t uid);
+/* That of the last one which this user queued; 0: there is none. ret_looks: at so many it was looked for. */
+uint64_t core_queued_newest(const struct core *core, uint32_t uid, size_t *ret_looks);
 /* Rows that are not recorded yet, and that somebody waits for. */
 uint64_t core_unrecorded(const struct core *core);
 /* Whether a queued task runs, or will without anybody's doing: not those that are on hold, or whose target is not

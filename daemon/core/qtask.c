@@ -128,11 +128,13 @@ struct qtask *qtask_after(const struct core *core, uint64_t id)
     return NULL;
 }
 
-struct qtask *qtask_newest(const struct core *core, const struct user *user)
+struct qtask *qtask_newest(const struct core *core, const struct user *user, size_t *ret_looks)
 {
+    *ret_looks = 0;
     for (size_t i = core->n_queue_table; i-- > 0;) {
         struct qtask *q = core->queue_table[i].q;
 
+        ++*ret_looks;
         if (q && q->user == user && qtask_accepted(q))
             return q;
     }

@@ -121,8 +121,8 @@ struct qtask *qtask_find(const struct core *core, uint64_t id);
 size_t queue_table_at(const struct core *core, uint64_t id);
 /* The first whose id is larger; NULL: none. */
 struct qtask *qtask_after(const struct core *core, uint64_t id);
-/* The last of this user that is accepted; NULL: none. */
-struct qtask *qtask_newest(const struct core *core, const struct user *user);
+/* The last of this user that is accepted; NULL: none. ret_looks: at so many it was looked for. */
+struct qtask *qtask_newest(const struct core *core, const struct user *user, size_t *ret_looks);
 /* What this user may see: its own, once accepted. */
 struct qtask *qtask_of(const struct core *core, const struct user *user, uint64_t id);
 /* Decodes its spec into *ret: valid until the next use. */

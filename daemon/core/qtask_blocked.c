@@ -40,7 +40,8 @@ bool blocked_cancel(struct client *c, uint64_t request, ptools_err code, const c
 {
     struct blocked *b;
 
-    DL_FOREACH(c->user->blocked, b) {
+    DL_FOREACH(c->user->blocked, b)
+    {
         if (b->client != c || b->request != request)
             continue;
         answer_refusal(out, c->id, request, code, "%s", why);
@@ -55,8 +56,8 @@ bool blocked_in_use(const struct client *c, uint64_t request)
     const struct blocked *b;
 
     DL_FOREACH(c->user->blocked, b)
-        if (b->client == c && b->request == request)
-            return true;
+    if (b->client == c && b->request == request)
+        return true;
     return false;
 }
 

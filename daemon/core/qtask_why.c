@@ -270,12 +270,13 @@ bool core_queued_id(struct core *core, uint32_t uid, uint64_t task, struct text 
     return true;
 }
 
-uint64_t core_queued_newest(const struct core *core, uint32_t uid)
+uint64_t core_queued_newest(const struct core *core, uint32_t uid, size_t *ret_looks)
 {
     const struct user *user;
     const struct qtask *q;
 
     HASH_FIND(hh, core->users, &uid, sizeof uid, user);
-    q = user ? qtask_newest(core, user) : NULL;
+    *ret_looks = 0;
+    q = user ? qtask_newest(core, user, ret_looks) : NULL;
     return q ? q->id : 0;
 }

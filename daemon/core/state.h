@@ -135,7 +135,7 @@ struct core {
     uint64_t *settled;           /* tasks that have ended, and what follows from that has not been done */
     size_t n_settled, settled_cap;
     bool settling;
-    bool to_follow;              /* ... what there was no room for in this turn; users may have too many that have ended */
+    bool to_follow;              /* not all that follows was done in this turn, nor all forgotten that makes room */
     uint64_t work_us;            /* see core_more_work(): the turn ... */
     uint32_t work;               /* ... and how much was done in it */
     struct asked *asked;         /* requests that wait for queued tasks, by client and request */

@@ -12,7 +12,7 @@
 #include "daemon/ptoolsd/inspect.h"
 #include "daemon/ptoolsd/supervisor.h"
 
-enum { WALK_MAX = TASK_PAGE_MAX * WALK_SHOWN }; /* a page ends there, though it may be empty: nobody else waits longer */
+enum { WALK_MAX = TASK_PAGE_MAX * WALK_SHOWN }; /* a page ends there, maybe empty: nobody else waits longer */
 enum { PAGE_BYTES_MAX = 4 << 20 }; /* a page ends with the task that goes beyond it */
 enum { BYTES_OF_LOOK = 32 }; /* so much that is written costs what a look does, about */
 
@@ -166,8 +166,10 @@ static uint64_t page(struct daemon *d, struct core_walk *walk, struct msg_decode
     int r;
 
     if (m->newest) {
-        const uint64_t newest = core_queued_newest(d->core, walk->uid);
+        size_t looks;
+        const uint64_t newest = core_queued_newest(d->core, walk->uid, &looks);
 
+        walk->left -= (uint32_t)MIN(walk->left - 1, looks); /* one is left to look at it */
         if (newest <= walk->after)
             return 0;
         walk->after = newest - 1;

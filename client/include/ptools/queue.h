@@ -161,8 +161,8 @@ ptools_err ptools_num_remotes(struct ptools *pt, uint32_t *ret_n);
 /* Queues; returns when the daemon has accepted: one round trip, and what its durability takes. ret_task may be NULL.
  * With a callback, that is called at the end, by target ALL once for each worker (with the ids of the parts).
  * PTOOLS_ERR_NO_MODULE, _NO_FUNCTION, _NO_WORKER, _NO_SET, _NO_TASK (one of after), _LIMIT (the failure tells
- * which, and retry_ms when to try again; 0: it never fits, or there is room when somebody has asked how tasks ended that
- * are kept for that), _KEY_REUSED, _STORAGE, _NO_SPACE, _DRAINING, _INVALID (what it says does not go together:
+ * which, and retry_ms when to try again; 0: it never fits, or there is room when somebody has asked how tasks ended
+ * that are kept for that), _KEY_REUSED, _STORAGE, _NO_SPACE, _DRAINING, _INVALID (what it says does not go together:
  * attempts without idempotence, a set without a name for what survives the daemon, ...). When the connection breaks
  * meanwhile it is made anew and the task sent once more, within the connect timeout; only then PTOOLS_ERR_LOST: whether
  * it was accepted is unknown. PTOOLS_ERR_TIMEOUT: so is it, for the daemon did not answer within the connect timeout
@@ -301,10 +301,10 @@ typedef enum ptools_change {
 } ptools_change;
 /* To n tasks, up to 1024 at once; of one of target ALL, to those of its parts to which it can be done. *ret_changed of
  * them; to the others it could not be done in the state they are in, or there are none of these ids. n = 1 and none
- * changed: PTOOLS_ERR_NO_TASK or PTOOLS_ERR_NOT_NOW, with the reason. PTOOLS_ERR_LIMIT: they would run again after their
- * end, and there are more of them than the queue has room for: none is changed. PTOOLS_ERR_STORAGE: the journal cannot be
- * written, and one of these is in it; none is changed (as of all calls here that change tasks). PTOOLS_ERR_LOST: the
- * connection broke before the answer, and it may have been done. */
+ * changed: PTOOLS_ERR_NO_TASK or PTOOLS_ERR_NOT_NOW, with the reason. PTOOLS_ERR_LIMIT: they would run again after
+ * their end, and there are more of them than the queue has room for: none is changed. PTOOLS_ERR_STORAGE: the journal
+ * cannot be written, and one of these is in it; none is changed (as of all calls here that change tasks).
+ * PTOOLS_ERR_LOST: the connection broke before the answer, and it may have been done. */
 ptools_err ptools_queued_change(struct ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
                                 uint64_t *ret_changed);
 

@@ -430,17 +430,19 @@ END_TEST
 START_TEST(the_newest_of_a_user)
 {
     uint64_t id;
+    size_t looks;
     uint32_t other;
 
     setup(1);
-    ck_assert_uint_eq(core_queued_newest(r.core, 1000), 0);
+    ck_assert_uint_eq(core_queued_newest(r.core, 1000, &looks), 0);
     rig_queued(&r, SUBMIT());
     id = rig_queued(&r, SUBMIT());
     ck_assert_int_eq(core_client_add(r.core, 1001, &other), 0);
     rig_queue_of(&r, other, SUBMIT(), NULL);
     rig_queue(&r, SUBMIT(.durability = TASK_DURABLE)); /* is not accepted yet */
-    ck_assert_uint_eq(core_queued_newest(r.core, 1000), id);
-    ck_assert_uint_eq(core_queued_newest(r.core, 1002), 0);
+    ck_assert_uint_eq(core_queued_newest(r.core, 1000, &looks), id);
+    ck_assert_uint_eq(looks, 3);
+    ck_assert_uint_eq(core_queued_newest(r.core, 1002, &looks), 0);
     rig_end(&r);
 }
 END_TEST

@@ -130,6 +130,37 @@ START_TEST(what_is_met_at_a_restart_is_met)
 }
 END_TEST
 
+/* It is done while the one that waits is on its way: its module is loaded. */
+START_TEST(what_is_met_on_the_way_is_met)
+{
+    static const char *const functions[] = { "f" };
+    uint64_t first, second, both[2], then, request;
+
+    setup(1);
+    first = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE));
+    second = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .hold = true));
+    both[0] = second;
+    both[1] = first;
+    request = rig_queue(&r, SUBMIT_OF("other.f", .durability = TASK_DURABLE, .n_after = 2, .after = both));
+    runs_and(first, true);
+    rig_loaded(&r, "other", PTOOLS_OK, functions, 1);
+    rig_recorded(&r);
+    then = rig_queue_id(&r, request);
+    runs_again_and_fails(first);
+    for (int i = 0; i < 2; i++) {
+        rig_restart(&journal, &r, 1, 10, 0);
+        rig_recorded(&r);
+        ck_has(rig_why(&r, then), "it waits for task");
+    }
+    rig_change(&r, CHANGE_CANCEL, second);
+    rig_recorded(&r);
+    rig_recorded(&r);
+    ck_assert_uint_eq(rig_shown(&r, then), SHOWN_CANCELLED);
+    rig_end(&r);
+    rig_forget_rows(&journal);
+}
+END_TEST
+
 START_TEST(one_that_is_to_come_again_is_waited_for)
 {
     uint64_t first, then;
@@ -342,6 +373,7 @@ int main(void)
     tc = suite_case(suite, "run again");
     tcase_add_test(tc, what_was_waited_for_is_not_waited_for_again);
     tcase_add_test(tc, what_is_met_at_a_restart_is_met);
+    tcase_add_test(tc, what_is_met_on_the_way_is_met);
     tcase_add_test(tc, one_that_is_to_come_again_is_waited_for);
     tc = suite_case(suite, "workers");
     tcase_add_test(tc, a_worker_that_comes_is_for_whom_it_was_named);

@@ -69,80 +69,6 @@ START_TEST(a_cascade_longer_than_what_is_kept)
 }
 END_TEST
 
-/* As rig_queue(), so often, and checked once: that looks at everything. */
-static void queue_many(const struct msg_submit *m, int n)
-{
-    const struct msg_request request = { .kind = MSG_TASK_SUBMIT, .id = 1, .submit = *m };
-    AUTO(msg_decoder) decoder = msg_decoder_new();
-    AUTO(blob) spec = NULL;
-    struct msg_request decoded;
-    struct msg_problem problem;
-    struct bytes bytes;
-
-    bytes_init(&bytes, ENVELOPE_BYTES_MAX);
-    msg_request_encode(&request, &bytes);
-    spec = blob_new(bytes.data, bytes.n);
-    bytes_deinit(&bytes);
-    ck_assert_int_eq(msg_request_decode(decoder, spec->data, spec->n, &decoded, &problem), 0);
-    while (n-- > 0)
-        ck_assert_int_eq(core_queue(r.core, r.now, r.client, ++r.request, &decoded.submit, spec, NULL, &r.out), 0);
-    rig_check(&r);
-    rig_clear(&r);
-}
-
-enum { MANY = 100000 };
-
-/* It is done in pieces, turn by turn. */
-static void all_turns(void)
-{
-    while (core_next_us(r.core) <= r.now)
-        core_tick(r.core, ++r.now, &r.out);
-    rig_check(&r);
-}
-
-START_TEST(many_end_with_one_that_makes_room)
-{
-    uint64_t first, last;
-
-    setup(1, 10);
-    first = rig_queued(&r, SUBMIT());
-    rig_assign(&r);
-    queue_many(SUBMIT(.n_after = 1, .after = &first), MANY);
-    last = r.core->next_task - 1;
-    rig_qfailed(&r, first, PTOOLS_ERR_FAILED, "no");
-    ck_assert_uint_eq(rig_shown(&r, first), SHOWN_FAILED); /* not all that wait for it know yet */
-    all_turns();
-    ck_assert_uint_eq(rig_shown(&r, first), 0);
-    ck_assert_uint_eq(rig_shown(&r, last), SHOWN_CANCELLED);
-    ck_assert_uint_eq(client_find(r.core, r.client)->user->n_kept, 10);
-    rig_end(&r);
-}
-END_TEST
-
-START_TEST(many_hoped_for_one_that_makes_room)
-{
-    uint64_t first, last, other;
-
-    setup(1, 10);
-    first = rig_queued(&r, SUBMIT());
-    rig_assign(&r);
-    rig_qfailed(&r, first, PTOOLS_ERR_FAILED, "no");
-    queue_many(SUBMIT(.n_after = 1, .after = &first, .after_keep = true), MANY);
-    last = r.core->next_task - 1;
-    for (int i = 0; i < 10; i++) {
-        ck_assert_uint_eq(rig_shown(&r, last), SHOWN_WAITING);
-        other = rig_queued(&r, SUBMIT());
-        rig_assign(&r);
-        rig_qdone(&r, other);
-    }
-    all_turns();
-    ck_assert_uint_eq(rig_shown(&r, first), 0);
-    ck_assert_uint_eq(rig_shown(&r, last), SHOWN_CANCELLED);
-    ck_assert_uint_eq(client_find(r.core, r.client)->user->n_kept, 10);
-    rig_end(&r);
-}
-END_TEST
-
 /* What waits for one that is done goes on, also where the end of another that waits for it wants its place. */
 START_TEST(done_is_told_before_it_is_forgotten)
 {
@@ -588,8 +514,6 @@ int main(void)
 
     tcase_add_test(tc, forgotten_at_the_limit);
     tcase_add_test(tc, a_cascade_longer_than_what_is_kept);
-    tcase_add_test(tc, many_end_with_one_that_makes_room);
-    tcase_add_test(tc, many_hoped_for_one_that_makes_room);
     tcase_add_test(tc, done_is_told_before_it_is_forgotten);
     tcase_add_test(tc, drained_while_its_module_is_loaded);
     tcase_add_test(tc, who_is_blocked_is_told_when_the_daemon_ends);

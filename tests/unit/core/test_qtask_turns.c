@@ -5,7 +5,7 @@
  */
 #include "tests/unit/core/rig_queue.h"
 
-enum { MANY = 3 * TURN_WORK + 7 };
+enum { MANY = 3 * TURN_WORK + 7, VERY_MANY = 100000 };
 
 static struct rig r;
 static uint64_t ids[MANY];
@@ -16,8 +16,15 @@ static void setup(void)
     rig_queue_start(&r, 1);
 }
 
-/* Many, without looking at all after each. */
-static void queue_many(const struct msg_submit *m)
+static void setup_keeping(uint32_t kept_max)
+{
+    rig_limits(&r);
+    r.limits.user_kept_max = kept_max;
+    rig_queue_start(&r, 1);
+}
+
+/* So often, without looking at all after each. ret_ids may be NULL. */
+static void queue_times(const struct msg_submit *m, size_t n, uint64_t *ret_ids)
 {
     const struct msg_request request = { .kind = MSG_TASK_SUBMIT, .id = 1, .submit = *m };
     AUTO(blob) spec = NULL;
@@ -27,11 +34,17 @@ static void queue_many(const struct msg_submit *m)
     msg_request_encode(&request, &bytes);
     spec = blob_new(bytes.data, bytes.n);
     bytes_deinit(&bytes);
-    for (size_t i = 0; i < MANY; i++) {
-        ids[i] = r.core->next_task;
+    for (size_t i = 0; i < n; i++) {
+        if (ret_ids)
+            ret_ids[i] = r.core->next_task;
         ck_assert_int_eq(core_queue(r.core, r.now, r.client, ++r.request, m, spec, NULL, &r.out), 0);
     }
     rig_check(&r);
+}
+
+static void queue_many(const struct msg_submit *m)
+{
+    queue_times(m, MANY, ids);
 }
 
 static size_t count_shown(uint32_t shown)
@@ -235,6 +248,78 @@ START_TEST(run_anew_between_two_turns)
 }
 END_TEST
 
+/* -- and room is made ------------------------------------------------------------------------------------------ */
+
+static void all_turns(void)
+{
+    while (wants_more())
+        core_tick(r.core, ++r.now, &r.out);
+    rig_check(&r);
+}
+
+START_TEST(many_end_with_one_that_makes_room)
+{
+    uint64_t first, last;
+
+    setup_keeping(10);
+    first = rig_queued(&r, SUBMIT());
+    rig_assign(&r);
+    queue_times(SUBMIT(.n_after = 1, .after = &first), VERY_MANY, NULL);
+    last = r.core->next_task - 1;
+    rig_qfailed(&r, first, PTOOLS_ERR_FAILED, "no");
+    ck_assert_uint_eq(rig_shown(&r, first), SHOWN_FAILED); /* not all that wait for it know yet */
+    all_turns();
+    ck_assert_uint_eq(rig_shown(&r, first), 0);
+    ck_assert_uint_eq(rig_shown(&r, last), SHOWN_CANCELLED);
+    ck_assert_uint_eq(client_find(r.core, r.client)->user->n_kept, 10);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(many_hoped_for_one_that_makes_room)
+{
+    uint64_t first, last, other;
+
+    setup_keeping(10);
+    first = rig_queued(&r, SUBMIT());
+    rig_assign(&r);
+    rig_qfailed(&r, first, PTOOLS_ERR_FAILED, "no");
+    queue_times(SUBMIT(.n_after = 1, .after = &first, .after_keep = true), VERY_MANY, NULL);
+    last = r.core->next_task - 1;
+    for (int i = 0; i < 10; i++) {
+        ck_assert_uint_eq(rig_shown(&r, last), SHOWN_WAITING);
+        other = rig_queued(&r, SUBMIT());
+        rig_assign(&r);
+        rig_qdone(&r, other);
+    }
+    all_turns();
+    ck_assert_uint_eq(rig_shown(&r, first), 0);
+    ck_assert_uint_eq(rig_shown(&r, last), SHOWN_CANCELLED);
+    ck_assert_uint_eq(client_find(r.core, r.client)->user->n_kept, 10);
+    rig_end(&r);
+}
+END_TEST
+
+/* Before all that waited for it know, one that is to make room stays, and who queues meanwhile is not refused. */
+START_TEST(room_is_made_in_the_next_turn)
+{
+    uint64_t first, then;
+
+    setup_keeping(1);
+    first = rig_queued(&r, SUBMIT());
+    rig_assign(&r);
+    queue_many(SUBMIT(.n_after = 1, .after = &first));
+    r.now++;
+    rig_qfailed(&r, first, PTOOLS_ERR_FAILED, "no");
+    ck_assert_uint_gt(client_find(r.core, r.client)->user->n_kept, 1);
+    then = rig_queued(&r, SUBMIT());
+    ck_assert_uint_eq(rig_shown(&r, then), SHOWN_QUEUED);
+    all_turns();
+    ck_assert_uint_eq(client_find(r.core, r.client)->user->n_kept, 1);
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask turns");
@@ -248,5 +333,9 @@ int main(void)
     tcase_add_test(tc, what_is_recorded_before_the_journal_fails);
     tcase_add_test(tc, forgotten_between_two_turns);
     tcase_add_test(tc, run_anew_between_two_turns);
+    tc = suite_case(suite, "room");
+    tcase_add_test(tc, many_end_with_one_that_makes_room);
+    tcase_add_test(tc, many_hoped_for_one_that_makes_room);
+    tcase_add_test(tc, room_is_made_in_the_next_turn);
     return suite_run(suite);
 }
