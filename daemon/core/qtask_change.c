@@ -162,6 +162,10 @@ static bool come_back_over(struct core *core, const struct client *c, uint64_t r
         n++;
         bytes += q->spec->n + (q->args ? q->args->n : 0);
     }
+    if (n > 0 && core->draining) {
+        answer_refusal(out, c->id, request, PTOOLS_ERR_DRAINING, "the daemon is about to end and runs nothing again");
+        return true;
+    }
     if (!queue_exceeded(core, c->user, n, bytes, &e))
         return false;
     queue_refuse(core, c->id, request, &e, out);

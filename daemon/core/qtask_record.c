@@ -235,7 +235,7 @@ void core_record_refused(struct core *core, uint64_t now_us, uint64_t number, co
 
         if (p->number > number)
             break;
-        if (p->number == number) {
+        if (p->number == number && p->kind == PENDING_ACCEPT) { /* of any other that may be refused nothing follows */
             q = qtask_find(core, p->task);
             p->kind = PENDING_NOTHING;
         }
@@ -398,8 +398,11 @@ int core_recover(struct core *core, uint64_t now_us, const struct core_row *task
     }
     q->turn = turn_next(core, q, user->recovered_turn);
     core->next_task = MAX(core->next_task, task->task + 1);
-    if (!life && task->parent && !qtask_find(core, task->parent))
+    if (!life && task->parent && !qtask_find(core, task->parent)) {
+        core->settling = true; /* no room is made before all are there */
         qtask_forget(core, q, out); /* its whole, which has a lower number, was never accepted */
+        core->settling = false;
+    }
     return 0;
 }
 

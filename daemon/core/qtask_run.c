@@ -215,11 +215,10 @@ void qtasks_follow_workers(struct core *core, uint32_t first, struct actions *ou
         if (!names_one_from(&spec, first) || !qtask_step(core, q, QE_WAIT, out))
             continue;
         qtask_leave_set(core, q);
-        qtask_find_set(core, q, &spec);
-        if (q->set)
-            qtask_place(core, q, out);
+        if (qtask_find_set(core, q, &spec) < 0)
+            out->no_memory = true;
         else
-            out->no_memory = true; /* it is looked at again with those that have no set */
+            qtask_place(core, q, out); /* perhaps without a set, for all that are there are being removed */
     }
 }
 

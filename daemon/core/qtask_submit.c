@@ -257,6 +257,11 @@ static void unmake(struct core *core, struct qtask *q)
 
 void qtask_accepted_now(struct core *core, struct qtask *q, struct actions *out)
 {
+    struct user *user = q->user;
+    const bool settling = core->settling;
+
+    core->settling = true; /* what follows from the end of one part does so when all have been looked at */
+    user->n_pins++;
     for (uint32_t i = 0; i <= (q->x ? q->x->parts : 0); i++) {
         struct qtask *part = part_at(core, q, i);
 
@@ -278,6 +283,10 @@ void qtask_accepted_now(struct core *core, struct qtask *q, struct actions *out)
     }
     if (q->stopping) /* it was cancelled before it was accepted */
         qtask_cancel(core, q, out);
+    core->settling = settling;
+    user_keep_less(core, user, out);
+    user->n_pins--;
+    user_release(core, user);
 }
 
 void qtask_refused(struct core *core, struct qtask *q, ptools_err code, const char *why, struct actions *out)

@@ -418,8 +418,8 @@ static bool make_control(void)
 
 int main(void)
 {
-    Suite *suite = suite_create("no-memory");
-    TCase *tc = suite_case(suite, "no memory");
+    Suite *suite;
+    TCase *tc;
     int r;
 
     if (SANITIZED) {
@@ -428,6 +428,8 @@ int main(void)
     }
     if (!make_control())
         return 1;
+    suite = suite_create("no-memory");
+    tc = suite_case(suite, "no memory");
     tcase_set_timeout(tc, 900);
     tcase_add_loop_test(tc, each_request_for_memory, 0, 2);
     r = suite_run(suite);

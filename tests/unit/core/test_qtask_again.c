@@ -287,6 +287,70 @@ START_TEST(a_worker_that_comes_is_for_whom_it_was_named)
 }
 END_TEST
 
+/* The only one of the list that is there is being removed, and still busy: nobody of it is left for the next. */
+START_TEST(a_list_may_be_left_without_workers)
+{
+    static const uint32_t list[] = { 1, 99 };
+    uint64_t busy, waits, held;
+
+    setup(2);
+    busy = rig_queued(&r, SUBMIT());
+    rig_assign(&r);
+    ck_assert_uint_eq(rig_qtask(&r, busy)->worker, 1);
+    waits = rig_queued(&r, SUBMIT(.n_workers = 2, .workers = (uint32_t *)list, .wait_target = true));
+    held = rig_queued(&r, SUBMIT(.n_workers = 2, .workers = (uint32_t *)list, .wait_target = true, .hold = true));
+    core_workers_remove(r.core, r.now, r.client, ++r.request, 1, &r.out);
+    rig_revoke(&r, false);
+    core_workers_add(r.core, r.now, r.client, ++r.request, 1, &r.out);
+    rig_check(&r);
+    ck_assert(!r.out.no_memory);
+    ck_assert_uint_eq(rig_shown(&r, waits), SHOWN_WAITING);
+    ck_has(rig_why(&r, waits), "its target is not there");
+    ck_has(rig_why(&r, held), "on hold");
+    rig_qdone(&r, busy);
+    rig_end(&r);
+}
+END_TEST
+
+/* -- what follows from an end ------------------------------------------------------------------------------------- */
+
+/* The first part ends as it is accepted, makes room by what all of them come after, and with that all others end. */
+START_TEST(parts_may_end_while_they_are_accepted)
+{
+    uint64_t first, whole;
+
+    rig_limits(&r);
+    r.limits.user_kept_max = 1;
+    rig_queue_start(&r, 4);
+    first = rig_queued(&r, SUBMIT());
+    rig_assign(&r);
+    rig_qfailed(&r, first, PTOOLS_ERR_FAILED, "no good");
+    whole = rig_queue(&r, SUBMIT(.target = TARGET_ALL, .n_after = 1, .after = &first));
+    rig_check(&r);
+    for (int i = 0; i < 10; i++)
+        rig_tick(&r, 1);
+    ck_assert_uint_ge(rig_queue_id(&r, whole), first);
+    ck_assert_uint_le(r.core->n_queue, 6);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(a_daemon_that_ends_runs_nothing_again)
+{
+    uint64_t task, request;
+
+    setup(1);
+    task = rig_queued(&r, SUBMIT());
+    rig_assign(&r);
+    rig_qdone(&r, task);
+    core_drain(r.core, r.now, false, &r.out);
+    request = rig_change(&r, CHANGE_RERUN, task);
+    rig_failure(&r, request, PTOOLS_ERR_DRAINING);
+    ck_assert_uint_eq(rig_shown(&r, task), SHOWN_DONE);
+    rig_end(&r);
+}
+END_TEST
+
 /* -- what is shown of it --------------------------------------------------------------------------------------- */
 
 static void shows(uint64_t id, uint32_t attempts, bool idempotent, uint32_t parts)
@@ -377,6 +441,10 @@ int main(void)
     tcase_add_test(tc, one_that_is_to_come_again_is_waited_for);
     tc = suite_case(suite, "workers");
     tcase_add_test(tc, a_worker_that_comes_is_for_whom_it_was_named);
+    tcase_add_test(tc, a_list_may_be_left_without_workers);
+    tc = suite_case(suite, "what follows");
+    tcase_add_test(tc, parts_may_end_while_they_are_accepted);
+    tcase_add_test(tc, a_daemon_that_ends_runs_nothing_again);
     tc = suite_case(suite, "shown");
     tcase_add_test(tc, what_its_function_says_is_kept_with_it);
     tc = suite_case(suite, "over a limit");
