@@ -260,8 +260,8 @@ struct core_value {
 void core_worker_done(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, uint32_t attempt,
                       ptools_err code, const struct core_value *value, const struct msg_failure *facts, uint64_t run_us,
                       uint32_t rss_kb, uint32_t fds, struct actions *out);
-/* How many items of a batch are done, how many of them failed, and their records (referenced): before the end of it, or of its worker, is told.
- * Without, none is. */
+/* How many items of a batch are done, how many of them failed, and their records (referenced): before the end of it, or
+ * of its worker, is told. Without, none is. */
 void core_items(struct core *core, uint32_t worker, uint64_t task, uint32_t items, uint32_t failed,
                 struct blob *records);
 /* The result of ACT_LOOK: whether the batch has begun, and how many items are done. */

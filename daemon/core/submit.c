@@ -69,7 +69,7 @@ static bool find_workers(struct submission *s)
     return true;
 }
 
-/* An array that the call names: the client's own, without a name, and not another call's, but for one that is shared. */
+/* An array that the call names: the client's own, without a name, and not another call's, if it is not shared. */
 static bool find_array(const struct submission *s, const char *field, uint64_t id, uint64_t bytes, bool shared,
                        struct array **ret)
 {
