@@ -533,6 +533,7 @@ START_TEST(many_requests_that_cost_much)
     static const char submit[] = "\x94\x01\xabtask-submit\xcd\x7f\xff\x83\xa8"
                                  "function\xa5t.nop\xa4hold\xc3\xa3key\xc4\x04last";
     static const char get[] = "\x94\x01\xa8task-get\x01\x81\xa3key\xc4\x04last";
+    static const char unknown[] = "no queued task of that key";
     static char flood[LISTS * (sizeof list + 2) + sizeof submit + 2];
     siginfo_t stopped;
     char answer[512];
@@ -565,7 +566,7 @@ START_TEST(many_requests_that_cost_much)
     ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
     for (int i = 0; i < OTHERS; i++) {
         const ssize_t got = recv(b[i], answer, sizeof answer, 0);
-        ck_assert_msg(got > 0 && memmem(answer, (size_t)got, "there is no queued task of that key", 35),
+        ck_assert_msg(got > 0 && memmem(answer, (size_t)got, unknown, sizeof unknown - 1),
                       "it was put behind all of them");
         close(b[i]);
     }
