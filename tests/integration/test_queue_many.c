@@ -17,7 +17,7 @@
 enum { WORKERS = 4, MANY = 100000, AT_ONCE = 1000, CHANGE_MAX = 1024, TOLD_MS = 2 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { TASKS = MANY / 20 };
+enum { TASKS = MANY / 4 };
 #else
 enum { TASKS = MANY };
 #endif
@@ -161,7 +161,7 @@ START_TEST(all_change_while_four_workers_run)
     printf("# %llu priorities changed in %llu ms; %llu tasks had begun meanwhile\n", (unsigned long long)changed,
            (unsigned long long)took, (unsigned long long)skipped);
     ck_assert_uint_eq(changed + skipped, called);
-    ck_assert_uint_gt(changed, TASKS / 2);
+    ck_assert_uint_gt(changed, TASKS / 5); /* enough are left for a new order to be seen in */
     queue_ends(q.pt, ids[TASKS - TASKS / 10], PTOOLS_QUEUED_DONE); /* a tenth of them in the new order */
     occupy_all(held);
     ck_assert_ptools(ptools_queued_list(q.pt, 0, NULL, 0, &list));
