@@ -216,11 +216,9 @@ START_TEST(without_memory_each_item_has_an_outcome)
 }
 END_TEST
 
-/* -- a daemon that is none ------------------------------------------------------------------------------------------
- */
+/* -- a daemon that is none --------------------------------------------------------------------------------------- */
 
-static const char *const nonsense[] = { "nothing is done", "a record is no list", "a record is cut short",
-                                        "records of other items" };
+enum nonsense { NOTHING_DONE, RECORD_IS_NO_LIST, RECORD_CUT_SHORT, OTHER_ITEMS, NONSENSES };
 
 static void serve_nonsense(struct fake *f)
 {
@@ -234,14 +232,21 @@ static void serve_nonsense(struct fake *f)
             if (r.kind != MSG_CALL)
                 continue;
             answer.reply.items_failed = 1; /* so that they are looked at */
-            if (turn % ELEMENTS(nonsense) == 0)
+            switch ((enum nonsense)(turn % NONSENSES)) {
+            case NOTHING_DONE:
                 answer.reply.items = 0;
-            else if (turn % ELEMENTS(nonsense) == 1)
+                break;
+            case RECORD_IS_NO_LIST:
                 ptools_pack_u64(records, 7);
-            else if (turn % ELEMENTS(nonsense) == 2)
+                break;
+            case RECORD_CUT_SHORT:
                 ptools_pack_list(records, 0);
-            else
+                break;
+            case OTHER_ITEMS:
+            case NONSENSES:
                 answer.reply.items = BATCH_ITEMS_MAX;
+                break;
+            }
             fake_reply_records(f, &answer, records);
             ptools_pack_free(records);
         }
