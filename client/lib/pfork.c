@@ -36,8 +36,7 @@ enum {
     BLIND_US = 50000 /* between two looks where not every death wakes us: descriptors had run out */
 };
 
-/* -- stopping -------------------------------------------------------------------------------------------------------
- */
+/* -- stopping ------------------------------------------------------------------------------------------------------ */
 
 enum life { ALIVE, DEAD, GONE /* reaped by somebody else, or nobody may know */ };
 
@@ -78,8 +77,7 @@ __attribute__((__format__(__printf__, 3, 4))) static void stop_all(struct run *r
         stop_child(s, code);
 }
 
-/* -- the end of a child -----------------------------------------------------------------------------------------------
- */
+/* -- the end of a child -------------------------------------------------------------------------------------------- */
 
 static void report(struct run *r, struct outcome *o)
 {

@@ -148,8 +148,7 @@ __attribute__((__noreturn__, __format__(__printf__, 3, 4))) static void give_up(
     finish(b->write_fds[PIPE_RESULT], code, text, strlen(text));
 }
 
-/* -- becoming one ---------------------------------------------------------------------------------------------------
- */
+/* -- becoming one -------------------------------------------------------------------------------------------------- */
 
 static void leave_caller(const struct pfork_birth *b)
 {
@@ -229,8 +228,7 @@ static bool is_still(int fd, const struct stat *before)
     return fstat(fd, &now) == 0 && now.st_dev == before->st_dev && now.st_ino == before->st_ino;
 }
 
-/* -- all of it --------------------------------------------------------------------------------------------------------
- */
+/* -- all of it ----------------------------------------------------------------------------------------------------- */
 
 void pfork_child_run(const struct pfork_birth *b)
 {

@@ -234,8 +234,7 @@ void sessions_deinit(struct core *core)
         user_drop_sessions(core, u);
 }
 
-/* -- both -----------------------------------------------------------------------------------------------------------
- */
+/* -- both ---------------------------------------------------------------------------------------------------------- */
 
 struct qtask *qtask_by_key(struct core *core, const struct user *user, struct text key, bool passing)
 {

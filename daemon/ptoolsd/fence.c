@@ -80,8 +80,7 @@ static int lock_in_time(int fd, uint64_t ms)
     return r;
 }
 
-/* -- who holds it ----------------------------------------------------------------------------------------------------
- */
+/* -- who holds it -------------------------------------------------------------------------------------------------- */
 
 /* Whether the process whose directory in /proc this is has the file open. */
 static bool has_open(int proc_fd, const struct stat *file)
@@ -139,8 +138,7 @@ static unsigned kill_holders(const struct stat *file)
     return killed;
 }
 
-/* -- the fence -------------------------------------------------------------------------------------------------------
- */
+/* -- the fence ----------------------------------------------------------------------------------------------------- */
 
 static int take(int fd, const struct fence_options *options, unsigned *killed, char why[FENCE_WHY_BYTES])
 {

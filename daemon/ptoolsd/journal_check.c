@@ -45,8 +45,7 @@ static void task_problem(struct look *l, uint64_t task, const char *what)
     l->problems++;
 }
 
-/* -- JSON -------------------------------------------------------------------------------------------------------------
- */
+/* -- JSON ---------------------------------------------------------------------------------------------------------- */
 
 static void print_base64(const struct blob *blob, FILE *out)
 {

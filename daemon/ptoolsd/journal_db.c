@@ -311,8 +311,7 @@ int store_check_pages(struct store *s)
     return r;
 }
 
-/* -- opening ---------------------------------------------------------------------------------------------------------
- */
+/* -- opening ------------------------------------------------------------------------------------------------------- */
 
 /* A database without tables: new, or one that was lost. */
 static int create(struct store *s, const struct store_schema *schema)

@@ -145,8 +145,7 @@ int store_next_life(sqlite3_stmt *statement, struct core_row *ret, bool *ret_dam
     return r < 0 ? r : 1;
 }
 
-/* -- all of them -----------------------------------------------------------------------------------------------------
- */
+/* -- all of them --------------------------------------------------------------------------------------------------- */
 
 struct loading {
     struct store *s;

@@ -230,8 +230,7 @@ static const struct deed {
 };
 enum { DEEDS = sizeof deeds / sizeof *deeds };
 
-/* -- one request fails -----------------------------------------------------------------------------------------------
- */
+/* -- one request fails --------------------------------------------------------------------------------------------- */
 
 static void start(const char *dir)
 {

@@ -421,8 +421,7 @@ static void after_priorities(void)
         ck_assert(rig_qtask(&r, tasks[i])->priority == -i);
 }
 
-/* -- all of them ----------------------------------------------------------------------------------------------------
- */
+/* -- all of them --------------------------------------------------------------------------------------------------- */
 
 static const struct deed submissions[] = {
     { "submit", before_volatile, act_submit, after_submit, false },

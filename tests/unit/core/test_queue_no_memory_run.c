@@ -291,8 +291,7 @@ static void after_dead(void)
     ck_assert_uint_eq(rig_shown(&r, tasks[0]), SHOWN_DEAD);
 }
 
-/* -- targets that go ------------------------------------------------------------------------------------------------
- */
+/* -- targets that go ----------------------------------------------------------------------------------------------- */
 
 static void before_removed(void)
 {
@@ -340,8 +339,7 @@ static void act_parked(void)
     ARMED(core_workers_add(r.core, r.now, r.client, r.request, 1, &r.out));
 }
 
-/* -- time -----------------------------------------------------------------------------------------------------------
- */
+/* -- time ---------------------------------------------------------------------------------------------------------- */
 
 static void act_tick(void)
 {
@@ -417,8 +415,7 @@ static void after_progress(void)
     ck_assert_ptr_nonnull(rig_event(&r, EVENT_PROGRESS, tasks[0]));
 }
 
-/* -- after a restart ------------------------------------------------------------------------------------------------
- */
+/* -- after a restart ----------------------------------------------------------------------------------------------- */
 
 static struct core_row row, life;
 
@@ -537,8 +534,7 @@ static void after_host(void)
     ck_assert_str_eq(r.core->host_names[1], "two");
 }
 
-/* -- all of them ----------------------------------------------------------------------------------------------------
- */
+/* -- all of them --------------------------------------------------------------------------------------------------- */
 
 static const struct deed deeds[] = {
     { "give", before_give, act_assign, after_give, false },

@@ -78,8 +78,7 @@ static void note(struct tracked *t, sqlite3_int64 at, int n, const void *data)
     t->last = &c->next;
 }
 
-/* -- calls that count -----------------------------------------------------------------------------------------------
- */
+/* -- calls that count ---------------------------------------------------------------------------------------------- */
 
 /* Before each of them. SQLITE_OK, or how it fails. */
 static int count(void)
@@ -148,8 +147,7 @@ static int do_sync(sqlite3_file *file, int flags)
     return SQLITE_OK;
 }
 
-/* -- calls that go through --------------------------------------------------------------------------------------------
- */
+/* -- calls that go through ----------------------------------------------------------------------------------------- */
 
 #define REAL(file) (((struct disk_file *)(file))->real)
 static int do_close(sqlite3_file *file)
