@@ -151,6 +151,11 @@ uint64_t rig_change(struct rig *r, enum task_change change, uint64_t task)
     return rig_ask(r, MSG_TASK_CHANGE, &(const struct msg_task){ .n_tasks = 1, .tasks = &task, .change = change });
 }
 
+uint64_t rig_result(struct rig *r, uint64_t task)
+{
+    return rig_ask(r, MSG_TASK_RESULT, &(const struct msg_task){ .task = task });
+}
+
 const char *rig_why(struct rig *r, uint64_t task)
 {
     static char text[300];

@@ -34,6 +34,7 @@ void rig_qdies(struct rig *r, uint64_t task, bool begun); /* its worker, and a n
 /* One request about tasks; the value is its request. */
 uint64_t rig_ask(struct rig *r, enum msg_kind kind, const struct msg_task *m);
 uint64_t rig_change(struct rig *r, enum task_change change, uint64_t task);
+uint64_t rig_result(struct rig *r, uint64_t task); /* waits for its end */
 const char *rig_why(struct rig *r, uint64_t task);
 struct action *rig_event(struct rig *r, enum task_event_kind event, uint64_t task);
 

@@ -367,7 +367,7 @@ START_TEST(all_is_one_outcome_for_each)
     ck_assert_uint_eq(rig_shown(&r, id), SHOWN_WAITING);
     rig_qdone(&r, id + 3);
     ck_assert_uint_eq(rig_shown(&r, id), SHOWN_FAILED);
-    request = rig_ask(&r, MSG_TASK_RESULT, &(const struct msg_task){ .task = id });
+    request = rig_result(&r, id);
     ck_has(rig_failure(&r, request, PTOOLS_ERR_PARTS), "1 of its 3 parts were not done");
     rig_end(&r);
 }

@@ -15,11 +15,6 @@ static void setup(uint32_t workers)
     rig_queue_start(&r, workers);
 }
 
-static uint64_t result_of(uint64_t id)
-{
-    return rig_ask(&r, MSG_TASK_RESULT, &(const struct msg_task){ .task = id });
-}
-
 /* Cancelled while it waits for its next attempt, or while that is on its way: the first may have been executed. */
 START_TEST(what_has_begun_once_may_have_been_executed)
 {
@@ -42,7 +37,7 @@ START_TEST(what_has_begun_once_may_have_been_executed)
         rig_queue_id(&r, request);
         ck_assert_uint_eq(rig_shown(&r, id), SHOWN_CANCELLED);
         ck_assert(rig_qtask(&r, id)->end->maybe_executed);
-        request = result_of(id);
+        request = rig_result(&r, id);
         rig_failure(&r, request, PTOOLS_ERR_CANCELLED);
         ck_assert(rig_answer(&r, request)->answer.failure.maybe_executed);
     }
@@ -184,7 +179,7 @@ END_TEST
 
 static void is_cancelled(uint64_t id, bool maybe_executed)
 {
-    uint64_t request = result_of(id);
+    uint64_t request = rig_result(&r, id);
 
     rig_failure(&r, request, PTOOLS_ERR_CANCELLED);
     ck_assert_uint_eq(rig_shown(&r, id), SHOWN_CANCELLED);

@@ -294,7 +294,7 @@ START_TEST(an_end_that_is_not_kept_is_not_told)
     id = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE));
     rig_assign(&r);
     rig_recorded(&r);
-    wait = rig_ask(&r, MSG_TASK_RESULT, &(const struct msg_task){ .task = id });
+    wait = rig_result(&r, id);
     core_record_failed(r.core, r.now, "the disk is gone", &r.out);
     rig_qdone(&r, id);
     rig_failure(&r, wait, PTOOLS_ERR_STORAGE);

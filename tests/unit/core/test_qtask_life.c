@@ -13,11 +13,6 @@ static void setup(uint32_t workers)
     rig_queue_start(&r, workers);
 }
 
-static uint64_t result_of(uint64_t id)
-{
-    return rig_ask(&r, MSG_TASK_RESULT, &(const struct msg_task){ .task = id });
-}
-
 /* -- attempts ------------------------------------------------------------------------------------------- */
 
 START_TEST(one_that_may_have_run_is_not_run_again)
@@ -30,7 +25,7 @@ START_TEST(one_that_may_have_run_is_not_run_again)
     rig_assign(&r);
     rig_qdies(&r, id, true);
     ck_assert_uint_eq(rig_shown(&r, id), SHOWN_FAILED);
-    request = result_of(id);
+    request = rig_result(&r, id);
     ck_has(rig_failure(&r, request, PTOOLS_ERR_WORKER_DIED), "was killed by signal 9");
     a = rig_answer(&r, request);
     ck_assert(a->answer.failure.maybe_executed);
@@ -76,7 +71,7 @@ START_TEST(three_kills_are_dead)
         rig_qdies(&r, id, true);
     }
     ck_assert_uint_eq(rig_shown(&r, id), SHOWN_DEAD);
-    rig_failure(&r, result_of(id), PTOOLS_ERR_DEAD);
+    rig_failure(&r, rig_result(&r, id), PTOOLS_ERR_DEAD);
     rig_tick(&r, UINT64_C(90) * 86400 * 1000000); /* it is kept until somebody has looked */
     ck_assert_uint_eq(rig_shown(&r, id), SHOWN_DEAD);
     rig_queue_id(&r, rig_change(&r, CHANGE_KICK, id));
@@ -145,7 +140,7 @@ START_TEST(a_value_that_is_too_large_is_a_failure)
     id = rig_queued(&r, SUBMIT(.result_max = 4));
     rig_assign(&r);
     rig_qdone(&r, id);
-    ck_has(rig_failure(&r, result_of(id), PTOOLS_ERR_TOO_LARGE), "5 bytes, and at most 4 are kept");
+    ck_has(rig_failure(&r, rig_result(&r, id), PTOOLS_ERR_TOO_LARGE), "5 bytes, and at most 4 are kept");
     rig_end(&r);
 }
 END_TEST
@@ -170,7 +165,7 @@ START_TEST(delay_start_and_expiry)
     ck_assert_uint_eq(rig_shown(&r, at), SHOWN_QUEUED);
     rig_tick(&r, 1000000);
     ck_assert_uint_eq(rig_shown(&r, expires), SHOWN_EXPIRED);
-    rig_failure(&r, result_of(expires), PTOOLS_ERR_EXPIRED);
+    rig_failure(&r, rig_result(&r, expires), PTOOLS_ERR_EXPIRED);
     rig_end(&r);
 }
 END_TEST
@@ -207,7 +202,7 @@ START_TEST(ended_ones_are_forgotten_in_time)
     ck_assert_uint_eq(rig_shown(&r, id), SHOWN_DONE);
     rig_tick(&r, r.limits.keep_volatile_us);
     ck_assert_uint_eq(rig_shown(&r, id), 0);
-    rig_failure(&r, result_of(id), PTOOLS_ERR_NO_TASK);
+    rig_failure(&r, rig_result(&r, id), PTOOLS_ERR_NO_TASK);
     rig_end(&r);
 }
 END_TEST
@@ -263,7 +258,7 @@ START_TEST(a_failure_cascades_or_not)
     rig_qfailed(&r, first, PTOOLS_ERR_FAILED, "no");
     ck_assert_uint_eq(rig_shown(&r, cascade), SHOWN_CANCELLED);
     ck_assert_uint_eq(rig_shown(&r, next), SHOWN_CANCELLED);
-    rig_failure(&r, result_of(next), PTOOLS_ERR_DEPENDENCY);
+    rig_failure(&r, rig_result(&r, next), PTOOLS_ERR_DEPENDENCY);
     ck_assert_uint_eq(rig_shown(&r, any), SHOWN_QUEUED);
     ck_assert_uint_eq(rig_shown(&r, keep), SHOWN_WAITING);
     late = rig_queued(&r, SUBMIT(.n_after = 1, .after = &first)); /* it has failed already */
@@ -398,7 +393,7 @@ START_TEST(waiting_for_any_and_for_all)
     rig_assign(&r);
     any = rig_ask(&r, MSG_TASK_WAIT, &(const struct msg_task){ .n_tasks = 3, .tasks = q, .any = true });
     all = rig_ask(&r, MSG_TASK_WAIT, &(const struct msg_task){ .n_tasks = 3, .tasks = q });
-    one = result_of(q[2]);
+    one = rig_result(&r, q[2]);
     rig_qdone(&r, q[1]);
     ck_assert_uint_eq(rig_queue_id(&r, any), q[1]);
     ck_assert_ptr_null(rig_answer(&r, all));
@@ -420,7 +415,7 @@ START_TEST(a_wait_can_be_cancelled_and_its_task_goes_on)
 
     setup(1);
     id = rig_queued(&r, SUBMIT());
-    wait = result_of(id);
+    wait = rig_result(&r, id);
     rig_cancel(&r, wait);
     rig_failure(&r, wait, PTOOLS_ERR_CANCELLED);
     ck_assert_uint_eq(rig_shown(&r, id), SHOWN_QUEUED);
@@ -439,7 +434,7 @@ START_TEST(others_tasks_are_not_there)
     setup(1);
     ck_assert_int_eq(core_client_add(r.core, 1001, &other), 0);
     theirs = rig_queue_id(&r, rig_queue_of(&r, other, SUBMIT(), NULL));
-    ck_has(rig_failure(&r, result_of(theirs), PTOOLS_ERR_NO_TASK), "no queued task");
+    ck_has(rig_failure(&r, rig_result(&r, theirs), PTOOLS_ERR_NO_TASK), "no queued task");
     for (int change = CHANGE_DEQUEUE; change <= CHANGE_FORGET; change++)
         rig_failure(&r, rig_change(&r, (enum task_change)change, theirs), PTOOLS_ERR_NO_TASK);
     own = rig_queue(&r, SUBMIT(.n_after = 1, .after = &theirs));
@@ -572,7 +567,7 @@ START_TEST(an_end_of_the_daemon_ends_the_volatile)
     rig_assign(&r);
     volatile_one = rig_queued(&r, SUBMIT());
     crashsafe = rig_queued(&r, SUBMIT(.durability = TASK_CRASHSAFE));
-    wait = result_of(volatile_one);
+    wait = rig_result(&r, volatile_one);
     core_drain(r.core, r.now, false, &r.out);
     rig_check(&r);
     rig_failure(&r, wait, PTOOLS_ERR_DRAINING);

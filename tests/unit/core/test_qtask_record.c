@@ -125,7 +125,7 @@ START_TEST(nobody_hears_of_an_end_that_is_not_written)
 
     setup(1);
     id = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE));
-    wait = rig_ask(&r, MSG_TASK_RESULT, &(const struct msg_task){ .task = id });
+    wait = rig_result(&r, id);
     rig_assign(&r);
     rig_recorded(&r);
     rig_qdone(&r, id);
@@ -161,7 +161,7 @@ START_TEST(a_journal_that_failed_accepts_nothing)
 
     setup(2);
     ends = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE));
-    wait = rig_ask(&r, MSG_TASK_RESULT, &(const struct msg_task){ .task = ends });
+    wait = rig_result(&r, ends);
     rig_assign(&r);
     rig_recorded(&r);
     booked = rig_queued(&r, SUBMIT(.durability = TASK_CRASHSAFE));
@@ -254,7 +254,7 @@ START_TEST(everything_comes_back)
     ck_has(rig_why(&r, after), "it waits for task");
     ck_has(rig_why(&r, held), "on hold");
     ck_has(rig_why(&r, all), "1 of its 1 parts");
-    request = rig_ask(&r, MSG_TASK_RESULT, &(const struct msg_task){ .task = done });
+    request = rig_result(&r, done);
     ck_assert_mem_eq(rig_answer(&r, request)->payload->data, "value", 5);
     request = rig_queue(&r, SUBMIT(.durability = TASK_DURABLE, .key = TEXT("key")));
     ck_assert_uint_eq(rig_queue_id(&r, request), after);
@@ -281,7 +281,7 @@ START_TEST(what_ran_is_lost_or_run_again)
     restart(3, 1000, 0);
     rig_recorded(&r);
     ck_assert_uint_eq(rig_shown(&r, once), SHOWN_LOST);
-    request = rig_ask(&r, MSG_TASK_RESULT, &(const struct msg_task){ .task = once });
+    request = rig_result(&r, once);
     rig_failure(&r, request, PTOOLS_ERR_DAEMON_DIED);
     ck_assert(rig_answer(&r, request)->answer.failure.maybe_executed);
     ck_assert_uint_eq(rig_shown(&r, again), SHOWN_WAITING);
@@ -405,7 +405,7 @@ START_TEST(what_was_read_stays_read)
         rig_qdone(&r, id[i]);
     rig_recorded(&r);
     for (int i = 0; i < 2; i++)
-        rig_queue_id(&r, rig_ask(&r, MSG_TASK_RESULT, &(const struct msg_task){ .task = id[i] }));
+        rig_queue_id(&r, rig_result(&r, id[i]));
     ck_assert(last_row(ROW_LIFE)->refusable && !last_row(ROW_LIFE)->durable);
     request = rig_change(&r, CHANGE_RERUN, id[1]); /* its end will be another */
     rig_assign(&r);

@@ -44,7 +44,7 @@ static void die(void)
 
 static uint64_t read_end(uint64_t task)
 {
-    const uint64_t request = rig_ask(&r, MSG_TASK_RESULT, &(const struct msg_task){ .task = task });
+    const uint64_t request = rig_result(&r, task);
 
     rig_queue_id(&r, request);
     return request;

@@ -227,7 +227,7 @@ END_TEST
 static void ends_as(uint64_t task, uint32_t shown, ptools_err code, const char *text)
 {
     ck_assert_uint_eq(rig_shown(&r, task), shown);
-    ck_has(rig_failure(&r, rig_ask(&r, MSG_TASK_RESULT, &(const struct msg_task){ .task = task }), code), text);
+    ck_has(rig_failure(&r, rig_result(&r, task), code), text);
 }
 
 /* Also after a restart (1), and after one when what follows has not been written (2). */

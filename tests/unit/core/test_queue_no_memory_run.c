@@ -114,7 +114,7 @@ static void before_end(uint32_t durability)
     rig_recorded(&r);
     for (int i = 1; i < TASKS; i++)
         tasks[i] = rig_queued(&r, SUBMIT(.durability = durability, .n_after = 1, .after = tasks));
-    waiter = rig_ask(&r, MSG_TASK_RESULT, &(const struct msg_task){ .task = tasks[0] });
+    waiter = rig_result(&r, tasks[0]);
     rig_ask(&r, MSG_TASK_WAIT, &(const struct msg_task){ .n_tasks = 2, .tasks = tasks, .any = true });
 }
 
