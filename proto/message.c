@@ -22,6 +22,7 @@ static const struct field call_fields[] = {
     { "set", FIELD_SET, AT(call.set), BESIDE(call.set_id), .max = UINT32_MAX },
     { "worker", FIELD_U32, AT(call.worker), .max = WORKER_MAX },
     { "deadline_ms", FIELD_U64, AT(call.deadline_ms), .max = DEADLINE_MS_MAX },
+    { "priority", FIELD_F64, AT(call.priority), BESIDE(call.has_priority) },
     { "detached", FIELD_BOOL, AT(call.detached) },
     { "args", FIELD_PAIR, AT(call.args), BESIDE(call.args_bytes), .min = 1 },
     { "room", FIELD_U64, AT(call.room), .max = UINT64_MAX },

@@ -73,6 +73,8 @@ struct msg_call {
     uint32_t set_id;         /* a set by number; 0: none. Never both */
     uint32_t worker;         /* 0: any */
     uint64_t deadline_ms;    /* 0: none */
+    bool has_priority;
+    double priority;         /* among the calls of one user: lower runs first; not NaN; without: +infinity */
     bool detached;           /* answered when accepted; lives on without the client */
     uint64_t args;           /* an array of the client that holds the arguments instead of a payload; 0: none ... */
     uint64_t args_bytes;     /* ... so many bytes of it */

@@ -7,10 +7,13 @@
  */
 #include "client/lib/pmap.h"
 
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { READS_A_LOOK = 512 };
+enum { READS_A_LOOK = 512, PROGRESS_MS = 500 };
 
 /* -- options -------------------------------------------------------------------------------------------------- */
 
@@ -47,6 +50,11 @@ static ptools_err check_options(struct ptools *pt, const ptools_pmap_options *o)
     if (o->item_timeout_ms < 0 || o->item_timeout_ms > (int64_t)DEADLINE_MS_MAX || o->timeout_ms < 0)
         return fail(pt, PTOOLS_ERR_INVALID, "pmap options: item_timeout_ms is %lld, timeout_ms %lld: 0 (none) or more",
                     (long long)o->item_timeout_ms, (long long)o->timeout_ms);
+    if (isnan(o->priority))
+        return fail_static(pt, PTOOLS_ERR_INVALID, "pmap options: priority is NaN: any other number is allowed");
+    if (o->progress_ms < 0)
+        return fail(pt, PTOOLS_ERR_INVALID, "pmap options: progress_ms is %lld: 0 (500) or more",
+                    (long long)o->progress_ms);
     if (o->set && o->set->pt != pt)
         return o->set->pt ? fail_static(pt, PTOOLS_ERR_INVALID, "the worker set comes from another handle")
                           : fail_static(pt, PTOOLS_ERR_CLOSED, "the worker set comes from a handle that was closed");
@@ -87,6 +95,8 @@ static ptools_err keep_options(struct ptools_pmap *map, const char *function)
         err = keep_pack(map->pt, "captured", finished, data, n, &map->captured);
     }
     o->window_bytes = o->window_bytes ? o->window_bytes : PMAP_WINDOW_BYTES;
+    o->progress_ms = o->progress_ms ? o->progress_ms : PROGRESS_MS;
+    map->tell_us = o->progress ? clock_until_us(o->progress_ms) : CLOCK_FOREVER;
     map->until_us = o->timeout_ms > 0 ? clock_until_us(o->timeout_ms) : CLOCK_FOREVER;
     return err;
 }
@@ -256,6 +266,14 @@ static ptools_err work(struct ptools_pmap *map)
     return err == PTOOLS_OK ? pmap_send(map) : err;
 }
 
+static void tell(struct ptools_pmap *map, bool end)
+{
+    if (map->tell_us == CLOCK_FOREVER || (!end && clock_now_us() < map->tell_us))
+        return;
+    map->tell_us = end ? CLOCK_FOREVER : clock_until_us(map->options.progress_ms);
+    map->options.progress(&map->progress, map->options.arg);
+}
+
 static bool is_over(const struct ptools_pmap *map)
 {
     return map->exhausted && TAILQ_EMPTY(&map->segments);
@@ -280,17 +298,61 @@ ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *r
         bool late = until_us != CLOCK_FOREVER && clock_now_us() >= until_us;
 
         err = work(map);
+        tell(map, false);
         if (pmap_read(map, ret_item))
             return PTOOLS_OK;
         if (err != PTOOLS_OK)
             return err;
         if (is_over(map))
+            tell(map, true);
+        if (is_over(map))
             return map->source_failed ? fail_static(map->pt, PTOOLS_ERR_INVALID, "the source of the items gave up")
                                       : fail_static(map->pt, PTOOLS_ERR_RANGE, "all outcomes were handed out");
         if (late)
             return fail(map->pt, PTOOLS_ERR_TIMEOUT, "no outcome within %lld ms", (long long)timeout_ms);
-        handle_pump(map->pt, MIN(until_us, pmap_due_us(map)));
+        handle_pump(map->pt, MIN(MIN(until_us, map->tell_us), pmap_due_us(map)));
     }
+}
+
+ptools_err pmap_run(struct ptools_pmap *map, const char *what, ptools_pmap_outcome outcome, void *arg)
+{
+    struct ptools *pt = map->pt;
+    uint64_t n = 0, failed = 0;
+    char first[256] = "";
+    ptools_item item;
+    ptools_err err;
+
+    while ((err = ptools_pmap_next(map, PTOOLS_FOREVER, &item)) == PTOOLS_OK) {
+        n++;
+        if (item.err != PTOOLS_OK && failed++ == 0)
+            snprintf(first, sizeof first, "%s: %.200s", ptools_errname(item.err), item.failure->message);
+        if (outcome && outcome(&item, arg) != 0)
+            (void)ptools_pmap_cancel(map); /* what it cannot tell the daemon comes from ptools_pmap_next() */
+    }
+    ptools_pmap_free(map);
+    if (err != PTOOLS_ERR_RANGE)
+        return err;
+    return failed == 0 ? PTOOLS_OK
+                       : fail(pt, PTOOLS_ERR_PARTS, "%" PRIu64 " of %" PRIu64 " %s failed, the first one with %s",
+                              failed, n, what, first);
+}
+
+ptools_err ptools_pmap_each(ptools *pt, const char *function, const ptools_pack *const *lists, size_t n_lists,
+                            const ptools_pmap_options *options, ptools_pmap_outcome outcome, void *outcome_arg)
+{
+    struct ptools_pmap *map;
+    ptools_err err = ptools_pmap_start(pt, function, lists, n_lists, options, &map);
+
+    return err == PTOOLS_OK ? pmap_run(map, "items", outcome, outcome_arg) : err;
+}
+
+ptools_err ptools_pmap_each_from(ptools *pt, const char *function, ptools_pmap_source source, void *source_arg,
+                                 const ptools_pmap_options *options, ptools_pmap_outcome outcome, void *outcome_arg)
+{
+    struct ptools_pmap *map;
+    ptools_err err = ptools_pmap_start_from(pt, function, source, source_arg, options, &map);
+
+    return err == PTOOLS_OK ? pmap_run(map, "items", outcome, outcome_arg) : err;
 }
 
 ptools_err ptools_pmap_progress_read(ptools_pmap *map, ptools_pmap_progress *ret)

@@ -72,6 +72,7 @@ struct ptools_pmap {
     uint64_t captured_generation;        /* ... on this connection */
     uint32_t number;                     /* of this run, on its connection */
     uint64_t until_us;                   /* of all; CLOCK_FOREVER */
+    uint64_t tell_us;                    /* when its progress is told next; CLOCK_FOREVER */
 
     ptools_pmap_source source; /* NULL: lists */
     void *source_arg;
@@ -151,6 +152,8 @@ ptools_err record_failure(struct payload *payload, const uint8_t *data, size_t n
 
 /* -- pmap.c -- */
 
+/* Each outcome to `outcome` (NULL: none), and the end of it. what: as items are called in a message. */
+ptools_err pmap_run(struct ptools_pmap *map, const char *what, ptools_pmap_outcome outcome, void *arg);
 /* The handle is closed. */
 void pmap_orphan(struct ptools_pmap *map);
 

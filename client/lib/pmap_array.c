@@ -78,28 +78,6 @@ static ptools_err check_arrays(ptools *pt, const ptools_array *const *arrays, si
     return PTOOLS_OK;
 }
 
-/* All outcomes: PTOOLS_OK, or what the first failure says. */
-static ptools_err run(ptools *pt, struct ptools_pmap *map)
-{
-    uint64_t n = 0, failed = 0;
-    char first[256] = "";
-    ptools_item item;
-    ptools_err err;
-
-    while ((err = ptools_pmap_next(map, PTOOLS_FOREVER, &item)) == PTOOLS_OK) {
-        n++;
-        if (item.err == PTOOLS_OK)
-            continue;
-        if (failed++ == 0)
-            snprintf(first, sizeof first, "%s: %.200s", ptools_errname(item.err), item.failure->message);
-    }
-    if (err != PTOOLS_ERR_RANGE)
-        return err;
-    return failed == 0 ? PTOOLS_OK
-                       : fail(pt, PTOOLS_ERR_PARTS, "%" PRIu64 " of %" PRIu64 " parts failed, the first one with %s",
-                              failed, n, first);
-}
-
 ptools_err ptools_pmap_array(ptools *pt, const char *function, const ptools_array *const *arrays, size_t n_arrays,
                              const ptools_pmap_options *given)
 {
@@ -121,7 +99,5 @@ ptools_err ptools_pmap_array(ptools *pt, const char *function, const ptools_arra
     err = ptools_pmap_start_from(pt, function, next_range, &r, &options, &r.map);
     if (err != PTOOLS_OK)
         return err;
-    err = run(pt, r.map);
-    ptools_pmap_free(r.map);
-    return err;
+    return pmap_run(r.map, "parts", NULL, NULL);
 }

@@ -502,6 +502,8 @@ static ptools_err send_batch(struct ptools_pmap *map, struct batch *b)
     call->item_ms = (uint64_t)map->options.item_timeout_ms;
     call->hand_back_ms = map->options.batch_size ? 0 : PMAP_HAND_BACK_MS;
     call->map = map->number;
+    call->has_priority = map->options.priority < PTOOLS_PRIORITY_LAST;
+    call->priority = map->options.priority;
     if (map->init)
         call->init = (struct text){ map->init, strlen(map->init) };
     for (int attempt = 0; attempt < 2; attempt++) {

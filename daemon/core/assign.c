@@ -2,9 +2,9 @@
 /*
  * assign -- who gets what: the end of each turn.
  *
- *   1. Idle workers, longest idle first: each takes the best that it may run. Of calls that is the oldest, over
- *      its own queue and those of the first-free sets it is in; of queued tasks that of backlog_best(). Of the two a
- *      queued task with a priority goes first; one without (+infinity) and a call take turns.
+ *   1. Idle workers, longest idle first: each takes the best that it may run. Of calls that is the one of least rank,
+ *      over its own queue and those of the first-free sets it is in; of queued tasks that of backlog_best(). Of the two
+ *      that with the better priority goes first, if they are one user's; otherwise they take turns.
  *   2. An idle worker for which nothing waits, while another holds tasks ahead that it may run: the last of
  *      them is taken back from the worker that holds most. It will be in its queue again when core_assign() is
  *      called again, which is why nothing is given ahead now.
@@ -14,15 +14,15 @@
  */
 #include "daemon/core/state.h"
 
-static struct task *oldest_for(const struct core *core, const struct worker *w)
+static struct task *oldest_for(const struct core *core, struct worker *w)
 {
-    struct task *best = queue_top(&w->queue);
+    struct task *best = queue_next(&w->queue);
     struct set *s;
 
     DL_FOREACH2(core->waiting, s, waiting_next) {
-        struct task *t = queue_top(&s->queue);
+        struct task *t = set_has(s, w) ? queue_next(&s->queue) : NULL;
 
-        if (set_has(s, w) && (!best || t->id < best->id))
+        if (t && (!best || t->rank < best->rank))
             best = t;
     }
     return best;
@@ -57,17 +57,22 @@ static struct qtask *best_queued(struct core *core, const struct worker *w, stru
     return NULL;
 }
 
-static struct next best_for(struct core *core, const struct worker *w, struct actions *out)
+static struct next best_for(struct core *core, struct worker *w, struct actions *out)
 {
     struct next n = { core->n_queued > 0 ? oldest_for(core, w) : NULL,
                       core->n_backlog > 0 && !core->barring ? best_queued(core, w, out) : NULL };
+    bool calls = core->calls_turn;
 
     if (n.call && n.queued) {
         /* a priority is its user's own: it goes before that user's calls, not before another's */
-        if ((n.queued->priority < INFINITY && n.queued->user == n.call->user) || !core->calls_turn)
-            n.call = NULL;
-        else
+        const bool same = n.queued->user == n.call->user;
+
+        if (same && n.queued->priority != n.call->priority)
+            calls = n.call->priority < n.queued->priority;
+        if (calls)
             n.queued = NULL;
+        else
+            n.call = NULL;
     }
     return n;
 }

@@ -9,18 +9,15 @@
 
 #include "daemon/core/state.h"
 
-/* Doubles as numbers in the same order: -infinity first, +infinity last. */
 static uint64_t rank_of(const struct core *core, const struct qtask *q)
 {
-    double priority = q->priority == 0 ? 0 : q->priority; /* -0 is 0 */
-    uint64_t bits;
+    double priority = q->priority;
 
     /* Ageing: who has waited longer counts as better by so much. What counts is the difference, and that does not
      * change while both wait: so the rank is made once, from the time of queueing. */
     if (core->limits.ageing > 0 && isfinite(priority))
         priority += core->limits.ageing * (double)q->queued_ms / 1000;
-    memcpy(&bits, &priority, sizeof bits);
-    return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
+    return heap_key_of(priority);
 }
 
 static struct lane *lane_of(struct backlog *b, const struct user *user)

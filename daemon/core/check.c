@@ -32,7 +32,8 @@ static const char *check_queue(const struct queue *q)
         const struct task *t = CONTAINER_OF(q->heap.v[i].node, struct task, queue_node);
 
         HOLDS(t->state == TASK_WAITING && t->queue == q, "a queue holds a task that does not wait there");
-        HOLDS(q->heap.v[i].key == t->id, "a task waits under another number");
+        HOLDS(heap_holds(&t->urgent_node) == (t->priority < INFINITY), "a priority is not known, or none is");
+        HOLDS(q->heap.v[i].key == t->rank, "a task waits under another rank");
     }
     return wrong;
 }

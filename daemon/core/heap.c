@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { HEAP_CAP_MIN = 16 };
 
@@ -104,4 +105,13 @@ void heap_remove(struct heap *h, struct heap_node *node)
         rise(h, i, last);
     else
         sink(h, i, last);
+}
+
+uint64_t heap_key_of(double number)
+{
+    uint64_t bits;
+
+    number = number == 0 ? 0 : number; /* -0 is 0 */
+    memcpy(&bits, &number, sizeof bits);
+    return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
 }

@@ -38,6 +38,8 @@ int heap_push(struct heap *h, struct heap_node *node, uint64_t key);
 int heap_push_rank(struct heap *h, struct heap_node *node, uint64_t key, uint64_t turn, uint64_t number);
 /* Takes it out; nothing happens if it is in no heap. */
 void heap_remove(struct heap *h, struct heap_node *node);
+/* Numbers other than NaN as keys, in the same order: -infinity first, +infinity last. */
+uint64_t heap_key_of(double number);
 
 static inline struct heap_node *heap_top(const struct heap *h)
 {

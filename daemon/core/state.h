@@ -34,10 +34,11 @@ struct task;
 struct user;
 struct worker;
 
-/* The tasks that wait for one worker, or for the workers of one first-free set, oldest on top. */
+/* The tasks that wait for one worker, or for the workers of one first-free set, by rank. */
 struct queue {
     struct heap heap;
-    struct set *set; /* NULL: a worker's own */
+    struct set *set;      /* NULL: a worker's own */
+    struct urgent *urgent; /* those with a priority, by user */
 };
 struct qtask;
 struct watch;

@@ -110,6 +110,7 @@ struct task *task_new(struct core *core, struct client *client, struct set *set,
     t->pinned = t->bound = call->worker;
     t->detached = call->detached;
     t->deadline_ms = call->deadline_ms;
+    t->priority = call->has_priority ? call->priority : INFINITY;
     DL_APPEND2(client->tasks, t, client_prev, client_next);
     DL_APPEND2(set->tasks, t, set_prev, set_next);
     t->user->n_tasks++;
@@ -154,7 +155,7 @@ void task_attempt_back(struct core *core, struct task *t, bool lost, struct acti
 
 int task_register(struct core *core, struct task *t, uint64_t request)
 {
-    t->id = core->next_task;
+    t->id = t->rank = core->next_task;
     t->key = (struct task_key){ t->client->id, request };
     HASH_ADD(hh, core->tasks, id, sizeof t->id, t);
     if (!t->hh.tbl)

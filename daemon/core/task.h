@@ -35,7 +35,9 @@ struct task_key {
 };
 
 struct task {
-    uint64_t id; /* also its rank: a smaller one was submitted earlier */
+    uint64_t id;
+    uint64_t rank; /* the smaller one goes first: its number, or that of another of its user (queue.c) */
+    double priority;            /* of a call; +infinity: none */
     enum task_state state;
     enum stop stop;             /* why it is to end */
     struct user *user;
@@ -65,6 +67,8 @@ struct task {
     uint32_t bound;             /* the worker that it waits for: pinned, or dealt by round robin; 0: none */
     struct queue *queue;        /* while waiting */
     struct heap_node queue_node;
+    struct urgent *urgent;      /* while waiting with a priority: among those of its user */
+    struct heap_node urgent_node;
     struct worker *worker;      /* while booked, given, recalled, stopping */
     uint32_t slot;
     uint64_t usual_us;          /* of its function, when it was given, if is_short */
@@ -130,5 +134,7 @@ int task_enqueue(struct core *core, struct task *t, struct queue *q, struct acti
 bool task_requeue(struct core *core, struct task *t, struct actions *out);
 void queue_remove(struct core *core, struct task *t);
 struct task *queue_top(const struct queue *q);
+/* The top, after the best by priority of the user whose turn it is was put there. */
+struct task *queue_next(struct queue *q);
 
 #endif

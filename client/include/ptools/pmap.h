@@ -15,6 +15,8 @@
  *             ptools_get_f64(item.value, &v);
  *     map = ptools_pmap_free(map);
  *
+ * or, with a function of yours that is called with each outcome, ptools_pmap_each().
+ *
  * There are always as many outcomes as there were items, whatever happens: a value, a failure of the function, a death
  * of the worker, a timeout, a cancellation, or PTOOLS_ERR_NOT_RUN.
  *
@@ -27,6 +29,7 @@
 
 #include <ptools/array.h>
 #include <ptools/error.h>
+#include <ptools/queue.h>
 #include <ptools/value.h>
 
 #ifdef __cplusplus
@@ -61,6 +64,16 @@ typedef enum ptools_on_error {
     PTOOLS_ON_ERROR_WIDTH_ = 0x7fffffff
 } ptools_on_error;
 
+typedef struct ptools_pmap_progress {
+    uint64_t items;   /* taken from the lists or the source so far                                     */
+    uint64_t of;      /* all items; UINT64_MAX: only the source knows                                  */
+    uint64_t ended;   /* that have an outcome, read or not                                             */
+    uint64_t failed;  /* ... other than a value of their own                                           */
+    uint64_t retried; /* attempts after the first                                                      */
+    uint64_t batches; /* that were sent                                                                */
+    uint64_t item_us; /* microseconds that an item takes of late; 0: not known                         */
+} ptools_pmap_progress;
+
 typedef struct ptools_pmap_options {
     uint32_t struct_size;  /* set by PTOOLS_PMAP_OPTIONS_INIT                                            */
     uint32_t flags;        /* PTOOLS_PMAP_...; unknown bits are refused                                  */
@@ -74,7 +87,13 @@ typedef struct ptools_pmap_options {
     size_t n_retry_delays;
     bool (*retry_check)(const ptools_item *item, void *arg); /* false: no more; NULL: all are tried again.
                               Called by ptools_pmap_next(); must not use the handle                      */
-    void *arg;                   /* for retry_check                                                            */
+    void *arg;           /* for retry_check and progress                                            */
+    int64_t progress_ms; /* how often progress is called; 0: 500                                    */
+
+    /* Told how far it is, now and then and at its end, by ptools_pmap_next(); must not use the handle. NULL: nobody. */
+    void (*progress)(const ptools_pmap_progress *progress, void *arg);
+    double priority;             /* among the calls and queued tasks of this user: lower goes first, also while it
+                                    runs, from batch to batch; not NaN. PTOOLS_PRIORITY_LAST by default        */
     int64_t item_timeout_ms;     /* each item is stopped, even in an endless loop, when it has run so long, or up
                                     to a quarter longer; 0: never                                            */
     int64_t timeout_ms;          /* when so much time has passed since the start, the rest is cancelled; 0: never */
@@ -86,7 +105,8 @@ typedef struct ptools_pmap_options {
 } ptools_pmap_options;
 #define PTOOLS_PMAP_OPTIONS_INIT                                                                                       \
     {                                                                                                                  \
-        sizeof(ptools_pmap_options), 0, NULL, 0, PTOOLS_ON_ERROR_KEEP, NULL, NULL, 0, NULL, NULL, 0, 0, NULL, NULL, 0  \
+        sizeof(ptools_pmap_options), 0, NULL, 0, PTOOLS_ON_ERROR_KEEP, NULL, NULL, 0, NULL, NULL, 0, NULL,             \
+            PTOOLS_PRIORITY_LAST, 0, 0, NULL, NULL, 0                                                                  \
     }
 
 /* Starts function ("module.function") over lists: item i has the i-th value of each list as its arguments. The lists
@@ -111,17 +131,18 @@ ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *r
  * outcomes still come from ptools_pmap_next(). A source is not asked any more. */
 ptools_err ptools_pmap_cancel(ptools_pmap *map);
 
-typedef struct ptools_pmap_progress {
-    uint64_t items;   /* taken from the lists or the source so far                                     */
-    uint64_t of;      /* all items; UINT64_MAX: only the source knows                                  */
-    uint64_t ended;   /* that have an outcome, read or not                                             */
-    uint64_t failed;  /* ... other than a value of their own                                           */
-    uint64_t retried; /* attempts after the first                                                      */
-    uint64_t batches; /* that were sent                                                                */
-    uint64_t item_us; /* what an item takes of late, times 1; 0: not known yet                         */
-} ptools_pmap_progress;
 /* How far it is. Only looks. */
 ptools_err ptools_pmap_progress_read(ptools_pmap *map, ptools_pmap_progress *ret);
+
+/* The same in one call, which waits until all is done: outcome (NULL: none) is called with every outcome; what it
+ * returns other than 0 ends the run as ptools_pmap_cancel() does, and it is called for the outcomes that still come. It
+ * must not use the handle. PTOOLS_OK: all have values; PTOOLS_ERR_PARTS: some failed, and the message says how many,
+ * and what the first of them came to; others as ptools_pmap_next(): then not all have come. */
+typedef int (*ptools_pmap_outcome)(const ptools_item *item, void *arg);
+ptools_err ptools_pmap_each(ptools *pt, const char *function, const ptools_pack *const *lists, size_t n_lists,
+                            const ptools_pmap_options *options, ptools_pmap_outcome outcome, void *outcome_arg);
+ptools_err ptools_pmap_each_from(ptools *pt, const char *function, ptools_pmap_source source, void *source_arg,
+                                 const ptools_pmap_options *options, ptools_pmap_outcome outcome, void *outcome_arg);
 
 /* Runs function over parts of 1 to 8 shared arrays, which together cover them once, and waits for all of them: in
  * place, from one array into another, or over several side by side. The arrays must be of one length along their

@@ -39,7 +39,8 @@ START_TEST(it_sees)
     SEES(given->in_requests = false, given->in_requests = true, "in no table");
     SEES(waiting->bound = 2, waiting->bound = 1, "another worker");
     SEES(waiting->queue_node.place++, waiting->queue_node.place--, "place in the heap");
-    SEES(w->queue.heap.v[0].key++, w->queue.heap.v[0].key--, "another number");
+    SEES(w->queue.heap.v[0].key++, w->queue.heap.v[0].key--, "another rank");
+    SEES(waiting->priority = 1, waiting->priority = INFINITY, "a priority is not known");
     SEES(w->n_held++, w->n_held--, "holds is miscounted");
     SEES(w->free_slots ^= 1, w->free_slots ^= 1, "slot");
     SEES(w->free_slots ^= 2, w->free_slots ^= 2, "slot was lost");

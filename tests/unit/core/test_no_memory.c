@@ -65,9 +65,12 @@ static bool submit_call(const struct msg_call *c, struct blob *payload)
 
 static bool submit(const char *function, uint32_t set, uint64_t deadline_ms, bool detached)
 {
-    const struct msg_call call = {
-        .function = { function, strlen(function) }, .set_id = set, .deadline_ms = deadline_ms, .detached = detached
-    };
+    const struct msg_call call = { .function = { function, strlen(function) },
+                                   .set_id = set,
+                                   .deadline_ms = deadline_ms,
+                                   .detached = detached,
+                                   .has_priority = set > 0,
+                                   .priority = -2 };
     AUTO(blob) payload = blob_new("x", 1);
 
     return submit_call(&call, payload);

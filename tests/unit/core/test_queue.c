@@ -71,6 +71,122 @@ START_TEST(round_robin_waits_though_others_are_free)
 }
 END_TEST
 
+/* -- priorities ---------------------------------------------------------------------------------------------- */
+
+static uint64_t call_of(uint32_t client, double priority)
+{
+    const struct msg_call call = { .function = TEXT("m.f"), .has_priority = priority < INFINITY, .priority = priority };
+
+    return rig_call_with(&r, client, &call);
+}
+
+/* The worker has one task at a time; this is the next. */
+static void check_next(uint64_t request)
+{
+    struct task *t;
+
+    rig_assign(&r);
+    t = rig_worker(&r, 1)->held;
+    ck_assert_ptr_nonnull(t);
+    ck_assert_uint_eq(t->key.request, request);
+    core_worker_done(r.core, r.now, 1, t->id, t->attempt, PTOOLS_OK, &(struct core_value){ 0 }, NULL, 100000, 0, 0,
+                     &r.out);
+    rig_check(&r);
+}
+
+static void one_at_a_time(void)
+{
+    rig_limits(&r);
+    r.limits.ahead_max = 1;
+    rig_start(&r, 1);
+}
+
+START_TEST(a_better_priority_goes_first)
+{
+    uint64_t running, last, third, second, first, also_second;
+
+    one_at_a_time();
+    running = rig_call(&r, "m.f");
+    rig_assign(&r);
+    last = rig_call(&r, "m.f");
+    third = call_of(r.client, 5);
+    second = call_of(r.client, -1);
+    first = call_of(r.client, -INFINITY);
+    also_second = call_of(r.client, -1);
+    check_next(running);
+    check_next(first);
+    check_next(second);
+    check_next(also_second);
+    check_next(third);
+    check_next(last);
+    rig_end(&r);
+}
+END_TEST
+
+/* Users take turns as they called; which of one user's calls that is, is for that user to say. */
+START_TEST(a_priority_goes_past_nobody_else)
+{
+    uint64_t running, a_first, b_first, b_second, a_urgent, a_more;
+    uint32_t other;
+
+    one_at_a_time();
+    ck_assert_int_eq(core_client_add(r.core, 2000, &other), 0);
+    running = rig_call(&r, "m.f");
+    rig_assign(&r);
+    a_first = rig_call(&r, "m.f");
+    b_first = call_of(other, 9);
+    b_second = call_of(other, INFINITY);
+    a_urgent = call_of(r.client, 1);
+    a_more = call_of(r.client, 0);
+    check_next(running);
+    check_next(a_more); /* in the place of a_first */
+    check_next(b_first);
+    check_next(b_second);
+    check_next(a_urgent);
+    check_next(a_first);
+    rig_end(&r);
+}
+END_TEST
+
+/* What comes back keeps the place that it had, and its priority. */
+START_TEST(a_call_with_a_priority_survives_its_worker)
+{
+    uint64_t running, plain, urgent;
+
+    one_at_a_time();
+    running = rig_call(&r, "m.f");
+    rig_assign(&r);
+    plain = rig_call(&r, "m.f");
+    urgent = call_of(r.client, 1);
+    rig_done(&r, running, 100000);
+    rig_assign(&r);
+    ck_assert_uint_eq(rig_where(&r, urgent), 1);
+    rig_dies(&r, 1, 9, 0); /* before it began */
+    rig_tick(&r, 10000000);
+    rig_ready(&r, 1);
+    check_next(urgent);
+    check_next(plain);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(calls_with_a_priority_can_be_cancelled)
+{
+    uint64_t running, plain, urgent;
+
+    one_at_a_time();
+    running = rig_call(&r, "m.f");
+    rig_assign(&r);
+    plain = rig_call(&r, "m.f");
+    urgent = call_of(r.client, 1);
+    rig_cancel(&r, urgent);
+    ck_assert_ptr_null(r.core->all.queue.urgent);
+    check_next(running);
+    check_next(plain);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(the_turn_is_shared_by_all_callers)
 {
     struct msg_call call = { .function = TEXT("m.f"), .set = TEXT("shared") };
@@ -158,6 +274,10 @@ int main(void)
     tcase_add_test(tc, round_robin_2_3_4_2);
     tcase_add_test(tc, round_robin_waits_though_others_are_free);
     tcase_add_test(tc, the_turn_is_shared_by_all_callers);
+    tcase_add_test(tc, a_better_priority_goes_first);
+    tcase_add_test(tc, a_priority_goes_past_nobody_else);
+    tcase_add_test(tc, a_call_with_a_priority_survives_its_worker);
+    tcase_add_test(tc, calls_with_a_priority_can_be_cancelled);
     tcase_add_test(tc, a_named_worker_does_not_move_the_turn);
     tcase_add_test(tc, what_comes_back_is_where_it_was);
     tcase_add_test(tc, a_dead_worker_keeps_its_turn_and_its_tasks);

@@ -219,13 +219,14 @@ static const struct {
     { "[1 'call' 0 {'function' 'a.b'}]", PTOOLS_ERR_BAD_REQUEST, 0, "call: id must be an integer from 1" },
     { "[1 'call' -1 {'function' 'a.b'}]", PTOOLS_ERR_BAD_REQUEST, 0, "id must be an integer from 1" },
     { "[1 'call' 'x' {}]", PTOOLS_ERR_BAD_REQUEST, 0, "it is \"x\"" },
-    { "[1 'dance' 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9, "kind must be one of hello, call, cancel, set-create, set-open, "
-                                                     "set-change, set-destroy, workers-add, workers-remove, inspect, "
-                                                     "array-create, array-unlink, array-close, stasks-start, "
-                                                     "stasks-open, stasks-restart, stasks-stop, stasks-fate, "
-                                                     "stasks-cancel, task-submit, task-get, task-result, task-wait, "
-                                                     "task-change, task-list, task-priorities, task-why, events, "
-                                                     "events-end; it is \"dance\"" },
+    { "[1 'dance' 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9,
+      "kind must be one of hello, call, cancel, set-create, set-open, "
+      "set-change, set-destroy, workers-add, workers-remove, inspect, "
+      "array-create, array-unlink, array-close, stasks-start, "
+      "stasks-open, stasks-restart, stasks-stop, stasks-fate, "
+      "stasks-cancel, task-submit, task-get, task-result, task-wait, "
+      "task-change, task-list, task-priorities, task-why, events, "
+      "events-end; it is \"dance\"" },
     { "[1 5 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9, "events-end; it is 5" },
     { "[1 'reply' 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9, "it is \"reply\"" },
     { "[1 'call' 9 []]", PTOOLS_ERR_BAD_REQUEST, 9, "call: the body must be a map; it is a value of type list" },
@@ -305,8 +306,7 @@ START_TEST(bad_request)
     r = msg_request_decode(decoder, out.data, out.n, &m, &problem);
     ck_assert_msg(r == 1, "%s: %d", bad_requests[_i].wire, r);
     ck_assert_msg(strstr(problem.text, bad_requests[_i].says), "%s: %s", bad_requests[_i].wire, problem.text);
-    ck_assert_msg(problem.code == bad_requests[_i].code, "%s: %s", bad_requests[_i].wire,
-                  ptools_errname(problem.code));
+    ck_assert_msg(problem.code == bad_requests[_i].code, "%s: %s", bad_requests[_i].wire, ptools_errname(problem.code));
     ck_assert_msg(problem.id == bad_requests[_i].id, "%s: %ju", bad_requests[_i].wire, (uintmax_t)problem.id);
     ck_assert_mem_eq(&m, &untouched, sizeof m);
 }
@@ -369,12 +369,24 @@ START_TEST(not_msgpack)
         { "GET / HTTP/1.1\r\n", 16, 0 },
         { "\xdc\x00", 2, 0 },
         { "\xdd\xff\xff\xff\xff", 5, 0 },
-        { "\x94\x01\xa4" "call\x09\xc1", 9, 9 },
-        { "\x94\x01\xa4" "call\x09\x80\x80", 10, 9 },                 /* more than the envelope */
-        { "\x94\x01\xa4" "call\x09\xdf\xff\xff\xff\xff", 13, 9 },     /* claims four billion pairs */
-        { "\x94\x01\xa4" "call\x09\x81\xa1x\xd4\x01\x02", 14, 9 },    /* an extension */
-        { "\xdd\xff\xff\xff\xff\x01\xa4" "call\x09", 12, 9 },
-        { "\x94\x01\xdb\xff\xff\xff\xff" "call\x09", 12, 0 },
+        { "\x94\x01\xa4"
+          "call\x09\xc1",
+          9, 9 },
+        { "\x94\x01\xa4"
+          "call\x09\x80\x80",
+          10, 9 }, /* more than the envelope */
+        { "\x94\x01\xa4"
+          "call\x09\xdf\xff\xff\xff\xff",
+          13, 9 }, /* claims four billion pairs */
+        { "\x94\x01\xa4"
+          "call\x09\x81\xa1x\xd4\x01\x02",
+          14, 9 }, /* an extension */
+        { "\xdd\xff\xff\xff\xff\x01\xa4"
+          "call\x09",
+          12, 9 },
+        { "\x94\x01\xdb\xff\xff\xff\xff"
+          "call\x09",
+          12, 0 },
     };
     struct msg_request m;
 
@@ -447,8 +459,9 @@ END_TEST
 
 START_TEST(batch)
 {
-    static const char wire[] = "[1 'call' 3 {'function' 'text.count' 'items' 65536 'item_ms' 50 'hand_back_ms' 40 "
-                               "'map' 4294967295 'init' 'text.load' 'captured' [7 100]}]";
+    static const char wire[] =
+        "[1 'call' 3 {'function' 'text.count' 'priority' 2.5 'items' 65536 'item_ms' 50 'hand_back_ms' 40 "
+        "'map' 4294967295 'init' 'text.load' 'captured' [7 100]}]";
     static const char reply[] =
         "[1 'reply' 3 {'task' 5 'worker' 1 'attempt' 1 'run_us' 9 'items' 65536 'items_failed' 2}]";
     static const char error[] = "[1 'error' 3 {'code' 62 'name' 'WORKER_DIED' 'message' 'it died' 'maybe_executed' "
@@ -457,6 +470,7 @@ START_TEST(batch)
     struct msg_answer a;
 
     ck_assert_uint_eq(m.call.items, 65536);
+    ck_assert(m.call.has_priority && m.call.priority == 2.5);
     ck_assert_uint_eq(m.call.item_ms, 50);
     ck_assert_uint_eq(m.call.hand_back_ms, 40);
     ck_assert_uint_eq(m.call.map, UINT32_MAX);

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Many items in one call, with a function for each outcome; what is told of how far it is; and a priority.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include <ptools/pmap.h>
+
+#include "tests/integration/server.h"
+#include "tests/support/suite.h"
+
+enum { WAIT_MS = 60000, MANY = 20000, FEW = 100, CALLS = 60 };
+
+static struct server server;
+static ptools *pt;
+static ptools_pack *list;
+static ptools_pmap_options options;
+
+static void up(unsigned workers)
+{
+    static const ptools_pmap_options none = PTOOLS_PMAP_OPTIONS_INIT;
+
+    server_start(&server, workers, NULL);
+    pt = server_open(&server);
+    list = ptools_pack_new();
+    options = none;
+}
+
+static void down(void)
+{
+    list = ptools_pack_free(list);
+    pt = ptools_close(pt);
+    server_clean(&server, 0);
+    server_stop(&server);
+}
+
+static void numbers(int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        ptools_pack_i64(list, i);
+}
+
+/* -- each outcome ------------------------------------------------------------------------------------------------ */
+
+struct seen {
+    uint64_t n, values, not_run, failed;
+    uint64_t until; /* the outcome after which it says that it is enough */
+    bool in_order;
+};
+
+static int look(const ptools_item *item, void *arg)
+{
+    struct seen *s = arg;
+    int64_t v;
+
+    s->in_order &= item->index == s->n;
+    s->n++;
+    if (item->err == PTOOLS_OK && ptools_get_i64(item->value, &v) == PTOOLS_OK)
+        s->values += (uint64_t)v == item->index;
+    s->not_run += item->err == PTOOLS_ERR_NOT_RUN;
+    s->failed += item->err != PTOOLS_OK;
+    return s->until && s->n >= s->until;
+}
+
+static ptools_err run(const char *function, struct seen *seen)
+{
+    const ptools_pack *const lists[] = { list };
+
+    *seen = (struct seen){ .until = seen->until, .in_order = true };
+    return ptools_pmap_each(pt, function, lists, 1, &options, look, seen);
+}
+
+START_TEST(each_outcome_is_handed_to_a_function)
+{
+    struct seen seen = { .until = 0 };
+
+    up(2);
+    numbers(MANY);
+    ck_assert_ptools(run("p.same", &seen));
+    ck_assert(seen.n == MANY && seen.values == MANY && seen.in_order);
+    ck_assert_ptools(ptools_pmap_each(pt, "p.same", (const ptools_pack *const[]){ list }, 1, NULL, NULL, NULL));
+    down();
+}
+END_TEST
+
+START_TEST(what_failed_is_told_at_its_end)
+{
+    struct seen seen = { .until = 0 };
+
+    up(2);
+    numbers(10);
+    ptools_pack_str(list, "no number");
+    numbers(10);
+    ck_assert_err(run("p.same", &seen), PTOOLS_ERR_PARTS);
+    ck_assert(seen.n == 21 && seen.failed == 1 && seen.in_order);
+    ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "1 of 21 items failed, the first one with BAD_ARGUMENT"));
+    down();
+}
+END_TEST
+
+START_TEST(the_function_may_end_it)
+{
+    struct seen seen = { .until = 7 };
+
+    up(2);
+    numbers(MANY);
+    options.batch_size = 1;
+    ck_assert_err(run("p.same", &seen), PTOOLS_ERR_PARTS);
+    ck_assert_uint_eq(seen.n, MANY);
+    ck_assert(seen.in_order && seen.not_run > 0 && seen.values + seen.failed == MANY);
+    down();
+}
+END_TEST
+
+static int three(ptools_pack *args, void *arg)
+{
+    int64_t *next = arg;
+
+    if (*next == 3)
+        return 0;
+    ptools_pack_i64(args, (*next)++);
+    return 1;
+}
+
+START_TEST(items_may_come_from_a_source)
+{
+    struct seen seen = { .in_order = true };
+    int64_t next = 0;
+
+    up(1);
+    ck_assert_ptools(ptools_pmap_each_from(pt, "p.same", three, &next, NULL, look, &seen));
+    ck_assert(seen.n == 3 && seen.values == 3 && seen.in_order);
+    down();
+}
+END_TEST
+
+START_TEST(wrong_calls_are_told)
+{
+    struct seen seen = { .until = 0 };
+
+    up(1);
+    numbers(3);
+    ck_assert_err(run("p", &seen), PTOOLS_ERR_INVALID);
+    options.priority = NAN;
+    ck_assert_err(run("p.same", &seen), PTOOLS_ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "priority is NaN"));
+    options.priority = 0;
+    options.progress_ms = -1;
+    ck_assert_err(run("p.same", &seen), PTOOLS_ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "progress_ms is -1"));
+    ck_assert_uint_eq(seen.n, 0);
+    down();
+}
+END_TEST
+
+/* -- progress ---------------------------------------------------------------------------------------------------- */
+
+struct told {
+    uint64_t n, ended;
+    ptools_pmap_progress last;
+};
+
+static void told(const ptools_pmap_progress *p, void *arg)
+{
+    struct told *t = arg;
+
+    ck_assert_uint_ge(p->ended, t->ended);
+    ck_assert_uint_le(p->ended, p->items);
+    t->n++;
+    t->ended = p->ended;
+    t->last = *p;
+}
+
+START_TEST(how_far_it_is_is_told_and_at_its_end_all_of_it)
+{
+    struct told t = { .n = 0 };
+    struct seen seen = { .until = 0 };
+
+    up(1);
+    for (int i = 0; i < 30; i++)
+        ptools_pack_i64(list, i);
+    options.progress = told;
+    options.arg = &t;
+    options.progress_ms = 1;
+    options.batch_size = 1;
+    ck_assert_ptools(run("p.same", &seen));
+    ck_assert_uint_ge(t.n, 1);
+    ck_assert(t.last.items == 30 && t.last.of == 30 && t.last.ended == 30 && t.last.failed == 0 &&
+              t.last.batches == 30);
+    t = (struct told){ .n = 0 };
+    options.progress_ms = 1000000; /* not before its end */
+    ck_assert_ptools(run("p.same", &seen));
+    ck_assert_uint_eq(t.n, 1);
+    down();
+}
+END_TEST
+
+/* -- priority ---------------------------------------------------------------------------------------------------- */
+
+/* One worker, for which calls are waiting that were there before: it is given those items first. */
+START_TEST(the_better_priority_goes_first)
+{
+    ptools_future *calls[CALLS];
+    ptools_pack *args;
+    struct seen seen = { .until = 0 };
+    unsigned done = 0;
+
+    up(1);
+    numbers(FEW);
+    args = ptools_pack_new();
+    ptools_pack_str(args, "sleep");
+    ptools_pack_i64(args, 10);
+    for (int i = 0; i < CALLS; i++)
+        ck_assert_ptools(ptools_remotecall(pt, NULL, "p.item", args, NULL, &calls[i]));
+    ck_assert_ptools(ptools_future_wait(calls[0], WAIT_MS)); /* it is known that they take long */
+    options.priority = -1;
+    options.batch_size = FEW / 4;
+    ck_assert_ptools(run("p.same", &seen));
+    ck_assert(seen.n == FEW && seen.values == FEW);
+    for (int i = 0; i < CALLS; i++)
+        done += ptools_future_done(calls[i]);
+    ck_assert_uint_lt(done, CALLS / 2);
+    for (int i = 0; i < CALLS; i++) {
+        ck_assert_ptools(ptools_future_wait(calls[i], WAIT_MS));
+        ptools_future_free(calls[i]);
+    }
+    ptools_pack_free(args);
+    down();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("pmap each");
+    TCase *tc = suite_case(suite, "pmap_each");
+
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, each_outcome_is_handed_to_a_function);
+    tcase_add_test(tc, what_failed_is_told_at_its_end);
+    tcase_add_test(tc, the_function_may_end_it);
+    tcase_add_test(tc, items_may_come_from_a_source);
+    tcase_add_test(tc, wrong_calls_are_told);
+    tcase_add_test(tc, how_far_it_is_is_told_and_at_its_end_all_of_it);
+    tcase_add_test(tc, the_better_priority_goes_first);
+    return suite_run(suite);
+}
