@@ -91,7 +91,7 @@ static ptools_err start(struct ptools *pt, struct ptools_workerset *set, const c
     for (int attempt = 0; attempt < 2; attempt++) {
         err = connection_ensure(pt, until_us);
         if (err == PTOOLS_OK && set)
-            err = workerset_resolve(set, &call->set_id);
+            err = workerset_resolve(set, until_us, &call->set_id);
         if (err == PTOOLS_OK)
             err = send_call(pt, &request, payload, n, until_us, ret);
         if (err != PTOOLS_ERR_LOST)

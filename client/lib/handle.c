@@ -260,6 +260,6 @@ ptools_err ptools_uncork(ptools *pt)
         return fail_static(pt, PTOOLS_ERR_INVALID, "ptools_uncork() without ptools_cork()");
     pt->corks--;
     if (pt->corks == 0 && pt->dispatching == 0 && connection_alive(pt))
-        connection_push(pt);
+        connection_push(pt, CLOCK_FOREVER);
     return PTOOLS_OK;
 }

@@ -408,8 +408,8 @@ static inline bool connection_alive(const struct ptools *pt)
 }
 /* The transport has ended: so do all futures in flight. */
 void connection_end(struct ptools *pt);
-/* Sends what has gathered, as long as the daemon takes it. */
-void connection_push(struct ptools *pt);
+/* Sends what has gathered, as long as the daemon takes it, or until until_us. */
+void connection_push(struct ptools *pt, uint64_t until_us);
 /* Takes in what has come. True if anything did. */
 bool connection_receive(struct ptools *pt);
 /* Waits until bytes have moved, and takes in what came. False: the time was over first. */
@@ -549,6 +549,6 @@ ptools_err future_result(struct ptools_future *f, ptools_value *ret);
 /* -- workerset.c --------------------------------------------------------------------------------------- */
 
 /* The number of the set on the current connection: looks a named one up again after a reconnect. */
-ptools_err workerset_resolve(struct ptools_workerset *set, uint32_t *ret_id);
+ptools_err workerset_resolve(struct ptools_workerset *set, uint64_t until_us, uint32_t *ret_id);
 
 #endif

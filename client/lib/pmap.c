@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,6 +124,8 @@ static struct ptools_pmap *map_new(struct ptools *pt)
     payload_init(&map->payload);
     failure_init(&map->failure);
     map->number = ++pt->last_map;
+    map->workers = MAX(1, pt->workers);
+    map->batch_bytes = SIZE_MAX;
     return map;
 }
 
@@ -205,7 +208,7 @@ static void let_go(struct ptools_pmap *map)
             ptools_future_cancel(b->f);
         batch_free(map, b);
     }
-    map->captured_array = ptools_array_free(map->captured_array);
+    captured_drop(map);
 }
 
 void pmap_orphan(struct ptools_pmap *map)
@@ -244,7 +247,11 @@ static ptools_err map_check(struct ptools_pmap *map)
 {
     if (!map)
         return PTOOLS_ERR_INVALID;
-    return map->pt ? handle_check(map->pt) : PTOOLS_ERR_CLOSED;
+    if (!map->pt)
+        return PTOOLS_ERR_CLOSED;
+    if (map->asking)
+        return fail_static(map->pt, PTOOLS_ERR_INVALID, "the source, retry_check and progress of a pmap must not use it");
+    return handle_check(map->pt);
 }
 
 ptools_err ptools_pmap_cancel(ptools_pmap *map)
@@ -256,14 +263,42 @@ ptools_err ptools_pmap_cancel(ptools_pmap *map)
     return pmap_stop(map);
 }
 
+static bool is_late(uint64_t until_us)
+{
+    return until_us != CLOCK_FOREVER && clock_now_us() >= until_us;
+}
+
 /* Answers in, batches out. */
-static ptools_err work(struct ptools_pmap *map)
+static ptools_err work(struct ptools_pmap *map, uint64_t until_us)
 {
     ptools_err err = pmap_collect(map);
 
-    if (err == PTOOLS_OK && !map->stopping && map->until_us != CLOCK_FOREVER && clock_now_us() >= map->until_us)
+    if (err == PTOOLS_OK && (map->stopping ? !map->exhausted : is_late(map->until_us)))
         err = pmap_stop(map);
-    return err == PTOOLS_OK ? pmap_send(map) : err;
+    return err == PTOOLS_OK ? pmap_send(map, until_us) : err;
+}
+
+/* Until something happens. Without a connection nothing does, but for what is due. */
+static void rest(struct ptools_pmap *map, uint64_t until_us)
+{
+    if (connection_alive(map->pt) || map->in_flight > 0)
+        handle_pump(map->pt, until_us);
+    else
+        poll(NULL, 0, clock_poll_ms(until_us));
+}
+
+static ptools_err the_end(const struct ptools_pmap *map)
+{
+    if (map->source_err == PTOOLS_ERR_NO_MEMORY)
+        return fail_no_memory(map->pt);
+    if (map->source_err == PTOOLS_ERR_CANCELLED)
+        return fail_static(map->pt, PTOOLS_ERR_INVALID, "the source of the items gave up");
+    if (map->source_err != PTOOLS_OK)
+        return fail(map->pt, PTOOLS_ERR_INVALID,
+                    "item %llu of the source cannot be used: a list or map in it lacks items, or what was appended is "
+                    "no value",
+                    (unsigned long long)map->next);
+    return fail_static(map->pt, PTOOLS_ERR_RANGE, "all outcomes were handed out");
 }
 
 static void tell(struct ptools_pmap *map, bool end)
@@ -271,7 +306,9 @@ static void tell(struct ptools_pmap *map, bool end)
     if (map->tell_us == CLOCK_FOREVER || (!end && clock_now_us() < map->tell_us))
         return;
     map->tell_us = end ? CLOCK_FOREVER : clock_until_us(map->options.progress_ms);
+    map->asking = true;
     map->options.progress(&map->progress, map->options.arg);
+    map->asking = false;
 }
 
 static bool is_over(const struct ptools_pmap *map)
@@ -295,9 +332,9 @@ ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *r
     handle_pump(map->pt, 0);
     until_us = clock_until_us(timeout_ms);
     for (;;) {
-        bool late = until_us != CLOCK_FOREVER && clock_now_us() >= until_us;
+        bool late = is_late(until_us);
 
-        err = work(map);
+        err = work(map, until_us);
         tell(map, false);
         if (pmap_read(map, ret_item))
             return PTOOLS_OK;
@@ -306,11 +343,10 @@ ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *r
         if (is_over(map))
             tell(map, true);
         if (is_over(map))
-            return map->source_failed ? fail_static(map->pt, PTOOLS_ERR_INVALID, "the source of the items gave up")
-                                      : fail_static(map->pt, PTOOLS_ERR_RANGE, "all outcomes were handed out");
+            return the_end(map);
         if (late)
             return fail(map->pt, PTOOLS_ERR_TIMEOUT, "no outcome within %lld ms", (long long)timeout_ms);
-        handle_pump(map->pt, MIN(MIN(until_us, map->tell_us), pmap_due_us(map)));
+        rest(map, MIN(MIN(until_us, map->tell_us), pmap_due_us(map)));
     }
 }
 

@@ -20,10 +20,13 @@ enum {
     PMAP_BATCH_BYTES = 64 << 10, /* of arguments in an automatic batch: what lies within is warm */
     PMAP_BATCH_US = 4000,        /* that it shall take ... */
     PMAP_HAND_BACK_MS = 40,      /* ... and when it gives back what it has not begun */
+    PMAP_PATIENCE_MS = 100,      /* for a new connection, whatever the wait allows ... */
+    PMAP_PAUSE_MS = 500,         /* ... and how long none is tried when the daemon did not answer in that */
     PMAP_GROW = 8,               /* a batch is at most so many times as large as the one that was measured */
     PMAP_LISTS_MAX = 64
 };
 #define PMAP_WINDOW_BYTES (UINT64_C(64) << 20)
+#define PMAP_WINDOW_PARTS 4 /* the arguments of a batch are at most so much of it, but for one item */
 
 enum segment_state {
     SEGMENT_WAITING, /* to be sent */
@@ -43,6 +46,7 @@ struct segment {
     struct blob *records; /* ended: their records lie there ... */
     size_t records_at, records_n;
     bool failed; /* ... or there are none, and this is the outcome of each */
+    size_t failure_bytes; /* of its texts, as they were counted */
     struct failure failure;
 };
 TAILQ_HEAD(segments, segment);
@@ -51,6 +55,7 @@ struct batch {
     LIST_ENTRY(batch) link; /* in map->batches */
     struct ptools_future *f;
     uint32_t items;
+    size_t bytes; /* of arguments */
     size_t n;
     struct segment *segments[];
 };
@@ -80,7 +85,8 @@ struct ptools_pmap {
     size_t n_lists;
     uint64_t of;    /* items in the lists; UINT64_MAX */
     bool exhausted; /* there are no more to be taken */
-    bool source_failed;
+    ptools_err source_err; /* why there are no more: PTOOLS_OK, _CANCELLED (it gave up), or what its item is */
+    bool asking;           /* a function of the user's is running */
     struct bytes building;
     ptools_pack *pack; /* that a source appends to; NULL: lists */
 
@@ -89,7 +95,10 @@ struct ptools_pmap {
     struct segments delayed; /* ... but not yet: by due_us */
     LIST_HEAD(, batch) batches;
     unsigned in_flight;     /* batches */
-    uint64_t held_bytes;    /* of arguments and records */
+    uint32_t in_vain;       /* batches in a row that died before they were begun */
+    uint32_t workers;       /* that may run its batches, by the last answer */
+    uint64_t held_bytes;    /* of arguments and records, and of what they lie in */
+    size_t batch_bytes;     /* of arguments: the daemon took no batch of several items that had more */
     uint64_t next;          /* number of the next item to be taken */
     uint64_t read;          /* outcomes that were handed out */
     uint64_t not_before_us; /* the daemon took no more: nothing is sent before; 0: it may be */
@@ -110,7 +119,8 @@ struct ptools_pmap {
 
 /* Takes up to n items, of about bytes_max bytes: a new waiting segment, or none when there are no more. */
 ptools_err pmap_take(struct ptools_pmap *map, uint32_t n, size_t bytes_max);
-/* The items that were not taken get the outcome that they were not run. */
+/* The items that were not taken get the outcome that they were not run. Unless there is no memory for that,
+ * map->exhausted is set. */
 ptools_err pmap_take_none(struct ptools_pmap *map);
 /* The lists are of one length. */
 ptools_err pmap_open_lists(struct ptools_pmap *map, const ptools_pack *const *lists, size_t n);
@@ -122,6 +132,8 @@ struct segment *segment_new(struct ptools_pmap *map, uint64_t first, uint32_t n)
 struct segment *segment_free(struct ptools_pmap *map, struct segment *s);
 /* Its failure is the outcome of all its items. It waits in no queue. */
 void segment_end_failed(struct ptools_pmap *map, struct segment *s);
+/* How many of its items have no more than so many bytes of arguments together; at least 1. */
+uint32_t segment_within(const struct segment *s, size_t bytes);
 /* Its items from the n-th on become a segment of their own, behind it, in no queue. NULL: no memory. */
 struct segment *segment_split(struct ptools_pmap *map, struct segment *s, uint32_t n);
 /* The outcomes of its items lie there. It waits in no queue. */
@@ -131,8 +143,8 @@ void segment_end(struct ptools_pmap *map, struct segment *s, struct blob *record
 
 #define PMAP_NOT_RUN "not begun, for all was ended before its turn"
 
-/* Sends what can be sent. */
-ptools_err pmap_send(struct ptools_pmap *map);
+/* Sends what can be sent. Until until_us it may wait for the daemon; for a new connection PMAP_PATIENCE_MS at least. */
+ptools_err pmap_send(struct ptools_pmap *map, uint64_t until_us);
 /* Takes in the answers that have come. */
 ptools_err pmap_collect(struct ptools_pmap *map);
 /* No item is begun any more. */
@@ -140,6 +152,8 @@ ptools_err pmap_stop(struct ptools_pmap *map);
 /* When there is something to do that no answer tells; CLOCK_FOREVER. */
 uint64_t pmap_due_us(const struct ptools_pmap *map);
 void batch_free(struct ptools_pmap *map, struct batch *b);
+/* What is captured lies nowhere any more. */
+void captured_drop(struct ptools_pmap *map);
 
 /* -- pmap_read.c -- */
 

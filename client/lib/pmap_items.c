@@ -52,31 +52,35 @@ static void from_lists(struct ptools_pmap *map)
     }
 }
 
-/* 1: there was one; 0: there is none; -1: it gives up. */
-static int from_source(struct ptools_pmap *map)
+/* False: there are no more; map->source_err says if that is not its word for it. */
+static bool from_source(struct ptools_pmap *map)
 {
     const uint8_t *list;
     size_t n;
     int r;
 
     ptools_pack_reset(map->pack);
+    map->asking = true;
     r = map->source(map->pack, map->source_arg);
-    if (r <= 0)
-        return r < 0 ? -1 : 0;
-    if (pack_finish_arguments(map->pack, &list, &n) != PTOOLS_OK)
-        return -1;
+    map->asking = false;
+    if (r < 0)
+        map->source_err = PTOOLS_ERR_CANCELLED;
+    else if (r > 0)
+        map->source_err = pack_finish_arguments(map->pack, &list, &n);
+    if (r <= 0 || map->source_err != PTOOLS_OK)
+        return false;
     bytes_append(&map->building, list, n);
-    return 1;
+    return true;
 }
 
-static int take_one(struct ptools_pmap *map)
+static bool take_one(struct ptools_pmap *map)
 {
     if (map->source)
         return from_source(map);
     if (map->next == map->of)
-        return 0;
+        return false;
     from_lists(map);
-    return 1;
+    return true;
 }
 
 /* Items that were taken have an outcome, also without memory for them. */
@@ -103,11 +107,8 @@ ptools_err pmap_take(struct ptools_pmap *map, uint32_t n, size_t bytes_max)
         return fail_no_memory(map->pt);
     bytes_reset(&map->building);
     while (map->next - first < n && map->building.n < bytes_max && !map->exhausted) {
-        int r = take_one(map);
-
-        map->exhausted = r <= 0;
-        map->source_failed = r < 0;
-        map->next += r > 0;
+        map->exhausted = !take_one(map);
+        map->next += !map->exhausted;
     }
     if (!map->source && map->next == map->of)
         map->exhausted = true;
@@ -121,7 +122,6 @@ ptools_err pmap_take(struct ptools_pmap *map, uint32_t n, size_t bytes_max)
 
 ptools_err pmap_take_none(struct ptools_pmap *map)
 {
-    map->exhausted = true;
     while (!map->source && map->next < map->of) {
         const uint32_t n = (uint32_t)MIN(map->of - map->next, (uint64_t)INT32_MAX);
         struct segment *s = segment_new(map, map->next, n);
@@ -132,6 +132,7 @@ ptools_err pmap_take_none(struct ptools_pmap *map)
         failure_set_message(&s->failure, PTOOLS_ERR_NOT_RUN, PMAP_NOT_RUN, false);
         segment_end_failed(map, s);
     }
+    map->exhausted = true;
     map->progress.items = map->next;
     return PTOOLS_OK;
 }

@@ -14,7 +14,11 @@
 
 #include "client/lib/pmap.h"
 
-enum { LIMIT_RETRY_MS = 100 };
+enum {
+    LIMIT_RETRY_MS = 100,
+    IN_VAIN_MAX = 3 /* batches whose workers died before they began it (the daemon tries each some times) are sent again;
+                       so many of them in a row are no accident */
+};
 
 /* -- waiting ------------------------------------------------------------------------------------------------ */
 
@@ -54,14 +58,20 @@ static void delay(struct ptools_pmap *map, struct segment *s, int64_t ms)
 
 /* -- what failed ------------------------------------------------------------------------------------------- */
 
-static bool try_again(const struct ptools_pmap *map, const struct segment *s, const struct failure *why)
+static bool try_again(struct ptools_pmap *map, const struct segment *s, const struct failure *why)
 {
     const ptools_item item = {
         .index = s->first, .err = why->facts.code, .attempts = s->attempts, .failure = &why->facts
     };
 
-    return !map->stopping && s->attempts > 0 && s->attempts <= map->options.n_retry_delays &&
-           (!map->options.retry_check || map->options.retry_check(&item, map->options.arg));
+    bool again = !map->stopping && s->attempts > 0 && s->attempts <= map->options.n_retry_delays;
+
+    if (again && map->options.retry_check) {
+        map->asking = true;
+        again = map->options.retry_check(&item, map->options.arg);
+        map->asking = false;
+    }
+    return again;
 }
 
 static void retry(struct ptools_pmap *map, struct segment *s)
@@ -207,8 +217,14 @@ static bool blame(struct answer *a, struct segment *s)
         wait_again(map, s);
         return false;
     }
+    if (code == PTOOLS_ERR_TOO_LARGE && !why->facts.maybe_executed && a->batch->items > 1) {
+        map->batch_bytes = a->batch->bytes / 2;
+        wait_again(map, s);
+        return false;
+    }
     if ((code == PTOOLS_ERR_LOST && !why->facts.maybe_executed) ||
-        (code == PTOOLS_ERR_CANCELLED && map->stopping && !why->facts.maybe_executed)) {
+        (code == PTOOLS_ERR_CANCELLED && map->stopping && !why->facts.maybe_executed) ||
+        (code == PTOOLS_ERR_WORKER_DIED && !why->facts.maybe_executed && map->in_vain++ < IN_VAIN_MAX)) {
         wait_again(map, s);
         return false;
     }
@@ -289,6 +305,10 @@ static ptools_err take_answer(struct ptools_pmap *map, struct batch *b)
     a.failures = f->failed || f->reply.items_failed > 0;
     a.malformed = !f->failed && a.done == 0; /* it says that it is done and has done nothing */
     measure(map, f, a.done, a.records ? a.records->n : 0);
+    if (!f->failed && f->reply.workers > 0)
+        map->workers = f->reply.workers;
+    if (a.done > 0)
+        map->in_vain = 0;
     if (a.done > 0 && !a.records) {
         a.done = 0;
         a.no_memory = true;
@@ -336,16 +356,11 @@ ptools_err pmap_stop(struct ptools_pmap *map)
 
 /* -- sending ------------------------------------------------------------------------------------------------- */
 
-static uint32_t workers_of(const struct ptools_pmap *map)
-{
-    return MAX(1, map->pt->workers);
-}
-
 /* So many batches at a time: while one runs another waits for that worker. Of long items one more than workers are
  * there, so that the work of others has its turn soon. */
 static unsigned batches_max(const struct ptools_pmap *map)
 {
-    return map->item_us > PMAP_BATCH_US ? workers_of(map) + 1 : 2 * workers_of(map);
+    return map->item_us > PMAP_BATCH_US ? map->workers + 1 : 2 * map->workers;
 }
 
 static uint32_t items_wanted(const struct ptools_pmap *map)
@@ -361,13 +376,22 @@ static uint32_t items_wanted(const struct ptools_pmap *map)
     if (map->record_bytes > 0)
         n = MIN(n, PMAP_BATCH_BYTES / map->record_bytes);
     if (map->of != UINT64_MAX)
-        n = MIN(n, (double)(map->of - map->next) / (2 * workers_of(map)) + 1);
+        n = MIN(n, (double)(map->of - map->next) / (2 * map->workers) + 1);
     return n < 1 ? 1 : n > BATCH_ITEMS_MAX ? BATCH_ITEMS_MAX : (uint32_t)n;
 }
 
+/* A batch of several items has no more bytes of arguments. */
+static size_t bytes_most(const struct ptools_pmap *map)
+{
+    return MAX(1, MIN(map->batch_bytes, map->pt->message_max / 2));
+}
+
+/* That are taken at a time, and the item that goes beyond them. One batch does not fill the window. */
 static size_t bytes_wanted(const struct ptools_pmap *map)
 {
-    return map->options.batch_size ? MAX(map->pt->message_max / 2, (uint64_t)PMAP_BATCH_BYTES) : PMAP_BATCH_BYTES;
+    const uint64_t bytes = map->options.batch_size ? bytes_most(map) / 2 : PMAP_BATCH_BYTES;
+
+    return MAX(1, MIN(MIN(bytes, bytes_most(map)), map->options.window_bytes / PMAP_WINDOW_PARTS));
 }
 
 static void wake_delayed(struct ptools_pmap *map, uint64_t now_us)
@@ -386,7 +410,7 @@ static ptools_err gather(struct ptools_pmap *map, struct batch **ret)
     const uint32_t wanted = items_wanted(map);
     const size_t bytes = bytes_wanted(map);
     size_t cap = 0, n = 0, had = 0;
-    uint32_t items = 0;
+    uint32_t items = 0, fit;
     struct segment *s;
     struct batch *b;
 
@@ -400,8 +424,9 @@ static ptools_err gather(struct ptools_pmap *map, struct batch **ret)
     s = TAILQ_FIRST(&map->waiting);
     if (!s)
         return PTOOLS_OK;
-    if (s->n > wanted) {
-        struct segment *rest = segment_split(map, s, wanted);
+    fit = MIN(wanted, s->args_n > bytes_most(map) ? segment_within(s, bytes_most(map)) : s->n);
+    if (s->n > fit) {
+        struct segment *rest = segment_split(map, s, fit);
 
         if (!rest)
             return fail_no_memory(map->pt);
@@ -433,8 +458,15 @@ static void give_back(struct ptools_pmap *map, struct batch *b)
     free(b);
 }
 
+void captured_drop(struct ptools_pmap *map)
+{
+    if (map->captured_array && map->captured_generation == map->pt->generation)
+        array_unlink(map->pt, map->captured_array->id);
+    map->captured_array = ptools_array_free(map->captured_array);
+}
+
 /* What is captured lies in shared memory of this connection. */
-static ptools_err captured_ready(struct ptools_pmap *map)
+static ptools_err captured_ready(struct ptools_pmap *map, uint64_t until_us)
 {
     struct ptools *pt = map->pt;
     struct msg_array m = { .type = PTOOLS_UINT8, .ndims = 1, .dims = { map->captured.n } };
@@ -443,11 +475,12 @@ static ptools_err captured_ready(struct ptools_pmap *map)
 
     if (map->captured.n == 0 || (map->captured_array && map->captured_generation == pt->generation))
         return PTOOLS_OK;
-    map->captured_array = ptools_array_free(map->captured_array);
-    err = array_create(pt, &m, CLOCK_FOREVER, &request.id);
+    until_us = MAX(until_us, clock_until_us(PMAP_PATIENCE_MS));
+    captured_drop(map);
+    err = array_create(pt, &m, until_us, &request.id);
     if (err != PTOOLS_OK)
         return err;
-    err = array_map(pt, &request, PTOOLS_SHM_POPULATE, CLOCK_FOREVER, &map->captured_array);
+    err = array_map(pt, &request, PTOOLS_SHM_POPULATE, until_us, &map->captured_array);
     if (err != PTOOLS_OK) {
         array_unlink(pt, request.id);
         return err;
@@ -457,14 +490,17 @@ static ptools_err captured_ready(struct ptools_pmap *map)
     return PTOOLS_OK;
 }
 
-static ptools_err ready(struct ptools_pmap *map, struct msg_call *call)
+static ptools_err ready(struct ptools_pmap *map, struct msg_call *call, uint64_t until_us)
 {
-    ptools_err err = connection_ensure(map->pt, CLOCK_FOREVER);
+    ptools_err err;
 
+    if (!connection_alive(map->pt))
+        until_us = MAX(until_us, clock_until_us(PMAP_PATIENCE_MS));
+    err = connection_ensure(map->pt, until_us);
     if (err == PTOOLS_OK && map->options.set)
-        err = workerset_resolve(map->options.set, &call->set_id);
+        err = workerset_resolve(map->options.set, until_us, &call->set_id);
     if (err == PTOOLS_OK)
-        err = captured_ready(map);
+        err = captured_ready(map, until_us);
     if (err == PTOOLS_OK && map->captured_array) {
         call->captured = map->captured_array->id;
         call->captured_bytes = map->captured.n;
@@ -486,7 +522,7 @@ static const uint8_t *payload_of(struct ptools_pmap *map, const struct batch *b,
     return map->building.err ? NULL : map->building.data;
 }
 
-static ptools_err send_batch(struct ptools_pmap *map, struct batch *b)
+static ptools_err send_batch(struct ptools_pmap *map, struct batch *b, uint64_t until_us)
 {
     struct msg_request request = { .kind = MSG_CALL };
     struct msg_call *call = &request.call;
@@ -497,6 +533,7 @@ static ptools_err send_batch(struct ptools_pmap *map, struct batch *b)
     payload = payload_of(map, b, &n);
     if (!payload)
         return fail_no_memory(map->pt);
+    b->bytes = n;
     call->function = (struct text){ map->function, strlen(map->function) };
     call->items = b->items;
     call->item_ms = (uint64_t)map->options.item_timeout_ms;
@@ -507,19 +544,20 @@ static ptools_err send_batch(struct ptools_pmap *map, struct batch *b)
     if (map->init)
         call->init = (struct text){ map->init, strlen(map->init) };
     for (int attempt = 0; attempt < 2; attempt++) {
-        err = ready(map, call);
+        err = ready(map, call, until_us);
         if (err == PTOOLS_OK)
-            err = request_send(map->pt, &request, payload, n, CLOCK_FOREVER, &b->f);
+            err = request_send(map->pt, &request, payload, n, until_us, &b->f);
         if (err != PTOOLS_ERR_LOST)
             break;
     }
     return err;
 }
 
-ptools_err pmap_send(struct ptools_pmap *map)
+ptools_err pmap_send(struct ptools_pmap *map, uint64_t until_us)
 {
     const uint64_t now_us = clock_now_us();
     ptools_err err = PTOOLS_OK;
+    bool stop = false;
 
     if (map->stopping || now_us < map->not_before_us)
         return PTOOLS_OK;
@@ -531,22 +569,28 @@ ptools_err pmap_send(struct ptools_pmap *map)
         err = gather(map, &b);
         if (err != PTOOLS_OK || !b)
             break;
-        err = send_batch(map, b);
+        err = send_batch(map, b, until_us);
         if (err == PTOOLS_OK) {
             LIST_INSERT_HEAD(&map->batches, b, link);
             map->in_flight++;
             map->progress.batches++;
         } else if (err == PTOOLS_ERR_TOO_LARGE && b->items == 1) {
-            segment_fail(map, b->segments[0], &map->pt->last);
+            b->segments[0]->attempts--;
+            if (segment_fail(map, b->segments[0], &map->pt->last))
+                stop = map->options.on_error == PTOOLS_ON_ERROR_STOP;
             free(b);
-            err = PTOOLS_OK;
+            err = stop ? pmap_stop(map) : PTOOLS_OK;
+            if (stop)
+                break;
         } else {
+            if (err == PTOOLS_ERR_TIMEOUT && !connection_alive(map->pt))
+                map->not_before_us = now_us + PMAP_PAUSE_MS * UINT64_C(1000);
             give_back(map, b);
         }
     }
     map->pt->corks--;
     if (map->pt->corks == 0 && connection_alive(map->pt))
-        connection_push(map->pt);
+        connection_push(map->pt, until_us);
     return err;
 }
 

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pmap_segment -- ranges of items that are at the same point: made, split, ended. They lie in the order of the items;
- * what they hold of arguments and records is counted, so that it stays within the window.
+ * what they hold is counted, so that it stays within the window: arguments, records, the texts of failures, and what
+ * each costs by being there, for there may be a million of one byte each.
  */
 #include <string.h>
 
 #include "client/lib/pmap.h"
 
-static struct segment *segment_alloc(uint64_t first, uint32_t n)
+#define SEGMENT_BYTES (sizeof(struct segment) + 2 * sizeof(struct blob)) /* of arguments, and of records */
+
+static struct segment *segment_alloc(struct ptools_pmap *map, uint64_t first, uint32_t n)
 {
     struct segment *s = calloc(1, sizeof *s);
 
     if (!s)
         return NULL;
+    map->held_bytes += SEGMENT_BYTES;
     s->first = first;
     s->n = n;
     failure_init(&s->failure);
@@ -21,7 +25,7 @@ static struct segment *segment_alloc(uint64_t first, uint32_t n)
 
 struct segment *segment_new(struct ptools_pmap *map, uint64_t first, uint32_t n)
 {
-    struct segment *s = segment_alloc(first, n);
+    struct segment *s = segment_alloc(map, first, n);
 
     if (s)
         TAILQ_INSERT_TAIL(&map->segments, s, link);
@@ -49,30 +53,43 @@ struct segment *segment_free(struct ptools_pmap *map, struct segment *s)
         TAILQ_REMOVE(&map->ended, s, queue);
     TAILQ_REMOVE(&map->segments, s, link);
     failure_deinit(&s->failure);
+    map->held_bytes -= SEGMENT_BYTES + s->failure_bytes;
     free(s);
     return NULL;
 }
 
-/* The bytes of the first n lists of its arguments, which we have written ourselves. */
-static size_t args_of(const struct segment *s, uint32_t n)
+/* The first lists of its arguments, which we have written ourselves: of n of them, or of as many as have so many bytes,
+ * how many bytes they have. How many they are. */
+static uint32_t first_lists(const struct segment *s, uint32_t n, size_t bytes_max, size_t *ret_bytes)
 {
     static const struct scan_limits limits = { SCAN_DEPTH_MAX, UINT64_MAX };
     size_t at = 0, bytes = 0;
+    uint32_t i = 0;
 
-    for (uint32_t i = 0;
-         i < n && scan_prefix(s->args->data + s->args_at + at, s->args_n - at, &limits, &bytes, NULL) == SCAN_OK; i++)
+    while (i < n && scan_prefix(s->args->data + s->args_at + at, s->args_n - at, &limits, &bytes, NULL) == SCAN_OK &&
+           bytes <= bytes_max - at) {
         at += bytes;
-    return at;
+        i++;
+    }
+    *ret_bytes = at;
+    return i;
+}
+
+uint32_t segment_within(const struct segment *s, size_t bytes)
+{
+    size_t used;
+
+    return MAX(1, first_lists(s, s->n, bytes, &used));
 }
 
 struct segment *segment_split(struct ptools_pmap *map, struct segment *s, uint32_t n)
 {
-    struct segment *rest = segment_alloc(s->first + n, s->n - n);
+    struct segment *rest = segment_alloc(map, s->first + n, s->n - n);
     size_t bytes;
 
     if (!rest)
         return NULL;
-    bytes = args_of(s, n);
+    (void)first_lists(s, n, SIZE_MAX, &bytes);
     rest->state = s->state;
     rest->attempts = s->attempts;
     rest->args = blob_ref(s->args);
@@ -95,7 +112,12 @@ static void ended(struct ptools_pmap *map, struct segment *s)
 
 void segment_end_failed(struct ptools_pmap *map, struct segment *s)
 {
+    const ptools_failure *f = &s->failure.facts;
+
     s->failed = true;
+    s->failure_bytes =
+        s->failure.texts ? strlen(f->message) + strlen(f->phase) + strlen(f->log) + strlen(f->backtrace) : 0;
+    map->held_bytes += s->failure_bytes;
     map->progress.failed += s->n;
     ended(map, s);
 }

@@ -110,7 +110,7 @@ static ptools_err describe_set(struct ptools *pt, struct description *d, uint64_
     }
     d->how.bound = true;
     err = connection_ensure(pt, until_us);
-    return err == PTOOLS_OK ? workerset_resolve(set, &d->request.submit.set_id) : err;
+    return err == PTOOLS_OK ? workerset_resolve(set, CLOCK_FOREVER, &d->request.submit.set_id) : err;
 }
 
 static ptools_err describe_target(struct ptools *pt, struct description *d, uint64_t until_us)

@@ -174,13 +174,13 @@ bool connection_pump(struct ptools *pt, uint64_t until_us)
     return connection_receive(pt) || t->sent != sent || until_us != 0;
 }
 
-void connection_push(struct ptools *pt)
+void connection_push(struct ptools *pt, uint64_t until_us)
 {
     struct transport *t = pt->transport;
 
     t->ops->flush(t);
     while (connection_alive(pt) && t->sent < t->queued)
-        if (!connection_pump(pt, clock_until_us(SEND_PATIENCE_MS)))
+        if (!connection_pump(pt, MIN(until_us, clock_until_us(SEND_PATIENCE_MS))))
             return;
 }
 
@@ -268,7 +268,7 @@ static ptools_err send_encoded(struct ptools *pt, const struct msg_request *requ
     if (f && f->again)
         again_sent(f);
     if (pt->corks == 0 && pt->dispatching == 0 && lone)
-        connection_push(pt);
+        connection_push(pt, CLOCK_FOREVER);
     else if ((pt->corks == 0 && pt->dispatching == 0) || t->queued - t->sent >= CORKED_BYTES_MAX)
         t->ops->flush(t);
     if (f && f->failed && !f->failure.facts.maybe_executed && !connection_alive(pt))
@@ -397,7 +397,7 @@ ptools_err request_ask(struct ptools *pt, struct msg_request *request, struct pt
     for (int attempt = 0;; attempt++) {
         err = connection_ensure(pt, until_us);
         if (err == PTOOLS_OK && set)
-            err = workerset_resolve(set, &request->set.set_id);
+            err = workerset_resolve(set, until_us, &request->set.set_id);
         if (err != PTOOLS_OK)
             return err;
         err = request_send(pt, request, payload, n, until_us, &f);

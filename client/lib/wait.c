@@ -169,7 +169,7 @@ ptools_err ptools_dispatch(ptools *pt, int64_t timeout_ms)
         if (err != PTOOLS_OK)
             return err;
         if (pt->dispatching == 0 && connection_alive(pt))
-            connection_push(pt);
+            connection_push(pt, CLOCK_FOREVER);
         return PTOOLS_OK;
     }
     if (connection_alive(pt) || again_is_due(pt))

@@ -47,10 +47,10 @@ static ptools_err describe(struct ptools *pt, struct msg_set *ret, const uint32_
 }
 
 /* Asks, and on success the set is known under the number that came. */
-static ptools_err ask(struct ptools *pt, struct msg_request *request, struct ptools_workerset *set)
+static ptools_err ask(struct ptools *pt, struct msg_request *request, struct ptools_workerset *set, uint64_t until_us)
 {
     struct ptools_future *f;
-    ptools_err err = request_round_trip(pt, request, NULL, &f);
+    ptools_err err = request_wait(pt, request, round_trip_until_us(pt, until_us), &f);
 
     if (err != PTOOLS_OK)
         return err;
@@ -87,14 +87,14 @@ ptools_err ptools_workerset_create(ptools *pt, const char *name, const uint32_t 
         return err;
     if (name)
         request.set.name = (struct text){ set->name, strlen(set->name) };
-    return adopt(pt, set, ask(pt, &request, set), ret_set);
+    return adopt(pt, set, ask(pt, &request, set, CLOCK_FOREVER), ret_set);
 }
 
-static ptools_err open_by_name(struct ptools *pt, struct ptools_workerset *set)
+static ptools_err open_by_name(struct ptools *pt, struct ptools_workerset *set, uint64_t until_us)
 {
     struct msg_request request = { .kind = MSG_SET_OPEN, .set = { .name = { set->name, strlen(set->name) } } };
 
-    return ask(pt, &request, set);
+    return ask(pt, &request, set, until_us);
 }
 
 ptools_err ptools_workerset_open(ptools *pt, const char *name, ptools_workerset **ret_set)
@@ -104,10 +104,10 @@ ptools_err ptools_workerset_open(ptools *pt, const char *name, ptools_workerset 
 
     if (err == PTOOLS_OK)
         err = set_new(pt, name ? name : "", ret_set, &set);
-    return err == PTOOLS_OK ? adopt(pt, set, open_by_name(pt, set), ret_set) : err;
+    return err == PTOOLS_OK ? adopt(pt, set, open_by_name(pt, set, CLOCK_FOREVER), ret_set) : err;
 }
 
-ptools_err workerset_resolve(struct ptools_workerset *set, uint32_t *ret_id)
+ptools_err workerset_resolve(struct ptools_workerset *set, uint64_t until_us, uint32_t *ret_id)
 {
     struct ptools *pt = set->pt;
     ptools_err err;
@@ -116,7 +116,7 @@ ptools_err workerset_resolve(struct ptools_workerset *set, uint32_t *ret_id)
         return fail_static(pt, PTOOLS_ERR_NO_SET,
                            "the worker set was anonymous: it ended when its connection was lost");
     if (set->generation != pt->generation) {
-        err = open_by_name(pt, set);
+        err = open_by_name(pt, set, until_us);
         if (err != PTOOLS_OK)
             return err;
     }

@@ -29,6 +29,7 @@ void task_succeed(struct core *core, struct task *t, const struct core_value *va
                                      .run_us = run_us,
                                      .value = value->array,
                                      .value_bytes = value->bytes,
+                                     .workers = t->batch && t->set ? t->set->n : 0,
                                      .items = t->batch ? t->batch->done : 0,
                                      .items_failed = t->batch ? t->batch->failed : 0 };
 

@@ -42,7 +42,12 @@ static bool allowed(const struct submission *s)
         return REFUSE(s, PTOOLS_ERR_LIMIT,
                       "over the limit user_tasks_max: %" PRIu32 " of %" PRIu32 " in use, 1 more asked for", u->n_tasks,
                       l->user_tasks_max);
-    if (bytes > l->user_bytes_max || u->bytes > l->user_bytes_max - bytes)
+    if (bytes > l->user_bytes_max)
+        return REFUSE(s, PTOOLS_ERR_TOO_LARGE,
+                      "the arguments have %" PRIu64 " bytes, and all of this user at a time may have %" PRIu64
+                      " (user_bytes_max)",
+                      bytes, l->user_bytes_max);
+    if (u->bytes > l->user_bytes_max - bytes)
         return REFUSE(s, PTOOLS_ERR_LIMIT,
                       "over the limit user_bytes_max: %" PRIu64 " of %" PRIu64 " in use, %" PRIu64 " more asked for",
                       u->bytes, l->user_bytes_max, bytes);

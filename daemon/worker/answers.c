@@ -9,6 +9,7 @@
 #include "daemon/worker/answers.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -147,6 +148,12 @@ void answers_add(const struct link_frame *frame, const void *body, uint64_t now_
     if (frame->body_bytes > 0)
         memcpy(self.data + self.end + sizeof *frame, body, frame->body_bytes);
     self.end += n;
+}
+
+void answers_look(void)
+{
+    if (fcntl(self.fd, F_GETFD) < 0)
+        self.lost(errno);
 }
 
 bool answers_waiting(void)

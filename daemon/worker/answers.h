@@ -32,6 +32,8 @@ void answers_disown(void);
 
 void answers_add(const struct link_frame *frame, const void *body, uint64_t now_us);
 void answers_flush(void);
+/* After a function that may have closed the link: then it is lost. */
+void answers_look(void);
 bool answers_waiting(void);
 /* When the oldest that waits was added. */
 uint64_t answers_oldest_us(void);

@@ -30,7 +30,7 @@
 
 enum {
     SHORT_US = 200,            /* a function that took no longer is run while answers wait */
-    BATCH_BYTES_MAX = 1 << 20, /* with records of so many bytes a batch ends */
+    BATCH_BYTES_MAX = 1 << 20, /* with records of so many bytes a batch ends; half of a small value_max */
     RUNS_KNOWN = 16
 };
 
@@ -385,13 +385,21 @@ static ptools_err run_init(const struct parts *p, const struct link_frame *frame
     return PTOOLS_OK;
 }
 
+/* With so many bytes of records a batch ends. */
+static size_t records_max(void)
+{
+    return MIN(self.value_max / 2, (size_t)BATCH_BYTES_MAX);
+}
+
+/* A value that fits behind any records that may be there: whether it fits depends on no other item. */
 static void record(ptools_err code, const uint8_t *value, size_t n)
 {
+    const size_t most = self.value_max - records_max();
     struct page_words words;
 
-    if (code == PTOOLS_OK && n > self.value_max)
-        code = task_fail(&self.task, PTOOLS_ERR_TOO_LARGE, "the result of %s has %zu bytes, the limit is %zu",
-                         self.function, n, self.value_max);
+    if (code == PTOOLS_OK && n > most)
+        code = task_fail(&self.task, PTOOLS_ERR_TOO_LARGE, "the result of %s has %zu bytes, the limit of an item is %zu",
+                         self.function, n, most);
     if (code == PTOOLS_OK) {
         batch_value(value, n);
         return;
@@ -433,7 +441,6 @@ static ptools_err run_item(struct function **f, const struct link_frame *frame, 
 static ptools_err run_batch(struct function *f, const struct link_frame *frame, struct parts *p)
 {
     const uint64_t late_ms = p->batch.hand_back_ms ? coarse_ms() + p->batch.hand_back_ms : UINT64_MAX;
-    const size_t bytes_max = MIN(self.value_max, (size_t)BATCH_BYTES_MAX);
     ptools_err err, ready = find_captured(p);
 
     if (ready == PTOOLS_OK)
@@ -447,8 +454,10 @@ static ptools_err run_batch(struct function *f, const struct link_frame *frame, 
         err = ready == PTOOLS_OK ? run_item(&f, frame, p, &value, &n) : ready;
         if (ptools_task_cancelled(&self.task)) /* what came of it counts no more */
             return task_fail(&self.task, PTOOLS_ERR_CANCELLED, "the batch was stopped");
+        if (self.tidy.dirty)
+            answers_look(); /* an item that closed the link is the one that died of it */
         record(err, value, n);
-        if (batch_bytes() >= bytes_max || (late_ms != UINT64_MAX && coarse_ms() >= late_ms))
+        if (batch_bytes() >= records_max() || (late_ms != UINT64_MAX && coarse_ms() >= late_ms))
             break;
     }
     return PTOOLS_OK;

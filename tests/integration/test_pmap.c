@@ -56,7 +56,7 @@ static ptools_item next(ptools_pmap *map)
     ptools_item item;
     ptools_err err = ptools_pmap_next(map, WAIT_MS, &item);
 
-    ck_assert_msg(err == PTOOLS_OK, "%s: %s", ptools_errname(err), ptools_error_message(pt));
+    suite_holds(err == PTOOLS_OK, "%s: %s", ptools_errname(err), ptools_error_message(pt));
     return item;
 }
 
@@ -64,10 +64,21 @@ static int64_t number_of(const ptools_item *item)
 {
     int64_t n = -1;
 
-    ck_assert_msg(item->err == PTOOLS_OK, "item %" PRIu64 ": %s", item->index,
-                  item->failure ? item->failure->message : "no failure");
-    ck_assert_ptools(ptools_get_i64(item->value, &n));
+    suite_holds(item->err == PTOOLS_OK, "item %" PRIu64 ": %s", item->index,
+                item->failure ? item->failure->message : "no failure");
+    suite_holds(ptools_get_i64(item->value, &n) == PTOOLS_OK, "item %" PRIu64 " is no number", item->index);
     return n;
+}
+
+/* The next outcome is a value of item i, and this number. Said with no assertion of Check for each: there are many. */
+static void next_is(ptools_pmap *map, int64_t i, int64_t number)
+{
+    const ptools_item item = next(map);
+    const int64_t n = number_of(&item);
+
+    suite_holds(item.index == (uint64_t)i, "outcome %" PRId64 " is of item %" PRIu64, i, item.index);
+    suite_holds(n == number, "item %" PRId64 " is %" PRId64, i, n);
+    suite_holds(item.attempts == 1 && !item.failure, "item %" PRId64 ": %u attempts", i, item.attempts);
 }
 
 /* There are no more; and the map goes. */
@@ -103,14 +114,8 @@ START_TEST(outcomes_come_in_the_order_of_the_items)
         ptools_pack_i64(list, i * 3 - 7);
     options.batch_size = sizes[_i];
     map = start("p.same");
-    for (int64_t i = 0; i < n; i++) {
-        ptools_item item = next(map);
-
-        ck_assert_uint_eq(item.index, (uint64_t)i);
-        ck_assert_int_eq(number_of(&item), i * 3 - 7);
-        ck_assert_uint_eq(item.attempts, 1);
-        ck_assert_ptr_null(item.failure);
-    }
+    for (int64_t i = 0; i < n; i++)
+        next_is(map, i, i * 3 - 7);
     p = progress_of(map);
     ck_assert(p.items == (uint64_t)n && p.of == (uint64_t)n && p.ended == (uint64_t)n && p.failed == 0);
     if (sizes[_i])
@@ -182,11 +187,8 @@ START_TEST(a_source_yields_items_as_they_are_wanted)
     up(2);
     ck_assert_ptools(ptools_pmap_start_from(pt, "p.add", give, &c, NULL, &map));
     ck_assert_uint_eq(progress_of(map).of, UINT64_MAX);
-    for (int64_t i = 0; i < c.of; i++) {
-        ptools_item item = next(map);
-
-        ck_assert_int_eq(number_of(&item), i + 1);
-    }
+    for (int64_t i = 0; i < c.of; i++)
+        next_is(map, i, i + 1);
     ends(map);
     down();
 }
@@ -215,22 +217,20 @@ START_TEST(a_slow_reader_stops_the_flow)
 {
     struct counted c = { 0, 10000000, -1 };
     ptools_pmap *map = NULL;
-    ptools_item item;
     int64_t before;
 
     up(2);
     options.window_bytes = 100000;
     ck_assert_ptools(ptools_pmap_start_from(pt, "p.add", give, &c, &options, &map));
-    item = next(map);
+    next_is(map, 0, 1);
     for (int i = 0; i < 1000; i++) { /* what it may take it takes, and no more: outcome 0 was read, and no other is */
         before = c.given;
         server_whole(pt, 2);
     }
     ck_assert_int_eq(c.given, before);
     for (int64_t i = 1; i < 200000; i++) {
-        item = next(map);
-        ck_assert_int_eq(number_of(&item), i + 1);
-        ck_assert_int_lt(c.given, i + 200000);
+        next_is(map, i, i + 1);
+        suite_holds(c.given < i + 200000, "at item %" PRId64 " it has taken %" PRId64, i, c.given);
     }
     ptools_pmap_free(map);
     down();
@@ -252,8 +252,7 @@ START_TEST(unordered_outcomes_come_once_each)
     for (int64_t i = 0; i < N; i++) {
         ptools_item item = next(map);
 
-        ck_assert_int_eq(number_of(&item), (int64_t)item.index);
-        ck_assert(!seen[item.index]);
+        suite_holds(number_of(&item) == (int64_t)item.index && !seen[item.index], "item %" PRIu64, item.index);
         seen[item.index] = true;
     }
     ends(map);
@@ -577,8 +576,10 @@ START_TEST(it_can_be_cancelled_and_given_up)
         item = next(map);
     ck_assert_ptools(ptools_pmap_cancel(map));
     while ((err = ptools_pmap_next(map, WAIT_MS, &item)) == PTOOLS_OK) {
-        ck_assert_uint_eq(item.index, n++);
-        ck_assert(item.err == PTOOLS_OK || item.err == PTOOLS_ERR_CANCELLED || item.err == PTOOLS_ERR_NOT_RUN);
+        suite_holds(item.index == n, "outcome %" PRIu64 " is of item %" PRIu64, n, item.index);
+        suite_holds(item.err == PTOOLS_OK || item.err == PTOOLS_ERR_CANCELLED || item.err == PTOOLS_ERR_NOT_RUN,
+                    "item %" PRIu64 ": %s", n, ptools_errname(item.err));
+        n++;
     }
     ck_assert_err(err, PTOOLS_ERR_RANGE);
     ck_assert_uint_eq(n, (uint64_t)c.given);
@@ -614,11 +615,8 @@ START_TEST(what_is_captured_goes_before_each_item)
     ptools_pack_i64(captured, 2000000);
     options.captured = captured;
     map = start("p.add");
-    for (int64_t i = 0; i < 3000; i++) {
-        ptools_item item = next(map);
-
-        ck_assert_int_eq(number_of(&item), 3000000 + i);
-    }
+    for (int64_t i = 0; i < 3000; i++)
+        next_is(map, i, 3000000 + i);
     ends(map);
     down();
 }
@@ -791,11 +789,8 @@ START_TEST(two_maps_and_a_call_share_the_workers)
     ck_assert_ptools(ptools_pmap_start_from(pt, "p.add", give, &a, NULL, &one));
     ck_assert_ptools(ptools_pmap_start_from(pt, "p.add", give, &b, NULL, &two));
     for (int64_t i = 0; i < 20000; i++) {
-        ptools_item item = next(one);
-
-        ck_assert_int_eq(number_of(&item), i + 1);
-        item = next(two);
-        ck_assert_int_eq(number_of(&item), i + 1);
+        next_is(one, i, i + 1);
+        next_is(two, i, i + 1);
         if (i % 5000 == 0)
             ck_assert_ptools(ptools_remotecall_fetch(pt, NULL, "t.nop", NULL, NULL, WAIT_MS, NULL, NULL));
     }

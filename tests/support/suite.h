@@ -13,4 +13,11 @@ TCase *suite_case(Suite *suite, const char *name);
 /* Runs it; the value is main()'s. */
 int suite_run(Suite *suite);
 
+/* As ck_assert_msg(), in loops of very many rounds: that one makes a system call each time that it holds. */
+#define suite_holds(condition, ...)                                                                                   \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            ck_abort_msg(__VA_ARGS__);                                                                                 \
+    } while (0)
+
 #endif

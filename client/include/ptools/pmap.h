@@ -22,7 +22,7 @@
  *
  * Nothing runs behind your back: items are sent and outcomes taken in by ptools_pmap_next() alone. Whoever stops
  * calling it stops the flow; whoever reads slowly is waited for, and neither library nor daemon gather more than
- * window_bytes.
+ * window_bytes, besides what the batches in flight bring. An item that is to be tried again waits for it, too.
  */
 #ifndef PTOOLS_PMAP_H
 #define PTOOLS_PMAP_H
@@ -101,7 +101,8 @@ typedef struct ptools_pmap_options {
                                     captured as its arguments; if it fails, so does each item there. NULL: none */
     const ptools_pack *captured; /* arguments that go before those of each item. They travel once, as shared
                                     memory, and each worker reads them once; NULL: none                  */
-    uint64_t window_bytes;       /* of arguments and outcomes, at most about so many are in this process; 0: 64 MiB */
+    uint64_t window_bytes;       /* of arguments and outcomes, and of what the library needs to keep them, at most about
+                                    so many are in this process; 0: 64 MiB                               */
 } ptools_pmap_options;
 #define PTOOLS_PMAP_OPTIONS_INIT                                                                                       \
     {                                                                                                                  \
@@ -116,13 +117,16 @@ ptools_err ptools_pmap_start(ptools *pt, const char *function, const ptools_pack
                              const ptools_pmap_options *options, ptools_pmap **ret_map);
 
 /* The same over items that a function of yours yields when they are wanted: it appends the arguments of the next
- * item to args and returns 1; 0: there are no more; -1: it gives up, the items so far keep their outcomes, and
- * ptools_pmap_next() then fails with PTOOLS_ERR_INVALID. Called by ptools_pmap_next(); must not use the handle. */
+ * item to args (nothing: it has none) and returns 1; 0: there are no more; -1: it gives up, the items so far keep their
+ * outcomes, and ptools_pmap_next() then fails with PTOOLS_ERR_INVALID; so it does when what was appended is no list of
+ * values. Called by ptools_pmap_next(); must not use the handle. */
 typedef int (*ptools_pmap_source)(ptools_pack *args, void *arg);
 ptools_err ptools_pmap_start_from(ptools *pt, const char *function, ptools_pmap_source source, void *arg,
                                   const ptools_pmap_options *options, ptools_pmap **ret_map);
 
 /* The next outcome, waiting up to timeout_ms for it. PTOOLS_ERR_TIMEOUT: not yet; PTOOLS_ERR_RANGE: that was the last.
+ * When the connection was lost and the daemon is slow to greet a new one, an attempt each half second takes up to 0.1 s
+ * beyond that.
  * Callbacks of futures are not run by it. With 0 it does what can be done now: for loops of your own, call it
  * whenever ptools_dispatch() has returned PTOOLS_OK. */
 ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *ret_item);

@@ -53,7 +53,11 @@ static ptools_err submit_code(struct model *m, const struct m_client *c, uint64_
         n += m->tasks[i].uid == c->uid;
         used += m->tasks[i].uid == c->uid ? m->tasks[i].bytes : 0;
     }
-    if (n >= m->limits.user_tasks_max || used + bytes > m->limits.user_bytes_max)
+    if (n >= m->limits.user_tasks_max)
+        return PTOOLS_ERR_LIMIT;
+    if (bytes > m->limits.user_bytes_max)
+        return PTOOLS_ERR_TOO_LARGE;
+    if (used + bytes > m->limits.user_bytes_max)
         return PTOOLS_ERR_LIMIT;
     if (!visible(s, c))
         return PTOOLS_ERR_NO_SET;

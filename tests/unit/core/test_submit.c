@@ -144,7 +144,8 @@ START_TEST(one_argument_over_the_limit)
     r.limits.user_bytes_max = 7;
     rig_start(&r, 1);
     q = rig_call(&r, "m.f");
-    rig_failure(&r, q, PTOOLS_ERR_LIMIT);
+    ck_assert_str_eq(rig_failure(&r, q, PTOOLS_ERR_TOO_LARGE),
+                     "the arguments have 8 bytes, and all of this user at a time may have 7 (user_bytes_max)");
     untouched();
     rig_end(&r);
 }
