@@ -56,6 +56,7 @@ struct batch {
     struct ptools_future *f;
     uint32_t items;
     size_t bytes; /* of arguments */
+    uint64_t generation; /* of the connection that it was sent on */
     size_t n;
     struct segment *segments[];
 };
@@ -95,7 +96,8 @@ struct ptools_pmap {
     struct segments delayed; /* ... but not yet: by due_us */
     LIST_HEAD(, batch) batches;
     unsigned in_flight;     /* batches */
-    uint32_t in_vain;       /* batches in a row that died before they were begun */
+    uint32_t in_vain;       /* times in a row that batches were lost before they were begun ... */
+    uint64_t vain_generation; /* ... the last time with this connection; 0: no connection was lost so */
     uint32_t workers;       /* that may run its batches, by the last answer */
     uint64_t held_bytes;    /* of arguments and records, and of what they lie in */
     size_t batch_bytes;     /* of arguments: the daemon took no batch of several items that had more */

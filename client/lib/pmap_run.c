@@ -16,8 +16,8 @@
 
 enum {
     LIMIT_RETRY_MS = 100,
-    IN_VAIN_MAX = 3 /* batches whose workers died before they began it (the daemon tries each some times) are sent again;
-                       so many of them in a row are no accident */
+    IN_VAIN_MAX = 3 /* a batch is sent again if it was not begun, for its workers died before (the daemon tries some times
+                       by itself), or for the connection was lost; so often in a row that is no accident */
 };
 
 /* -- waiting ------------------------------------------------------------------------------------------------ */
@@ -202,6 +202,16 @@ static bool blames_one(const ptools_failure *f)
                                  f->code == PTOOLS_ERR_DEADLINE || f->code == PTOOLS_ERR_CANCELLED);
 }
 
+/* It was lost before it was begun. False: so it goes all the time, and it is sent no more. */
+static bool lost_in_vain(struct ptools_pmap *map, const struct batch *b, ptools_err code)
+{
+    if (code != PTOOLS_ERR_LOST || b->generation != map->vain_generation)
+        map->in_vain++; /* a connection is lost with all its batches at once */
+    if (code == PTOOLS_ERR_LOST)
+        map->vain_generation = b->generation;
+    return map->in_vain <= IN_VAIN_MAX;
+}
+
 /* s is the first of what has no record. Returns false when those behind it were not begun. */
 static bool blame(struct answer *a, struct segment *s)
 {
@@ -222,9 +232,9 @@ static bool blame(struct answer *a, struct segment *s)
         wait_again(map, s);
         return false;
     }
-    if ((code == PTOOLS_ERR_LOST && !why->facts.maybe_executed) ||
-        (code == PTOOLS_ERR_CANCELLED && map->stopping && !why->facts.maybe_executed) ||
-        (code == PTOOLS_ERR_WORKER_DIED && !why->facts.maybe_executed && map->in_vain++ < IN_VAIN_MAX)) {
+    if (!why->facts.maybe_executed &&
+        ((code == PTOOLS_ERR_CANCELLED && map->stopping) ||
+         ((code == PTOOLS_ERR_LOST || code == PTOOLS_ERR_WORKER_DIED) && lost_in_vain(map, a->batch, code)))) {
         wait_again(map, s);
         return false;
     }
@@ -571,6 +581,7 @@ ptools_err pmap_send(struct ptools_pmap *map, uint64_t until_us)
             break;
         err = send_batch(map, b, until_us);
         if (err == PTOOLS_OK) {
+            b->generation = map->pt->generation;
             LIST_INSERT_HEAD(&map->batches, b, link);
             map->in_flight++;
             map->progress.batches++;

@@ -79,7 +79,7 @@ const struct setting config_settings[] = {
     { "limits", "user_tasks_max", SETTING_NUMBER, AT(user_tasks_max), 1, 100000000, NULL, "100000",
       "tasks of one user that have not ended" },
     { "limits", "user_bytes_max", SETTING_BYTES, AT(user_bytes_max), M, T, NULL, "1G",
-      "arguments of these tasks" },
+      "arguments of these tasks; at least twice message_max" },
     { "limits", "user_sets_max", SETTING_NUMBER, AT(user_sets_max), 1, 65536, NULL, "256",
       "worker sets of one user" },
     { "limits", "modules_max", SETTING_NUMBER, AT(modules_max), 1, 4096, NULL, "256",
@@ -539,6 +539,13 @@ int config_finish(struct config *c, char why[CONFIG_WHY_BYTES])
         snprintf(why, CONFIG_WHY_BYTES,
                  "[limits] client_output_max is %" PRIu64 ", but message_max is %" PRIu64 ": it must not be less",
                  c->client_output_max, c->message_max);
+        return CONFIG_REFUSED;
+    }
+    if (c->user_bytes_max / 2 < c->message_max) { /* with what is behind a message it is charged in the door */
+        snprintf(why, CONFIG_WHY_BYTES,
+                 "[limits] user_bytes_max is %" PRIu64 ", but message_max is %" PRIu64
+                 ": it must be at least twice as much",
+                 c->user_bytes_max, c->message_max);
         return CONFIG_REFUSED;
     }
     return 0;

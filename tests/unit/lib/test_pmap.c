@@ -6,6 +6,7 @@
  */
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/lib/handle.h"
 #include "client/lib/pmap.h"
@@ -216,6 +217,47 @@ START_TEST(without_memory_each_item_has_an_outcome)
 }
 END_TEST
 
+/* Each item has one outcome, too, when a stop finds no memory. False: it needs less. */
+static bool try_stop_without(uint64_t nth)
+{
+    ptools_pmap *map = NULL;
+    ptools_item item;
+    ptools_err err;
+    bool failed;
+
+    pt = fake_open(&fake, VIA_UNIX);
+    ck_assert_int_eq(start(&map), PTOOLS_OK);
+    for (uint64_t i = 0; i < 5; i++)
+        ck_assert_int_eq(ptools_pmap_next(map, WAIT_MS, &item), PTOOLS_OK);
+    scarce_count = 0;
+    scarce_fails = nth;
+    scarce_armed = true;
+    err = ptools_pmap_cancel(map);
+    scarce_armed = false;
+    failed = scarce_count >= nth;
+    ck_assert(err == PTOOLS_OK || (failed && err == PTOOLS_ERR_NO_MEMORY));
+    for (uint64_t i = 5; i < N; i++) {
+        ck_assert_int_eq(ptools_pmap_next(map, WAIT_MS, &item), PTOOLS_OK);
+        ck_assert_uint_eq(item.index, i);
+    }
+    ck_assert_int_eq(ptools_pmap_next(map, WAIT_MS, &item), PTOOLS_ERR_RANGE);
+    ck_assert_uint_eq(map->held_bytes, 0);
+    ptools_pmap_free(map);
+    pt = ptools_close(pt);
+    return failed;
+}
+
+START_TEST(a_stop_without_memory_loses_nothing)
+{
+    uint64_t nth = 1;
+
+    while (nth < NTH_MAX && try_stop_without(nth))
+        nth++;
+    ck_assert_uint_gt(nth, 1);
+    ck_assert_uint_lt(nth, NTH_MAX);
+}
+END_TEST
+
 /* -- a daemon that is none --------------------------------------------------------------------------------------- */
 
 enum nonsense { NOTHING_DONE, RECORD_IS_NO_LIST, RECORD_CUT_SHORT, OTHER_ITEMS, NONSENSES };
@@ -284,6 +326,77 @@ START_TEST(nonsense_is_an_outcome_too)
 }
 END_TEST
 
+/* -- batches that nobody begins ------------------------------------------------------------------------------------ */
+
+/* Its workers die before they begin anything. */
+static void serve_in_vain(struct fake *f)
+{
+    struct msg_request r;
+
+    FAKE_CHECK(fake_accept_hello(f));
+    while (fake_next(f, &r)) {
+        const struct msg_answer answer = { .failed = true,
+                                           .id = r.id,
+                                           .failure = { .code = PTOOLS_ERR_WORKER_DIED, .exit_status = -1 } };
+
+        if (r.kind == MSG_CALL)
+            fake_reply(f, &answer, NULL);
+    }
+}
+
+/* It hangs up when a batch begins to come, again and again. */
+static void serve_nobody(struct fake *f)
+{
+    uint8_t byte;
+
+    for (;;) {
+        struct pollfd p[2] = { { .fd = f->listener, .events = POLLIN }, { .fd = f->gate[0], .events = POLLIN } };
+
+        poll(p, 2, -1);
+        if (p[1].revents)
+            return;
+        if (fake_accept_hello(f)) {
+            FAKE_CHECK(read(f->fd, &byte, 1) == 1);
+            fake_close(f);
+        }
+    }
+}
+
+static fake_script *const vain[] = { serve_in_vain, serve_nobody };
+
+START_TEST(what_is_begun_by_nobody_is_not_sent_for_ever)
+{
+    const ptools_err codes[] = { PTOOLS_ERR_WORKER_DIED, PTOOLS_ERR_LOST };
+    ptools_pmap_options options = PTOOLS_PMAP_OPTIONS_INIT;
+    PTOOLS_AUTO(ptools_pack) large = ptools_pack_new();
+    const ptools_pack *lists[] = { large };
+    enum { MANY = 200, BYTES = 100000 };
+    static char zeros[BYTES];
+    ptools_pmap *map = NULL;
+    ptools_item item;
+
+    fake_begin(&fake);
+    fake_run(&fake, vain[_i]);
+    for (uint64_t i = 0; i < MANY; i++)
+        ptools_pack_bytes(large, zeros, BYTES); /* more than a socket takes before somebody reads */
+    pt = fake_open(&fake, VIA_UNIX);
+    options.batch_size = MANY;
+    ck_assert_int_eq(ptools_pmap_start(pt, "t.f", lists, 1, &options, &map), PTOOLS_OK);
+    for (uint64_t i = 0; i < MANY; i++) {
+        ck_assert_int_eq(ptools_pmap_next(map, WAIT_MS, &item), PTOOLS_OK);
+        ck_assert_uint_eq(item.index, i);
+        ck_assert_int_eq(item.err, codes[_i]);
+        ck_assert_uint_eq(item.attempts, 0);
+        ck_assert(!item.failure->maybe_executed);
+    }
+    ck_assert_int_eq(ptools_pmap_next(map, WAIT_MS, &item), PTOOLS_ERR_RANGE);
+    ptools_pmap_free(map);
+    pt = ptools_close(pt);
+    fake_open_gate(&fake);
+    fake_end(&fake);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lib/pmap");
@@ -292,7 +405,9 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, what_comes_back_is_put_together, 0, VIAS);
     tcase_add_test(tc, without_memory_each_item_has_an_outcome);
+    tcase_add_test(tc, a_stop_without_memory_loses_nothing);
     tc = suite_case(suite, "nonsense");
     tcase_add_test(tc, nonsense_is_an_outcome_too);
+    tcase_add_loop_test(tc, what_is_begun_by_nobody_is_not_sent_for_ever, 0, 2);
     return suite_run(suite);
 }

@@ -266,6 +266,10 @@ START_TEST(settings_that_hang_together)
     ck_assert_uint_eq(config.workers, 1);
     ck_assert_int_eq(run("--config", "/dev/null", "-o", "limits.message_max=1G"), CONFIG_EXIT_BAD);
     ck_assert_ptr_nonnull(strstr(complained, "client_output_max"));
+    ck_assert_int_eq(run("--config", "/dev/null", "-o", "limits.user_bytes_max=255M"), CONFIG_EXIT_BAD);
+    ck_assert_str_eq(complained, "ptoolsd: [limits] user_bytes_max is 267386880, but message_max is 134217728: it must "
+                                 "be at least twice as much\n");
+    ck_assert_int_eq(run("--config", "/dev/null", "-o", "limits.user_bytes_max=256M"), CONFIG_RUN);
 }
 END_TEST
 
