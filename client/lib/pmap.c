@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READS_A_LOOK = 512, PROGRESS_MS = 500 };
+enum { READS_A_LOOK = 512, PROGRESS_MS = 500, RETRIES_MAX = 1000000 };
 
 /* -- options -------------------------------------------------------------------------------------------------- */
 
@@ -44,6 +44,9 @@ static ptools_err check_options(struct ptools *pt, const ptools_pmap_options *o)
                            "pmap options: default_value belongs to PTOOLS_ON_ERROR_DEFAULT, and that to default_value");
     if (o->n_retry_delays > 0 && !o->retry_delays_ms)
         return fail_static(pt, PTOOLS_ERR_INVALID, "pmap options: retry_delays_ms is NULL");
+    if (o->n_retry_delays > RETRIES_MAX)
+        return fail(pt, PTOOLS_ERR_INVALID, "pmap options: n_retry_delays is %zu: at most %d", o->n_retry_delays,
+                    RETRIES_MAX);
     for (size_t i = 0; i < o->n_retry_delays; i++)
         if (o->retry_delays_ms[i] < 0 || o->retry_delays_ms[i] > (int64_t)DEADLINE_MS_MAX)
             return fail(pt, PTOOLS_ERR_INVALID, "pmap options: retry delay %zu is %lld ms: 0 or more", i + 1,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pmap -- the inside of ptools_pmap: pmap.c is its life and its options, pmap_items.c takes items from lists and
- * sources, pmap_segment.c has the ranges they lie in, pmap_run.c sends batches and sorts out what came of them,
- * pmap_read.c hands outcomes out, pmap_array.c makes items of ranges of arrays.
+ * sources, pmap_segment.c has the ranges they lie in, pmap_captured.c what goes before them, pmap_run.c sends batches
+ * and sorts out what came of them, pmap_read.c hands outcomes out, pmap_array.c makes items of ranges of arrays.
  *
  * The items that were taken lie in segments, in the order of the items: a segment is a range of items that are at
  * the same point. It is taken as a whole, and falls apart when its items fare differently. A batch carries one
@@ -141,6 +141,12 @@ struct segment *segment_split(struct ptools_pmap *map, struct segment *s, uint32
 /* The outcomes of its items lie there. It waits in no queue. */
 void segment_end(struct ptools_pmap *map, struct segment *s, struct blob *records, size_t at, size_t n);
 
+/* -- pmap_captured.c -- */
+
+/* What is captured lies in shared memory of this connection; or nowhere any more. */
+ptools_err captured_ready(struct ptools_pmap *map, uint64_t until_us);
+void captured_drop(struct ptools_pmap *map);
+
 /* -- pmap_run.c -- */
 
 #define PMAP_NOT_RUN "not begun, for all was ended before its turn"
@@ -154,8 +160,6 @@ ptools_err pmap_stop(struct ptools_pmap *map);
 /* When there is something to do that no answer tells; CLOCK_FOREVER. */
 uint64_t pmap_due_us(const struct ptools_pmap *map);
 void batch_free(struct ptools_pmap *map, struct batch *b);
-/* What is captured lies nowhere any more. */
-void captured_drop(struct ptools_pmap *map);
 
 /* -- pmap_read.c -- */
 

@@ -2,8 +2,8 @@
 /*
  * items -- see items.h.
  *
- * A batch ends when its records have become many (worker/execute.c): so what comes in several parts, and is copied
- * together, is of a megabyte or so.
+ * What comes in one part is kept as it came. Of several parts one block is made, which grows by doubling: foreign code
+ * says how many parts there are, and ten thousand small ones shall cost no more than a large one.
  */
 #include "daemon/ptoolsd/items.h"
 
@@ -16,6 +16,26 @@ void items_clear(struct items *items)
     *items = (struct items){ 0 };
 }
 
+/* Room for n more bytes behind those that are there, which are counted as if they were. NULL: no memory. */
+static uint8_t *grow(struct items *items, size_t n, size_t bytes_max)
+{
+    const size_t had = items->records->n;
+
+    if (items->cap < had + n) {
+        const size_t cap = had + n > bytes_max / 2 ? bytes_max : 2 * (had + n);
+        struct blob *all = blob_new(NULL, cap);
+
+        if (!all)
+            return NULL;
+        memcpy(all->data, items->records->data, had);
+        blob_free(items->records);
+        items->records = all;
+        items->cap = cap;
+    }
+    items->records->n = had + n;
+    return items->records->data + had;
+}
+
 static int fail(struct items *items, int error)
 {
     items_clear(items);
@@ -25,7 +45,7 @@ static int fail(struct items *items, int error)
 int items_add(struct items *items, uint64_t task, uint32_t n, uint32_t failed, const struct span *records,
               size_t bytes_max)
 {
-    struct blob *all;
+    uint8_t *at;
     size_t had;
 
     if (items->task != task)
@@ -34,20 +54,19 @@ int items_add(struct items *items, uint64_t task, uint32_t n, uint32_t failed, c
     if (records->n > bytes_max || had > bytes_max - records->n || n > BATCH_ITEMS_MAX - items->n || failed > n)
         return fail(items, EMSGSIZE);
     if (had == 0) {
-        all = records->blob && records->data == records->blob->data && records->n == records->blob->n
-                  ? blob_ref(records->blob)
-                  : blob_new(records->data, records->n);
+        blob_free(items->records);
+        items->cap = 0; /* it is not only ours */
+        items->records = records->blob && records->data == records->blob->data && records->n == records->blob->n
+                             ? blob_ref(records->blob)
+                             : blob_new(records->data, records->n);
+        if (!items->records)
+            return fail(items, ENOMEM);
     } else {
-        all = blob_new(NULL, had + records->n);
-        if (all) {
-            memcpy(all->data, items->records->data, had);
-            memcpy(all->data + had, records->data, records->n);
-        }
+        at = grow(items, records->n, bytes_max);
+        if (!at)
+            return fail(items, ENOMEM);
+        memcpy(at, records->data, records->n);
     }
-    if (!all)
-        return fail(items, ENOMEM);
-    blob_free(items->records);
-    items->records = all;
     items->task = task;
     items->n += n;
     items->failed += failed;

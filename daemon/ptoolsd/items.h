@@ -16,6 +16,7 @@ struct items {
     uint64_t task; /* 0: none */
     uint32_t n, failed;
     struct blob *records; /* one after the other */
+    size_t cap;           /* bytes that there is room for in it, if it is ours alone; 0: it is not */
 };
 
 /* n more of this task, of which some failed. 0; -EMSGSIZE: more than bytes_max in all; -ENOMEM. After a failure there

@@ -868,6 +868,7 @@ END_TEST
 
 START_TEST(wrong_options_are_told)
 {
+    const int64_t delay = 0;
     const ptools_pack *lists[1];
     ptools_pmap *map = NULL;
 
@@ -892,6 +893,11 @@ START_TEST(wrong_options_are_told)
     options.item_timeout_ms = 0;
     options.n_retry_delays = 1;
     ck_assert_err(ptools_pmap_start(pt, "p.same", lists, 1, &options, &map), PTOOLS_ERR_INVALID);
+    options.retry_delays_ms = &delay;
+    options.n_retry_delays = SIZE_MAX;
+    ck_assert_err(ptools_pmap_start(pt, "p.same", lists, 1, &options, &map), PTOOLS_ERR_INVALID);
+    ck_assert_str_eq(ptools_error_message(pt),
+                     "pmap options: n_retry_delays is 18446744073709551615: at most 1000000");
     ck_assert_ptr_null(map);
     ck_assert_err(ptools_pmap_next(NULL, 0, NULL), PTOOLS_ERR_INVALID);
     ck_assert_ptr_null(ptools_pmap_free(NULL));

@@ -84,6 +84,7 @@ START_TEST(a_worker_is_told_what_is_different)
     rig_done(&r, q, 900);
     check_records(rig_answer(&r, q), 9);
     ck_assert_uint_eq(rig_answer(&r, q)->answer.reply.items_failed, 2);
+    ck_assert_uint_eq(rig_answer(&r, q)->answer.reply.workers, 1);
     q = rig_call(&r, "m.f");
     rig_clear(&r);
     rig_assign(&r);

@@ -51,6 +51,31 @@ START_TEST(parts_are_put_together)
 }
 END_TEST
 
+/* So many parts as there may be items: they are copied a few times, not each time that one comes. */
+START_TEST(many_parts_cost_no_more_than_their_bytes)
+{
+    AUTO(blob) first = blob_new("0", 1);
+    const struct blob *at = first;
+    unsigned moves = 0;
+
+    reset();
+    for (uint32_t i = 0; i < BATCH_ITEMS_MAX; i++) {
+        const uint8_t digit = (uint8_t)('0' + i % 10);
+
+        if (items_add(&items, 7, 1, 0, &(struct span){ &digit, 1, i == 0 ? first : NULL }, 1 << 20) != 0)
+            ck_abort_msg("part %u is refused", i);
+        moves += items.records != at;
+        at = items.records;
+    }
+    ck_assert_uint_le(moves, 20);
+    ck_assert(first->n == 1 && first->data[0] == '0');
+    ck_assert_uint_eq(items.records->n, BATCH_ITEMS_MAX);
+    for (uint32_t i = 0; i < BATCH_ITEMS_MAX; i++)
+        suite_holds(items.records->data[i] == '0' + i % 10, "part %u is %c", i, items.records->data[i]);
+    items_clear(&items);
+}
+END_TEST
+
 START_TEST(too_much_is_refused)
 {
     reset();
@@ -114,6 +139,7 @@ int main(void)
     TCase *tc = suite_case(suite, "items");
 
     tcase_add_test(tc, parts_are_put_together);
+    tcase_add_test(tc, many_parts_cost_no_more_than_their_bytes);
     tcase_add_test(tc, too_much_is_refused);
     tcase_add_test(tc, what_a_dead_worker_left_is_taken);
     tcase_add_test(tc, what_was_sent_already_is_not_taken_twice);
