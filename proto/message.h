@@ -242,7 +242,7 @@ struct msg_reply {
     struct text daemon;      /* hello: name and version */
     struct text epoch;       /* hello: 16 bytes that change with each start */
     uint64_t message_max;    /* hello */
-    uint32_t workers;        /* hello: how many there are */
+    uint32_t workers;        /* hello: how many there are; call with items: in its set */
     uint64_t task;           /* call */
     uint32_t worker;         /* call: where it ran; add: the first id */
     uint32_t attempt;        /* call */

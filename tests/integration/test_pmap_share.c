@@ -326,7 +326,7 @@ static pid_t racer(struct race *race, int place, int64_t n, const int gate[2])
     if (pid > 0)
         return pid;
     close(gate[1]);
-    options.batch_size = 4; /* automatic batches take as long, but are 3 or 4 such items */
+    options.batch_size = 16; /* the same for both, and enough in flight that a client may come late to send more */
     own = server_open(&server);
     if (ptools_pmap_start_from(own, "i.worker", give, &c, &options, &map) != PTOOLS_OK ||
         ptools_pmap_next(map, WAIT_MS, &item) != PTOOLS_OK)
