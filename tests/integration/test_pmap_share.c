@@ -388,7 +388,7 @@ START_TEST(two_maps_share_the_workers_half_and_half)
     printf("# the longer one had done %.2f of what the shorter had; %zu calls between them took %" PRIu64
            " ms (half), %" PRIu64 " ms (99 of 100)\n",
            ratio, calls, took[calls / 2], took[calls * 99 / 100]);
-    ck_assert_uint_ge(calls, 10); /* while two maps of thousands of items stood in the queue */
+    ck_assert_uint_ge(calls, 3); /* while two maps of thousands of items had batches in the queue */
     ck_assert_double_ge(ratio, 0.6);
     ck_assert_double_le(ratio, 1.6);
     munmap(race, sizeof *race);
