@@ -111,6 +111,7 @@ struct ptools_pmap {
     double record_bytes; /* ... and how long its record is */
     uint32_t last_items; /* of the batch that was measured last */
 
+    struct blob *handed_out;       /* the records of the last segment that was read to its end: a value may lie there */
     struct payload payload;        /* of the record that was handed out last ... */
     msgpack_object flat[FLAT_MAX]; /* ... if it needs a tree, or else its value */
     msgpack_object root;

@@ -143,7 +143,10 @@ bool pmap_read(struct ptools_pmap *map, ptools_item *ret)
         put_default(map, ret);
     s->first++;
     map->read++;
-    if (--s->n == 0)
-        segment_free(map, s);
+    if (--s->n > 0)
+        return true;
+    blob_free(map->handed_out);
+    map->handed_out = s->records ? blob_ref(s->records) : NULL;
+    segment_free(map, s);
     return true;
 }
