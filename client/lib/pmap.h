@@ -17,8 +17,9 @@
 #include "client/lib/handle.h"
 
 enum {
-    PMAP_BATCH_BYTES = 64 << 10, /* of arguments in an automatic batch: what lies within is warm */
+    PMAP_BATCH_BYTES = 60 << 10, /* of arguments in an automatic batch: so much is warm, and its like fits an outbox */
     PMAP_BATCH_US = 4000,        /* that it shall take ... */
+    PMAP_TAIL_US = 200,          /* ... or less at the end, but what the way costs shall not count there, either ... */
     PMAP_HAND_BACK_MS = 40,      /* ... and when it gives back what it has not begun */
     PMAP_GROW = 8,               /* a batch is at most so many times as large as the one that was measured */
     PMAP_LISTS_MAX = 64
@@ -101,7 +102,7 @@ struct ptools_pmap {
     uint32_t last_items; /* of the batch that was measured last */
 
     struct payload payload;        /* of the record that was handed out last ... */
-    msgpack_object flat[FLAT_MAX]; /* ... if it needs a tree, or else its value */
+    msgpack_object flat; /* ... if it needs a tree, or else its value */
     msgpack_object root;
     struct failure failure;
 };
