@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { BYTES_FIRST = 256, FEW_BYTES = 9 /* a number of msgpack */ };
+enum { BYTES_FIRST = 256 };
 
 void bytes_init(struct bytes *b, size_t max_bytes)
 {
@@ -25,12 +25,6 @@ void bytes_deinit(struct bytes *b)
     if (!b->lent)
         free(b->data);
     *b = (struct bytes){ .max_bytes = b->max_bytes };
-}
-
-void bytes_reset(struct bytes *b)
-{
-    b->n = 0;
-    b->err = 0;
 }
 
 /* Room for need bytes in all; need is not over the maximum. */
@@ -53,15 +47,6 @@ static int bytes_grow(struct bytes *b, size_t need)
     return 0;
 }
 
-/* A few bytes at a time is the usual way of a codec: for these, calling memcpy costs more than copying. */
-static void copy_few(uint8_t *to, const uint8_t *from, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        to[i] = from[i];
-        __asm__("" ::: "memory"); /* or the compiler makes it a memcpy again */
-    }
-}
-
 int bytes_append(struct bytes *b, const void *data, size_t n)
 {
     if (b->err)
@@ -70,10 +55,8 @@ int bytes_append(struct bytes *b, const void *data, size_t n)
         return b->err = -EMSGSIZE;
     if (n > b->cap - b->n && bytes_grow(b, b->n + n) < 0)
         return b->err = -ENOMEM;
-    if (data && n <= FEW_BYTES)
-        copy_few(b->data + b->n, data, n);
-    else if (data)
-        memcpy(b->data + b->n, data, n);
+    if (data)
+        bytes_copy(b->data + b->n, data, n);
     b->n += n;
     return 0;
 }

@@ -37,6 +37,15 @@ static const struct head heads[32] = {
     { LIST, 2 },  { LIST, 4 },                               /* array 16 32 */
     { MAP, 2 },   { MAP, 4 },                                /* map 16 32 */
 };
+
+const uint8_t scan_small_bytes[32] = {
+    1, 0, 1, 1,             /* nil, (never), false, true */
+    0, 0, 0,                /* bin 8 16 32 */
+    0, 0, 0,                /* ext 8 16 32 */
+    5, 9,                   /* float 32 64 */
+    2, 3, 5, 9,             /* uint 8 16 32 64 */
+    2, 3, 5, 9,             /* int 8 16 32 64; and the rest needs a second look */
+};
 /* clang-format on */
 
 static uint32_t be_get(const uint8_t *p, unsigned bytes)

@@ -35,6 +35,17 @@ enum scan_result scan_value(const uint8_t *data, size_t n, const struct scan_lim
 /* Checks the value at the front; *ret_bytes is its length, *ret_items its items (either may be NULL). */
 enum scan_result scan_prefix(const uint8_t *data, size_t n, const struct scan_limits *limits, size_t *ret_bytes,
                              uint64_t *ret_items);
+/* The same in a moment for what most values are: neither list nor map, and of few bytes. 0: ask scan_prefix(). */
+extern const uint8_t scan_small_bytes[32]; /* of those that begin with 0xc0 to 0xdf */
+static inline size_t scan_small(const uint8_t *data, size_t n)
+{
+    const uint8_t first = n > 0 ? data[0] : 0x80;
+    size_t bytes = 1; /* a small integer */
+
+    if (first >= 0x80 && first < 0xe0)
+        bytes = first < 0xa0 ? 0 : first < 0xc0 ? (size_t)first - 0x9f : scan_small_bytes[first - 0xc0];
+    return bytes <= n ? bytes : 0;
+}
 /* "nested deeper than allowed", ...; never NULL. */
 const char *scan_text(enum scan_result result);
 

@@ -7,6 +7,7 @@
 #ifndef PROTO_VALUE_H
 #define PROTO_VALUE_H
 
+#include <endian.h>
 #include <msgpack.h>
 #include <ptools/value.h>
 
@@ -41,7 +42,25 @@ ptools_err pack_finish_arguments(const ptools_pack *pack, const uint8_t **ret_da
 /* What was appended on the top level, one value after the other, and how many. As above; pack must not be NULL. */
 ptools_err pack_finish_items(const ptools_pack *pack, const uint8_t **ret_data, size_t *ret_n, uint64_t *ret_items);
 /* What was appended, as one value: nil, the value, or a list of several. */
-ptools_err pack_finish_value(const ptools_pack *pack, const uint8_t **ret_data, size_t *ret_n);
+ptools_err pack_finish_any_value(const ptools_pack *pack, const uint8_t **ret_data, size_t *ret_n);
+static inline ptools_err pack_finish_value(const ptools_pack *pack, const uint8_t **ret_data, size_t *ret_n)
+{
+    if (pack->items != 1 || pack->n_open > 0 || pack->refused || pack->bytes.err)
+        return pack_finish_any_value(pack, ret_data, ret_n);
+    *ret_data = pack->bytes.data + PACK_SPARE_BYTES;
+    *ret_n = pack->bytes.n - PACK_SPARE_BYTES;
+    return PTOOLS_OK;
+}
+/* ptools_pack_reset() */
+static inline void pack_reset(ptools_pack *pack)
+{
+    bytes_reset(&pack->bytes);
+    if (bytes_room(&pack->bytes, PACK_SPARE_BYTES))
+        pack->bytes.n = PACK_SPARE_BYTES;
+    pack->refused = PTOOLS_OK;
+    pack->items = 0;
+    pack->n_open = 0;
+}
 
 /* A payload, scanned and unpacked: owns the tree, borrows strings from the bytes. */
 struct payload {
@@ -61,7 +80,63 @@ ptools_err payload_parse_first(struct payload *p, const uint8_t *data, size_t n,
                                const char **ret_why);
 /* What most items of batches and most of their records are: a list at the front of up to FLAT_MAX values that are
  * neither list nor map. It needs no memory and a fraction of the time. False: it is something else, or malformed. */
-enum { FLAT_MAX = 15 };
-bool flat_list_read(const uint8_t *data, size_t n, msgpack_object ret[FLAT_MAX], uint32_t *ret_n, size_t *ret_bytes);
+enum { FLAT_MAX = 15, FLAT_LIST_OF_ONE = 0x91, FLAT_FIRST_NUMBER = 0xca, FLAT_LAST_NUMBER = 0xd3 };
+
+static inline size_t flat_integer(msgpack_object *ret, int64_t v, size_t bytes)
+{
+    ret->type = v >= 0 ? MSGPACK_OBJECT_POSITIVE_INTEGER : MSGPACK_OBJECT_NEGATIVE_INTEGER;
+    ret->via.i64 = v;
+    return bytes;
+}
+/* Of the tags of floats and integers, the last two bits tell how many bytes follow. */
+static inline size_t flat_number_bytes(uint8_t tag)
+{
+    return (size_t)1 << (tag & 3);
+}
+/* These bytes are the first ones of v. */
+static inline size_t flat_number(uint8_t tag, uint64_t v, msgpack_object *ret)
+{
+    const size_t bytes = flat_number_bytes(tag), spare = 64 - 8 * bytes;
+    const uint32_t half = (uint32_t)(v >> 32);
+    float f;
+
+    if (tag >= 0xd0)
+        return flat_integer(ret, (int64_t)v >> spare, 1 + bytes);
+    ret->via.u64 = v >> spare;
+    ret->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
+    if (tag == 0xcb) {
+        ret->type = MSGPACK_OBJECT_FLOAT64;
+        memcpy(&ret->via.f64, &v, sizeof v);
+    } else if (tag == 0xca) {
+        memcpy(&f, &half, sizeof f);
+        ret->type = MSGPACK_OBJECT_FLOAT32;
+        ret->via.f64 = f;
+    }
+    return 1 + bytes;
+}
+/* The value at the front: its bytes. 0: it is a list or map, malformed, or of a form that is seldom met. */
+size_t flat_read_any(const uint8_t *at, size_t n, msgpack_object *ret);
+static inline size_t flat_read(const uint8_t *at, size_t n, msgpack_object *ret)
+{
+    uint64_t v;
+
+    if (n < 1 + sizeof v || (at[0] > 0x7f && (at[0] < FLAT_FIRST_NUMBER || at[0] > FLAT_LAST_NUMBER)))
+        return flat_read_any(at, n, ret);
+    if (at[0] <= 0x7f)
+        return flat_integer(ret, at[0], 1);
+    memcpy(&v, at + 1, sizeof v);
+    return flat_number(at[0], be64toh(v), ret);
+}
+bool flat_list_read_any(const uint8_t *data, size_t n, msgpack_object ret[FLAT_MAX], uint32_t *ret_n,
+                        size_t *ret_bytes);
+static inline bool flat_list_read(const uint8_t *data, size_t n, msgpack_object ret[FLAT_MAX], uint32_t *ret_n,
+                                  size_t *ret_bytes)
+{
+    if (n == 0 || data[0] != FLAT_LIST_OF_ONE)
+        return flat_list_read_any(data, n, ret, ret_n, ret_bytes);
+    *ret_n = 1;
+    *ret_bytes = 1 + flat_read(data + 1, n - 1, ret);
+    return *ret_bytes > 1;
+}
 
 #endif

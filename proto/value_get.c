@@ -75,32 +75,6 @@ ptools_err payload_parse_first(struct payload *p, const uint8_t *data, size_t n,
 
 /* -- flat lists ----------------------------------------------------------------------------------- */
 
-/* So many bytes, the first of them the most significant. */
-static inline uint64_t big_endian(const uint8_t *at, unsigned bytes)
-{
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < bytes; i++)
-        v = v << 8 | at[i];
-    return v;
-}
-
-static void set_unsigned(msgpack_object *o, uint64_t v)
-{
-    o->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
-    o->via.u64 = v;
-}
-
-static void set_signed(msgpack_object *o, int64_t v)
-{
-    if (v >= 0) {
-        set_unsigned(o, (uint64_t)v);
-        return;
-    }
-    o->type = MSGPACK_OBJECT_NEGATIVE_INTEGER;
-    o->via.i64 = v;
-}
-
 /* Its bytes behind the head, of which there are n; 0: there are too few. */
 static size_t set_chars(msgpack_object *o, msgpack_object_type type, const uint8_t *at, size_t head, size_t n,
                         size_t length)
@@ -113,33 +87,29 @@ static size_t set_chars(msgpack_object *o, msgpack_object_type type, const uint8
     return head + length;
 }
 
-/* The value at the front: its bytes. 0: it is a list or map, malformed, or of a form that is seldom met. */
-static size_t flat_read(const uint8_t *at, size_t n, msgpack_object *o)
+/* At the end of the data there may be fewer than eight bytes behind the tag. */
+static size_t number_read(const uint8_t *at, size_t n, msgpack_object *ret)
 {
-    const uint8_t tag = at[0];
-    double d;
-    float f;
+    uint64_t v = 0;
 
-    if (tag <= 0x7f) {
-        set_unsigned(o, tag);
-        return 1;
-    }
-    if (tag >= 0xe0) {
-        set_signed(o, (int8_t)tag);
-        return 1;
-    }
+    for (size_t i = 0; i < sizeof v; i++)
+        v = v << 8 | (1 + i < n ? at[1 + i] : 0);
+    return n > flat_number_bytes(at[0]) ? flat_number(at[0], v, ret) : 0;
+}
+
+size_t flat_read_any(const uint8_t *at, size_t n, msgpack_object *o)
+{
+    uint8_t tag;
+
+    if (n == 0)
+        return 0;
+    tag = at[0];
+    if (tag <= 0x7f || tag >= 0xe0)
+        return flat_integer(o, (int8_t)tag, 1);
     if ((tag & 0xe0) == 0xa0)
         return set_chars(o, MSGPACK_OBJECT_STR, at, 1, n, tag & 0x1f);
-    if (tag >= 0xcc && tag <= 0xcf && n > 1u << (tag - 0xcc)) {
-        set_unsigned(o, big_endian(at + 1, 1u << (tag - 0xcc)));
-        return 1 + (1u << (tag - 0xcc));
-    }
-    if (tag >= 0xd0 && tag <= 0xd3 && n > 1u << (tag - 0xd0)) {
-        const unsigned bytes = 1u << (tag - 0xd0), shift = 64 - 8 * bytes;
-
-        set_signed(o, (int64_t)(big_endian(at + 1, bytes) << shift) >> shift);
-        return 1 + bytes;
-    }
+    if (tag >= FLAT_FIRST_NUMBER && tag <= FLAT_LAST_NUMBER)
+        return number_read(at, n, o);
     switch (tag) {
     case 0xc0:
         o->type = MSGPACK_OBJECT_NIL;
@@ -152,26 +122,12 @@ static size_t flat_read(const uint8_t *at, size_t n, msgpack_object *o)
     case 0xc4:
     case 0xd9:
         return n < 2 ? 0 : set_chars(o, tag == 0xc4 ? MSGPACK_OBJECT_BIN : MSGPACK_OBJECT_STR, at, 2, n, at[1]);
-    case 0xca:
-        if (n < 5)
-            return 0;
-        memcpy(&f, &(uint32_t){ (uint32_t)big_endian(at + 1, 4) }, sizeof f);
-        o->type = MSGPACK_OBJECT_FLOAT32;
-        o->via.f64 = f;
-        return 5;
-    case 0xcb:
-        if (n < 9)
-            return 0;
-        memcpy(&d, &(uint64_t){ big_endian(at + 1, 8) }, sizeof d);
-        o->type = MSGPACK_OBJECT_FLOAT64;
-        o->via.f64 = d;
-        return 9;
     default:
         return 0;
     }
 }
 
-bool flat_list_read(const uint8_t *data, size_t n, msgpack_object ret[FLAT_MAX], uint32_t *ret_n, size_t *ret_bytes)
+bool flat_list_read_any(const uint8_t *data, size_t n, msgpack_object ret[FLAT_MAX], uint32_t *ret_n, size_t *ret_bytes)
 {
     size_t at = 1;
 
@@ -179,7 +135,7 @@ bool flat_list_read(const uint8_t *data, size_t n, msgpack_object ret[FLAT_MAX],
         return false;
     *ret_n = data[0] & 0x0f;
     for (uint32_t i = 0; i < *ret_n; i++) {
-        size_t bytes = at < n ? flat_read(data + at, n - at, &ret[i]) : 0;
+        size_t bytes = flat_read(data + at, n - at, &ret[i]);
 
         if (bytes == 0)
             return false;

@@ -6,6 +6,7 @@
  * Nothing is moved when a pack is used, and more may be appended afterwards. The first failure sticks; from then on
  * nothing is appended.
  */
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -42,11 +43,7 @@ ptools_pack *ptools_pack_free(ptools_pack *pack)
 
 void ptools_pack_reset(ptools_pack *pack)
 {
-    bytes_reset(&pack->bytes);
-    bytes_append(&pack->bytes, NULL, PACK_SPARE_BYTES);
-    pack->refused = PTOOLS_OK;
-    pack->items = 0;
-    pack->n_open = 0;
+    pack_reset(pack);
 }
 
 ptools_err ptools_pack_error(const ptools_pack *pack)
@@ -101,11 +98,67 @@ void ptools_pack_bool(ptools_pack *pack, bool yes)
     end(pack);
 }
 
+/* Integers and floats are most of what is packed: they are written where they will lie, and not by msgpack-c's packer,
+ * which would call back for each. A tag, and v behind it in so many bytes, up to 4: eight are stored at once. */
+static inline void put(ptools_pack *pack, uint8_t tag, unsigned bytes, uint32_t v)
+{
+    uint8_t *at = bytes_room(&pack->bytes, sizeof(uint64_t));
+    const uint64_t all = htobe64((uint64_t)tag << 56 | (uint64_t)v << (56 - 8 * bytes));
+
+    if (!at)
+        return;
+    memcpy(at, &all, sizeof all);
+    pack->bytes.n += 1 + bytes;
+}
+
+static inline void put_eight(ptools_pack *pack, uint8_t tag, uint64_t v)
+{
+    uint8_t *at = bytes_room(&pack->bytes, 1 + sizeof v);
+
+    if (!at)
+        return;
+    v = htobe64(v);
+    at[0] = tag;
+    memcpy(at + 1, &v, sizeof v);
+    pack->bytes.n += 1 + sizeof v;
+}
+
+static inline void put_unsigned(ptools_pack *pack, uint64_t v)
+{
+    if (v <= 0x7f)
+        put(pack, (uint8_t)v, 0, 0);
+    else if (v <= UINT8_MAX)
+        put(pack, 0xcc, 1, (uint32_t)v);
+    else if (v <= UINT16_MAX)
+        put(pack, 0xcd, 2, (uint32_t)v);
+    else if (v <= UINT32_MAX)
+        put(pack, 0xce, 4, (uint32_t)v);
+    else
+        put_eight(pack, 0xcf, v);
+}
+
+static void put_negative(ptools_pack *pack, int64_t v)
+{
+    if (v >= -32)
+        put(pack, (uint8_t)v, 0, 0);
+    else if (v >= INT8_MIN)
+        put(pack, 0xd0, 1, (uint8_t)v);
+    else if (v >= INT16_MIN)
+        put(pack, 0xd1, 2, (uint16_t)v);
+    else if (v >= INT32_MIN)
+        put(pack, 0xd2, 4, (uint32_t)v);
+    else
+        put_eight(pack, 0xd3, (uint64_t)v);
+}
+
 void ptools_pack_i64(ptools_pack *pack, int64_t v)
 {
     if (!begin(pack))
         return;
-    msgpack_pack_int64(&pack->out, v);
+    if (v >= 0)
+        put_unsigned(pack, (uint64_t)v);
+    else
+        put_negative(pack, v);
     end(pack);
 }
 
@@ -113,15 +166,18 @@ void ptools_pack_u64(ptools_pack *pack, uint64_t v)
 {
     if (!begin(pack))
         return;
-    msgpack_pack_uint64(&pack->out, v);
+    put_unsigned(pack, v);
     end(pack);
 }
 
 void ptools_pack_f64(ptools_pack *pack, double v)
 {
+    uint64_t bits;
+
     if (!begin(pack))
         return;
-    msgpack_pack_double(&pack->out, v);
+    memcpy(&bits, &v, sizeof bits);
+    put_eight(pack, 0xcb, bits);
     end(pack);
 }
 
@@ -208,11 +264,11 @@ void ptools_pack_raw(ptools_pack *pack, const void *msgpack, size_t bytes)
 }
 
 /* PTOOLS_OK if no failure stuck and every list and map got what it announced. */
-static ptools_err complete(const ptools_pack *pack)
+static inline ptools_err complete(const ptools_pack *pack)
 {
-    ptools_err err = ptools_pack_error(pack);
-
-    return err == PTOOLS_OK && pack->n_open > 0 ? PTOOLS_ERR_INVALID : err;
+    if (pack->refused == PTOOLS_OK && pack->bytes.err == 0)
+        return pack->n_open > 0 ? PTOOLS_ERR_INVALID : PTOOLS_OK;
+    return ptools_pack_error(pack);
 }
 
 /* Puts the header of a list of all items right before them. PTOOLS_ERR_TOO_LARGE: it cannot hold so many. */
@@ -258,7 +314,7 @@ ptools_err pack_finish_items(const ptools_pack *pack, const uint8_t **ret_data, 
     return PTOOLS_OK;
 }
 
-ptools_err pack_finish_value(const ptools_pack *pack, const uint8_t **ret_data, size_t *ret_n)
+ptools_err pack_finish_any_value(const ptools_pack *pack, const uint8_t **ret_data, size_t *ret_n)
 {
     static const uint8_t nothing[] = { 0xc0 };
     ptools_err err = complete(pack);

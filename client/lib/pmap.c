@@ -389,7 +389,7 @@ ptools_err ptools_pmap_each(ptools *pt, const char *function, const ptools_pack 
 ptools_err ptools_pmap_each_from(ptools *pt, const char *function, ptools_pmap_source source, void *source_arg,
                                  const ptools_pmap_options *options, ptools_pmap_outcome outcome, void *outcome_arg)
 {
-    struct ptools_pmap *map;
+    struct ptools_pmap *map = NULL;
     ptools_err err = ptools_pmap_start_from(pt, function, source, source_arg, options, &map);
 
     return err == PTOOLS_OK ? pmap_run(map, "items", outcome, outcome_arg) : err;

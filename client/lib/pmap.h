@@ -17,8 +17,9 @@
 #include "client/lib/handle.h"
 
 enum {
-    PMAP_BATCH_BYTES = 64 << 10, /* of arguments in an automatic batch: what lies within is warm */
+    PMAP_BATCH_BYTES = 60 << 10, /* of arguments in an automatic batch: so much is warm, and its like fits an outbox */
     PMAP_BATCH_US = 4000,        /* that it shall take ... */
+    PMAP_TAIL_US = 200,          /* ... or less at the end, but what the way costs shall not count there, either ... */
     PMAP_HAND_BACK_MS = 40,      /* ... and when it gives back what it has not begun */
     PMAP_PATIENCE_MS = 100,      /* for a new connection, whatever the wait allows ... */
     PMAP_PAUSE_MS = 500,         /* ... and how long none is tried when the daemon did not answer in that */
@@ -113,7 +114,7 @@ struct ptools_pmap {
 
     struct blob *handed_out;       /* the records of the last segment that was read to its end: a value may lie there */
     struct payload payload;        /* of the record that was handed out last ... */
-    msgpack_object flat[FLAT_MAX]; /* ... if it needs a tree, or else its value */
+    msgpack_object flat; /* ... if it needs a tree, or else its value */
     msgpack_object root;
     struct failure failure;
 };

@@ -8,6 +8,8 @@
 
 #include "client/lib/pmap.h"
 
+enum { SMALL_BYTES = 16 };
+
 static const struct scan_limits limits = { SCAN_DEPTH_MAX, UINT64_MAX };
 
 ptools_err pmap_open_lists(struct ptools_pmap *map, const ptools_pack *const *lists, size_t n)
@@ -33,23 +35,39 @@ ptools_err pmap_open_lists(struct ptools_pmap *map, const ptools_pack *const *li
     return PTOOLS_OK;
 }
 
-/* The next item of the lists; they were found well-formed. */
-static void from_lists(struct ptools_pmap *map)
+/* The value at the front of a list goes to the end of what is being built; the lists were found well-formed. */
+static inline void take_value(struct bytes *out, struct pmap_list *list)
 {
-    struct bytes *out = &map->building;
-    msgpack_packer pk;
+    size_t bytes = scan_small(list->at, list->left);
+    uint8_t *to;
 
-    msgpack_packer_init(&pk, out, bytes_write);
-    msgpack_pack_array(&pk, map->n_lists);
-    for (size_t k = 0; k < map->n_lists; k++) {
-        struct pmap_list *list = &map->lists[k];
-        size_t bytes = 0;
-
+    if (bytes == 0)
         (void)scan_prefix(list->at, list->left, &limits, &bytes, NULL);
-        bytes_append(out, list->at, bytes);
-        list->at += bytes;
-        list->left -= bytes;
+    to = bytes_room(out, MAX(bytes, (size_t)SMALL_BYTES));
+    if (to && bytes <= SMALL_BYTES && list->left >= SMALL_BYTES)
+        memcpy(to, list->at, SMALL_BYTES); /* some may be too many: that is quicker than the right number */
+    else if (to)
+        memcpy(to, list->at, bytes);
+    out->n += to ? bytes : 0;
+    list->at += bytes;
+    list->left -= bytes;
+}
+
+/* The next item of the lists. */
+static inline void from_lists(struct ptools_pmap *map)
+{
+    const uint8_t head[] = { 0xdc, 0, (uint8_t)map->n_lists }; /* a list of PMAP_LISTS_MAX at most */
+    struct bytes *out = &map->building;
+    uint8_t *to;
+
+    if (map->n_lists > FLAT_MAX) {
+        bytes_append(out, head, sizeof head);
+    } else if ((to = bytes_room(out, 1))) {
+        *to = (uint8_t)(FLAT_LIST_OF_ONE - 1 + map->n_lists);
+        out->n++;
     }
+    for (size_t k = 0; k < map->n_lists; k++)
+        take_value(out, &map->lists[k]);
 }
 
 /* False: there are no more; map->source_err says if that is not its word for it. */
@@ -73,14 +91,20 @@ static bool from_source(struct ptools_pmap *map)
     return true;
 }
 
-static bool take_one(struct ptools_pmap *map)
+/* Up to the item of that number, and of about so many bytes. */
+static void take_from_lists(struct ptools_pmap *map, uint64_t until, size_t bytes_max)
 {
-    if (map->source)
-        return from_source(map);
-    if (map->next == map->of)
-        return false;
-    from_lists(map);
-    return true;
+    for (until = MIN(until, map->of); map->next < until && map->building.n < bytes_max; map->next++)
+        from_lists(map);
+    map->exhausted = map->next == map->of;
+}
+
+static void take_from_source(struct ptools_pmap *map, uint64_t until, size_t bytes_max)
+{
+    while (map->next < until && map->building.n < bytes_max && !map->exhausted) {
+        map->exhausted = !from_source(map);
+        map->next += !map->exhausted;
+    }
 }
 
 /* Items that were taken have an outcome, also without memory for them. */
@@ -106,12 +130,10 @@ ptools_err pmap_take(struct ptools_pmap *map, uint32_t n, size_t bytes_max)
     if (!s)
         return fail_no_memory(map->pt);
     bytes_reset(&map->building);
-    while (map->next - first < n && map->building.n < bytes_max && !map->exhausted) {
-        map->exhausted = !take_one(map);
-        map->next += !map->exhausted;
-    }
-    if (!map->source && map->next == map->of)
-        map->exhausted = true;
+    if (map->source)
+        take_from_source(map, first + n, bytes_max);
+    else
+        take_from_lists(map, first + n, bytes_max);
     map->progress.items = map->next;
     if (map->next == first)
         segment_free(map, s);

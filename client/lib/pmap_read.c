@@ -9,13 +9,20 @@
 
 #include "client/lib/pmap.h"
 
-enum { ONE_VALUE = 0x91, FOUR_VALUES = 0x94 };
+enum { FOUR_VALUES = 0x94 }; /* a list of as many */
 
 static const struct scan_limits limits = { PAYLOAD_DEPTH_MAX, UINT64_MAX };
 
 bool record_skip(const uint8_t *data, size_t n, size_t *ret_bytes, bool *ret_failed)
 {
-    if (scan_prefix(data, n, &limits, ret_bytes, NULL) != SCAN_OK || (data[0] != ONE_VALUE && data[0] != FOUR_VALUES))
+    const size_t small = n > 0 && data[0] == FLAT_LIST_OF_ONE ? scan_small(data + 1, n - 1) : 0;
+
+    if (small > 0) {
+        *ret_bytes = 1 + small;
+        *ret_failed = false;
+        return true;
+    }
+    if (scan_prefix(data, n, &limits, ret_bytes, NULL) != SCAN_OK || (data[0] != FLAT_LIST_OF_ONE && data[0] != FOUR_VALUES))
         return false;
     *ret_failed = data[0] == FOUR_VALUES;
     return true;
@@ -64,7 +71,8 @@ static void malformed(struct ptools_pmap *map, struct segment *s, ptools_item *r
 }
 
 /* A record that is no list of one plain value. Its bytes. */
-static size_t read_tree(struct ptools_pmap *map, struct segment *s, const uint8_t *at, ptools_item *ret)
+__attribute__((__noinline__)) static size_t read_tree(struct ptools_pmap *map, struct segment *s, const uint8_t *at,
+                                                      ptools_item *ret)
 {
     size_t bytes = s->records_n;
     const char *why;
@@ -97,19 +105,20 @@ static size_t read_tree(struct ptools_pmap *map, struct segment *s, const uint8_
 static void read_record(struct ptools_pmap *map, struct segment *s, ptools_item *ret)
 {
     const uint8_t *at = s->records->data + s->records_at;
-    uint32_t n;
-    size_t bytes;
+    size_t bytes = s->records_n > 0 && at[0] == FLAT_LIST_OF_ONE ? flat_read(at + 1, s->records_n - 1, &map->flat) : 0;
 
-    if (flat_list_read(at, s->records_n, map->flat, &n, &bytes) && n == 1)
-        ret->value = (ptools_value){ map->flat };
-    else
+    if (bytes > 0) {
+        ret->value = (ptools_value){ &map->flat };
+        bytes++;
+    } else {
         bytes = read_tree(map, s, at, ret);
+    }
     s->records_at += bytes;
     s->records_n -= bytes;
     map->held_bytes -= bytes;
 }
 
-static void put_default(struct ptools_pmap *map, ptools_item *ret)
+__attribute__((__noinline__)) static void put_default(struct ptools_pmap *map, ptools_item *ret)
 {
     const char *why;
     size_t bytes;

@@ -386,7 +386,7 @@ static uint32_t items_wanted(const struct ptools_pmap *map)
     if (map->record_bytes > 0)
         n = MIN(n, PMAP_BATCH_BYTES / map->record_bytes);
     if (map->of != UINT64_MAX)
-        n = MIN(n, (double)(map->of - map->next) / (2 * map->workers) + 1);
+        n = MIN(n, MAX((double)(map->of - map->next) / (2 * map->workers), PMAP_TAIL_US / map->item_us) + 1);
     return n < 1 ? 1 : n > BATCH_ITEMS_MAX ? BATCH_ITEMS_MAX : (uint32_t)n;
 }
 

@@ -73,32 +73,37 @@ static void empty_outbox(uint32_t first)
     atomic_store_explicit(&self.page->outbox_first, first, memory_order_release);
 }
 
+/* A record of n bytes lies at the end of the outbox. */
+static inline void added(size_t n, bool failed)
+{
+    self.bytes += n;
+    self.used += (uint32_t)n;
+    self.items++;
+    self.failed += failed;
+    publish();
+}
+
 /* A record of head and rest. */
 static void add(bool failed, const uint8_t *head, size_t n_head, const uint8_t *rest, size_t n_rest)
 {
     const size_t n = n_head + n_rest;
 
-    self.bytes += n;
     if (n > sizeof self.page->outbox - self.used && self.items > 0) {
         leave(self.items, self.failed, self.page->outbox, self.used, 0);
         empty_outbox(self.first + self.items);
     }
     if (n <= sizeof self.page->outbox) {
-        memcpy(self.page->outbox + self.used, head, n_head);
-        if (n_rest > 0)
-            memcpy(self.page->outbox + self.used + n_head, rest, n_rest);
-        self.used += (uint32_t)n;
-        self.items++;
-        self.failed += failed;
-        publish();
+        bytes_copy(self.page->outbox + self.used, head, n_head);
+        bytes_copy(self.page->outbox + self.used + n_head, rest, n_rest);
+        added(n, failed);
         return;
     }
     bytes_reset(&self.large);
     if (bytes_append(&self.large, head, n_head) < 0 || bytes_append(&self.large, rest, n_rest) < 0) {
-        self.bytes -= n;
         batch_failure(PTOOLS_ERR_FAILED, "the worker has no memory for the record of the value", "", "");
         return;
     }
+    self.bytes += n;
     leave(1, failed, self.large.data, self.large.n, 0);
     empty_outbox(self.first + 1);
 }
@@ -106,8 +111,15 @@ static void add(bool failed, const uint8_t *head, size_t n_head, const uint8_t *
 void batch_value(const uint8_t *value, size_t n)
 {
     static const uint8_t head = ONE_VALUE;
+    uint8_t *at = self.page->outbox + self.used;
 
-    add(false, &head, 1, value, n);
+    if (n >= sizeof self.page->outbox - self.used) {
+        add(false, &head, 1, value, n);
+        return;
+    }
+    at[0] = head;
+    bytes_copy(at + 1, value, n);
+    added(1 + n, false);
 }
 
 void batch_failure(ptools_err code, const char *message, const char *phase, const char *log)

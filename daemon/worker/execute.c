@@ -190,7 +190,7 @@ __attribute__((__noinline__)) static ptools_err run_function(struct function *f)
 }
 
 /* The task has its arguments: in *f, its function or NULL, and what comes of it. */
-static ptools_err call(const char *name, struct function **f, const uint8_t **ret_value, size_t *ret_n)
+static inline ptools_err call(const char *name, struct function **f, const uint8_t **ret_value, size_t *ret_n)
 {
     ptools_err err = PTOOLS_OK;
 
@@ -382,7 +382,7 @@ static ptools_err run_init(const struct parts *p, const struct link_frame *frame
         return task_fail(&self.task, err, "the init function %s: %s", p->init, message);
     }
     self.runs[self.next_run++ % RUNS_KNOWN] = p->batch.map;
-    return PTOOLS_OK;
+    return task_begin(&self.task, frame, self.function, NULL, 0); /* the batch's own function again */
 }
 
 /* With so many bytes of records a batch ends. */
@@ -391,21 +391,26 @@ static size_t records_max(void)
     return MIN(self.value_max / 2, (size_t)BATCH_BYTES_MAX);
 }
 
+static void record_failure(ptools_err code)
+{
+    struct page_words words;
+
+    page_read_words(self.page, &words);
+    batch_failure(code, task_message(&self.task), words.phase, words.log);
+}
+
 /* A value that fits behind any records that may be there: whether it fits depends on no other item. */
-static void record(ptools_err code, const uint8_t *value, size_t n)
+static inline void record(ptools_err code, const uint8_t *value, size_t n)
 {
     const size_t most = self.value_max - records_max();
-    struct page_words words;
 
     if (code == PTOOLS_OK && n > most)
         code = task_fail(&self.task, PTOOLS_ERR_TOO_LARGE, "the result of %s has %zu bytes, the limit of an item is %zu",
                          self.function, n, most);
-    if (code == PTOOLS_OK) {
+    if (code == PTOOLS_OK)
         batch_value(value, n);
-        return;
-    }
-    page_read_words(self.page, &words);
-    batch_failure(code, task_message(&self.task), words.phase, words.log);
+    else
+        record_failure(code);
 }
 
 static uint64_t coarse_ms(void)
@@ -422,16 +427,14 @@ static void forget_words(void)
     atomic_store_explicit(&self.page->log_next, 0, memory_order_relaxed);
 }
 
-static ptools_err run_item(struct function **f, const struct link_frame *frame, struct parts *p, const uint8_t **ret,
-                           size_t *ret_n)
+static ptools_err run_item(struct function **f, struct parts *p, const uint8_t **ret, size_t *ret_n)
 {
     size_t bytes = 0;
     ptools_err err;
 
     if (atomic_load_explicit(&self.page->log_next, memory_order_relaxed) > 0 || self.page->phase[0])
         forget_words();
-    err = task_begin_item(&self.task, frame, self.function, p->data, p->n,
-                          p->batch.captured ? &self.captured.root : NULL, &bytes);
+    err = task_begin_item(&self.task, p->data, p->n, p->batch.captured ? &self.captured.root : NULL, &bytes);
     p->data += bytes;
     p->n -= bytes;
     return err == PTOOLS_OK ? call(self.function, f, ret, ret_n) : err;
@@ -445,13 +448,13 @@ static ptools_err run_batch(struct function *f, const struct link_frame *frame, 
 
     if (ready == PTOOLS_OK)
         ready = run_init(p, frame);
+    if (ptools_task_cancelled(&self.task))
+        return task_fail(&self.task, PTOOLS_ERR_CANCELLED, "the batch was stopped");
     for (uint32_t i = 0; i < p->batch.items; i++) {
         const uint8_t *value = NULL;
         size_t n = 0;
 
-        if (ptools_task_cancelled(&self.task))
-            return task_fail(&self.task, PTOOLS_ERR_CANCELLED, "the batch was stopped");
-        err = ready == PTOOLS_OK ? run_item(&f, frame, p, &value, &n) : ready;
+        err = ready == PTOOLS_OK ? run_item(&f, p, &value, &n) : ready;
         if (ptools_task_cancelled(&self.task)) /* what came of it counts no more */
             return task_fail(&self.task, PTOOLS_ERR_CANCELLED, "the batch was stopped");
         if (self.tidy.dirty)

@@ -18,7 +18,7 @@
 
 int task_init(struct ptools_task *t, struct page *page, uint32_t worker)
 {
-    *t = (struct ptools_task){ .page = page, .worker = worker, .function = "" };
+    *t = (struct ptools_task){ .page = page, .worker = worker, .function = "", .zone_used = true };
     payload_init(&t->payload);
     t->result = ptools_pack_new();
     return t->result ? 0 : -ENOMEM;
@@ -68,17 +68,23 @@ const char *task_message(const struct ptools_task *t)
 
 /* -- begin and end --------------------------------------------------------------------------- */
 
+/* Nothing is left of the function that it was given to before. */
+static inline void clear(struct ptools_task *t)
+{
+    t->argc = 0;
+    t->strings = NULL;
+    t->message_code = PTOOLS_OK;
+    t->message[0] = '\0';
+    pack_reset(t->result);
+}
+
 static void begin(struct ptools_task *t, const struct link_frame *run, const char *function)
 {
     t->id = run->task;
     t->attempt = run->attempt;
     t->uid = run->a;
     t->function = function;
-    t->argc = 0;
-    t->strings = NULL;
-    t->message_code = PTOOLS_OK;
-    t->message[0] = '\0';
-    ptools_pack_reset(t->result);
+    clear(t);
 }
 
 static ptools_err no_memory_for(struct ptools_task *t, size_t n)
@@ -125,25 +131,35 @@ static ptools_err put_before(struct ptools_task *t, const msgpack_object *captur
     return PTOOLS_OK;
 }
 
-ptools_err task_begin_item(struct ptools_task *t, const struct link_frame *run, const char *function,
-                           const uint8_t *arguments, size_t n, const msgpack_object *captured, size_t *ret_bytes)
+/* The list of the next item needs memory, or may need it, or what is captured goes before it. */
+__attribute__((__noinline__)) static ptools_err begin_any_item(struct ptools_task *t, const uint8_t *arguments,
+                                                               size_t n, const msgpack_object *captured,
+                                                               size_t *ret_bytes)
 {
     const char *why = "";
-    ptools_err err;
+    ptools_err err = PTOOLS_OK;
 
-    begin(t, run, function);
     if (flat_list_read(arguments, n, t->flat, &t->argc, ret_bytes)) {
         t->argv = t->flat;
-        if ((t->zone_used || !t->payload.zone_ready) && payload_reset(&t->payload) != PTOOLS_OK)
+        if (t->zone_used && payload_reset(&t->payload) != PTOOLS_OK)
             return no_memory_for(t, *ret_bytes);
         t->zone_used = false;
-        err = PTOOLS_OK;
     } else {
         t->zone_used = true;
         err = payload_parse_first(&t->payload, arguments, n, ret_bytes, &why);
         err = take_arguments(t, err, *ret_bytes, why);
     }
     return err == PTOOLS_OK && captured && captured->via.array.size > 0 ? put_before(t, captured) : err;
+}
+
+ptools_err task_begin_item(struct ptools_task *t, const uint8_t *arguments, size_t n, const msgpack_object *captured,
+                           size_t *ret_bytes)
+{
+    clear(t);
+    if (t->zone_used || captured || !flat_list_read(arguments, n, t->flat, &t->argc, ret_bytes))
+        return begin_any_item(t, arguments, n, captured, ret_bytes);
+    t->argv = t->flat;
+    return PTOOLS_OK;
 }
 
 void task_begin_with(struct ptools_task *t, const struct link_frame *run, const char *function,
@@ -174,24 +190,20 @@ static ptools_err failed(struct ptools_task *t, ptools_err returned)
 
 ptools_err task_outcome(struct ptools_task *t, ptools_err returned, const uint8_t **ret_value, size_t *ret_n)
 {
-    const uint8_t *value;
     ptools_err err;
-    size_t n;
 
     if (returned != PTOOLS_OK)
         return failed(t, returned);
-    err = pack_finish_value(t->result, &value, &n);
+    err = pack_finish_value(t->result, ret_value, ret_n);
+    if (err == PTOOLS_OK)
+        return PTOOLS_OK;
     if (err == PTOOLS_ERR_INVALID)
         return task_fail(t, PTOOLS_ERR_FAILED,
                          "the result of %s is not complete: a list or map has fewer items than it announced, is nested"
                          " too deep, or holds what is no value",
                          t->function);
-    if (err != PTOOLS_OK)
-        return task_fail(t, err == PTOOLS_ERR_TOO_LARGE ? err : PTOOLS_ERR_FAILED, "the result of %s: %s", t->function,
-                         ptools_strerror(err));
-    *ret_value = value;
-    *ret_n = n;
-    return PTOOLS_OK;
+    return task_fail(t, err == PTOOLS_ERR_TOO_LARGE ? err : PTOOLS_ERR_FAILED, "the result of %s: %s", t->function,
+                     ptools_strerror(err));
 }
 
 void task_end(struct ptools_task *t)
@@ -227,17 +239,22 @@ ptools_err ptools_task_expect(ptools_task *t, uint32_t count)
                      count == 1 ? "" : "s", t->argc);
 }
 
+static ptools_err missing(struct ptools_task *t, uint32_t index)
+{
+    return task_fail(t, PTOOLS_ERR_BAD_ARGUMENT, "argument %llu of %s is missing: there %s %u",
+                     (unsigned long long)index + 1, t->function, t->argc == 1 ? "is" : "are", t->argc);
+}
+
 ptools_err ptools_task_arg(ptools_task *t, uint32_t index, ptools_value *ret)
 {
     if (index >= t->argc)
-        return task_fail(t, PTOOLS_ERR_BAD_ARGUMENT, "argument %llu of %s is missing: there %s %u",
-                         (unsigned long long)index + 1, t->function, t->argc == 1 ? "is" : "are", t->argc);
+        return missing(t, index);
     ret->object = &t->argv[index];
     return PTOOLS_OK;
 }
 
-/* Turns the refusal of a getter into a sentence; PTOOLS_OK stays what it is. */
-static ptools_err refuse(struct ptools_task *t, uint32_t index, ptools_value v, const char *wanted, ptools_err err)
+/* Turns the refusal of a getter into a sentence. */
+static ptools_err explain(struct ptools_task *t, uint32_t index, ptools_value v, const char *wanted)
 {
     ptools_kind kind = ptools_value_kind(v);
     char number[32] = "";
@@ -245,8 +262,6 @@ static ptools_err refuse(struct ptools_task *t, uint32_t index, ptools_value v, 
     int64_t i;
     double f;
 
-    if (err == PTOOLS_OK)
-        return PTOOLS_OK;
     if (ptools_get_i64(v, &i) == PTOOLS_OK)
         snprintf(number, sizeof number, " %lld", (long long)i);
     else if (ptools_get_u64(v, &u) == PTOOLS_OK)
@@ -257,44 +272,54 @@ static ptools_err refuse(struct ptools_task *t, uint32_t index, ptools_value v, 
                      wanted, ptools_kind_name(kind), number);
 }
 
+/* The argument; of one that is missing, which is said elsewhere, it is nil. */
+static inline ptools_value argument(const struct ptools_task *t, uint32_t index)
+{
+    return (ptools_value){ index < t->argc ? &t->argv[index] : NULL };
+}
+
+/* PTOOLS_OK stays what it is. */
+static inline ptools_err refuse(struct ptools_task *t, uint32_t index, ptools_value v, const char *wanted,
+                                ptools_err err)
+{
+    if (err == PTOOLS_OK)
+        return PTOOLS_OK;
+    return v.object ? explain(t, index, v, wanted) : missing(t, index);
+}
+
 ptools_err ptools_task_arg_bool(ptools_task *t, uint32_t index, bool *ret)
 {
-    ptools_value v;
-    ptools_err err = ptools_task_arg(t, index, &v);
+    const ptools_value v = argument(t, index);
 
-    return err ? err : refuse(t, index, v, "true or false", ptools_get_bool(v, ret));
+    return refuse(t, index, v, "true or false", ptools_get_bool(v, ret));
 }
 
 ptools_err ptools_task_arg_i64(ptools_task *t, uint32_t index, int64_t *ret)
 {
-    ptools_value v;
-    ptools_err err = ptools_task_arg(t, index, &v);
+    const ptools_value v = argument(t, index);
 
-    return err ? err : refuse(t, index, v, "an integer from -2^63 to 2^63 - 1", ptools_get_i64(v, ret));
+    return refuse(t, index, v, "an integer from -2^63 to 2^63 - 1", ptools_get_i64(v, ret));
 }
 
 ptools_err ptools_task_arg_u64(ptools_task *t, uint32_t index, uint64_t *ret)
 {
-    ptools_value v;
-    ptools_err err = ptools_task_arg(t, index, &v);
+    const ptools_value v = argument(t, index);
 
-    return err ? err : refuse(t, index, v, "an integer from 0 to 2^64 - 1", ptools_get_u64(v, ret));
+    return refuse(t, index, v, "an integer from 0 to 2^64 - 1", ptools_get_u64(v, ret));
 }
 
 ptools_err ptools_task_arg_f64(ptools_task *t, uint32_t index, double *ret)
 {
-    ptools_value v;
-    ptools_err err = ptools_task_arg(t, index, &v);
+    const ptools_value v = argument(t, index);
 
-    return err ? err : refuse(t, index, v, "a number that a double holds exactly", ptools_get_f64(v, ret));
+    return refuse(t, index, v, "a number that a double holds exactly", ptools_get_f64(v, ret));
 }
 
 ptools_err ptools_task_arg_bytes(ptools_task *t, uint32_t index, const void **ret, size_t *ret_bytes)
 {
-    ptools_value v;
-    ptools_err err = ptools_task_arg(t, index, &v);
+    const ptools_value v = argument(t, index);
 
-    return err ? err : refuse(t, index, v, "bytes", ptools_get_bytes(v, ret, ret_bytes));
+    return refuse(t, index, v, "bytes", ptools_get_bytes(v, ret, ret_bytes));
 }
 
 /* A copy of argument index with a NUL behind it; NULL: no memory. */
@@ -322,14 +347,11 @@ static const char *terminated(struct ptools_task *t, uint32_t index, const char 
 
 ptools_err ptools_task_arg_str(ptools_task *t, uint32_t index, const char **ret)
 {
+    const ptools_value v = argument(t, index);
     const char *s, *copy;
-    ptools_value v;
-    ptools_err err;
     size_t n;
+    ptools_err err = refuse(t, index, v, "a string", ptools_get_str(v, &s, &n));
 
-    err = ptools_task_arg(t, index, &v);
-    if (err == PTOOLS_OK)
-        err = refuse(t, index, v, "a string", ptools_get_str(v, &s, &n));
     if (err != PTOOLS_OK)
         return err;
     if (n > 0 && memchr(s, '\0', n))

@@ -24,7 +24,7 @@ struct ptools_task {
     uint32_t attempt, uid;
     const char *function; /* "module.function"; borrowed */
     struct payload payload;
-    bool zone_used;                /* by this task or an earlier one of its batch */
+    bool zone_used;                /* by this task or an earlier one of its batch; or there is none yet */
     msgpack_object flat[FLAT_MAX]; /* arguments that need no tree */
     uint32_t argc;
     const msgpack_object *argv;
@@ -45,10 +45,10 @@ void task_deinit(struct ptools_task *t);
  * the function must not be called, the task has failed and task_message() tells why. */
 ptools_err task_begin(struct ptools_task *t, const struct link_frame *run, const char *function,
                       const uint8_t *arguments, size_t n);
-/* The same for the next item of a batch: arguments has its list at the front, of *ret_bytes; captured (NULL: none), a
- * list, goes before it. */
-ptools_err task_begin_item(struct ptools_task *t, const struct link_frame *run, const char *function,
-                           const uint8_t *arguments, size_t n, const msgpack_object *captured, size_t *ret_bytes);
+/* The next item of the batch that was begun: arguments has its list at the front, of *ret_bytes; captured (NULL: none),
+ * a list, goes before it. */
+ptools_err task_begin_item(struct ptools_task *t, const uint8_t *arguments, size_t n, const msgpack_object *captured,
+                           size_t *ret_bytes);
 /* With the captured list alone. */
 void task_begin_with(struct ptools_task *t, const struct link_frame *run, const char *function,
                      const msgpack_object *captured);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * bench_pmap -- many items: what one costs when there are a million of them, in automatic batches and one by one,
- * beside Python's multiprocessing.Pool.map; and how evenly items of very different length are shared.
+ * beside Python's multiprocessing.Pool.map; elements of an array, beside the same loop in threads; and how evenly items
+ * of very different length are shared.
  *
- *     ROUNDS=5 PMAP_ITEMS=1000000
+ *     ROUNDS=5 PMAP_ITEMS=1000000 PMAP_ELEMENTS=16777216
  *
  * Each value that comes back is checked.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,7 @@
 #include "tests/bench/program.h"
 #include "tests/bench/report.h"
 #include "tests/integration/server.h"
+#include "tests/modules/sums.h"
 
 enum { WORKERS = 2, WAIT_MS = 60000, SINGLE = 50, UNEVEN = 300, SHORT_MS = 2, LONG_MS = 60, LONG_EVERY = 25 };
 
@@ -108,6 +111,103 @@ static double uneven(ptools *pt)
     return seconds / (sum / WORKERS);
 }
 
+/* -- in place --------------------------------------------------------------------------------------------------- */
+
+struct slice {
+    double *at;
+    size_t n;
+};
+
+static void *thread(void *arg)
+{
+    const struct slice *slice = arg;
+
+    double_and_one(slice->at, slice->n);
+    return NULL;
+}
+
+/* Elements a second of the same loop in so many threads of this process. */
+static double in_threads(double *at, size_t n, size_t threads)
+{
+    struct slice slices[WORKERS];
+    pthread_t ids[WORKERS];
+    struct timespec began;
+
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    for (size_t i = 0; i < threads; i++) {
+        slices[i] = (struct slice){ at + n * i / threads, n * (i + 1) / threads - n * i / threads };
+        phase_assert(pthread_create(&ids[i], NULL, thread, &slices[i]) == 0);
+    }
+    for (size_t i = 0; i < threads; i++)
+        phase_assert(pthread_join(ids[i], NULL) == 0);
+    return (double)n / seconds_since(&began);
+}
+
+static double in_workers(ptools *pt, const ptools_array *array)
+{
+    const ptools_array *const arrays[] = { array };
+    const size_t n = ptools_array_count(array);
+    struct timespec began;
+
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    must(pt, ptools_pmap_array(pt, "p.twice", arrays, 1, NULL));
+    return (double)n / seconds_since(&began);
+}
+
+/* Element i began as i % 1000; each time it became twice that, and one more. */
+static void check_elements(const double *at, size_t n, unsigned times)
+{
+    const double factor = (double)(UINT64_C(1) << times);
+    size_t wrong = 0;
+
+    for (size_t i = 0; i < n; i++)
+        wrong += at[i] != ((double)(i % 1000) + 1) * factor - 1;
+    phase_assert(wrong == 0);
+}
+
+static void fill(double *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        at[i] = (double)(i % 1000);
+}
+
+static void in_place(ptools *pt, unsigned rounds)
+{
+    const size_t n = program_setting("PMAP_ELEMENTS", 16 << 20, 1 << 30);
+    const ptools_shmcfg cfg = PTOOLS_SHMCFG("elements", PTOOLS_FLOAT64, n);
+    struct series ours = { .n = 0 }, one = ours, all = ours;
+    ptools_array *array = NULL;
+    double *at;
+
+    must(pt, ptools_shm_create(pt, &cfg, NULL, &array));
+    at = ptools_array_data(array);
+    for (unsigned r = 0; r <= rounds; r++) { /* the first one maps it */
+        double of_one, of_all, of_workers;
+
+        fill(at, n);
+        of_one = in_threads(at, n, 1);
+        of_all = in_threads(at, n, WORKERS);
+        of_workers = in_workers(pt, array);
+        check_elements(at, n, 3);
+        if (r == 0)
+            continue;
+        series_add(&one, of_one);
+        series_add(&all, of_all);
+        series_add(&ours, of_workers);
+    }
+    report_print(&(struct report_line){ .title = "elements of an array in place, x -> 2 x + 1",
+                                        .unit = UNIT_PER_SECOND,
+                                        .ours = &ours,
+                                        .ours_at_least = 200e6,
+                                        .floor = &all,
+                                        .floor_name = "the loop in two threads",
+                                        .peers = { { "in one", NULL, &one } } });
+    ptools_array_free(array);
+    must(pt, ptools_unlink_shm(pt, &cfg, 1, NULL));
+}
+
+/* -- all --------------------------------------------------------------------------------------------------------- */
+
 START_TEST(figures)
 {
     const unsigned rounds = program_setting("ROUNDS", 5, ROUNDS_MAX);
@@ -145,6 +245,7 @@ START_TEST(figures)
                                         .unit = UNIT_COUNT,
                                         .ours = &balance,
                                         .ours_at_most = 1.15 });
+    in_place(pt, rounds);
     ptools_pack_free(all);
     ptools_pack_free(few);
     ptools_close(pt);

@@ -116,12 +116,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     whole = scan_value(data, n, &limits);
     check(strlen(scan_text(prefix)) > 0 && strlen(scan_text(whole)) > 0);
     if (prefix != SCAN_OK) {
+        check(scan_small(data, n) == 0 || prefix == SCAN_TOO_MANY);
         check(prefix != SCAN_TRAILING);
         check(whole == prefix);
         check(bytes == 0 && items == 0);
         return 0;
     }
     check(bytes > 0 && bytes <= n);
+    check(scan_small(data, n) == 0 || (scan_small(data, n) == bytes && items == 1));
     check(whole == (bytes == n ? SCAN_OK : SCAN_TRAILING));
     check(scan_value(data, bytes, &limits) == SCAN_OK);
     check(scan_value(data, bytes - 1, &limits) == SCAN_TRUNCATED);

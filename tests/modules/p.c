@@ -13,6 +13,8 @@
 
 #include <ptools/module.h>
 
+#include "tests/modules/sums.h"
+
 static ptools_err same(ptools_task *task)
 {
     ptools_err err = ptools_task_expect(task, 1);
@@ -161,6 +163,17 @@ static ptools_err shift(ptools_task *task)
     return PTOOLS_OK;
 }
 
+/* Of each element, in place. */
+static ptools_err twice(ptools_task *task)
+{
+    ptools_view view;
+    ptools_err err = ptools_task_arg_view(task, 0, PTOOLS_FLOAT64, 1, &view);
+
+    if (err == PTOOLS_OK)
+        double_and_one(view.data, ptools_view_count(&view));
+    return err;
+}
+
 static ptools_err init_fails(ptools_task *task)
 {
     return ptools_task_fail(task, "not today");
@@ -196,6 +209,7 @@ static const ptools_function functions[] = {
     { "init", init, "init N...: counts", 0 },
     { "init_fails", init_fails, "init_fails: does", 0 },
     { "shift", shift, "shift FROM [TO] FIRST: adds its index to each element", PTOOLS_FN_TIDY },
+    { "twice", twice, "twice ARRAY FIRST: twice each of its doubles, and one more", PTOOLS_FN_TIDY },
     { "seen", seen, "seen -> how often init ran here, the sum of what it was given, the worker", 0 },
     { "litter", litter, "litter -> what it finds in the environment, where it leaves something", 0 },
     { NULL, NULL, NULL, 0 }

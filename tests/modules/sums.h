@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* sums -- the loops of functions that sum an array, so that a benchmark can run the very same without ptools. */
+/* sums -- the loops of functions over arrays, so that a benchmark can run the very same without ptools. */
 #ifndef TESTS_MODULES_SUMS_H
 #define TESTS_MODULES_SUMS_H
 
@@ -17,6 +17,12 @@ static inline double sum_doubles(const double *at, size_t n)
     while (n-- > 0)
         rest += *at++;
     return x[0] + x[1] + x[2] + x[3] + x[4] + x[5] + x[6] + x[7] + rest;
+}
+
+static inline void double_and_one(double *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        at[i] = at[i] * 2 + 1;
 }
 
 /* Of 64-bit words that may lie anywhere, four at a time; what is left over is left out. */

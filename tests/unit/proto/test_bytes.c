@@ -59,6 +59,46 @@ START_TEST(makes_room_without_data)
 }
 END_TEST
 
+START_TEST(room_is_not_added)
+{
+    struct bytes b;
+    uint8_t *at;
+
+    bytes_init(&b, 300);
+    at = bytes_room(&b, 9);
+    ck_assert_ptr_nonnull(at);
+    ck_assert_uint_eq(b.n, 0);
+    ck_assert_ptr_eq(bytes_room(&b, 9), at);
+    ck_assert_int_eq(bytes_append(&b, "ab", 2), 0);
+    ck_assert_ptr_eq(bytes_room(&b, 298), b.data + 2);
+    ck_assert_uint_eq(b.n, 2);
+    ck_assert_mem_eq(b.data, "ab", 2);
+    ck_assert_ptr_null(bytes_room(&b, 299));
+    ck_assert_int_eq(b.err, -EMSGSIZE);
+    ck_assert_ptr_null(bytes_room(&b, 1));
+    ck_assert_uint_eq(b.n, 2);
+    bytes_deinit(&b);
+}
+END_TEST
+
+/* Of any length, no byte more. */
+START_TEST(copies_are_exact)
+{
+    uint8_t from[64], to[64], untouched[64];
+
+    memset(untouched, 0xee, sizeof untouched);
+    for (unsigned i = 0; i < sizeof from; i++)
+        from[i] = (uint8_t)(i + 1);
+    for (size_t n = 0; n <= 40; n++) {
+        memcpy(to, untouched, sizeof to);
+        bytes_copy(to + 8, from + 3, n);
+        ck_assert_mem_eq(to + 8, from + 3, n);
+        ck_assert_mem_eq(to, untouched, 8);
+        ck_assert_mem_eq(to + 8 + n, untouched, sizeof to - 8 - n);
+    }
+}
+END_TEST
+
 START_TEST(nothing_needs_no_memory)
 {
     struct bytes b;
@@ -194,6 +234,8 @@ int main(void)
     tcase_add_test(tc, appends_in_order);
     tcase_add_test(tc, grows_by_doubling);
     tcase_add_test(tc, makes_room_without_data);
+    tcase_add_test(tc, room_is_not_added);
+    tcase_add_test(tc, copies_are_exact);
     tcase_add_test(tc, nothing_needs_no_memory);
     tcase_add_test(tc, limit_is_exact_and_sticks);
     tcase_add_test(tc, absurd_sizes_do_not_wrap);

@@ -64,8 +64,10 @@ START_TEST(every_form_and_every_cut)
         ck_assert_int_eq(scan_prefix(data, n + 9, &wide, &bytes, &items), SCAN_OK);
         ck_assert_msg(bytes == n && items == 1, "%s: %zu bytes", f->name, bytes);
         ck_assert_int_eq(scan_value(data, n + 1, &wide), SCAN_TRAILING);
-        for (size_t cut = 0; cut < n; cut++)
+        for (size_t cut = 0; cut < n; cut++) {
             ck_assert_msg(scan_value(data, cut, &wide) == SCAN_TRUNCATED, "%s cut at %zu", f->name, cut);
+            ck_assert_msg(scan_small(data, cut) == 0, "%s cut at %zu", f->name, cut);
+        }
     }
 }
 END_TEST
@@ -84,6 +86,27 @@ START_TEST(every_first_byte_is_decided)
                             : alone       ? SCAN_OK
                                           : SCAN_TRUNCATED),
                       "0x%02x gives %d", first, r);
+    }
+}
+END_TEST
+
+/* What one look tells is what the walk finds; and it tells it of all but containers and of what has a length behind. */
+START_TEST(small_values_need_one_look)
+{
+    for (unsigned first = 0; first < 256; first++) {
+        const bool other = (first >= 0x80 && first < 0xa0) || first == 0xc1 || (first >= 0xc4 && first <= 0xc9) ||
+                           (first >= 0xd4 && first < 0xe0);
+        uint8_t data[64] = { (uint8_t)first };
+        const size_t small = scan_small(data, sizeof data);
+        size_t bytes = 0;
+
+        ck_assert_msg(other == (small == 0), "0x%02x: %zu", first, small);
+        if (other)
+            continue;
+        ck_assert_int_eq(scan_prefix(data, sizeof data, &wide, &bytes, NULL), SCAN_OK);
+        ck_assert_msg(bytes == small, "0x%02x: %zu, not %zu", first, small, bytes);
+        ck_assert_uint_eq(scan_small(data, small), small);
+        ck_assert_uint_eq(scan_small(data, small - 1), 0);
     }
 }
 END_TEST
@@ -354,6 +377,7 @@ int main(void)
 
     tcase_add_test(tc, every_form_and_every_cut);
     tcase_add_test(tc, every_first_byte_is_decided);
+    tcase_add_test(tc, small_values_need_one_look);
     tcase_add_test(tc, containers_count_their_items);
     tcase_add_test(tc, bad_bytes_are_found_inside);
     tcase_add_test(tc, prefix_walks_a_stream);

@@ -357,6 +357,41 @@ START_TEST(integers)
 }
 END_TEST
 
+/* Around each power of two, of either sign. */
+START_TEST(numbers_are_packed_as_msgpack_c_packs_them)
+{
+    const uint8_t *data;
+    struct bytes expected;
+    msgpack_packer pk;
+    uint64_t items;
+    size_t n;
+
+    bytes_init(&expected, SIZE_MAX);
+    msgpack_packer_init(&pk, &expected, bytes_write);
+    for (int bit = 0; bit < 64; bit++) {
+        for (int64_t near = -2; near <= 2; near++) {
+            const uint64_t u = (UINT64_C(1) << bit) + (uint64_t)near;
+            double f;
+
+            memcpy(&f, &u, sizeof f);
+            ptools_pack_u64(pack, u);
+            msgpack_pack_uint64(&pk, u);
+            ptools_pack_i64(pack, (int64_t)u);
+            msgpack_pack_int64(&pk, (int64_t)u);
+            ptools_pack_i64(pack, (int64_t)-u);
+            msgpack_pack_int64(&pk, (int64_t)-u);
+            ptools_pack_f64(pack, f);
+            msgpack_pack_double(&pk, f);
+        }
+    }
+    ck_assert_int_eq(pack_finish_items(pack, &data, &n, &items), PTOOLS_OK);
+    ck_assert_uint_eq(items, 64 * 5 * 4);
+    ck_assert_uint_eq(n, expected.n);
+    ck_assert_mem_eq(data, expected.data, n);
+    bytes_deinit(&expected);
+}
+END_TEST
+
 START_TEST(floats)
 {
     static const double cases[] = { 0.0, -0.0, 0.1, 1e308, -1e-308, INFINITY };
@@ -574,8 +609,8 @@ END_TEST
 START_TEST(flat_lists_are_what_they_are)
 {
     static const uint8_t tail[] = { 0x21, 0x7f, 0x30, 1, 2, 3, 4, 5, 6, 7, 8, 9 };
-    const uint8_t tag = (uint8_t)_i;
-    uint8_t data[64] = { 0x92, tag };
+    const uint8_t tag = (uint8_t)(_i % 256), items = (uint8_t)(1 + _i / 256);
+    uint8_t data[64] = { 0x90 | items, tag };
     msgpack_object flat[FLAT_MAX];
     struct payload tree;
     const char *why;
@@ -593,7 +628,7 @@ START_TEST(flat_lists_are_what_they_are)
             continue;
         ck_assert_int_eq(payload_parse_first(&tree, data, n, &expected, &why), PTOOLS_OK);
         ck_assert_uint_eq(bytes, expected);
-        ck_assert(count == 2 && tree.root.via.array.size == 2);
+        ck_assert(count == items && tree.root.via.array.size == items);
         for (uint32_t i = 0; i < count; i++)
             ck_assert_msg(msgpack_object_equal(flat[i], tree.root.via.array.ptr[i]), "0x%02x, item %u", tag, i);
     }
@@ -627,6 +662,7 @@ int main(void)
     tc = suite_case(suite, "get");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, integers);
+    tcase_add_test(tc, numbers_are_packed_as_msgpack_c_packs_them);
     tcase_add_test(tc, floats);
     tcase_add_test(tc, strings_and_bytes);
     tcase_add_test(tc, kinds_do_not_mix);
@@ -639,6 +675,6 @@ int main(void)
     tcase_add_test(tc, payload_borrows_strings);
     tcase_add_test(tc, payload_again_and_again);
     tc = suite_case(suite, "flat");
-    tcase_add_loop_test(tc, flat_lists_are_what_they_are, 0, 256);
+    tcase_add_loop_test(tc, flat_lists_are_what_they_are, 0, 2 * 256);
     return suite_run(suite);
 }
