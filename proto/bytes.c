@@ -6,6 +6,8 @@
 #include "proto/bytes.h"
 
 #include <errno.h>
+#include <malloc.h>
+#include <stdatomic.h>
 #include <string.h>
 
 enum { BYTES_FIRST = 256 };
@@ -61,13 +63,51 @@ int bytes_append(struct bytes *b, const void *data, size_t n)
     return 0;
 }
 
+/* Blocks of the size of batches come and go by the thousand, and malloc gives their memory back to the kernel, where
+ * it has to be faulted in again: that costs more than all that is done with it. So a few are kept for the next ones.
+ * They belong to the process: whoever takes or leaves one does so by an exchange. */
+enum { KEPT_BLOBS = 8, KEPT_BYTES_MIN = 32 << 10, KEPT_BYTES_MAX = 120 << 10, KEPT_BYTES_STEP = 8 << 10 };
+static _Atomic(struct blob *) kept[KEPT_BLOBS];
+
+static void keep_or_free(struct blob *blob)
+{
+    const size_t bytes = malloc_usable_size(blob);
+
+    if (bytes < KEPT_BYTES_MIN || bytes >= KEPT_BYTES_MAX + KEPT_BYTES_STEP) {
+        free(blob);
+        return;
+    }
+    for (size_t i = 0; i < KEPT_BLOBS && blob; i++)
+        blob = atomic_exchange(&kept[i], blob); /* older ones move on, and the last one goes */
+    free(blob);
+}
+
+static struct blob *take_kept(size_t bytes)
+{
+    for (size_t i = 0; i < KEPT_BLOBS; i++) {
+        struct blob *blob = atomic_exchange(&kept[i], NULL);
+
+        if (blob && malloc_usable_size(blob) >= bytes)
+            return blob;
+        free(blob);
+    }
+    return NULL;
+}
+
 struct blob *blob_new(const void *data, size_t n)
 {
-    struct blob *blob;
+    struct blob *blob = NULL;
+    size_t bytes;
 
     if (n > SIZE_MAX - sizeof *blob)
         return NULL;
-    blob = malloc(sizeof *blob + n);
+    bytes = sizeof *blob + n;
+    if (bytes >= KEPT_BYTES_MIN && bytes <= KEPT_BYTES_MAX) {
+        bytes = (bytes + KEPT_BYTES_STEP - 1) / KEPT_BYTES_STEP * KEPT_BYTES_STEP; /* so that they are of few sizes */
+        blob = take_kept(bytes);
+    }
+    if (!blob)
+        blob = malloc(bytes);
     if (!blob)
         return NULL;
     blob->refs = 1;
@@ -86,6 +126,6 @@ struct blob *blob_ref(struct blob *blob)
 struct blob *blob_free(struct blob *blob)
 {
     if (blob && --blob->refs == 0)
-        free(blob);
+        keep_or_free(blob);
     return NULL;
 }

@@ -419,6 +419,9 @@ bool connection_pump(struct ptools *pt, uint64_t until_us);
  * left. */
 ptools_err request_send(struct ptools *pt, struct msg_request *request, const uint8_t *payload, size_t n,
                         uint64_t until_us, struct ptools_future **ret_future);
+/* The same of a payload that lies in a blob, perhaps: to the end of it, it is not copied. */
+ptools_err request_send_span(struct ptools *pt, struct msg_request *request, const struct span *payload,
+                             uint64_t until_us, struct ptools_future **ret_future);
 /* Sends one whose answer will be dropped, past all limits of what may wait, and never waits itself: for what is said on
  * the way out of something else. False: it cannot be sent. pt's last failure stays. */
 bool request_tell(struct ptools *pt, struct msg_request *request);

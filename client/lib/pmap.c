@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READS_A_LOOK = 512, PROGRESS_MS = 500, RETRIES_MAX = 1000000 };
+enum { READS_A_LOOK = 512, LOOKS_A_BATCH = 4, PROGRESS_MS = 500, RETRIES_MAX = 1000000 };
 
 /* -- options -------------------------------------------------------------------------------------------------- */
 
@@ -331,8 +331,9 @@ ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *r
         err = check_timeout(map->pt, timeout_ms);
     if (err != PTOOLS_OK)
         return err;
-    if (map->read % READS_A_LOOK != 0 && pmap_read(map, ret_item))
+    if (map->read < map->look_at && pmap_read(map, ret_item))
         return PTOOLS_OK;
+    map->look_at = map->read + MAX(READS_A_LOOK, map->last_items / LOOKS_A_BATCH);
     handle_pump(map->pt, 0);
     until_us = clock_until_us(timeout_ms);
     for (;;) {

@@ -104,6 +104,7 @@ struct ptools_pmap {
     size_t batch_bytes;     /* of arguments: the daemon took no batch of several items that had more */
     uint64_t next;          /* number of the next item to be taken */
     uint64_t read;          /* outcomes that were handed out */
+    uint64_t look_at;       /* with so many outcomes read, answers are looked for, though there are others to hand out */
     uint64_t not_before_us; /* the daemon took no more: nothing is sent before; 0: it may be */
     bool stopping;          /* no item is begun any more */
     bool cancelled;

@@ -486,32 +486,34 @@ static ptools_err ready(struct ptools_pmap *map, struct msg_call *call, uint64_t
     return err;
 }
 
-/* The payload of one segment lies in one piece; that of several is put together. */
-static const uint8_t *payload_of(struct ptools_pmap *map, const struct batch *b, size_t *ret_n)
+/* The payload of one segment lies in one piece; that of several is put together. False: no memory. */
+static bool payload_of(struct ptools_pmap *map, const struct batch *b, struct span *ret)
 {
+    struct segment *s = b->segments[0];
+
     if (b->n == 1) {
-        *ret_n = b->segments[0]->args_n;
-        return b->segments[0]->args->data + b->segments[0]->args_at;
+        *ret = (struct span){ s->args->data + s->args_at, s->args_n, s->args };
+        return true;
     }
     bytes_reset(&map->building);
-    for (size_t i = 0; i < b->n; i++)
-        bytes_append(&map->building, b->segments[i]->args->data + b->segments[i]->args_at, b->segments[i]->args_n);
-    *ret_n = map->building.n;
-    return map->building.err ? NULL : map->building.data;
+    for (size_t i = 0; i < b->n; i++) {
+        s = b->segments[i];
+        bytes_append(&map->building, s->args->data + s->args_at, s->args_n);
+    }
+    *ret = (struct span){ map->building.data, map->building.n, NULL };
+    return map->building.err == 0;
 }
 
 static ptools_err send_batch(struct ptools_pmap *map, struct batch *b, uint64_t until_us)
 {
     struct msg_request request = { .kind = MSG_CALL };
     struct msg_call *call = &request.call;
-    const uint8_t *payload;
+    struct span payload;
     ptools_err err;
-    size_t n;
 
-    payload = payload_of(map, b, &n);
-    if (!payload)
+    if (!payload_of(map, b, &payload))
         return fail_no_memory(map->pt);
-    b->bytes = n;
+    b->bytes = payload.n;
     call->function = (struct text){ map->function, strlen(map->function) };
     call->items = b->items;
     call->item_ms = (uint64_t)map->options.item_timeout_ms;
@@ -524,7 +526,7 @@ static ptools_err send_batch(struct ptools_pmap *map, struct batch *b, uint64_t 
     for (int attempt = 0; attempt < 2; attempt++) {
         err = ready(map, call, until_us);
         if (err == PTOOLS_OK)
-            err = request_send(map->pt, &request, payload, n, until_us, &b->f);
+            err = request_send_span(map->pt, &request, &payload, until_us, &b->f);
         if (err != PTOOLS_ERR_LOST)
             break;
     }

@@ -251,10 +251,10 @@ static ptools_err encode(struct ptools *pt, struct msg_request *request, size_t 
 }
 
 /* What is in pt->envelope, for f (or NULL). PTOOLS_ERR_LOST as request_send(), unless f outlives that. */
-static ptools_err send_encoded(struct ptools *pt, const struct msg_request *request, const uint8_t *payload, size_t n,
+static ptools_err send_encoded(struct ptools *pt, const struct msg_request *request, const struct span *payload,
                                uint64_t until_us, struct ptools_future *f)
 {
-    const struct span frames[2] = { { pt->envelope.data, pt->envelope.n, NULL }, { payload, n, NULL } };
+    const struct span frames[2] = { { pt->envelope.data, pt->envelope.n, NULL }, *payload };
     struct transport *t = pt->transport;
     bool lone = t->sent == t->queued;
     ptools_err err = queue(pt, frames, msg_kind_has_payload(request->kind) ? 2 : 1, until_us);
@@ -276,17 +276,17 @@ static ptools_err send_encoded(struct ptools *pt, const struct msg_request *requ
     return PTOOLS_OK;
 }
 
-ptools_err request_send(struct ptools *pt, struct msg_request *request, const uint8_t *payload, size_t n,
-                        uint64_t until_us, struct ptools_future **ret_future)
+ptools_err request_send_span(struct ptools *pt, struct msg_request *request, const struct span *payload,
+                             uint64_t until_us, struct ptools_future **ret_future)
 {
     struct ptools_future *f = NULL;
-    ptools_err err = encode(pt, request, n, &pt->envelope);
+    ptools_err err = encode(pt, request, payload->n, &pt->envelope);
 
     if (err == PTOOLS_OK && ret_future)
         err = add_future(pt, request->id, &f);
     if (err != PTOOLS_OK)
         return err;
-    err = send_encoded(pt, request, payload, n, until_us, f);
+    err = send_encoded(pt, request, payload, until_us, f);
     if (err != PTOOLS_OK) {
         ptools_future_free(f);
         return err;
@@ -294,6 +294,12 @@ ptools_err request_send(struct ptools *pt, struct msg_request *request, const ui
     if (ret_future)
         *ret_future = f;
     return PTOOLS_OK;
+}
+
+ptools_err request_send(struct ptools *pt, struct msg_request *request, const uint8_t *payload, size_t n,
+                        uint64_t until_us, struct ptools_future **ret_future)
+{
+    return request_send_span(pt, request, &(struct span){ payload, n, NULL }, until_us, ret_future);
 }
 
 /* In the table, with what is needed to send it; not sent yet. */
@@ -325,7 +331,7 @@ ptools_err request_send_again(struct ptools *pt, struct msg_request *request, co
         err = add_again(pt, request, payload, n, how, &pt->envelope, &f);
     if (err != PTOOLS_OK)
         return err;
-    err = send_encoded(pt, request, payload, n, until_us, f);
+    err = send_encoded(pt, request, &(struct span){ payload, n, NULL }, until_us, f);
     if (err != PTOOLS_OK) {
         if (f->again)
             f->again->how.callback = NULL;

@@ -212,6 +212,40 @@ START_TEST(blob_counts_its_holders)
 }
 END_TEST
 
+/* What is freed is there for the next one of about that size; many are not kept. */
+START_TEST(blobs_of_batches_are_kept)
+{
+    struct blob *blobs[20];
+    unsigned asked;
+
+    for (size_t i = 0; i < ELEMENTS(blobs); i++) {
+        blobs[i] = blob_new(NULL, 60000);
+        ck_assert_ptr_nonnull(blobs[i]);
+        memset(blobs[i]->data, 'x', 60000);
+    }
+    for (size_t i = 0; i < ELEMENTS(blobs); i++)
+        blob_free(blobs[i]);
+    failing_at(0);
+    for (size_t i = 0; i < ELEMENTS(blobs); i++) {
+        blobs[i] = blob_new("abc", 3);
+        ck_assert_ptr_nonnull(blobs[i]);
+    }
+    asked = failing_count();
+    ck_assert_uint_eq(asked, ELEMENTS(blobs)); /* small ones are nobody's */
+    for (size_t i = 0; i < ELEMENTS(blobs); i++) {
+        blob_free(blobs[i]);
+        blobs[i] = blob_new(NULL, 59000 + i);
+        ck_assert_ptr_nonnull(blobs[i]);
+        ck_assert(blobs[i]->refs == 1 && blobs[i]->n == 59000 + i);
+        memset(blobs[i]->data, 'y', 59000 + i);
+    }
+    ck_assert_uint_eq(failing_count(), asked + ELEMENTS(blobs) - 8);
+    failing_stop();
+    for (size_t i = 0; i < ELEMENTS(blobs); i++)
+        blob_free(blobs[i]);
+}
+END_TEST
+
 START_TEST(blob_of_nothing_and_of_too_much)
 {
     struct blob *blob = blob_new(NULL, 0);
@@ -244,6 +278,7 @@ int main(void)
     tcase_add_test(tc, deinit_leaves_it_usable);
     tc = suite_case(suite, "blob");
     tcase_add_test(tc, blob_counts_its_holders);
+    tcase_add_test(tc, blobs_of_batches_are_kept);
     tcase_add_test(tc, blob_of_nothing_and_of_too_much);
     return suite_run(suite);
 }
