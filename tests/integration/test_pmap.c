@@ -889,7 +889,7 @@ START_TEST(wrong_options_are_told)
     options.batch_size = 65537;
     ck_assert_err(ptools_pmap_start(pt, "p.same", lists, 1, &options, &map), PTOOLS_ERR_INVALID);
     options.batch_size = 0;
-    options.flags = 2;
+    options.flags = 0x80000000u;
     ck_assert_err(ptools_pmap_start(pt, "p.same", lists, 1, &options, &map), PTOOLS_ERR_INVALID);
     options.flags = 0;
     options.init = "nodot";
