@@ -117,6 +117,7 @@ struct ptools_pmap {
     struct payload payload;        /* of the record that was handed out last ... */
     msgpack_object flat; /* ... if it needs a tree, or else its value */
     msgpack_object root;
+    struct blob *last; /* where it lies, if its segment is gone; NULL */
     struct failure failure;
 };
 

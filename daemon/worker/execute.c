@@ -10,7 +10,10 @@
  * A batch is a task whose arguments are a list for each item. Whatever its size, each item is to its function a task of
  * its own: what one changes in the process is put right before the next, its failure is its own, and the lines that it
  * logs are dropped or go with that. The batch ends early when it is to stop, when its records have become many bytes,
- * and when its time is over: then its caller has the rest run elsewhere.
+ * and when its time is over: then its caller has the rest run elsewhere. Isolated items run in processes of their own
+ * (isolate.h), one after the other; module and init function are started here, so that they find these done.
+ *
+ * Longer than a file should be: what runs a task runs the items of a batch, step by step.
  */
 #include "daemon/worker/execute.h"
 
@@ -24,6 +27,7 @@
 #include "daemon/worker/answers.h"
 #include "daemon/worker/arrays.h"
 #include "daemon/worker/batch.h"
+#include "daemon/worker/isolate.h"
 #include "daemon/worker/tidy.h"
 #include "daemon/worker/words.h"
 #include "proto/message.h"
@@ -400,17 +404,44 @@ static void record_failure(ptools_err code)
 }
 
 /* A value that fits behind any records that may be there: whether it fits depends on no other item. */
+static size_t item_value_max(void)
+{
+    return self.value_max - records_max();
+}
+
 static inline void record(ptools_err code, const uint8_t *value, size_t n)
 {
-    const size_t most = self.value_max - records_max();
-
-    if (code == PTOOLS_OK && n > most)
+    if (code == PTOOLS_OK && n > item_value_max())
         code = task_fail(&self.task, PTOOLS_ERR_TOO_LARGE, "the result of %s has %zu bytes, the limit of an item is %zu",
-                         self.function, n, most);
+                         self.function, n, item_value_max());
     if (code == PTOOLS_OK)
         batch_value(value, n);
     else
         record_failure(code);
+}
+
+/* -- isolated items -- */
+
+/* What every child would find missing. */
+static ptools_err begin_isolated(struct function **f)
+{
+    ptools_err err = *f && (*f)->module->started ? PTOOLS_OK : prepare(self.function, f);
+    int r;
+
+    if (err != PTOOLS_OK)
+        return err;
+    if (self.tidy.dirty)
+        tidy_restore(&self.tidy);
+    storage_clear(&self.task.storage); /* of the init function: each item has one of its own */
+    r = isolate_begin(&self.task, item_value_max());
+    return r == 0 ? PTOOLS_OK
+                  : task_fail(&self.task, PTOOLS_ERR_FAILED,
+                              "the worker has no memory for what comes of isolated items: %s", strerror(-r));
+}
+
+static ptools_err run_in_child(void *arg, const uint8_t **ret_value, size_t *ret_n)
+{
+    return task_outcome(&self.task, run_function(arg), ret_value, ret_n);
 }
 
 static uint64_t coarse_ms(void)
@@ -427,7 +458,7 @@ static void forget_words(void)
     atomic_store_explicit(&self.page->log_next, 0, memory_order_relaxed);
 }
 
-static ptools_err run_item(struct function **f, struct parts *p, const uint8_t **ret, size_t *ret_n)
+static inline ptools_err begin_item(struct parts *p)
 {
     size_t bytes = 0;
     ptools_err err;
@@ -437,33 +468,48 @@ static ptools_err run_item(struct function **f, struct parts *p, const uint8_t *
     err = task_begin_item(&self.task, p->data, p->n, p->batch.captured ? &self.captured.root : NULL, &bytes);
     p->data += bytes;
     p->n -= bytes;
-    return err == PTOOLS_OK ? call(self.function, f, ret, ret_n) : err;
+    return err;
+}
+
+/* The next item and its record. false: it was stopped, and what came of it counts no more. */
+static inline bool run_item(struct function **f, struct parts *p, ptools_err ready)
+{
+    ptools_err err = ready == PTOOLS_OK ? begin_item(p) : ready;
+    const uint8_t *value = NULL;
+    size_t n = 0;
+
+    if (err == PTOOLS_OK && p->batch.isolated)
+        return isolate_run(run_in_child, *f);
+    if (err == PTOOLS_OK)
+        err = call(self.function, f, &value, &n);
+    if (ptools_task_cancelled(&self.task))
+        return false;
+    if (self.tidy.dirty)
+        answers_look(); /* an item that closed the link is the one that died of it */
+    record(err, value, n);
+    return true;
 }
 
 /* PTOOLS_OK: as many items as there are records of are done, and the others were not begun. */
 static ptools_err run_batch(struct function *f, const struct link_frame *frame, struct parts *p)
 {
     const uint64_t late_ms = p->batch.hand_back_ms ? coarse_ms() + p->batch.hand_back_ms : UINT64_MAX;
-    ptools_err err, ready = find_captured(p);
+    ptools_err ready = find_captured(p);
+    bool stopped;
 
     if (ready == PTOOLS_OK)
         ready = run_init(p, frame);
-    if (ptools_task_cancelled(&self.task))
-        return task_fail(&self.task, PTOOLS_ERR_CANCELLED, "the batch was stopped");
-    for (uint32_t i = 0; i < p->batch.items; i++) {
-        const uint8_t *value = NULL;
-        size_t n = 0;
-
-        err = ready == PTOOLS_OK ? run_item(&f, p, &value, &n) : ready;
-        if (ptools_task_cancelled(&self.task)) /* what came of it counts no more */
-            return task_fail(&self.task, PTOOLS_ERR_CANCELLED, "the batch was stopped");
-        if (self.tidy.dirty)
-            answers_look(); /* an item that closed the link is the one that died of it */
-        record(err, value, n);
-        if (batch_bytes() >= records_max() || (late_ms != UINT64_MAX && coarse_ms() >= late_ms))
+    if (ready == PTOOLS_OK && p->batch.isolated)
+        ready = begin_isolated(&f);
+    stopped = ptools_task_cancelled(&self.task);
+    for (uint32_t i = 0; !stopped && i < p->batch.items; i++) {
+        stopped = !run_item(&f, p, ready);
+        if (stopped || batch_bytes() >= records_max() || (late_ms != UINT64_MAX && coarse_ms() >= late_ms))
             break;
     }
-    return PTOOLS_OK;
+    if (ready == PTOOLS_OK && p->batch.isolated)
+        isolate_end();
+    return stopped ? task_fail(&self.task, PTOOLS_ERR_CANCELLED, "the batch was stopped") : PTOOLS_OK;
 }
 
 /* -- one task ------------------------------------------------------------------------------------- */
