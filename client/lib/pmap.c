@@ -308,7 +308,7 @@ ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *r
         if (is_over(map))
             return map->source_failed ? fail_static(map->pt, PTOOLS_ERR_INVALID, "the source of the items gave up")
                                       : fail_static(map->pt, PTOOLS_ERR_RANGE, "all outcomes were handed out");
-        if (late)
+        if (late || (map->source_later && map->in_flight == 0 && pmap_due_us(map) == CLOCK_FOREVER))
             return fail(map->pt, PTOOLS_ERR_TIMEOUT, "no outcome within %lld ms", (long long)timeout_ms);
         handle_pump(map->pt, MIN(MIN(until_us, map->tell_us), pmap_due_us(map)));
     }
@@ -361,4 +361,9 @@ ptools_err ptools_pmap_progress_read(ptools_pmap *map, ptools_pmap_progress *ret
         return PTOOLS_ERR_INVALID;
     *ret = map->progress;
     return PTOOLS_OK;
+}
+
+int64_t ptools_pmap_due_ms(ptools_pmap *map)
+{
+    return map && map->pt ? clock_poll_ms(MIN(map->tell_us, pmap_due_us(map))) : -1;
 }

@@ -81,6 +81,7 @@ struct ptools_pmap {
     uint64_t of;    /* items in the lists; UINT64_MAX */
     bool exhausted; /* there are no more to be taken */
     bool source_failed;
+    bool source_later; /* it had none yet */
     struct bytes building;
     ptools_pack *pack; /* that a source appends to; NULL: lists */
 

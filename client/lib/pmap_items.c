@@ -52,7 +52,7 @@ static void from_lists(struct ptools_pmap *map)
     }
 }
 
-/* 1: there was one; 0: there is none; -1: it gives up. */
+/* 1: there was one; 0: there is none; 2: there is none yet; -1: it gives up. */
 static int from_source(struct ptools_pmap *map)
 {
     const uint8_t *list;
@@ -61,8 +61,8 @@ static int from_source(struct ptools_pmap *map)
 
     ptools_pack_reset(map->pack);
     r = map->source(map->pack, map->source_arg);
-    if (r <= 0)
-        return r < 0 ? -1 : 0;
+    if (r != 1)
+        return r == 0 || r == 2 ? r : -1;
     if (pack_finish_arguments(map->pack, &list, &n) != PTOOLS_OK)
         return -1;
     bytes_append(&map->building, list, n);
@@ -102,12 +102,14 @@ ptools_err pmap_take(struct ptools_pmap *map, uint32_t n, size_t bytes_max)
     if (!s)
         return fail_no_memory(map->pt);
     bytes_reset(&map->building);
-    while (map->next - first < n && map->building.n < bytes_max && !map->exhausted) {
+    map->source_later = false;
+    while (map->next - first < n && map->building.n < bytes_max && !map->exhausted && !map->source_later) {
         int r = take_one(map);
 
         map->exhausted = r <= 0;
         map->source_failed = r < 0;
-        map->next += r > 0;
+        map->source_later = r == 2;
+        map->next += r == 1;
     }
     if (!map->source && map->next == map->of)
         map->exhausted = true;
