@@ -230,6 +230,7 @@ ptools_pmap *ptools_pmap_free(ptools_pmap *map)
     bytes_deinit(&map->captured);
     bytes_deinit(&map->building);
     payload_deinit(&map->payload);
+    blob_free(map->last);
     failure_deinit(&map->failure);
     free(map->function);
     free(map->init);

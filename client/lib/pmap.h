@@ -104,6 +104,7 @@ struct ptools_pmap {
     struct payload payload;        /* of the record that was handed out last ... */
     msgpack_object flat[FLAT_MAX]; /* ... if it needs a tree, or else its value */
     msgpack_object root;
+    struct blob *last; /* where it lies, if its segment is gone; NULL */
     struct failure failure;
 };
 

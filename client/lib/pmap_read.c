@@ -127,6 +127,8 @@ bool pmap_read(struct ptools_pmap *map, ptools_item *ret)
     const bool unordered = map->options.flags & PTOOLS_PMAP_UNORDERED;
     struct segment *s = unordered ? TAILQ_FIRST(&map->ended) : TAILQ_FIRST(&map->segments);
 
+    if (map->last)
+        map->last = blob_free(map->last);
     if (!s || s->state != SEGMENT_ENDED)
         return false;
     *ret = (ptools_item){ .index = s->first, .attempts = s->attempts };
@@ -143,7 +145,9 @@ bool pmap_read(struct ptools_pmap *map, ptools_item *ret)
         put_default(map, ret);
     s->first++;
     map->read++;
-    if (--s->n == 0)
+    if (--s->n == 0) {
+        map->last = s->records ? blob_ref(s->records) : NULL;
         segment_free(map, s);
+    }
     return true;
 }
