@@ -60,12 +60,13 @@ static ssize_t write_out(void *cookie, const char *data, size_t n)
     return o->error ? 0 : (ssize_t)n;
 }
 
-int pmap_output_open(struct pmap_output *o, const struct command_line *line, bool objects, struct bar *bar)
+int pmap_output_open(struct pmap_output *o, const struct command_line *line, bool ordered, struct bar *bar)
 {
     const cookie_io_functions_t io = { .write = write_out };
     struct stat st;
 
-    *o = (struct pmap_output){ .line = line, .objects = objects, .bar = bar, .fd = STDOUT_FILENO, .signals = -1 };
+    *o = (struct pmap_output){ .line = line, .ordered = ordered, .bar = bar, .fd = STDOUT_FILENO, .signals = -1 };
+    o->objects = line->json || !ordered; /* without an index it would be nobody's */
     o->small = fstat(o->fd, &st) < 0 || !S_ISREG(st.st_mode);
     o->out = fopencookie(o, "w", io);
     if (!o->out || setvbuf(o->out, NULL, _IOFBF, BUFFER_BYTES) != 0)
@@ -173,20 +174,42 @@ static void write_kept(struct pmap_output *o)
     const struct pmap_kept *kept = &o->kept[o->at_kept++];
 
     fwrite(kept->text, 1, kept->n, o->out);
+    o->next++;
 }
 
-void pmap_output_item(struct pmap_output *o, const ptools_item *item, bool ordered)
+static void write_line(struct pmap_output *o, const ptools_item *item, uint64_t index)
+{
+    count(o, item, index);
+    if (!write_item(o->out, o->objects, item, index))
+        o->error = ENOMEM;
+    o->next++;
+}
+
+void pmap_output_item(struct pmap_output *o, const ptools_item *item)
 {
     uint64_t index = item->index;
 
     /* It is the number among those that are not kept. */
     for (size_t i = 0; i < o->n_kept && o->kept[i].index <= index; i++)
         index++;
-    while (o->at_kept < o->n_kept && (!ordered || o->kept[o->at_kept].index < index))
+    while (o->at_kept < o->n_kept && (!o->ordered || o->kept[o->at_kept].index < index))
         write_kept(o);
-    count(o, item, index);
-    if (!write_item(o->out, o->objects, item, index))
-        o->error = ENOMEM;
+    write_line(o, item, index);
+    o->others++;
+}
+
+static const ptools_failure not_run_why = {
+    .code = PTOOLS_ERR_NOT_RUN, .message = "not begun, for all was ended before its turn", .phase = "", .log = ""
+};
+
+void pmap_output_missing(struct pmap_output *o, uint64_t total)
+{
+    ptools_item item = { .err = PTOOLS_ERR_NOT_RUN, .failure = &not_run_why };
+
+    while (o->others < total) {
+        item.index = o->others;
+        pmap_output_item(o, &item);
+    }
 }
 
 bool pmap_output_keep(struct pmap_output *o, const ptools_item *item, uint64_t index)
@@ -211,6 +234,11 @@ bool pmap_output_keep(struct pmap_output *o, const ptools_item *item, uint64_t i
 
 void pmap_output_rest(struct pmap_output *o)
 {
-    while (o->at_kept < o->n_kept)
+    const ptools_item not_run = { .err = PTOOLS_ERR_NOT_RUN, .failure = &not_run_why };
+
+    while (o->at_kept < o->n_kept) {
+        while (o->ordered && o->next < o->kept[o->at_kept].index)
+            write_line(o, &not_run, o->next);
         write_kept(o);
+    }
 }

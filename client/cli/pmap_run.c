@@ -35,7 +35,7 @@ struct pmap_run {
     int signals;
     unsigned interrupts;
     uint64_t started_us;
-    bool cut; /* not all items were taken, and the input is not to blame */
+    bool cut; /* nobody knows how many items were not taken, and the input is not to blame */
     ptools_err end; /* what ptools_pmap_next() said at last */
 };
 
@@ -109,7 +109,6 @@ static bool goes_on(const struct pmap_run *run)
 
 static void take_outcomes(struct pmap_run *run)
 {
-    const bool ordered = !(run->wish->map.flags & PTOOLS_PMAP_UNORDERED);
     uint64_t taken = 0;
     ptools_item item;
 
@@ -118,7 +117,7 @@ static void take_outcomes(struct pmap_run *run)
         ptools_err err = ptools_pmap_next(run->map, 0, &item);
 
         if (err == PTOOLS_OK) {
-            pmap_output_item(&run->out, &item, ordered);
+            pmap_output_item(&run->out, &item);
             if (run->out.hopeless != PTOOLS_OK)
                 ptools_pmap_cancel(run->map);
             if (++taken % ITEMS_A_LOOK == 0)
@@ -192,7 +191,7 @@ static int tell_counts(const struct pmap_run *run)
     } else if (c->failed > 0) {
         facts.code = run->out.hopeless != PTOOLS_OK ? run->out.hopeless : PTOOLS_ERR_PARTS;
     } else if (c->cancelled + c->not_run > 0) {
-        facts.code = PTOOLS_ERR_CANCELLED;
+        facts.code = c->cancelled > 0 ? PTOOLS_ERR_CANCELLED : PTOOLS_ERR_NOT_RUN;
         status = EXIT_CANCELLED;
     }
     write_counts(run, out);
@@ -205,22 +204,36 @@ static int tell_counts(const struct pmap_run *run)
     return status;
 }
 
+/* Items that were never asked for were not run, too, if it is known how many. */
+static void add_missing(struct pmap_run *run)
+{
+    bool about = false;
+    uint64_t of;
+
+    if (run->in.ended || run->in.code != PTOOLS_OK)
+        return;
+    of = pmap_input_of(&run->in, &about);
+    run->cut = about || of == PMAP_NOT_KNOWN;
+    if (!run->cut)
+        pmap_output_missing(&run->out, of);
+}
+
 static int finish(struct pmap_run *run)
 {
     int status, worst = EXIT_VALUE;
 
+    add_missing(run);
     if (goes_on(run))
         pmap_output_flush(&run->out);
     bar_clear(&run->bar);
     if (run->out.error && run->interrupts < 2)
         failure_note_output(run->out.error); /* main() tells */
-    run->cut = !run->in.ended && run->in.code == PTOOLS_OK;
     if (run->end != PTOOLS_OK && run->end != PTOOLS_ERR_RANGE && run->in.code == PTOOLS_OK)
         worst = failure_report_last(run->line, run->pt, run->end);
     if (run->in.code != PTOOLS_OK)
         worst = pmap_input_report(&run->in);
     status = tell_counts(run);
-    return status > worst ? status : worst;
+    return worst != EXIT_VALUE ? worst : status;
 }
 
 /* -- from the start ---------------------------------------------------------------------------------------- */
@@ -266,12 +279,12 @@ static int watch_signals(struct pmap_run *run)
 int pmap_run(const struct command_line *line, struct pmap_wish *wish)
 {
     struct pmap_run run = { .line = line, .wish = wish, .signals = -1, .started_us = waiting_now_us() };
-    const bool objects = line->json || (wish->map.flags & PTOOLS_PMAP_UNORDERED);
+    const bool ordered = !(wish->map.flags & PTOOLS_PMAP_UNORDERED);
     struct submission_set set = { 0 };
     int status = pmap_input_open(&run.in, line, wish->form, wish->separator);
 
     bar_start(&run.bar, wish->bar, stderr, run.started_us);
-    if (pmap_output_open(&run.out, line, objects, &run.bar) < 0 && status == EXIT_VALUE)
+    if (pmap_output_open(&run.out, line, ordered, &run.bar) < 0 && status == EXIT_VALUE)
         status = failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
     if (status == EXIT_VALUE)
         status = session_open(line, !wish->no_private && !wish->s.set, wish->workers, &run.pt);

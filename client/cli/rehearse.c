@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "client/cli/json.h"
 #include "client/cli/words.h"
 
 static int by_time(const void *a, const void *b)
@@ -84,6 +85,51 @@ void rehearse_print(const struct rehearse_estimate *e, FILE *out)
     if (memory)
         fprintf(out, "; for more of %s each, %s of free memory are too few", words_size(e->kb.max * 1024, a),
                 words_size(e->free_kb * 1024, b));
+    putc('\n', out);
+}
+
+static void key_number(struct json_writer *w, const char *key, uint64_t v)
+{
+    json_key(w, key);
+    if (v == REHEARSE_NOT_KNOWN)
+        json_put_number(w, "null");
+    else
+        json_put_u64(w, v);
+}
+
+static void key_spread(struct json_writer *w, const char *key, const struct rehearse_spread *s)
+{
+    json_key(w, key);
+    json_open(w, '{');
+    key_number(w, "min", s->min);
+    key_number(w, "median", s->median);
+    key_number(w, "max", s->max);
+    json_close(w, '}');
+}
+
+void rehearse_write(const struct rehearse_estimate *e, FILE *out)
+{
+    struct json_writer w = { .out = out };
+
+    json_open(&w, '{');
+    key_number(&w, "schema", 1);
+    json_key(&w, "rehearsal");
+    json_open(&w, '{');
+    key_number(&w, "items", e->n);
+    key_spread(&w, "run_us", &e->us);
+    key_number(&w, "mean_us", e->mean_us);
+    key_spread(&w, "peak_kb", &e->kb);
+    key_number(&w, "left", e->left);
+    key_number(&w, "workers", e->workers);
+    key_number(&w, "total_us", e->total_us);
+    key_number(&w, "proposed", e->proposed);
+    key_number(&w, "proposed_us", e->proposed_us);
+    json_key(&w, "limit");
+    json_put_string(&w, e->fit < e->processors ? "memory" : "processors");
+    key_number(&w, "processors", e->processors);
+    key_number(&w, "free_kb", e->free_kb);
+    json_close(&w, '}');
+    json_close(&w, '}');
     putc('\n', out);
 }
 

@@ -39,6 +39,7 @@ struct rehearse_estimate {
 void rehearse_estimate(struct rehearse_sample *samples, size_t n, const struct rehearse_host *host, uint64_t left,
                        struct rehearse_estimate *ret);
 void rehearse_print(const struct rehearse_estimate *e, FILE *out);
+void rehearse_write(const struct rehearse_estimate *e, FILE *out); /* a document */
 /* The processors and the free memory of this machine. */
 void rehearse_look_around(struct rehearse_host *ret);
 

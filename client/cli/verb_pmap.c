@@ -51,6 +51,7 @@ static const struct option_row options[] = {
     { OPTION_CAPTURED, '\0', "captured", "LIST", "arguments before those of each item, which travel once: JSON" },
     { SUBMISSION_SET, '\0', "set", "NAME", "workers of this set, by its rule (default: the first free of all)" },
     { SUBMISSION_WORKER, '\0', "worker", "ID,...", "these workers and no others" },
+    { SUBMISSION_PRIORITY, '\0', "priority", "N", "lower runs first, among what this user has waiting (default inf)" },
     { OPTION_BAR, '\0', "bar", NULL, "draw on standard error how far it is (default: if that is a terminal" },
     { OPTION_NO_BAR, '\0', "no-bar", NULL, "... and standard output is none); do not" },
     { OPTION_PROGRESS, '\0', "progress", NULL, "tell that in a line every 5 seconds, for logs" },
@@ -220,7 +221,7 @@ static bool is_cause(const ptools_item *item, void *arg)
     }
 }
 
-static void set_retries(struct pmap_wish *wish)
+static void set_how(struct pmap_wish *wish)
 {
     const ptools_worker_task *task = &wish->s.task;
     const int64_t max = task->backoff_max_ms ? task->backoff_max_ms : BACKOFF_MAX_MS;
@@ -235,6 +236,7 @@ static void set_retries(struct pmap_wish *wish)
         wish->map.retry_check = is_cause;
         wish->map.arg = wish;
     }
+    wish->map.priority = task->priority;
 }
 
 static int check(const struct command_line *line, struct pmap_wish *wish)
@@ -271,7 +273,7 @@ static int run(const struct command_line *line)
     if (status == EXIT_VALUE)
         status = check(line, &wish);
     if (status == EXIT_VALUE) {
-        set_retries(&wish);
+        set_how(&wish);
         status = pmap_run(line, &wish);
     }
     submission_deinit(&wish.s);
@@ -288,7 +290,7 @@ const struct verb verb_pmap = {
         "Runs FUNCTION of MODULE once for each ARG, or without any for each line of standard input, in all workers\n"
         "at once, and prints a line of JSON for each item, in the order of the items: its value, or null if it\n"
         "failed, which is told on standard error with its index (from 0). With --json, or --unordered, a line is\n"
-        "{\"schema\": 1, \"index\": 0, \"value\": ...}, or with \"error\", \"message\", \"attempts\", \"phase\" and \"log\".\n"
+        "{\"schema\": 1, \"index\": 0, \"value\": ...}, or has \"error\", \"message\" and more instead.\n"
         "An ARG is as for `ptools call`; a line is a string, or with --json-lines a list of arguments or one that is\n"
         "no list. Input is read as items are wanted, and no faster than the output is read. An item that fails,\n"
         "hangs or kills its worker costs no other its value. The exit status is the largest of those that\n"

@@ -159,6 +159,10 @@ check "124: the time of all"
 printf '["hang"]\n' | run 124 --json-lines --timeout 300ms p.item && is null && complained '1 were cancelled'
 check "... when all of the input was read"
 
+run 124 --timeout 300ms p.item hang hang hang hang hang hang hang hang hang </dev/null &&
+    is null null null null null null null null null && complained 'of 9 items 0 have a value, [12] were cancelled, [78] were not run$'
+check "... of words there are as many lines as items, whatever happens"
+
 # -- workers ----------------------------------------------------------------------------------------------------
 
 run 0 --init p.init --captured '[3,4]' --worker 1 p.add 1 2 </dev/null && is 8 9 && run 0 --worker 1 p.seen x </dev/null &&

@@ -96,12 +96,41 @@ START_TEST(texts)
                            "proposed    4 workers, one a processor: about 2.5 ms\n");
     free(text);
     text = text_of(2);
-    ck_assert_ptr_nonnull(strstr(text, "proposed    3 workers: about 66.7 ms; for more of 300K each, 1.0M of free memory "
-                                       "are too few\n"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "proposed    3 workers: about 66.7 ms; for more of 300K each, 1.0M of free memory are too few\n"));
     free(text);
     text = text_of(6);
     ck_assert_ptr_nonnull(strstr(text, "to come     nobody knows how many\n"));
     ck_assert_ptr_nonnull(strstr(text, "proposed    2 workers, one a processor\n"));
+    free(text);
+}
+END_TEST
+
+START_TEST(documents)
+{
+    struct rehearse_sample samples[5];
+    struct rehearse_estimate e;
+    char *text;
+    size_t n;
+    FILE *out = open_memstream(&text, &n);
+
+    memcpy(samples, rows[2].samples, sizeof samples);
+    rehearse_estimate(samples, rows[2].n, &rows[2].host, rows[2].left, &e);
+    rehearse_write(&e, out);
+    memcpy(samples, rows[6].samples, sizeof samples);
+    rehearse_estimate(samples, rows[6].n, &rows[6].host, rows[6].left, &e);
+    rehearse_write(&e, out);
+    fclose(out);
+    ck_assert_str_eq(text, "{\"schema\":1,\"rehearsal\":{\"items\":2,"
+                           "\"run_us\":{\"min\":100,\"median\":300,\"max\":300},\"mean_us\":200,"
+                           "\"peak_kb\":{\"min\":100,\"median\":300,\"max\":300},\"left\":1000,"
+                           "\"workers\":10,\"total_us\":20000,\"proposed\":3,\"proposed_us\":66666,"
+                           "\"limit\":\"memory\",\"processors\":10,\"free_kb\":1000}}\n"
+                           "{\"schema\":1,\"rehearsal\":{\"items\":1,"
+                           "\"run_us\":{\"min\":100,\"median\":100,\"max\":100},\"mean_us\":100,"
+                           "\"peak_kb\":{\"min\":1,\"median\":1,\"max\":1},\"left\":null,"
+                           "\"workers\":2,\"total_us\":null,\"proposed\":2,\"proposed_us\":null,"
+                           "\"limit\":\"processors\",\"processors\":2,\"free_kb\":1000}}\n");
     free(text);
 }
 END_TEST
@@ -124,6 +153,7 @@ int main(void)
 
     tcase_add_loop_test(tc, estimates, 0, (int)(sizeof rows / sizeof rows[0]));
     tcase_add_test(tc, texts);
+    tcase_add_test(tc, documents);
     tcase_add_test(tc, this_machine);
     return suite_run(suite);
 }
