@@ -98,7 +98,11 @@ static void wait_for_something(struct pmap_run *run)
     };
 
     look(run);
-    if (poll(fds, 4, patience_ms(run)) > 0 && fds[3].revents & POLLERR)
+    if (poll(fds, 4, patience_ms(run)) <= 0)
+        return;
+    if (fds[2].revents)
+        run->in.later = false; /* until it is asked again, for which there may be no room now */
+    if (fds[3].revents & POLLERR)
         run->out.error = EPIPE;
 }
 
@@ -208,11 +212,12 @@ static int tell_counts(const struct pmap_run *run)
 static void add_missing(struct pmap_run *run)
 {
     bool about = false;
-    uint64_t of;
+    uint64_t of = PMAP_NOT_KNOWN;
 
     if (run->in.ended || run->in.code != PTOOLS_OK)
         return;
-    of = pmap_input_of(&run->in, &about);
+    if (run->end == PTOOLS_ERR_RANGE)
+        of = pmap_input_of(&run->in, &about);
     run->cut = about || of == PMAP_NOT_KNOWN;
     if (!run->cut)
         pmap_output_missing(&run->out, of);
