@@ -10,8 +10,8 @@
 #include <sys/ioctl.h>
 
 enum { COLUMNS = 80, METER_MIN = 10, METER_MAX = 40, PART_BYTES = 48 };
-#define DRAW_US UINT64_C(100000)
-#define LINE_US UINT64_C(5000000)
+#define DRAW_US   UINT64_C(100000)
+#define LINE_US   UINT64_C(5000000)
 #define MEMORY_US 5e6 /* how far back the rate looks */
 
 /* -- numbers as text --------------------------------------------------------------------------------------- */

@@ -23,10 +23,10 @@ enum pmap_form {
 
 /* An item that was read before it is wanted. */
 struct pmap_ahead {
-    const char *word;  /* PMAP_WORDS */
-    size_t at, n;      /* else: where in the text */
+    const char *word; /* PMAP_WORDS */
+    size_t at, n;     /* else: where in the text */
     uint64_t line;
-    bool string;       /* a word that is a string, whatever it looks like */
+    bool string; /* a word that is a string, whatever it looks like */
     bool picked;
 };
 
@@ -40,8 +40,8 @@ struct pmap_input {
     char *text; /* of lines read ahead */
     size_t n_text, room_text;
     uint64_t n_read; /* lines that are items */
-    bool later;     /* there was nothing to be read: ask again when there is */
-    bool ended;     /* all were handed out */
+    bool later;      /* there was nothing to be read: ask again when there is */
+    bool ended;      /* all were handed out */
     ptools_err code; /* what is wrong with it; PTOOLS_OK: nothing */
     uint64_t wrong_line;
     char why[LINES_WHY_BYTES + 120];

@@ -29,18 +29,18 @@ struct pmap_kept {
 
 struct pmap_output {
     const struct command_line *line;
-    bool ordered; /* outcomes come in the order of the items */
-    bool objects; /* a line is {"index": ..., "value": ...}, not the value */
+    bool ordered;  /* outcomes come in the order of the items */
+    bool objects;  /* a line is {"index": ..., "value": ...}, not the value */
     uint64_t next; /* ordered: index of the item whose line comes next */
     struct bar *bar;
     FILE *out;
-    int fd, error; /* of standard output */
-    bool small;    /* no more than PIPE_BUF bytes at once, which never wait when there is room */
-    int signals;   /* is watched while standard output takes nothing; -1 */
+    int fd, error;                /* of standard output */
+    bool small;                   /* no more than PIPE_BUF bytes at once, which never wait when there is room */
+    int signals;                  /* is watched while standard output takes nothing; -1 */
     bool (*on_signal)(void *arg); /* false: give up */
     void *arg;
     struct pmap_counts counts;
-    ptools_err hopeless; /* what one item came to, and all others would; PTOOLS_OK: nothing */
+    ptools_err hopeless;    /* what one item came to, and all others would; PTOOLS_OK: nothing */
     struct pmap_kept *kept; /* by index */
     size_t n_kept, at_kept;
     uint64_t others; /* outcomes so far of those that are not kept */

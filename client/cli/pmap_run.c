@@ -35,7 +35,7 @@ struct pmap_run {
     int signals;
     unsigned interrupts;
     uint64_t started_us;
-    bool cut; /* nobody knows how many items were not taken, and the input is not to blame */
+    bool cut;       /* nobody knows how many items were not taken, and the input is not to blame */
     ptools_err end; /* what ptools_pmap_next() said at last */
 };
 
@@ -260,8 +260,8 @@ static int open_set(struct pmap_run *run, struct submission_set *set)
 
 static int map_all(struct pmap_run *run)
 {
-    ptools_err err = ptools_pmap_start_from(run->pt, run->wish->function, pmap_input_next, &run->in, &run->wish->map,
-                                            &run->map);
+    ptools_err err =
+        ptools_pmap_start_from(run->pt, run->wish->function, pmap_input_next, &run->in, &run->wish->map, &run->map);
 
     if (err != PTOOLS_OK)
         return failure_report_last(run->line, run->pt, err);

@@ -140,8 +140,7 @@ static int take_submission(const struct command_line *line, const struct item *i
 
 static int take_time(const struct command_line *line, const char *name, const char *text, int64_t *ret)
 {
-    return words_duration(text, ret) ? EXIT_VALUE
-                                     : command_line_wrong(line, "--%s %s: " WORDS_DURATIONS, name, text);
+    return words_duration(text, ret) ? EXIT_VALUE : command_line_wrong(line, "--%s %s: " WORDS_DURATIONS, name, text);
 }
 
 static int take_batch_size(const struct command_line *line, const char *text, struct pmap_wish *wish)

@@ -121,8 +121,7 @@ static const struct {
     { PMAP_TEXT, '\0', "a\nb\0c\0", 6, "[\"a\\nb\"][\"c\"]" },
     { PMAP_TEXT, '\n', "\xff\n", 2, "[{\"$bytes\":\"/w==\"}]" }, /* so JSON writes a string that is no UTF-8 */
     { PMAP_JSON, '\n', "", 0, "" },
-    { PMAP_JSON, '\n', "1\n\n \t\n[2,3]\n[[4]]\n[]\n{\"a\":1}\n\"x\"\n", 33,
-      "[1][2,3][[4]][][{\"a\":1}][\"x\"]" },
+    { PMAP_JSON, '\n', "1\n\n \t\n[2,3]\n[[4]]\n[]\n{\"a\":1}\n\"x\"\n", 33, "[1][2,3][[4]][][{\"a\":1}][\"x\"]" },
     { PMAP_JSON, '\n', "1\n\nx\n2\n", 7, "[1]", PTOOLS_ERR_INVALID, 3, "it is no JSON value" },
     { PMAP_JSON, '\n', "1 2\n", 4, "", PTOOLS_ERR_INVALID, 1, "it is no JSON value" },
     { PMAP_JSON, '\n', "1\0\n", 3, "", PTOOLS_ERR_INVALID, 1, "it is no JSON value" },

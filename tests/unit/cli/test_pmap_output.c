@@ -147,8 +147,8 @@ START_TEST(kept_in_their_places)
     ck_assert_uint_eq(o.counts.items, 7);
     payload_init(&payload);
     end("null\n7\n7\nnull\n7\nnull\n7\n", "ptools pmap: index 0, line 1: bo\\x0ao (FAILED)\n"
-                                         "ptools pmap: index 3, line 4: bo\\x0ao (FAILED)\n"
-                                         "ptools pmap: index 5, line 6: bo\\x0ao (DEADLINE)\n");
+                                          "ptools pmap: index 3, line 4: bo\\x0ao (FAILED)\n"
+                                          "ptools pmap: index 5, line 6: bo\\x0ao (DEADLINE)\n");
 }
 END_TEST
 
