@@ -19,11 +19,6 @@
 #include "client/cli/failure.h"
 #include "client/cli/words.h"
 
-static bool is_word(const char *arg)
-{
-    return arg[0] != '-' || arg[1] == '\0' || (arg[1] >= '0' && arg[1] <= '9');
-}
-
 /* By "--name", of which n bytes count, or by "-x". */
 static const struct option_row *find_in(const struct option_row *rows, const char *arg, size_t n)
 {
@@ -40,6 +35,14 @@ static const struct option_row *find(const struct verb *verb, const char *arg, s
     const struct option_row *row = verb ? find_in(verb->options, arg, n) : NULL;
 
     return row ? row : find_in(global_options, arg, n);
+}
+
+/* -0 may be an option of the verb, -3 is not. */
+static bool is_word(const struct command_line *line, const char *arg)
+{
+    if (arg[0] != '-' || arg[1] == '\0')
+        return true;
+    return arg[1] >= '0' && arg[1] <= '9' && !find(line->verb, arg, strlen(arg));
 }
 
 static int unknown_option(struct command_line *line, const char *arg, size_t n)
@@ -97,6 +100,7 @@ static int take_option(struct command_line *line, int argc, char *const argv[], 
     size_t n = equals ? (size_t)(equals - arg) : strlen(arg);
     const struct option_row *row = find(line->verb, arg, n);
     const char *value = NULL;
+    bool needed;
 
     if (!row)
         return unknown_option(line, arg, n);
@@ -104,11 +108,12 @@ static int take_option(struct command_line *line, int argc, char *const argv[], 
         snprintf(line->problem, sizeof line->problem, "--%s takes no value", row->name);
         return 1;
     }
-    if (row->value && !equals && *i + 1 >= argc) {
+    needed = row->value && row->value[0] != '[';
+    if (needed && !equals && *i + 1 >= argc) {
         snprintf(line->problem, sizeof line->problem, "--%s needs a value: --%s %s", row->name, row->name, row->value);
         return 1;
     }
-    if (row->value)
+    if (needed || equals)
         value = equals ? equals + 1 : argv[++*i];
     if (row->id < OPTION_OF_VERB)
         return take_global(line, row->id, value);
@@ -148,7 +153,7 @@ int command_line_parse(struct command_line *line, int argc, char *const argv[])
     for (int i = 1; i < argc && r == 0; i++) {
         if (!only_words && strcmp(argv[i], "--") == 0)
             only_words = true;
-        else if (!only_words && !is_word(argv[i]))
+        else if (!only_words && !is_word(line, argv[i]))
             r = take_option(line, argc, argv, &i);
         else if (!line->verb)
             r = take_verb(line, argv[i]);

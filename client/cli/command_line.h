@@ -14,7 +14,7 @@
 enum { ITEM_WORD = 0 };
 struct item {
     int id;           /* of an option of the verb; ITEM_WORD: text is a word that is no option */
-    const char *text; /* the value; NULL: the option takes none */
+    const char *text; /* the value; NULL: the option takes none, or has none */
 };
 
 struct command_line {

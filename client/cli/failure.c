@@ -137,8 +137,7 @@ static void key_u64(struct json_writer *w, const char *key, uint64_t v)
     json_put_u64(w, v);
 }
 
-/* A string, always: what is no UTF-8 in it is written out as for people. */
-static void key_string(struct json_writer *w, const char *key, const char *v)
+void failure_key_text(struct json_writer *w, const char *key, const char *v)
 {
     char *clean = NULL;
     size_t n = 0;
@@ -163,9 +162,9 @@ static void write_json(const struct command_line *line, const ptools_failure *f,
     key_u64(&w, "schema", 1);
     json_key(&w, "error");
     json_open(&w, '{');
-    key_string(&w, "code", ptools_errname(f->code));
+    failure_key_text(&w, "code", ptools_errname(f->code));
     key_u64(&w, "number", (uint64_t)f->code);
-    key_string(&w, "message", f->message);
+    failure_key_text(&w, "message", f->message);
     key_u64(&w, "exit", (uint64_t)status);
     if (line->input_line)
         key_u64(&w, "line", line->input_line);
@@ -181,11 +180,11 @@ static void write_json(const struct command_line *line, const ptools_failure *f,
     key_u64(&w, "run_us", f->run_us);
     key_u64(&w, "peak_bytes", f->peak_bytes);
     key_u64(&w, "retry_ms", (uint64_t)(f->retry_ms > 0 ? f->retry_ms : 0));
-    key_string(&w, "phase", f->phase);
+    failure_key_text(&w, "phase", f->phase);
     key_u64(&w, "progress", f->progress);
     key_u64(&w, "progress_of", f->progress_of);
-    key_string(&w, "log", f->log);
-    key_string(&w, "backtrace", f->backtrace);
+    failure_key_text(&w, "log", f->log);
+    failure_key_text(&w, "backtrace", f->backtrace);
     json_close(&w, '}');
     json_close(&w, '}');
     putc('\n', stderr);
@@ -235,10 +234,16 @@ int failure_report_last(const struct command_line *line, ptools *pt, ptools_err 
 
 static int output_errno;
 
+void failure_note_output(int error)
+{
+    if (output_errno == 0)
+        output_errno = error;
+}
+
 void failure_flush_output(void)
 {
-    if (fflush(stdout) != 0 && output_errno == 0)
-        output_errno = errno;
+    if (fflush(stdout) != 0)
+        failure_note_output(errno);
 }
 
 int failure_of_output(void)

@@ -41,5 +41,11 @@ int failure_report_last(const struct command_line *line, ptools *pt, ptools_err 
  * (0: none): stdio forgets that. */
 void failure_flush_output(void);
 int failure_of_output(void);
+/* For whoever writes to standard output without stdio. */
+void failure_note_output(int error);
+
+struct json_writer;
+/* A key, and a string, always: what is no UTF-8 in it is written out as for people. */
+void failure_key_text(struct json_writer *w, const char *key, const char *text);
 
 #endif

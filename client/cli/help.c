@@ -25,7 +25,7 @@ static void print_options(const char *title, const struct option_row *rows, FILE
                              : fprintf(out, "      --%s", rows->name);
 
         if (rows->value)
-            n += fprintf(out, " %s", rows->value);
+            n += fprintf(out, "%s%s", rows->value[0] == '[' ? "" : " ", rows->value);
         fprintf(out, "%*s%s\n", n < OPTION_COLUMN ? OPTION_COLUMN - n : 1, "", rows->help);
     }
 }

@@ -29,6 +29,8 @@ int json_read(const char *text, ptools_pack *pack, char why[JSON_WHY_BYTES]);
 struct json_object;
 int json_parse(const char *text, struct json_object **ret, char why[JSON_WHY_BYTES]);
 int json_append(struct json_object *o, ptools_pack *pack, char why[JSON_WHY_BYTES]);
+/* The items of a list, one by one. */
+int json_append_items(struct json_object *list, ptools_pack *pack, char why[JSON_WHY_BYTES]);
 
 /* Writes one document. Errors of writing stick in out; no_memory sticks, and the document is incomplete. */
 struct json_writer {

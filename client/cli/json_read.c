@@ -198,9 +198,7 @@ int json_append(struct json_object *o, ptools_pack *pack, char why[JSON_WHY_BYTE
         break;
     case json_type_array:
         ptools_pack_list(pack, (uint32_t)json_object_array_length(o));
-        for (size_t i = 0; i < json_object_array_length(o) && r == 0; i++)
-            r = json_append(json_object_array_get_idx(o, i), pack, why);
-        break;
+        return json_append_items(o, pack, why);
     case json_type_object:
         if (as_bytes(o))
             return append_bytes(as_bytes(o), pack, why);
@@ -213,6 +211,15 @@ int json_append(struct json_object *o, ptools_pack *pack, char why[JSON_WHY_BYTE
         }
         break;
     }
+    return r;
+}
+
+int json_append_items(struct json_object *list, ptools_pack *pack, char why[JSON_WHY_BYTES])
+{
+    int r = 0;
+
+    for (size_t i = 0; i < json_object_array_length(list) && r == 0; i++)
+        r = json_append(json_object_array_get_idx(list, i), pack, why);
     return r;
 }
 

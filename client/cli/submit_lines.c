@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +18,12 @@
 
 #include "client/cli/failure.h"
 #include "client/cli/json.h"
+#include "client/cli/lines.h"
 #include "client/cli/session.h"
 #include "client/cli/verb_submit.h"
 #include "client/cli/words.h"
 
-enum { UNDER_WAY_MAX = 4096, READ_BYTES = 65536, LINE_BYTES_MAX = 64 * 1024 * 1024 };
+enum { UNDER_WAY_MAX = 4096 };
 
 struct under_way {
     ptools_future *f;
@@ -37,9 +37,7 @@ struct batch {
     struct submission_set set;
     struct under_way under_way[UNDER_WAY_MAX]; /* a ring */
     size_t first, n;
-    char *data; /* read, and not yet worked on: from at to end */
-    size_t at, end, room;
-    bool all_read;
+    struct lines lines;
 };
 
 /* -- what is under way ------------------------------------------------------------------------------------ */
@@ -216,12 +214,11 @@ static int set_function(const struct batch *b, struct json_object *value, struct
 static int set_args(const struct batch *b, struct json_object *value)
 {
     char why[JSON_WHY_BYTES] = "";
-    int r = 0;
+    int r;
 
     if (!json_object_is_type(value, json_type_array))
         return wrong_field(b, "args", "it is a list, [1, \"two\"]");
-    for (size_t i = 0; i < json_object_array_length(value) && r == 0; i++)
-        r = json_append(json_object_array_get_idx(value, i), b->args, why);
+    r = json_append_items(value, b->args, why);
     if (r == JSON_CANNOT)
         return wrong_field(b, "args", why);
     if (r == 0 && ptools_pack_error(b->args) == PTOOLS_OK)
@@ -293,7 +290,7 @@ static void work(struct batch *b, const char *text, size_t n)
     char why[JSON_WHY_BYTES] = "";
     int status, r;
 
-    b->line.input_line++;
+    b->line.input_line = b->lines.number;
     if (strspn(text, " \t\r") == n)
         return;
     r = strlen(text) == n ? json_parse(text, &o, why) : JSON_NOT;
@@ -314,71 +311,26 @@ static void work(struct batch *b, const char *text, size_t n)
 
 /* -- lines ------------------------------------------------------------------------------------------------ */
 
-/* Makes room behind what is there, with a byte more for a NUL. */
-static int make_room(struct batch *b)
-{
-    char *data;
-
-    memmove(b->data, b->data + b->at, b->end - b->at);
-    b->end -= b->at;
-    b->at = 0;
-    if (b->room - b->end >= READ_BYTES)
-        return 0;
-    if (b->end > LINE_BYTES_MAX)
-        return -EMSGSIZE;
-    data = realloc(b->data, 2 * b->room + 1);
-    if (!data)
-        return -ENOMEM;
-    b->data = data;
-    b->room *= 2;
-    return 0;
-}
-
-static int read_more(struct batch *b)
-{
-    struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
-    ssize_t n;
-    int r = make_room(b);
-
-    if (r < 0)
-        return r;
-    if (b->n > 0 && poll(&p, 1, 0) == 0)
-        finish_all(b);
-    do
-        n = read(STDIN_FILENO, b->data + b->end, b->room - b->end);
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return -errno;
-    b->end += (size_t)n;
-    b->all_read = n == 0;
-    return 0;
-}
-
 static int read_and_work(struct batch *b)
 {
-    int r = 0;
+    int r = 1;
 
-    while (r == 0 && goes_on(b) && !ferror(stdout)) {
-        char *begin = b->data + b->at, *end = memchr(begin, '\n', b->end - b->at);
+    while (r > 0 && goes_on(b) && !ferror(stdout)) {
+        char *text = NULL;
+        size_t n = 0;
 
-        if (!end && b->all_read && b->at == b->end)
-            break;
-        if (!end && !b->all_read) {
-            r = read_more(b);
-            continue;
-        }
-        if (!end)
-            end = b->data + b->end; /* the last line is not ended; room has a byte for the NUL */
-        *end = '\0';
-        b->at = end < b->data + b->end ? (size_t)(end + 1 - b->data) : b->end;
-        work(b, begin, (size_t)(end - begin));
+        r = lines_next(&b->lines, b->n == 0, &text, &n);
+        if (r == LINES_NONE_YET)
+            finish_all(b);
+        else if (r == 1)
+            work(b, text, n);
     }
     return r;
 }
 
 static int run(struct batch *b)
 {
-    char message[120];
+    char message[LINES_WHY_BYTES];
     int status, r;
 
     status = session_open(&b->line, false, 0, &b->pt);
@@ -389,14 +341,8 @@ static int run(struct batch *b)
     ptools_uncork(b->pt);
     finish_all(b);
     b->line.input_line = 0;
-    if (r == -ENOMEM)
-        return failure_report_code(&b->line, PTOOLS_ERR_NO_MEMORY, NULL);
-    if (r < 0) {
-        snprintf(message, sizeof message,
-                 r == -EMSGSIZE ? "a line of standard input has more than 64 MiB" : "cannot read standard input: %s",
-                 strerror(-r));
-        return failure_report_code(&b->line, r == -EMSGSIZE ? PTOOLS_ERR_TOO_LARGE : PTOOLS_ERR_SYSTEM, message);
-    }
+    if (r < 0)
+        return failure_report_code(&b->line, lines_error(r, message), message);
     return b->failed ? EXIT_PTOOLS : EXIT_VALUE;
 }
 
@@ -409,14 +355,14 @@ int submit_lines(const struct command_line *line, bool fail_fast)
         return failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
     b->line = *line;
     b->fail_fast = fail_fast;
-    b->room = 2 * READ_BYTES;
-    b->data = malloc(b->room + 1);
     b->args = ptools_pack_new();
-    status = b->data && b->args ? run(b) : failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
+    status = lines_init(&b->lines, STDIN_FILENO, '\n') == 0 && b->args
+                 ? run(b)
+                 : failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
     ptools_workerset_free(b->set.set);
     ptools_pack_free(b->args);
     ptools_close(b->pt);
-    free(b->data);
+    lines_deinit(&b->lines);
     free(b);
     return status;
 }

@@ -17,7 +17,7 @@ struct option_row {
     int id;            /* not 0; unique among the rows that a verb sees */
     char letter;       /* of -x; '\0': none */
     const char *name;  /* of --name; NULL ends the table */
-    const char *value; /* what --help calls it; NULL: the option takes none */
+    const char *value; /* what --help calls it; NULL: the option takes none. "[=N]": it may have one, by =N */
     const char *help;  /* one line */
 };
 
@@ -32,7 +32,7 @@ struct verb {
 };
 
 extern const struct verb verb_call, verb_workers, verb_sets, verb_modules, verb_shm, verb_stasks, verb_status;
-extern const struct verb verb_fork, verb_help;
+extern const struct verb verb_pmap, verb_fork, verb_help;
 /* of queued tasks: */
 extern const struct verb verb_submit, verb_ls, verb_info, verb_wait, verb_result, verb_why, verb_priority, verb_cancel;
 extern const struct verb verb_dequeue, verb_hold, verb_release, verb_kick, verb_rerun, verb_forget, verb_events;

@@ -255,7 +255,8 @@ static ptools_err map_check(struct ptools_pmap *map)
     if (!map->pt)
         return PTOOLS_ERR_CLOSED;
     if (map->asking)
-        return fail_static(map->pt, PTOOLS_ERR_INVALID, "the source, retry_check and progress of a pmap must not use it");
+        return fail_static(map->pt, PTOOLS_ERR_INVALID,
+                           "the source, retry_check and progress of a pmap must not use it");
     return handle_check(map->pt);
 }
 
@@ -350,7 +351,7 @@ ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *r
             tell(map, true);
         if (is_over(map))
             return the_end(map);
-        if (late)
+        if (late || (map->source_later && map->in_flight == 0 && pmap_due_us(map) == CLOCK_FOREVER))
             return fail(map->pt, PTOOLS_ERR_TIMEOUT, "no outcome within %lld ms", (long long)timeout_ms);
         rest(map, MIN(MIN(until_us, map->tell_us), pmap_due_us(map)));
     }
@@ -403,4 +404,9 @@ ptools_err ptools_pmap_progress_read(ptools_pmap *map, ptools_pmap_progress *ret
         return PTOOLS_ERR_INVALID;
     *ret = map->progress;
     return PTOOLS_OK;
+}
+
+int64_t ptools_pmap_due_ms(ptools_pmap *map)
+{
+    return map && map->pt ? clock_poll_ms(MIN(map->tell_us, pmap_due_us(map))) : -1;
 }

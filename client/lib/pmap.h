@@ -46,7 +46,7 @@ struct segment {
     size_t args_at, args_n;
     struct blob *records; /* ended: their records lie there ... */
     size_t records_at, records_n;
-    bool failed; /* ... or there are none, and this is the outcome of each */
+    bool failed;          /* ... or there are none, and this is the outcome of each */
     size_t failure_bytes; /* of its texts, as they were counted */
     struct failure failure;
 };
@@ -56,7 +56,7 @@ struct batch {
     LIST_ENTRY(batch) link; /* in map->batches */
     struct ptools_future *f;
     uint32_t items;
-    size_t bytes; /* of arguments */
+    size_t bytes;        /* of arguments */
     uint64_t generation; /* of the connection that it was sent on */
     size_t n;
     struct segment *segments[];
@@ -85,9 +85,10 @@ struct ptools_pmap {
     void *source_arg;
     struct pmap_list lists[PMAP_LISTS_MAX];
     size_t n_lists;
-    uint64_t of;    /* items in the lists; UINT64_MAX */
-    bool exhausted; /* there are no more to be taken */
+    uint64_t of;           /* items in the lists; UINT64_MAX */
+    bool exhausted;        /* there are no more to be taken */
     ptools_err source_err; /* why there are no more: PTOOLS_OK, _CANCELLED (it gave up), or what its item is */
+    bool source_later;     /* it had none yet */
     bool asking;           /* a function of the user's is running */
     struct bytes building;
     ptools_pack *pack; /* that a source appends to; NULL: lists */
@@ -96,15 +97,15 @@ struct ptools_pmap {
     struct segments waiting; /* to be sent ... */
     struct segments delayed; /* ... but not yet: by due_us */
     LIST_HEAD(, batch) batches;
-    unsigned in_flight;     /* batches */
-    uint32_t in_vain;       /* times in a row that batches were lost before they were begun ... */
+    unsigned in_flight;       /* batches */
+    uint32_t in_vain;         /* times in a row that batches were lost before they were begun ... */
     uint64_t vain_generation; /* ... the last time with this connection; 0: no connection was lost so */
-    uint32_t workers;       /* that may run its batches, by the last answer */
-    uint64_t held_bytes;    /* of arguments and records, and of what they lie in */
-    size_t batch_bytes;     /* of arguments: the daemon took no batch of several items that had more */
-    uint64_t next;          /* number of the next item to be taken */
-    uint64_t read;          /* outcomes that were handed out */
-    uint64_t look_at;       /* with so many outcomes read, answers are looked for, though there are others to hand out */
+    uint32_t workers;         /* that may run its batches, by the last answer */
+    uint64_t held_bytes;      /* of arguments and records, and of what they lie in */
+    size_t batch_bytes;       /* of arguments: the daemon took no batch of several items that had more */
+    uint64_t next;            /* number of the next item to be taken */
+    uint64_t read;            /* outcomes that were handed out */
+    uint64_t look_at; /* with so many outcomes read, answers are looked for, though there are others to hand out */
     uint64_t not_before_us; /* the daemon took no more: nothing is sent before; 0: it may be */
     bool stopping;          /* no item is begun any more */
     bool cancelled;
@@ -113,11 +114,10 @@ struct ptools_pmap {
     double record_bytes; /* ... and how long its record is */
     uint32_t last_items; /* of the batch that was measured last */
 
-    struct blob *handed_out;       /* the records of the last segment that was read to its end: a value may lie there */
-    struct payload payload;        /* of the record that was handed out last ... */
-    msgpack_object flat; /* ... if it needs a tree, or else its value */
+    struct blob *handed_out; /* the records of the last segment that was read to its end: a value may lie there */
+    struct payload payload;  /* of the record that was handed out last ... */
+    msgpack_object flat;     /* ... if it needs a tree, or else its value */
     msgpack_object root;
-    struct blob *last; /* where it lies, if its segment is gone; NULL */
     struct failure failure;
 };
 

@@ -70,7 +70,7 @@ static inline void from_lists(struct ptools_pmap *map)
         take_value(out, &map->lists[k]);
 }
 
-/* False: there are no more; map->source_err says if that is not its word for it. */
+/* False: there is none, or none yet; map->source_err says if that is not its word for it. */
 static bool from_source(struct ptools_pmap *map)
 {
     const uint8_t *list;
@@ -81,11 +81,12 @@ static bool from_source(struct ptools_pmap *map)
     map->asking = true;
     r = map->source(map->pack, map->source_arg);
     map->asking = false;
-    if (r < 0)
+    map->source_later = r == 2;
+    if (r < 0 || r > 2)
         map->source_err = PTOOLS_ERR_CANCELLED;
-    else if (r > 0)
+    else if (r == 1)
         map->source_err = pack_finish_arguments(map->pack, &list, &n);
-    if (r <= 0 || map->source_err != PTOOLS_OK)
+    if (r != 1 || map->source_err != PTOOLS_OK)
         return false;
     bytes_append(&map->building, list, n);
     return true;
@@ -101,9 +102,12 @@ static void take_from_lists(struct ptools_pmap *map, uint64_t until, size_t byte
 
 static void take_from_source(struct ptools_pmap *map, uint64_t until, size_t bytes_max)
 {
-    while (map->next < until && map->building.n < bytes_max && !map->exhausted) {
-        map->exhausted = !from_source(map);
-        map->next += !map->exhausted;
+    map->source_later = false;
+    while (map->next < until && map->building.n < bytes_max && !map->exhausted && !map->source_later) {
+        if (from_source(map))
+            map->next++;
+        else
+            map->exhausted = !map->source_later;
     }
 }
 

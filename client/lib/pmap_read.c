@@ -170,8 +170,6 @@ bool pmap_read(struct ptools_pmap *map, ptools_item *ret)
     const bool unordered = map->options.flags & PTOOLS_PMAP_UNORDERED;
     struct segment *s = unordered ? TAILQ_FIRST(&map->ended) : TAILQ_FIRST(&map->segments);
 
-    if (map->last)
-        map->last = blob_free(map->last);
     if (!s || s->state != SEGMENT_ENDED)
         return false;
     *ret = (ptools_item){ .index = s->first, .attempts = s->attempts };

@@ -26,7 +26,7 @@ static struct {
     uint32_t failed;         /* ... and how many of them are failures */
     size_t bytes;            /* of all records */
     ptools_pack *pack;       /* for the parts of a record */
-    struct bytes large; /* a record that the outbox is too small for */
+    struct bytes large;      /* a record that the outbox is too small for */
 } self;
 
 int batch_init(struct page *page, uint32_t worker)

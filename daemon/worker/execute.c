@@ -412,8 +412,9 @@ static size_t item_value_max(void)
 static inline void record(ptools_err code, const uint8_t *value, size_t n)
 {
     if (code == PTOOLS_OK && n > item_value_max())
-        code = task_fail(&self.task, PTOOLS_ERR_TOO_LARGE, "the result of %s has %zu bytes, the limit of an item is %zu",
-                         self.function, n, item_value_max());
+        code =
+            task_fail(&self.task, PTOOLS_ERR_TOO_LARGE, "the result of %s has %zu bytes, the limit of an item is %zu",
+                      self.function, n, item_value_max());
     if (code == PTOOLS_OK)
         batch_value(value, n);
     else

@@ -21,7 +21,10 @@ _ptools()
         --at --expire --deadline --attempts --retry-on --backoff --idempotent --key --tag --after --after-any
         --after-keep --keep --result-max --volatile --crashsafe --durable --hold --block --wait --timeout --raw
         --fail-fast'
-    local verbs='call submit ls info wait result why priority cancel dequeue hold release kick rerun forget events
+    local pmap='--string --null --json-lines --unordered --on-error --attempts --retry-on --backoff --item-timeout
+        --timeout --batch-size --init --captured --set --worker --priority
+        --bar --no-bar --progress --no-private --workers'
+    local verbs='call pmap submit ls info wait result why priority cancel dequeue hold release kick rerun forget events
         export workers sets modules shm stasks status fork help'
     local verb='' sub='' words='' place=0 i
     local -a daemon=()
@@ -42,6 +45,7 @@ _ptools()
             # of fork, and of shm, they take no value
             [[ $verb == fork || $verb == shm ]] || ((i++))
             ;;
+        --on-error | --item-timeout | --batch-size | --init | --captured) ((i++)) ;;
         --count | --at-once | -j | --timeout-all | --seed | --nice | --cpus | --limit | --output-limit) ((i++)) ;;
         -*) ;;
         *)
@@ -87,6 +91,9 @@ _ptools()
     --state) words=$states ;;
     --target) words='any all' ;;
     --retry-on) words='died failed timeout' ;;
+    --on-error) words='keep stop default=' ;;
+    --init) words=$(_ptools_names modules | grep '[.]') ;;
+    --item-timeout | --batch-size | --captured) return ;;
     --after) words=$(_ptools_names ls) ;;
     --columns)
         words='id parent parts state function target priority durability attempt attempts kills worker hold idempotent
@@ -110,6 +117,11 @@ _ptools()
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             words="$global --string --file --stdin --set --worker --timeout --deadline --raw --detach
                 --no-private --workers"
+            ;;
+        pmap:) words="$(_ptools_names modules | grep '[.]') $global $pmap" ;;
+        pmap:*)
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            words="$global $pmap"
             ;;
         submit:) words="$(_ptools_names modules | grep '[.]') $global $submit" ;;
         submit:*)

@@ -4,6 +4,7 @@
  * of its batch; order, retries, timeouts, captured data, cancellation; and what is left when a map is given up.
  */
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -209,6 +210,76 @@ START_TEST(a_source_that_gives_up_ends_it_and_loses_nothing)
     ck_assert_err(ptools_pmap_next(map, WAIT_MS, &item), PTOOLS_ERR_INVALID);
     ck_assert_str_eq(ptools_error_message(pt), "the source of the items gave up");
     ptools_pmap_free(map);
+    down();
+}
+END_TEST
+
+/* It has as many as it is allowed to have. */
+struct gated {
+    int64_t given, allowed, of;
+};
+
+static int give_later(ptools_pack *args, void *arg)
+{
+    struct gated *g = arg;
+
+    if (g->given == g->of)
+        return 0;
+    if (g->given == g->allowed)
+        return 2;
+    ptools_pack_i64(args, g->given++);
+    return 1;
+}
+
+START_TEST(a_source_may_have_none_yet)
+{
+    struct gated g = { 0, 0, 30 };
+    ptools_pmap *map = NULL;
+    ptools_item item;
+
+    up(2);
+    ck_assert_ptools(ptools_pmap_start_from(pt, "p.same", give_later, &g, NULL, &map));
+    for (int64_t i = 0; i < 30; i++) {
+        /* With nothing under way it is told at once, however long one would wait. */
+        ck_assert_err(ptools_pmap_next(map, PTOOLS_FOREVER, &item), PTOOLS_ERR_TIMEOUT);
+        ck_assert_int_eq(ptools_pmap_due_ms(map), -1);
+        g.allowed++;
+        item = next(map);
+        ck_assert_int_eq(number_of(&item), i);
+    }
+    ends(map);
+    down();
+}
+END_TEST
+
+/* With descriptors to wait for, and no other time than the one that is told. */
+START_TEST(a_loop_of_ones_own_is_told_when_to_come_back)
+{
+    const int64_t delays[] = { 200 };
+    ptools_pmap *map;
+    ptools_item item;
+    ptools_err err;
+    int64_t due_ms = -1, longest = -1;
+
+    up(1);
+    ptools_pack_str(list, "fail");
+    options.retry_delays_ms = delays;
+    options.n_retry_delays = 1;
+    options.timeout_ms = 3600000;
+    map = start("p.item");
+    ck_assert_int_gt(ptools_pmap_due_ms(map), 3500000);
+    while ((err = ptools_pmap_next(map, 0, &item)) == PTOOLS_ERR_TIMEOUT) {
+        struct pollfd p = { .fd = ptools_fd(pt), .events = ptools_events(pt) };
+
+        due_ms = ptools_pmap_due_ms(map);
+        longest = due_ms <= 200 && due_ms > longest ? due_ms : longest;
+        poll(&p, 1, (int)due_ms);
+    }
+    ck_assert_err(err, PTOOLS_OK);
+    ck_assert_err(item.err, PTOOLS_ERR_BAD_ARGUMENT);
+    ck_assert_uint_eq(item.attempts, 2);
+    ck_assert_int_gt(longest, 0); /* that was the delay */
+    ends(map);
     down();
 }
 END_TEST
@@ -918,6 +989,8 @@ int main(void)
     tcase_add_test(tc, no_items_have_no_outcomes);
     tcase_add_test(tc, a_source_yields_items_as_they_are_wanted);
     tcase_add_test(tc, a_source_that_gives_up_ends_it_and_loses_nothing);
+    tcase_add_test(tc, a_source_may_have_none_yet);
+    tcase_add_test(tc, a_loop_of_ones_own_is_told_when_to_come_back);
     tcase_add_test(tc, a_slow_reader_stops_the_flow);
     tcase_add_test(tc, unordered_outcomes_come_once_each);
     tcase_add_loop_test(tc, values_may_be_large, 0, 2);

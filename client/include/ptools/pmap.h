@@ -136,19 +136,25 @@ ptools_err ptools_pmap_start(ptools *pt, const char *function, const ptools_pack
                              const ptools_pmap_options *options, ptools_pmap **ret_map);
 
 /* The same over items that a function of yours yields when they are wanted: it appends the arguments of the next
- * item to args (nothing: it has none) and returns 1; 0: there are no more; -1: it gives up, the items so far keep their
- * outcomes, and ptools_pmap_next() then fails with PTOOLS_ERR_INVALID; so it does when what was appended is no list of
- * values. Called by ptools_pmap_next(); must not use the handle. */
+ * item to args (nothing: it has none) and returns 1; 0: there are no more; 2: there is none yet, and it is asked again
+ * when something has come or ptools_pmap_next() is called (ptools_pmap_each_from() ends with PTOOLS_ERR_TIMEOUT if
+ * nothing is under way then); -1: it gives up, the items so far keep their outcomes, and ptools_pmap_next() then fails
+ * with PTOOLS_ERR_INVALID; so it does when what was appended is no list of values. Called by ptools_pmap_next(); must
+ * not use the handle. */
 typedef int (*ptools_pmap_source)(ptools_pack *args, void *arg);
 ptools_err ptools_pmap_start_from(ptools *pt, const char *function, ptools_pmap_source source, void *arg,
                                   const ptools_pmap_options *options, ptools_pmap **ret_map);
 
-/* The next outcome, waiting up to timeout_ms for it. PTOOLS_ERR_TIMEOUT: not yet; PTOOLS_ERR_RANGE: that was the last.
- * When the connection was lost and the daemon is slow to greet a new one, an attempt each half second takes up to 0.1 s
- * beyond that.
- * Callbacks of futures are not run by it. With 0 it does what can be done now: for loops of your own, call it
- * whenever ptools_dispatch() has returned PTOOLS_OK. */
+/* The next outcome, waiting up to timeout_ms for it. PTOOLS_ERR_TIMEOUT: not yet (at once, if the source has none yet
+ * and nothing is under way); PTOOLS_ERR_RANGE: that was the last. When the connection was lost and the daemon is slow
+ * to greet a new one, an attempt each half second takes up to 0.1 s beyond timeout_ms. Callbacks of futures are not run
+ * by it. With 0 it does what can be done now: for loops of your own, call it until it returns PTOOLS_ERR_TIMEOUT, then
+ * poll ptools_fd(), no longer than ptools_pmap_due_ms() says. */
 ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *ret_item);
+
+/* For loops of your own: after so long ptools_pmap_next() has something to do though nothing came (a retry, the time
+ * limit, progress to tell); -1: it has not. Only looks. */
+int64_t ptools_pmap_due_ms(ptools_pmap *map);
 
 /* Ends it early: running items are cancelled, those that were not begun are PTOOLS_ERR_NOT_RUN. Does not wait: all
  * outcomes still come from ptools_pmap_next(). A source is not asked any more. */

@@ -45,6 +45,8 @@ static const struct row rows[] = {
     { { "fork", "-n", "2", "--json", "--", "ls", "--", "-n" }, "fork|--count=2|ls|--|-n json" },
     { { "fork", "-n", "2", "-", "--count" }, "fork|--count=2|-|--count" },
     { { "--json", "fork", "--limit", "as=1", "--limit=cpu=2", "-h" }, "fork|--limit=as=1|--limit=cpu=2 json help" },
+    { { "pmap", "a.b", "-0" }, "pmap|a.b|--null" },
+    { { "pmap", "a.b", "-1", "--", "-0" }, "pmap|a.b|-1|-0" },
 
     { { "frobnicate" }, "there is no verb \"frobnicate\"", true },
     { { "cal" }, "there is no verb \"cal\"; the nearest is \"call\"", true },

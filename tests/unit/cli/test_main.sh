@@ -43,6 +43,13 @@ expect 2 "takes no words" "$ptools" status now
 expect 0 "Usage: ptools submit [OPTION...] MODULE.FUNCTION" "$ptools" submit --help
 expect 0 "Usage: ptools ls" "$ptools" help ls
 expect 2 "names no function" "$ptools" submit count
+expect 0 "Usage: ptools pmap [OPTION...] MODULE.FUNCTION" "$ptools" pmap --help
+expect 2 "names no function" "$ptools" pmap count
+expect 2 "the nearest is --unordered" "$ptools" pmap a.b --unorderd 3
+expect 2 "allowed are keep, stop" "$ptools" pmap a.b --on-error fail 3
+expect 2 "about standard input" "$ptools" pmap -0 a.b 3
+expect 2 "there are none" "$ptools" pmap -s a.b
+expect 125 "ptoolsd --dir $dir" "$ptools" --dir "$dir" pmap --no-private a.b 3
 expect 2 "the nearest is --priority" "$ptools" submit a.b --prio 3
 expect 2 "a time is YYYY-MM-DD HH:MM" "$ptools" submit a.b --at noon
 expect 2 "--where: at character 10, queud" "$ptools" ls --where 'state == queud'

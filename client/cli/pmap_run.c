@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pmap_run -- `ptools pmap` from the connection to the exit status: one loop that waits for outcomes, for input that
+ * is wanted, for signals, and for a reader that goes away, and that writes out what it has before it waits.
+ *
+ * The first signal, or the time limit, cancels what runs and begins nothing more: what had ended is written, and told
+ * is how many were not run. The second signal ends it at once, and the daemon stops what runs because its client has
+ * left.
+ */
+#include "client/cli/verb_pmap.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/failure.h"
+#include "client/cli/pmap_output.h"
+#include "client/cli/session.h"
+#include "client/cli/signals.h"
+#include "client/cli/waiting.h"
+
+enum { ITEMS_A_LOOK = 64 }; /* outcomes at hand that are written before signals and the clock are looked at */
+
+struct pmap_run {
+    const struct command_line *line;
+    struct pmap_wish *wish;
+    ptools *pt;
+    ptools_pmap *map;
+    struct pmap_input in;
+    struct pmap_output out;
+    struct bar bar;
+    int signals;
+    unsigned interrupts;
+    uint64_t started_us;
+    bool cut;       /* nobody knows how many items were not taken, and the input is not to blame */
+    ptools_err end; /* what ptools_pmap_next() said at last */
+};
+
+/* -- the loop ---------------------------------------------------------------------------------------------- */
+
+/* False: give up. */
+static bool on_signal(void *arg)
+{
+    struct pmap_run *run = arg;
+
+    if (signals_take(run->signals) && ++run->interrupts == 1)
+        ptools_pmap_cancel(run->map);
+    return run->interrupts < 2;
+}
+
+static void show(struct pmap_run *run, uint64_t now_us)
+{
+    struct bar_numbers n = { 0 };
+    ptools_pmap_progress p;
+
+    if (ptools_pmap_progress_read(run->map, &p) != PTOOLS_OK)
+        return;
+    n.of = pmap_input_of(&run->in, &n.about);
+    n.done = p.ended;
+    n.failed = p.failed;
+    bar_show(&run->bar, &n, now_us);
+}
+
+static void look(struct pmap_run *run)
+{
+    const uint64_t now_us = waiting_now_us();
+
+    on_signal(run);
+    if (now_us >= bar_due_us(&run->bar))
+        show(run, now_us);
+}
+
+/* How long nothing needs to be done. */
+static int patience_ms(struct pmap_run *run)
+{
+    const uint64_t now_us = waiting_now_us(), due_us = bar_due_us(&run->bar);
+    const int64_t map_ms = ptools_pmap_due_ms(run->map);
+    int64_t ms = -1;
+
+    if (due_us != UINT64_MAX)
+        ms = due_us > now_us ? (int64_t)((due_us - now_us + 999) / 1000) : 0;
+    if (map_ms >= 0 && (ms < 0 || map_ms < ms))
+        ms = map_ms;
+    return ms > 1000000 ? 1000000 : (int)ms;
+}
+
+/* Nothing is at hand: until something is. */
+static void wait_for_something(struct pmap_run *run)
+{
+    struct pollfd fds[4] = {
+        { .fd = run->signals, .events = POLLIN },
+        { .fd = ptools_fd(run->pt), .events = ptools_events(run->pt) },
+        { .fd = run->in.later ? STDIN_FILENO : -1, .events = POLLIN },
+        { .fd = STDOUT_FILENO }, /* POLLERR: its reader has gone away */
+    };
+
+    look(run);
+    if (poll(fds, 4, patience_ms(run)) <= 0)
+        return;
+    if (fds[2].revents)
+        run->in.later = false; /* until it is asked again, for which there may be no room now */
+    if (fds[3].revents & POLLERR)
+        run->out.error = EPIPE;
+}
+
+static bool goes_on(const struct pmap_run *run)
+{
+    return run->interrupts < 2 && run->out.error == 0;
+}
+
+static void take_outcomes(struct pmap_run *run)
+{
+    uint64_t taken = 0;
+    ptools_item item;
+
+    run->end = PTOOLS_OK;
+    while (goes_on(run)) {
+        ptools_err err = ptools_pmap_next(run->map, 0, &item);
+
+        if (err == PTOOLS_OK) {
+            pmap_output_item(&run->out, &item);
+            if (run->out.hopeless != PTOOLS_OK)
+                ptools_pmap_cancel(run->map);
+            if (++taken % ITEMS_A_LOOK == 0)
+                look(run);
+        } else if (err == PTOOLS_ERR_TIMEOUT) {
+            if (pmap_output_flush(&run->out))
+                wait_for_something(run);
+        } else {
+            run->end = err;
+            return;
+        }
+    }
+}
+
+/* -- how it went ------------------------------------------------------------------------------------------- */
+
+/* Stopped by an item that failed, as it was asked for. */
+static bool stopped(const struct pmap_run *run)
+{
+    return run->wish->map.on_error == PTOOLS_ON_ERROR_STOP && run->out.counts.failed > 0;
+}
+
+static bool timed_out(const struct pmap_run *run)
+{
+    const struct pmap_counts *c = &run->out.counts;
+    const int64_t timeout_ms = run->wish->map.timeout_ms;
+
+    return timeout_ms > 0 && waiting_now_us() - run->started_us >= (uint64_t)timeout_ms * 1000 && !stopped(run) &&
+           (run->cut || c->cancelled + c->not_run > 0);
+}
+
+static void write_counts(const struct pmap_run *run, FILE *out)
+{
+    const struct pmap_counts *c = &run->out.counts;
+    const struct {
+        uint64_t n;
+        const char *what;
+    } rows[] = { { c->failed, "failed" },
+                 { c->defaulted, "failed and have the default" },
+                 { c->cancelled, "were cancelled" },
+                 { c->not_run, "were not run" } };
+
+    fprintf(out, "of %" PRIu64 " items %" PRIu64 " have a value", c->items,
+            c->items - c->failed - c->defaulted - c->cancelled - c->not_run);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].n > 0)
+            fprintf(out, ", %" PRIu64 " %s", rows[i].n, rows[i].what);
+    if (run->cut)
+        fputs("; the rest of the input was not read", out);
+}
+
+static int tell_counts(const struct pmap_run *run)
+{
+    const struct pmap_counts *c = &run->out.counts;
+    const bool late = run->interrupts == 0 && timed_out(run);
+    ptools_failure facts = { .exit_status = -1, .phase = "", .log = "", .backtrace = "", .code = PTOOLS_OK };
+    int status = c->status;
+    char text[400] = "";
+    FILE *out = fmemopen(text, sizeof text, "w");
+
+    if (!out)
+        return failure_report_code(run->line, PTOOLS_ERR_NO_MEMORY, NULL);
+    if (run->interrupts > 0) {
+        facts.code = PTOOLS_ERR_CANCELLED;
+        status = EXIT_CANCELLED;
+        fputs(run->interrupts > 1 ? "interrupted twice, and ended at once: " : "interrupted: ", out);
+    } else if (late) {
+        facts.code = PTOOLS_ERR_TIMEOUT;
+        status = EXIT_TIME;
+        fputs("the time limit (--timeout) passed: ", out);
+    } else if (c->failed > 0) {
+        facts.code = run->out.hopeless != PTOOLS_OK ? run->out.hopeless : PTOOLS_ERR_PARTS;
+    } else if (c->cancelled + c->not_run > 0) {
+        facts.code = c->cancelled > 0 ? PTOOLS_ERR_CANCELLED : PTOOLS_ERR_NOT_RUN;
+        status = EXIT_CANCELLED;
+    }
+    write_counts(run, out);
+    fclose(out);
+    facts.message = text;
+    if (facts.code != PTOOLS_OK)
+        return failure_report(run->line, &facts, status);
+    if (c->defaulted > 0 && !run->line->json)
+        fprintf(stderr, "ptools pmap: %s\n", text);
+    return status;
+}
+
+/* Items that were never asked for were not run, too, if it is known how many. */
+static void add_missing(struct pmap_run *run)
+{
+    bool about = false;
+    uint64_t of = PMAP_NOT_KNOWN;
+
+    if (run->in.ended || run->in.code != PTOOLS_OK)
+        return;
+    if (run->end == PTOOLS_ERR_RANGE)
+        of = pmap_input_of(&run->in, &about);
+    run->cut = about || of == PMAP_NOT_KNOWN;
+    if (!run->cut)
+        pmap_output_missing(&run->out, of);
+}
+
+static int finish(struct pmap_run *run)
+{
+    int status, worst = EXIT_VALUE;
+
+    add_missing(run);
+    if (goes_on(run))
+        pmap_output_flush(&run->out);
+    bar_clear(&run->bar);
+    if (run->out.error && run->interrupts < 2)
+        failure_note_output(run->out.error); /* main() tells */
+    if (run->end != PTOOLS_OK && run->end != PTOOLS_ERR_RANGE && run->in.code == PTOOLS_OK)
+        worst = failure_report_last(run->line, run->pt, run->end);
+    if (run->in.code != PTOOLS_OK)
+        worst = pmap_input_report(&run->in);
+    status = tell_counts(run);
+    return worst != EXIT_VALUE ? worst : status;
+}
+
+/* -- from the start ---------------------------------------------------------------------------------------- */
+
+static int open_set(struct pmap_run *run, struct submission_set *set)
+{
+    struct submission *s = &run->wish->s;
+    int status = submission_task(run->line, run->pt, s, set);
+    ptools_err err;
+
+    if (status == EXIT_VALUE && s->task.target == PTOOLS_TARGET_WORKERS) {
+        err = ptools_workerset_create(run->pt, NULL, s->workers, s->task.n_targets, PTOOLS_WS_FF, &set->set);
+        if (err != PTOOLS_OK)
+            status = failure_report_last(run->line, run->pt, err);
+    }
+    run->wish->map.set = set->set;
+    return status;
+}
+
+static int map_all(struct pmap_run *run)
+{
+    ptools_err err =
+        ptools_pmap_start_from(run->pt, run->wish->function, pmap_input_next, &run->in, &run->wish->map, &run->map);
+
+    if (err != PTOOLS_OK)
+        return failure_report_last(run->line, run->pt, err);
+    take_outcomes(run);
+    run->map = ptools_pmap_free(run->map);
+    return finish(run);
+}
+
+static int watch_signals(struct pmap_run *run)
+{
+    run->signals = signals_open(NULL);
+    if (run->signals < 0)
+        return failure_report_code(run->line, PTOOLS_ERR_SYSTEM, strerror(-run->signals));
+    run->out.signals = run->signals;
+    run->out.on_signal = on_signal;
+    run->out.arg = run;
+    return EXIT_VALUE;
+}
+
+int pmap_run(const struct command_line *line, struct pmap_wish *wish)
+{
+    struct pmap_run run = { .line = line, .wish = wish, .signals = -1, .started_us = waiting_now_us() };
+    const bool ordered = !(wish->map.flags & PTOOLS_PMAP_UNORDERED);
+    struct submission_set set = { 0 };
+    int status = pmap_input_open(&run.in, line, wish->form, wish->separator);
+
+    bar_start(&run.bar, wish->bar, stderr, run.started_us);
+    if (pmap_output_open(&run.out, line, ordered, &run.bar) < 0 && status == EXIT_VALUE)
+        status = failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
+    if (status == EXIT_VALUE)
+        status = session_open(line, !wish->no_private && !wish->s.set, wish->workers, &run.pt);
+    if (status == EXIT_VALUE)
+        status = open_set(&run, &set);
+    if (status == EXIT_VALUE)
+        status = watch_signals(&run);
+    if (status == EXIT_VALUE)
+        status = map_all(&run);
+    ptools_workerset_free(set.set);
+    ptools_close(run.pt);
+    pmap_output_close(&run.out);
+    pmap_input_close(&run.in);
+    if (run.signals >= 0)
+        close(run.signals);
+    return status;
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * verb_pmap -- `ptools pmap`: a function over many items. Here its command line is read; pmap_run.c does the rest.
+ */
+#include "client/cli/verb_pmap.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/arguments.h"
+#include "client/cli/callee.h"
+#include "client/cli/failure.h"
+#include "client/cli/json.h"
+#include "client/cli/verbs.h"
+#include "client/cli/waiting.h"
+#include "client/cli/words.h"
+
+enum { BATCH_MAX = 65536, BACKOFF_MAX_MS = 60000 };
+enum {
+    OPTION_NULL = SUBMISSION_FIELDS,
+    OPTION_JSON_LINES,
+    OPTION_UNORDERED,
+    OPTION_BATCH_SIZE,
+    OPTION_ON_ERROR,
+    OPTION_ITEM_TIMEOUT,
+    OPTION_INIT,
+    OPTION_CAPTURED,
+    OPTION_BAR,
+    OPTION_NO_BAR,
+    OPTION_PROGRESS,
+    OPTION_NO_PRIVATE,
+    OPTION_WORKERS
+};
+
+static const struct option_row options[] = {
+    { OPTION_STRING, 's', "string", NULL, "the ARGs that follow are strings, whatever they look like" },
+    { OPTION_NULL, '0', "null", NULL, "items on standard input end with NUL, not with a newline" },
+    { OPTION_JSON_LINES, '\0', "json-lines", NULL, "items on standard input are JSON: a list of arguments, or one" },
+    { OPTION_UNORDERED, '\0', "unordered", NULL, "outcomes as they come, each with its index" },
+    { OPTION_ON_ERROR, '\0', "on-error", "HOW", "keep (the others go on; the default), stop, or default=VALUE" },
+    { SUBMISSION_ATTEMPTS, '\0', "attempts", "N", "try an item so often at most (default once)" },
+    { SUBMISSION_RETRY_ON, '\0', "retry-on", "CAUSE,...", "try again if it died, failed, timeout (default: all)" },
+    { SUBMISSION_BACKOFF, '\0', "backoff", "TIME[,TIME]",
+      "before the second attempt; doubled for each, up to the second" },
+    { OPTION_ITEM_TIMEOUT, '\0', "item-timeout", "TIME", "stop each attempt after so long" },
+    { OPTION_TIMEOUT, '\0', "timeout", "TIME", "stop it all after so long (exit status 124)" },
+    { OPTION_BATCH_SIZE, '\0', "batch-size", "N", "items in a message (default: as many as take 4 ms)" },
+    { OPTION_INIT, '\0', "init", "FUNCTION", "run this once in each worker, before its first item" },
+    { OPTION_CAPTURED, '\0', "captured", "LIST", "arguments before those of each item, which travel once: JSON" },
+    { SUBMISSION_SET, '\0', "set", "NAME", "workers of this set, by its rule (default: the first free of all)" },
+    { SUBMISSION_WORKER, '\0', "worker", "ID,...", "these workers and no others" },
+    { SUBMISSION_PRIORITY, '\0', "priority", "N", "lower runs first, among what this user has waiting (default inf)" },
+    { OPTION_BAR, '\0', "bar", NULL, "draw on standard error how far it is (default: if that is a terminal" },
+    { OPTION_NO_BAR, '\0', "no-bar", NULL, "... and standard output is none); do not" },
+    { OPTION_PROGRESS, '\0', "progress", NULL, "tell that in a line every 5 seconds, for logs" },
+    { OPTION_NO_PRIVATE, '\0', "no-private", NULL, "where no daemon runs, do not start a private one" },
+    { OPTION_WORKERS, '\0', "workers", "N", "workers of the private daemon (default: one a processor)" },
+    { 0 },
+};
+
+static const char *const usage[] = { "[OPTION...] MODULE.FUNCTION ARG...",
+                                     "[OPTION...] [--null|--json-lines] MODULE.FUNCTION <ITEMS", NULL };
+
+/* -- options ----------------------------------------------------------------------------------------------- */
+
+/* As an ARG of the command line. */
+static int take_value(const struct command_line *line, const char *text, ptools_pack **ret)
+{
+    char why[ARGUMENTS_WHY_BYTES] = "";
+    ptools_err err;
+
+    ptools_pack_free(*ret);
+    *ret = ptools_pack_new();
+    err = *ret ? arguments_add_word(*ret, text, why) : PTOOLS_ERR_NO_MEMORY;
+    if (err == PTOOLS_OK)
+        err = ptools_pack_error(*ret);
+    if (err == PTOOLS_OK)
+        return EXIT_VALUE;
+    return err == PTOOLS_ERR_INVALID ? command_line_wrong(line, "--on-error default=%.60s: %s", text, why)
+                                     : failure_report_code(line, err, why);
+}
+
+static int take_on_error(const struct command_line *line, const char *text, struct pmap_wish *wish)
+{
+    static const char value[] = "default=";
+
+    wish->map.default_value = NULL;
+    if (strcmp(text, "keep") == 0) {
+        wish->map.on_error = PTOOLS_ON_ERROR_KEEP;
+    } else if (strcmp(text, "stop") == 0) {
+        wish->map.on_error = PTOOLS_ON_ERROR_STOP;
+    } else if (strncmp(text, value, strlen(value)) == 0) {
+        int status = take_value(line, text + strlen(value), &wish->default_value);
+
+        wish->map.on_error = PTOOLS_ON_ERROR_DEFAULT;
+        wish->map.default_value = wish->default_value;
+        return status;
+    } else {
+        return command_line_wrong(line, "--on-error %s: allowed are keep, stop and default=VALUE", text);
+    }
+    return EXIT_VALUE;
+}
+
+static int take_captured(const struct command_line *line, const char *text, struct pmap_wish *wish)
+{
+    char why[JSON_WHY_BYTES] = "it is no JSON list";
+    struct json_object *o = NULL;
+    int r = json_parse(text, &o, why);
+
+    ptools_pack_free(wish->captured);
+    wish->captured = ptools_pack_new();
+    if (r == 0 && !wish->captured)
+        r = -ENOMEM;
+    if (r == 0)
+        r = json_object_is_type(o, json_type_array) ? json_append_items(o, wish->captured, why) : JSON_NOT;
+    json_object_put(o);
+    if (r == JSON_NOT || r == JSON_CANNOT)
+        return command_line_wrong(line, "--captured %.60s: %s; it is a list, such as [1, \"two\"]", text, why);
+    if (r != 0 || ptools_pack_error(wish->captured) != PTOOLS_OK)
+        return failure_report_code(line, r != 0 ? PTOOLS_ERR_NO_MEMORY : ptools_pack_error(wish->captured), NULL);
+    wish->map.captured = wish->captured;
+    return EXIT_VALUE;
+}
+
+static int take_submission(const struct command_line *line, const struct item *item, struct pmap_wish *wish)
+{
+    char why[SUBMISSION_WHY_BYTES] = "";
+    const struct option_row *row = options;
+    int r;
+
+    while (row->id != item->id)
+        row++;
+    r = submission_set(&wish->s, item->id, item->text, why);
+    return r == 0   ? EXIT_VALUE
+           : r == 1 ? command_line_wrong(line, "--%s: %s", row->name, why)
+                    : failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
+}
+
+static int take_time(const struct command_line *line, const char *name, const char *text, int64_t *ret)
+{
+    return words_duration(text, ret) ? EXIT_VALUE : command_line_wrong(line, "--%s %s: " WORDS_DURATIONS, name, text);
+}
+
+static int take_batch_size(const struct command_line *line, const char *text, struct pmap_wish *wish)
+{
+    if (words_number(text, &wish->map.batch_size) && wish->map.batch_size <= BATCH_MAX)
+        return EXIT_VALUE;
+    return command_line_wrong(line, "--batch-size %s: allowed is a number from 1 to %d", text, BATCH_MAX);
+}
+
+static int take_option(const struct command_line *line, const struct item *item, struct pmap_wish *wish)
+{
+    switch (item->id) {
+    case ITEM_WORD:
+    case OPTION_STRING:
+        break;
+    case OPTION_NULL:
+        wish->separator = '\0';
+        break;
+    case OPTION_JSON_LINES:
+        wish->form = PMAP_JSON;
+        break;
+    case OPTION_UNORDERED:
+        wish->map.flags |= PTOOLS_PMAP_UNORDERED;
+        break;
+    case OPTION_BATCH_SIZE:
+        return take_batch_size(line, item->text, wish);
+    case OPTION_ON_ERROR:
+        return take_on_error(line, item->text, wish);
+    case OPTION_ITEM_TIMEOUT:
+        return take_time(line, "item-timeout", item->text, &wish->map.item_timeout_ms);
+    case OPTION_TIMEOUT:
+        return take_time(line, "timeout", item->text, &wish->map.timeout_ms);
+    case OPTION_INIT:
+        wish->map.init = item->text;
+        if (!words_function(item->text))
+            return command_line_wrong(line, "--init %.140s names no function: it is MODULE.FUNCTION", item->text);
+        break;
+    case OPTION_CAPTURED:
+        return take_captured(line, item->text, wish);
+    case OPTION_BAR:
+        wish->bar = BAR_DRAWN;
+        break;
+    case OPTION_NO_BAR:
+        wish->bar = BAR_NONE;
+        break;
+    case OPTION_PROGRESS:
+        wish->bar = BAR_LINES;
+        break;
+    case OPTION_NO_PRIVATE:
+        wish->no_private = true;
+        break;
+    case OPTION_WORKERS:
+        if (!words_number(item->text, &wish->workers))
+            return command_line_wrong(line, "--workers %s: allowed is a number, 1 or more", item->text);
+        break;
+    default:
+        return take_submission(line, item, wish);
+    }
+    return EXIT_VALUE;
+}
+
+/* -- all of it --------------------------------------------------------------------------------------------- */
+
+static bool is_cause(const ptools_item *item, void *arg)
+{
+    const struct pmap_wish *wish = arg;
+    const uint32_t causes = wish->s.task.retry_on;
+
+    switch (item->err) {
+    case PTOOLS_ERR_WORKER_DIED:
+    case PTOOLS_ERR_OUT_OF_MEMORY:
+        return causes & PTOOLS_RETRY_DIED;
+    case PTOOLS_ERR_DEADLINE:
+        return causes & PTOOLS_RETRY_TIMEOUT;
+    default:
+        return causes & PTOOLS_RETRY_FAILED;
+    }
+}
+
+static void set_how(struct pmap_wish *wish)
+{
+    const ptools_worker_task *task = &wish->s.task;
+    const int64_t max = task->backoff_max_ms ? task->backoff_max_ms : BACKOFF_MAX_MS;
+    int64_t ms = task->backoff_ms;
+
+    wish->map.retry_delays_ms = wish->delays;
+    for (uint32_t i = 1; i < task->attempts; i++) {
+        wish->delays[wish->map.n_retry_delays++] = ms;
+        ms = 2 * ms < max ? 2 * ms : ms < max ? max : ms;
+    }
+    if (task->retry_on) {
+        wish->map.retry_check = is_cause;
+        wish->map.arg = wish;
+    }
+    wish->map.priority = task->priority;
+}
+
+static int check(const struct command_line *line, struct pmap_wish *wish)
+{
+    const bool words = command_line_words(line) > 1;
+    char why[SUBMISSION_WHY_BYTES] = "";
+
+    for (size_t i = 0; i < line->n && !words; i++)
+        if (line->items[i].id == OPTION_STRING)
+            return command_line_wrong(line, "--string is about ARGs, and there are none: lines are strings anyway");
+    if (words && (wish->form == PMAP_JSON || wish->separator == '\0'))
+        return command_line_wrong(line, "--%s is about standard input, and there are ARGs",
+                                  wish->form == PMAP_JSON ? "json-lines" : "null");
+    if (wish->form == PMAP_JSON && wish->separator == '\0')
+        return command_line_wrong(line, "--null and --json-lines exclude each other");
+    if (submission_check(&wish->s, why) != 0)
+        return command_line_wrong(line, "%s", why);
+    if (wish->s.task.attempts < 2 && (wish->s.task.retry_on || wish->s.task.backoff_ms))
+        return command_line_wrong(line, "--%s belongs to --attempts", wish->s.task.retry_on ? "retry-on" : "backoff");
+    if (words)
+        wish->form = PMAP_WORDS;
+    return EXIT_VALUE;
+}
+
+static int run(const struct command_line *line)
+{
+    struct pmap_wish wish = { .map = PTOOLS_PMAP_OPTIONS_INIT, .form = PMAP_TEXT, .separator = '\n' };
+    int status = callee_function(line, &wish.function);
+
+    wish.bar = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO) ? BAR_DRAWN : BAR_NONE;
+    submission_init(&wish.s);
+    for (size_t i = 0; i < line->n && status == EXIT_VALUE; i++)
+        status = take_option(line, &line->items[i], &wish);
+    if (status == EXIT_VALUE)
+        status = check(line, &wish);
+    if (status == EXIT_VALUE) {
+        set_how(&wish);
+        status = pmap_run(line, &wish);
+    }
+    submission_deinit(&wish.s);
+    ptools_pack_free(wish.default_value);
+    ptools_pack_free(wish.captured);
+    return status;
+}
+
+const struct verb verb_pmap = {
+    .name = "pmap",
+    .summary = "run a function over many items, and print their values in order",
+    .usage = usage,
+    .about =
+        "Runs FUNCTION of MODULE once for each ARG, or without any for each line of standard input, in all workers\n"
+        "at once, and prints a line of JSON for each item, in the order of the items: its value, or null if it\n"
+        "failed, which is told on standard error with its index (from 0). With --json, or --unordered, a line is\n"
+        "{\"schema\": 1, \"index\": 0, \"value\": ...}, or has \"error\", \"message\" and more instead.\n"
+        "An ARG is as for `ptools call`; a line is a string, or with --json-lines a list of arguments or one that is\n"
+        "no list. Input is read as items are wanted, and no faster than the output is read. An item that fails,\n"
+        "hangs or kills its worker costs no other its value. The exit status is the largest of those that\n"
+        "`ptools call` would have for each item. TIME: 2, 0.5, 500ms, 2s, 3m, 1h.\n"
+        "Where no daemon runs, a private one is started that ends with it.\n",
+    .options = options,
+    .run = run,
+};
