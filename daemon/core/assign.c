@@ -11,6 +11,8 @@
  *   3. Busy workers get the best ones ahead, if these are usually short and those they hold are too: the
  *      one that holds least first. A task that is not short is never given ahead, nor overtaken by one
  *      that comes behind it.
+ *   4. Workers that wait for calls of their own lend their places to stand-ins, if any of those calls waits: see
+ *      nested.h.
  */
 #include "daemon/core/state.h"
 
@@ -59,6 +61,8 @@ static struct qtask *best_queued(struct core *core, const struct worker *w, stru
 
 static struct next best_for(struct core *core, struct worker *w, struct actions *out)
 {
+    if (w->stands_for)
+        return (struct next){ .call = nested_next_for(core, w) };
     struct next n = { core->n_queued > 0 ? oldest_for(core, w) : NULL,
                       core->n_backlog > 0 && !core->barring ? best_queued(core, w, out) : NULL };
     bool calls = core->calls_turn;
@@ -148,7 +152,7 @@ static bool take_back_for_idle(struct core *core, struct actions *out)
 
         if (n == 0)
             break;
-        if (!worker_may_take(w) || w->n_booked > 0)
+        if (!worker_may_take(w) || w->n_booked > 0 || w->stands_for)
             continue;
         for (uint32_t i = 0; i < n; i++)
             if ((!most || core->scratch[i]->n_held > most->n_held) && last_ahead(core, core->scratch[i], w))
@@ -164,8 +168,8 @@ static bool take_back_for_idle(struct core *core, struct actions *out)
 
 static bool has_room_ahead(const struct core *core, const struct worker *w)
 {
-    return (w->state == WORKER_BUSY || w->n_booked > 0) && worker_may_take(w) && !w->late && w->n_long == 0 &&
-           w->n_held + w->n_booked < core->limits.ahead_max;
+    return (w->state == WORKER_BUSY || w->n_booked > 0) && worker_may_take(w) && !w->nested && !w->late &&
+           w->n_long == 0 && w->n_held + w->n_booked < core->limits.ahead_max;
 }
 
 /* Gives it one more; false: there is none for it. */
@@ -215,4 +219,6 @@ void core_assign(struct core *core, uint64_t now_us, struct actions *out)
         give_to_idle(core, now_us, out);
     if (!take_back_for_idle(core, out) && core->n_queued + core->n_backlog > 0)
         give_ahead(core, now_us, out);
+    if (core->n_nested > 0)
+        stand_ins_start(core, now_us, out);
 }

@@ -42,6 +42,9 @@ static bool allowed(const struct submission *s)
         return REFUSE(s, PTOOLS_ERR_LIMIT,
                       "over the limit user_tasks_max: %" PRIu32 " of %" PRIu32 " in use, 1 more asked for", u->n_tasks,
                       l->user_tasks_max);
+    if (!s->call->detached && nested_depth(s->client) > NESTING_MAX)
+        return REFUSE(s, PTOOLS_ERR_DEADLOCK,
+                      "a call within %u calls, each of which waits for the next: more are not allowed", NESTING_MAX);
     if (bytes > l->user_bytes_max || u->bytes > l->user_bytes_max - bytes)
         return REFUSE(s, PTOOLS_ERR_LIMIT,
                       "over the limit user_bytes_max: %" PRIu64 " of %" PRIu64 " in use, %" PRIu64 " more asked for",
