@@ -42,7 +42,7 @@ struct worker *worker_at(const struct core *core, size_t index);
 /* It waits for what others run. */
 bool worker_lends(const struct worker *w);
 /* The call that a stand-in is to run next; NULL: none. The deepest is the first, and of these the oldest: what is
- * begun gets to its end before more is begun, with few stand-ins. */
+ * begun gets to its end before more is begun, with few stand-ins; priorities do not count. */
 struct task *nested_next_for(const struct core *core, const struct worker *stand_in);
 /* Starts as many as are needed; refuses what none can ever run. At the end of core_assign(). */
 void stand_ins_start(struct core *core, uint64_t now_us, struct actions *out);
