@@ -48,6 +48,7 @@ static const struct {
     [PTOOLS_ERR_KEY_REUSED] = { "KEY_REUSED", "a queued task of that key has other content" },
     [PTOOLS_ERR_STORAGE] = { "STORAGE", "the daemon's journal cannot be written" },
     [PTOOLS_ERR_NOT_NOW] = { "NOT_NOW", "the queued task is in a state in which that cannot be done" },
+    [PTOOLS_ERR_DEADLOCK] = { "DEADLOCK", "calls within calls: too deep, or nobody is left who could run it" },
     [PTOOLS_ERR_FAILED] = { "FAILED", "the function failed" },
     [PTOOLS_ERR_BAD_ARGUMENT] = { "BAD_ARGUMENT", "the function refused its arguments" },
     [PTOOLS_ERR_WORKER_DIED] = { "WORKER_DIED", "the worker process ended during the task" },

@@ -19,7 +19,9 @@
 
 #define NAME_BYTES_MAX 64u                 /* of a module, a function, a set */
 #define FUNCTION_BYTES_MAX (2 * NAME_BYTES_MAX + 1) /* "module.function" */
-#define WORKERS_MAX 1024u                  /* ids are 1 to 2^31 - 1, but only so many at a time */
+#define WORKERS_MAX 1024u                  /* at a time; ids are 1 to WORKER_ID_MAX */
+#define WORKER_ID_MAX 1000000000u          /* above it, those of stand-ins */
+#define NESTING_MAX 16u                    /* calls within calls: see daemon/core/nested.h */
 #define SET_MEMBERS_MAX WORKERS_MAX
 #define STASKS_MAX 1024u                   /* server tasks of one handle */
 #define STASKS_ARRAYS_MAX 64u              /* arrays of one handle */

@@ -19,6 +19,7 @@ static const struct column columns[] = {
     { "ID", "id", CELL_PLAIN, .right = true },
     { "PID", "pid", CELL_PLAIN, .right = true, .unknown_zero = true },
     { "STATE", "state" },
+    { "FOR", "stands_for", CELL_PLAIN, .right = true, .unknown_zero = true },
     { "DONE", "tasks_done", CELL_PLAIN, .right = true },
     { "WAITING", "waiting", CELL_PLAIN, .right = true },
     { "DEATHS", "deaths", CELL_PLAIN, .right = true },

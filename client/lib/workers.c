@@ -70,16 +70,28 @@ static bool read_numbers(ptools_value row, ptools_worker_info *ret)
     return true;
 }
 
-/* The bytes of all texts of the document, their NULs included. False: see above. */
-static bool measure(ptools_value list, uint32_t n, size_t *ret_bytes)
+/* It is in no count of workers: it comes and goes with what a worker waits for. */
+static bool is_stand_in(ptools_value row)
+{
+    uint64_t stands_for;
+
+    return get_u64(row, "stands_for", &stands_for) == PTOOLS_OK && stands_for != 0;
+}
+
+/* How many workers there are, and the bytes of all their texts, their NULs included. False: see above. */
+static bool measure(ptools_value list, uint32_t n, size_t *ret_workers, size_t *ret_bytes)
 {
     size_t bytes = 0;
 
+    *ret_workers = 0;
     for (uint32_t i = 0; i < n; i++) {
         ptools_value row;
 
         if (ptools_get_item(list, i, &row))
             return false;
+        if (is_stand_in(row))
+            continue;
+        ++*ret_workers;
         for (int k = 0; k < TEXTS; k++) {
             const char *text;
             size_t text_n;
@@ -94,15 +106,19 @@ static bool measure(ptools_value list, uint32_t n, size_t *ret_bytes)
 }
 
 /* The rows, then the texts that they point to. */
-static bool fill(ptools_value list, uint32_t n, ptools_worker_info *rows)
+static bool fill(ptools_value list, uint32_t n, ptools_worker_info *rows, size_t n_rows)
 {
-    char *p = (char *)(rows + n);
+    char *p = (char *)(rows + n_rows);
 
     for (uint32_t i = 0; i < n; i++) {
-        const char **to[TEXTS] = { &rows[i].state, &rows[i].function, &rows[i].phase };
+        const char **to[TEXTS] = { &rows->state, &rows->function, &rows->phase };
         ptools_value row;
 
-        if (ptools_get_item(list, i, &row) || !read_numbers(row, &rows[i]))
+        if (ptools_get_item(list, i, &row))
+            return false;
+        if (is_stand_in(row))
+            continue;
+        if (!read_numbers(row, rows++))
             return false;
         for (int k = 0; k < TEXTS; k++) {
             const char *text;
@@ -126,18 +142,18 @@ static ptools_err malformed(struct ptools *pt)
 static ptools_err read_workers(struct ptools *pt, ptools_value list, ptools_worker_info **ret_workers, size_t *ret_n)
 {
     AUTO_MEM ptools_worker_info *rows = NULL;
-    size_t bytes;
+    size_t bytes, n_rows;
     uint32_t n;
 
-    if (ptools_value_kind(list) != PTOOLS_LIST || ptools_get_count(list, &n) || !measure(list, n, &bytes))
+    if (ptools_value_kind(list) != PTOOLS_LIST || ptools_get_count(list, &n) || !measure(list, n, &n_rows, &bytes))
         return malformed(pt);
-    rows = calloc(1, n * sizeof *rows + bytes + 1);
+    rows = calloc(1, n_rows * sizeof *rows + bytes + 1);
     if (!rows)
         return fail_no_memory(pt);
-    if (!fill(list, n, rows))
+    if (!fill(list, n, rows, n_rows))
         return malformed(pt);
     *ret_workers = TAKE(rows);
-    *ret_n = n;
+    *ret_n = n_rows;
     return PTOOLS_OK;
 }
 

@@ -267,8 +267,8 @@ static void is_made(struct core *core, uint64_t now_us, struct array *a, struct 
     if (a->asked_process)
         give(a, a->asked_process, a->for_task, PTOOLS_OK, "", out);
     a->asked_process = 0;
-    for (uint32_t i = 0; a->everywhere && i < core->n_workers; i++) {
-        const struct worker *w = core->workers[i];
+    for (uint32_t i = 0; a->everywhere && i < core->n_workers + core->n_stand_ins; i++) {
+        const struct worker *w = worker_at(core, i);
         struct action *act;
 
         if (w->state == WORKER_STARTING || w->state == WORKER_DEAD)
@@ -394,7 +394,7 @@ static bool taker_find(const struct core *core, bool is_client, uint32_t who, ui
             *ret = (struct taker){ HOLDER_STASK, who, &s->holds, s->handle->user, NULL };
         return s != NULL;
     }
-    w = worker_find(core, who);
+    w = worker_or_stand_in(core, who);
     if (!w)
         return false;
     *ret = (struct taker){ HOLDER_WORKER, who, &w->holds, NULL, task ? worker_held(w, task) : NULL };
@@ -493,7 +493,7 @@ void core_array_for_value(struct core *core, uint64_t now_us, uint32_t worker, u
                           uint64_t bytes, struct actions *out)
 {
     const struct stask *s = is_stask_process(worker) ? stask_by_process(core, worker) : NULL;
-    struct worker *w = is_stask_process(worker) ? NULL : worker_find(core, worker);
+    struct worker *w = is_stask_process(worker) ? NULL : worker_or_stand_in(core, worker);
     struct task *t = w ? worker_held(w, task) : NULL;
     struct client *c = t ? t->client : client_find(core, client);
     struct array *a;

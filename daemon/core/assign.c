@@ -13,6 +13,8 @@
  *   3. Busy workers get the best ones ahead, if these are usually short and those they hold are too: the
  *      one that holds least first. A task that is not short is never given ahead, nor overtaken by one
  *      that comes behind it.
+ *   4. Workers that wait for calls of their own lend their places to stand-ins, if any of those calls waits: see
+ *      nested.h.
  */
 #include "daemon/core/state.h"
 
@@ -69,10 +71,10 @@ static struct task *made_for(const struct worker *w)
 
 static struct next best_for(struct core *core, struct worker *w, struct actions *out)
 {
-    struct next n = { made_for(w), NULL };
+    struct next n = { w->stands_for ? nested_next_for(core, w) : made_for(w), NULL };
     bool calls = core->calls_turn;
 
-    if (n.call)
+    if (n.call || w->stands_for)
         return n;
     n.call = core->n_queued > 0 ? oldest_for(core, w) : NULL;
     n.queued = core->n_backlog > 0 && !core->barring ? best_queued(core, w, out) : NULL;
@@ -122,7 +124,7 @@ static bool another_is_clean(const struct core *core, const struct worker *w, co
     if (t->bound)
         return false;
     DL_FOREACH2(core->idle, other, idle_next)
-        if (other != w && may_take_now(other) && set_has(t->set, other) && worker_clean_for(other, t))
+        if (other != w && !other->stands_for && may_take_now(other) && set_has(t->set, other) && worker_clean_for(other, t))
             return true;
     return false;
 }
@@ -141,6 +143,8 @@ static void give_to_idle(struct core *core, uint64_t now_us, struct actions *out
         n = best_for(core, w, out);
         if (!n.call || !task_isolated(n.call) || worker_clean_for(w, n.call))
             (void)give(core, now_us, w, &n, out);
+        else if (w->stands_for)
+            stand_in_leave(core, now_us, w, out); /* the next one is clean */
         else if (!another_is_clean(core, w, n.call))
             worker_make_fresh(core, now_us, w, n.call, out);
     }
@@ -182,7 +186,7 @@ static bool take_back_for_idle(struct core *core, struct actions *out)
 
         if (n == 0)
             break;
-        if (!may_take_now(w))
+        if (!may_take_now(w) || w->stands_for)
             continue;
         for (uint32_t i = 0; i < n; i++)
             if ((!most || core->scratch[i]->n_held > most->n_held) && last_ahead(core, core->scratch[i], w))
@@ -198,8 +202,8 @@ static bool take_back_for_idle(struct core *core, struct actions *out)
 
 static bool has_room_ahead(const struct core *core, const struct worker *w)
 {
-    return (w->state == WORKER_BUSY || w->n_booked > 0) && worker_may_take(w) && !w->late && w->n_long == 0 &&
-           w->n_held + w->n_booked < core->limits.ahead_max;
+    return (w->state == WORKER_BUSY || w->n_booked > 0) && worker_may_take(w) && !w->nested && !w->late &&
+           w->n_long == 0 && w->n_held + w->n_booked < core->limits.ahead_max;
 }
 
 /* Gives it one more; false: there is none for it. */
@@ -249,4 +253,6 @@ void core_assign(struct core *core, uint64_t now_us, struct actions *out)
         give_to_idle(core, now_us, out);
     if (!take_back_for_idle(core, out) && core->n_queued + core->n_backlog > 0)
         give_ahead(core, now_us, out);
+    if (core->n_nested > 0)
+        stand_ins_start(core, now_us, out);
 }

@@ -128,7 +128,7 @@ void batches_look(struct core *core, uint64_t now_us, struct actions *out)
 void core_looked(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, bool running, uint32_t items,
                  struct actions *out)
 {
-    struct worker *w = worker_find(core, worker);
+    struct worker *w = worker_or_stand_in(core, worker);
     struct task *t = w ? worker_held(w, task) : NULL;
     struct batch *b = t ? t->batch : NULL;
 
@@ -151,7 +151,7 @@ void core_looked(struct core *core, uint64_t now_us, uint32_t worker, uint64_t t
 void core_items(struct core *core, uint32_t worker, uint64_t task, uint32_t items, uint32_t failed,
                 struct blob *records)
 {
-    struct worker *w = worker_find(core, worker);
+    struct worker *w = worker_or_stand_in(core, worker);
     struct task *t = w ? worker_held(w, task) : NULL;
     struct batch *b = t ? t->batch : NULL;
 

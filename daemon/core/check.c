@@ -35,7 +35,28 @@ static const char *check_queue(const struct queue *q)
         HOLDS(heap_holds(&t->urgent_node) == (t->priority < INFINITY), "a priority is not known, or none is");
         HOLDS(q->heap.v[i].key == t->rank, "a task waits under another rank");
     }
-    return wrong;
+    for (size_t i = 0; !wrong && i < q->nested.n; i++) {
+        const struct task *t = CONTAINER_OF(q->nested.v[i].node, struct task, nested_node);
+
+        HOLDS(t->queue == q && t->depth > 0 && q->nested.v[i].number == t->id, "a queue holds a strange nested task");
+    }
+    return wrong ? wrong : check_heap(&q->nested);
+}
+
+/* What it is inside of, and who waits for it. */
+static const char *check_nested(const struct task *t)
+{
+    const struct task *other = t->lender ? t->lender->nested : NULL;
+
+    HOLDS(t->depth <= NESTING_MAX, "a task is nested too deep");
+    HOLDS(heap_holds(&t->nested_node) == (t->depth > 0 && t->state == TASK_WAITING),
+          "a task waits among the nested ones, or not, against its state");
+    HOLDS(!t->lender || (t->client && t->depth > 0), "somebody waits for a task that is not nested");
+    HOLDS(!t->lender || worker_held(t->lender, t->outer), "a worker waits for a task and does not run the outer one");
+    while (other && other != t)
+        other = other->nested_next;
+    HOLDS(!t->lender || other == t, "a worker does not know for what it waits");
+    return NULL;
 }
 
 static const char *check_task(const struct core *core, const struct task *t)
@@ -72,12 +93,12 @@ static const char *check_task(const struct core *core, const struct task *t)
             HOLDS(t->set->n > 0, "a task waits in an empty set");
         }
     }
-    return NULL;
+    return check_nested(t);
 }
 
 static const char *check_tasks(const struct core *core)
 {
-    uint64_t held = 0, queued = 0, given = 0, booked = 0, requests = 1, bytes = 0, deadlines = 0;
+    uint64_t held = 0, queued = 0, given = 0, booked = 0, requests = 1, bytes = 0, deadlines = 0, nested = 0;
     const struct task *t;
     const char *wrong;
 
@@ -89,6 +110,7 @@ static const char *check_tasks(const struct core *core)
             return wrong;
         held += t->state == TASK_HELD;
         queued += t->state == TASK_WAITING;
+        nested += t->state == TASK_WAITING && t->depth > 0;
         given += t->state >= TASK_GIVEN;
         booked += t->state == TASK_BOOKED;
         requests += t->in_requests;
@@ -97,6 +119,7 @@ static const char *check_tasks(const struct core *core)
     }
     HOLDS(held == core->n_held && queued == core->n_queued && given == core->n_given, "tasks by place are miscounted");
     HOLDS(booked == core->n_booked, "booked tasks are miscounted");
+    HOLDS(nested == core->n_nested, "nested tasks are miscounted");
     HOLDS(held + queued + booked + given == core_tasks(core), "a task is in no place");
     HOLDS(requests == HASH_CNT(hh_request, core->requests), "the table of requests holds others");
     HOLDS(bytes == core->stats.payload_bytes, "payload bytes are miscounted");
@@ -111,6 +134,7 @@ static const char *check_worker(const struct core *core, const struct worker *w)
     uint64_t slots = w->free_slots | w->revoked_slots, usual_us = 0;
     uint32_t n = 0, n_long = 0, stopping = 0, booked = 0;
     const struct worker *idle;
+    const struct client *c;
     const struct task *t;
 
     HOLDS((w->free_slots & w->revoked_slots) == 0, "a slot is free and revoked");
@@ -150,8 +174,28 @@ static const char *check_worker(const struct core *core, const struct worker *w)
         if (idle == w)
             break;
     HOLDS((idle != NULL) == (w->state == WORKER_IDLE), "the list of idle workers is wrong");
-    HOLDS(set_has(&core->all, w) == (w->leave != LEAVE_REMOVED), "the set of all workers is wrong");
+    HOLDS(w->stands_for || set_has(&core->all, w) == (w->leave != LEAVE_REMOVED), "the set of all workers is wrong");
+    DL_FOREACH2(w->nested, t, nested_next)
+        HOLDS(t->lender == w, "a worker waits for a foreign task");
+    DL_FOREACH2(w->clients, c, inside_next)
+        HOLDS(c->inside == w && client_find(core, c->id) == c, "a foreign client is inside of a worker");
     return check_queue(&w->queue);
+}
+
+static const char *check_stand_in(const struct core *core, const struct worker *w)
+{
+    const struct task *t;
+
+    HOLDS(w->id > WORKER_ID_MAX && w->stands_for && w->stands_for <= WORKER_ID_MAX, "a stand-in is none");
+    HOLDS(w->leave != LEAVE_NOT || worker_find(core, w->stands_for), "a stand-in stands for nobody");
+    HOLDS(w->leave != LEAVE_RECYCLE, "a stand-in is to be replaced");
+    HOLDS(w->queue.heap.n == 0 && w->backlog.n == 0, "something waits for a stand-in");
+    HOLDS(w->n_held <= 1 && w->n_booked == 0, "a stand-in has more than it runs");
+    DL_FOREACH2(w->held, t, place_next)
+        HOLDS(t->depth > 0, "a stand-in runs a call that is not nested");
+    HOLDS(w->state != WORKER_IDLE || heap_holds(&w->timer), "a stand-in stays for ever");
+    HOLDS(w->state != WORKER_DEAD || heap_holds(&w->timer) || core->draining, "nobody will free a stand-in");
+    return NULL;
 }
 
 static const char *check_workers(const struct core *core)
@@ -165,7 +209,18 @@ static const char *check_workers(const struct core *core)
         HOLDS(i == 0 || core->workers[i - 1]->id < w->id, "workers are out of order");
         holding += w->n_held > 0;
         recycling += w->leave == LEAVE_RECYCLE;
+        HOLDS(w->id <= WORKER_ID_MAX && !w->stands_for, "a stand-in is among the workers");
         wrong = check_worker(core, w);
+    }
+    HOLDS(core->n_stand_ins <= core->limits.stand_ins_max, "there are more stand-ins than allowed");
+    for (uint32_t i = 0; !wrong && i < core->n_stand_ins; i++) {
+        const struct worker *w = core->stand_ins[i];
+
+        HOLDS(i == 0 || core->stand_ins[i - 1]->id < w->id, "stand-ins are out of order");
+        holding += w->n_held > 0;
+        wrong = check_worker(core, w);
+        if (!wrong)
+            wrong = check_stand_in(core, w);
     }
     HOLDS(wrong || holding == core->n_holding, "workers that hold tasks are miscounted");
     HOLDS(wrong || recycling <= 1, "two workers are being recycled");

@@ -100,6 +100,7 @@ int core_client_add(struct core *core, uint32_t uid, uint32_t *ret_client)
 
 void client_free(struct core *core, struct client *c)
 {
+    client_leave_process(c);
     holds_drop(core, &c->holds);
     blocked_free_client(core, c);
     watchers_free_client(core, c);

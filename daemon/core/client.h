@@ -51,6 +51,10 @@ struct client {
     struct hold *holds;     /* arrays that it maps, by holder_next */
     uint64_t turn[TURNS];   /* of its last tasks, by priority: see backlog.h */
     struct watcher *watchers; /* by client_next */
+    struct worker *inside;  /* whose process it is in, see nested.h; NULL: none */
+    uint32_t stask;         /* the number of the server task's process that it is in; 0: none */
+    uint64_t outer;         /* the task that runs there; 0: none */
+    struct client *inside_prev, *inside_next; /* in worker.clients */
     UT_hash_handle hh;
 };
 

@@ -21,6 +21,8 @@ void core_limits_default(struct core_limits *limits)
         .user_stasks_max = 256,
         .kill_grace_us = 500000,
         .stuck_us = 5000000,
+        .stand_ins_max = 64,
+        .stand_in_idle_us = 1000000,
         .ahead_max = 32,
         .ahead_us = 1000,
         .ahead_task_us = 200,
@@ -46,22 +48,25 @@ void core_limits_default(struct core_limits *limits)
 static void limits_fit(struct core_limits *l)
 {
     l->workers_max = MAX(1, MIN(l->workers_max, WORKERS_MAX));
+    l->stand_ins_max = MAX(1, MIN(l->stand_ins_max, WORKERS_MAX));
     l->breaker_kills = MIN(l->breaker_kills, BREAKER_KILLS_MAX);
     l->ahead_max = l->ahead_us == 0 ? 1 : MAX(1, MIN(l->ahead_max, PAGE_SLOTS));
 }
 
 static bool core_init(struct core *core)
 {
+    const uint32_t processes = core->limits.workers_max + core->limits.stand_ins_max;
     struct task *keeper = &core->keeper;
 
     core->workers = calloc(core->limits.workers_max, sizeof *core->workers);
+    core->stand_ins = calloc(core->limits.stand_ins_max, sizeof *core->stand_ins);
     core->scratch = calloc(core->limits.workers_max, sizeof *core->scratch);
     core->decoder = msg_decoder_new();
     core->unblocking = msg_decoder_new();
     core->host_backlog.kind = BACKLOG_HOST;
-    if (!core->workers || !core->scratch || !core->decoder || !core->unblocking || set_init_all(core) < 0 ||
-        heap_reserve(&core->timers, core->limits.workers_max) < 0 ||
-        heap_reserve(&core->looks, core->limits.workers_max * PAGE_SLOTS) < 0)
+    if (!core->workers || !core->stand_ins || !core->scratch || !core->decoder || !core->unblocking ||
+        set_init_all(core) < 0 || heap_reserve(&core->timers, processes) < 0 ||
+        heap_reserve(&core->looks, processes * PAGE_SLOTS) < 0)
         return false;
     HASH_ADD(hh, core->tasks, id, sizeof keeper->id, keeper);
     HASH_ADD(hh_request, core->requests, key, sizeof keeper->key, keeper);
@@ -108,6 +113,8 @@ struct core *core_free(struct core *core)
         set_free(core, s);
     HASH_ITER(hh, core->clients, c, next_c)
         client_free(core, c);
+    while (core->n_stand_ins > 0)
+        worker_free(core, core->stand_ins[core->n_stand_ins - 1]);
     while (core->n_workers > 0)
         worker_free(core, core->workers[core->n_workers - 1]);
     modules_deinit(core);
@@ -120,6 +127,7 @@ struct core *core_free(struct core *core)
     heap_deinit(&core->breaker_timers);
     heap_deinit(&core->looks);
     free(core->workers);
+    free(core->stand_ins);
     free(core->scratch);
     free(core);
     return NULL;

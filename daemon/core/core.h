@@ -43,6 +43,8 @@ struct core_limits {
     uint32_t user_stasks_max;    /* server tasks of one uid */
     uint64_t kill_grace_us;      /* from the request to stop to SIGKILL */
     uint64_t stuck_us;           /* from SIGKILL to giving up on the process */
+    uint32_t stand_ins_max;      /* see nested.h; at most WORKERS_MAX, at least 1 */
+    uint64_t stand_in_idle_us;   /* after this a stand-in for which there is nothing to do ends */
     uint32_t ahead_max;          /* tasks given to one worker at once, 1 to PAGE_SLOTS; 1: none ahead */
     uint64_t ahead_us;           /* estimated time that tasks given ahead may wait behind others (1000) */
     uint64_t ahead_task_us;      /* only functions whose usual time is below this are given ahead (200) */
@@ -227,6 +229,9 @@ uint32_t core_stask_processes(const struct core *core);
 
 /* *ret_client is never 0 and never used again. 0 or -ENOMEM. */
 int core_client_add(struct core *core, uint32_t uid, uint32_t *ret_client);
+/* The client is in this process (a worker's id, or the number of a server task's; 0: in none of ours), which runs this
+ * task now (0: none): told before each of its requests. What it waits for is nested: see nested.h. */
+void core_client_inside(struct core *core, uint32_t client, uint32_t process, uint64_t task);
 /* Its tasks that are not detached are cancelled, its anonymous sets end. */
 void core_client_gone(struct core *core, uint64_t now_us, uint32_t client, struct actions *out);
 
@@ -387,6 +392,7 @@ void core_recovered(struct core *core, uint64_t now_us, struct actions *out);
 
 struct core_worker_view {
     uint32_t id;
+    uint32_t stands_for;   /* it is a stand-in of this worker; 0: it is none */
     int32_t pid;
     const char *state;     /* starting, idle, busy, stopping, dead */
     uint64_t task;         /* the oldest it was given; 0 */
@@ -453,7 +459,7 @@ struct core_stats {
     uint64_t stale;                              /* answers of old attempts that were dropped */
     uint64_t given_ahead, taken_back;
     uint64_t queued, queue_waiting, queue_known; /* queued tasks: taken so far, not ended now, known now */
-    uint32_t clients, workers, sets;
+    uint32_t clients, workers, sets, stand_ins;
     uint64_t payload_bytes;
     uint64_t shm_bytes;
     uint32_t arrays, stasks;                     /* server tasks: handles */

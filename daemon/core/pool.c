@@ -14,7 +14,7 @@
 
 void core_worker_ready(struct core *core, uint64_t now_us, uint32_t worker, int32_t pid, struct actions *out)
 {
-    struct worker *w = worker_find(core, worker);
+    struct worker *w = worker_or_stand_in(core, worker);
 
     if (!w) {
         action_bug(out, worker, 0, "worker %" PRIu32 " is ready, which there is not", worker);
@@ -58,7 +58,7 @@ void core_worker_done(struct core *core, uint64_t now_us, uint32_t worker, uint6
                       uint32_t rss_kb, uint32_t fds, struct actions *out)
 {
     static const struct core_value nothing;
-    struct worker *w = worker_find(core, worker);
+    struct worker *w = worker_or_stand_in(core, worker);
     struct task *t = w ? worker_held(w, task) : NULL;
 
     core->now_us = now_us;
@@ -96,7 +96,7 @@ void core_worker_done(struct core *core, uint64_t now_us, uint32_t worker, uint6
 
 void core_worker_skipped(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, struct actions *out)
 {
-    struct worker *w = worker_find(core, worker);
+    struct worker *w = worker_or_stand_in(core, worker);
 
     (void)now_us;
     if (!w || !worker_skipped(w, task))
@@ -227,6 +227,14 @@ static void replace(struct core *core, uint64_t now_us, struct worker *w, enum w
     const bool died = was == WORKER_IDLE || was == WORKER_BUSY;
     char text[256];
 
+    if (w->stands_for && (w->leave != LEAVE_NOT || was != WORKER_STARTING)) {
+        if (died && crashed == 0) {
+            death_text(w, d->pid, d->facts, "", "", text);
+            action_note(out, NOTE_WORKER_DIED, w->id, 0, "%s", text);
+        }
+        worker_free(core, w); /* if it is needed, there will be another */
+        return;
+    }
     if (w->leave == LEAVE_REMOVED) {
         action_note(out, NOTE_WORKER_REMOVED, w->id, 0, "worker %" PRIu32 " was removed", w->id);
         worker_free(core, w);
@@ -257,7 +265,7 @@ static void replace(struct core *core, uint64_t now_us, struct worker *w, enum w
 void core_worker_gone(struct core *core, uint64_t now_us, uint32_t worker, const struct msg_failure *facts,
                       const uint64_t *started, size_t n_started, struct actions *out)
 {
-    struct worker *w = worker_find(core, worker);
+    struct worker *w = worker_or_stand_in(core, worker);
     struct death d = { w && w->pid ? w->pid : facts->pid, facts, started, n_started, NULL };
     enum worker_state was;
     uint32_t crashed;
@@ -275,6 +283,8 @@ void core_worker_gone(struct core *core, uint64_t now_us, uint32_t worker, const
     worker_forget_slots(w);
     holds_drop(core, &w->holds);
     w->pid = 0;
+    worker_leave_clients(w);
+    stand_ins_leave(core, now_us, w->id, out);
     replace(core, now_us, w, was, crashed, &d, out);
 }
 
@@ -294,7 +304,7 @@ void core_workers_add(struct core *core, uint64_t now_us, uint32_t client, uint6
         answer_refusal(out, client, request, PTOOLS_ERR_BAD_REQUEST, "n: at least one worker");
         return;
     }
-    if (n > max - core->n_workers || n > INT32_MAX - core->last_worker) {
+    if (n > max - core->n_workers || n > WORKER_ID_MAX - core->last_worker) {
         answer_refusal(out, client, request, PTOOLS_ERR_LIMIT,
                        "over the limit workers_max: %" PRIu32 " of %" PRIu32 " in use, %" PRIu32 " more asked for",
                        core->n_workers, max, n);
@@ -335,6 +345,7 @@ void core_workers_remove(struct core *core, uint64_t now_us, uint32_t client, ui
     core->now_us = now_us;
     worker_unbook_all(core, w, out);
     backlog_dissolve(core, &w->backlog, out);
+    stand_ins_leave(core, now_us, w->id, out);
     worker_recall_all(core, w, NULL, out);
     worker_settle(core, now_us, w, out);
     answer_reply(out, client, request, &reply, NULL);

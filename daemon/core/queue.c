@@ -129,6 +129,8 @@ void queue_remove(struct core *core, struct task *t)
 
     urgent_remove(q, t);
     heap_remove(&q->heap, &t->queue_node);
+    core->n_nested -= heap_holds(&t->nested_node);
+    heap_remove(&q->nested, &t->nested_node);
     t->queue = NULL;
     core->n_queued--;
     t->set->n_queued--;
@@ -142,6 +144,8 @@ int task_enqueue(struct core *core, struct task *t, struct queue *q, struct acti
     int r = heap_reserve(&q->heap, q->heap.n + 1);
     bool queued;
 
+    if (r == 0 && t->depth > 0)
+        r = heap_reserve(&q->nested, q->nested.n + 1);
     if (r == 0)
         r = urgent_reserve(q, t, &urgent);
     if (r < 0)
@@ -151,6 +155,9 @@ int task_enqueue(struct core *core, struct task *t, struct queue *q, struct acti
     if (!queued)
         return 0;
     (void)heap_push(&q->heap, &t->queue_node, t->rank); /* there is room */
+    if (t->depth > 0)
+        (void)heap_push_rank(&q->nested, &t->nested_node, NESTING_MAX - t->depth, 0, t->id);
+    core->n_nested += t->depth > 0;
     t->queue = q;
     core->n_queued++;
     t->set->n_queued++;

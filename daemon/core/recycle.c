@@ -39,6 +39,10 @@ void worker_recycle_if_due(struct core *core, uint64_t now_us, struct worker *w,
         return;
     if ((w->state != WORKER_IDLE && w->state != WORKER_BUSY) || !worker_recycle_reason(core, w, text))
         return;
+    if (w->stands_for) {
+        stand_in_leave(core, now_us, w, out);
+        return;
+    }
     w->leave = LEAVE_RECYCLE;
     core->recycling = w;
     worker_recall_all(core, w, NULL, out);

@@ -43,6 +43,7 @@ void set_deinit_all(struct core *core)
     free(core->all.ids);
     free(core->all.members);
     heap_deinit(&core->all.queue.heap);
+    heap_deinit(&core->all.queue.nested);
     backlog_deinit(core, &core->all.backlog);
 }
 
@@ -184,6 +185,7 @@ struct set *set_free(struct core *core, struct set *s)
         s->user->n_sets--;
     user_release(core, s->user);
     heap_deinit(&s->queue.heap);
+    heap_deinit(&s->queue.nested);
     backlog_deinit(core, &s->backlog);
     free(s->ids);
     free(s->members);

@@ -245,6 +245,8 @@ void core_stask_lane(struct core *core, uint32_t client, const struct fds_reques
     } else if (!t) {
         fds_answer_refuse(ret, PTOOLS_ERR_RANGE, "there are %" PRIu32 " server tasks, the last is %" PRIu32, s->n,
                           s->n - 1);
+    } else if (c->stask && c->stask == t->process) {
+        fds_answer_refuse(ret, PTOOLS_ERR_DEADLOCK, "server task %" PRIu32 " would wait for itself", t->index);
     } else if (t->state != STASK_UP) {
         fds_answer_refuse(ret, s->stopping ? PTOOLS_ERR_NO_STASKS : PTOOLS_ERR_STATE_LOST,
                           "server task %" PRIu32 " is %s", t->index,

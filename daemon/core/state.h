@@ -37,6 +37,7 @@ struct worker;
 /* The tasks that wait for one worker, or for the workers of one first-free set, by rank. */
 struct queue {
     struct heap heap;
+    struct heap nested;    /* those of them that are nested, by task.nested_node: the deepest first */
     struct set *set;      /* NULL: a worker's own */
     struct urgent *urgent; /* those with a priority, by user */
 };
@@ -51,6 +52,7 @@ struct watcher;
 #include "daemon/core/breaker.h"
 #include "daemon/core/client.h"
 #include "daemon/core/module.h"
+#include "daemon/core/nested.h"
 #include "daemon/core/qtask.h"
 #include "daemon/core/set.h"
 #include "daemon/core/stasks.h"
@@ -80,6 +82,8 @@ struct core {
     struct worker **workers; /* by id, rising; room for workers_max */
     uint32_t n_workers;
     uint32_t last_worker;
+    struct worker **stand_ins; /* by id, rising; room for stand_ins_max */
+    uint32_t n_stand_ins;
     struct worker **scratch; /* room for workers_max, for one function's use */
     struct worker *idle;     /* longest idle first, by idle_next; see idle_add() */
     struct worker *recycling; /* the one that is being replaced because of a limit; NULL: none */
@@ -143,6 +147,7 @@ struct core {
     struct watch *watches;
 
     uint64_t n_held, n_queued, n_booked, n_given; /* tasks by place; their sum is all tasks */
+    uint64_t n_nested;                  /* of n_queued, those that are nested */
     uint32_t n_holding;                 /* workers that hold a task */
     struct core_stats stats;            /* the counters; what is "now" is filled in by core_view_stats() */
 };

@@ -45,7 +45,7 @@ void core_stop_task(struct core *core, uint64_t now_us, struct task *t, enum sto
 void core_revoked(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, bool taken_back,
                   struct actions *out)
 {
-    struct worker *w = worker_find(core, worker);
+    struct worker *w = worker_or_stand_in(core, worker);
     struct task *t = w ? worker_held(w, task) : NULL;
 
     core->now_us = now_us;
@@ -93,6 +93,8 @@ void core_worker_due(struct core *core, uint64_t now_us, struct worker *w, struc
     heap_remove(&core->timers, &w->timer);
     if (w->state == WORKER_KILLED) {
         give_up(core, now_us, w, out);
+    } else if (w->stands_for && (w->state == WORKER_DEAD || w->state == WORKER_IDLE)) {
+        stand_in_leave(core, now_us, w, out);
     } else if (w->state == WORKER_DEAD) {
         if (!core->draining)
             worker_spawn(core, w, out);

@@ -42,6 +42,9 @@ static bool allowed(const struct submission *s)
         return REFUSE(s, PTOOLS_ERR_LIMIT,
                       "over the limit user_tasks_max: %" PRIu32 " of %" PRIu32 " in use, 1 more asked for", u->n_tasks,
                       l->user_tasks_max);
+    if (!s->call->detached && nested_depth(s->client) > NESTING_MAX)
+        return REFUSE(s, PTOOLS_ERR_DEADLOCK,
+                      "a call within %u calls, each of which waits for the next: more are not allowed", NESTING_MAX);
     if (bytes > l->user_bytes_max)
         return REFUSE(s, PTOOLS_ERR_TOO_LARGE,
                       "the arguments have %" PRIu64 " bytes, and all of this user at a time may have %" PRIu64

@@ -111,6 +111,8 @@ struct task *task_new(struct core *core, struct client *client, struct set *set,
     t->detached = call->detached;
     t->deadline_ms = call->deadline_ms;
     t->priority = call->has_priority ? call->priority : INFINITY;
+    if (!t->detached)
+        nested_begin(t, client);
     DL_APPEND2(client->tasks, t, client_prev, client_next);
     DL_APPEND2(set->tasks, t, set_prev, set_next);
     t->user->n_tasks++;
@@ -176,6 +178,7 @@ void task_forget_client(struct core *core, struct task *t)
     if (t->in_requests)
         HASH_DELETE(hh_request, core->requests, t);
     t->in_requests = false;
+    nested_end(t);
     if (t->client)
         DL_DELETE2(t->client->tasks, t, client_prev, client_next);
     t->client = NULL;

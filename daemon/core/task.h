@@ -57,6 +57,9 @@ struct task {
     char *wanted;               /* while held: the name of the function */
     struct module *module;      /* while held */
     struct blob *payload;
+    uint32_t depth;             /* of nested calls, and the outermost of them has 1; 0: it is none, see nested.h */
+    uint64_t outer;             /* the task that made it; 0: none is known */
+    struct worker *lender;      /* runs outer, which waits for it; NULL */
     struct array *args;         /* holds the arguments instead; NULL: none */
     struct array *room;         /* that its value may be put into; NULL: none */
     struct array *made;         /* made for its value; NULL: none */
@@ -66,7 +69,7 @@ struct task {
     uint32_t pinned;            /* the worker that was asked for; 0: any */
     uint32_t bound;             /* the worker that it waits for: pinned, or dealt by round robin; 0: none */
     struct queue *queue;        /* while waiting */
-    struct heap_node queue_node;
+    struct heap_node queue_node, nested_node;
     struct urgent *urgent;      /* while waiting with a priority: among those of its user */
     struct heap_node urgent_node;
     struct worker *worker;      /* while booked, given, recalled, stopping */
@@ -77,6 +80,7 @@ struct task {
     struct task *place_prev, *place_next;   /* in module.held, worker.booked or worker.held */
     struct task *client_prev, *client_next;
     struct task *set_prev, *set_next;
+    struct task *nested_prev, *nested_next; /* in lender.nested */
     UT_hash_handle hh, hh_request;
 };
 

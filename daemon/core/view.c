@@ -23,11 +23,12 @@ bool core_view_worker(const struct core *core, size_t index, struct core_worker_
 {
     const struct worker *w;
 
-    if (index >= core->n_workers)
+    if (index >= core->n_workers + core->n_stand_ins)
         return false;
-    w = core->workers[index];
+    w = worker_at(core, index);
     *ret = (struct core_worker_view){
         .id = w->id,
+        .stands_for = w->stands_for,
         .pid = w->pid,
         .state = shown_state(w),
         .task = w->oldest,
@@ -100,6 +101,7 @@ void core_view_stats(const struct core *core, struct core_stats *ret)
     ret->given = core->n_given;
     ret->clients = HASH_COUNT(core->clients);
     ret->workers = core->n_workers;
+    ret->stand_ins = core->n_stand_ins;
     ret->sets = HASH_COUNT(core->sets);
     ret->arrays = HASH_COUNT(core->arrays);
     ret->stasks = HASH_COUNT(core->stasks);

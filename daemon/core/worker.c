@@ -143,21 +143,32 @@ struct worker *worker_new(struct core *core)
     return w;
 }
 
+static void leave_table(struct worker **table, uint32_t *n, const struct worker *w)
+{
+    uint32_t i = 0;
+
+    while (table[i] != w)
+        i++;
+    --*n;
+    memmove(&table[i], &table[i + 1], (*n - i) * sizeof table[0]);
+}
+
 struct worker *worker_free(struct core *core, struct worker *w)
 {
-    uint32_t i;
-
     if (!w)
         return NULL;
-    i = place_of(core, w->id);
-    core->n_workers--;
-    memmove(&core->workers[i], &core->workers[i + 1], (core->n_workers - i) * sizeof core->workers[0]);
+    if (w->stands_for)
+        leave_table(core->stand_ins, &core->n_stand_ins, w);
+    else
+        leave_table(core->workers, &core->n_workers, w);
+    worker_leave_clients(w);
     if (w->state == WORKER_IDLE)
         DL_DELETE2(core->idle, w, idle_prev, idle_next);
     if (core->recycling == w)
         core->recycling = NULL;
     heap_remove(&core->timers, &w->timer);
     heap_deinit(&w->queue.heap);
+    heap_deinit(&w->queue.nested);
     backlog_deinit(core, &w->backlog);
     free(w);
     return NULL;
@@ -272,6 +283,7 @@ void worker_drop(struct core *core, struct task *t)
 
     if (t->batch)
         batch_dropped(core, t);
+    nested_outer_ended(w, t->id);
     DL_DELETE2(w->held, t, place_prev, place_next);
     w->n_held--;
     w->n_long -= !t->is_short;
@@ -374,4 +386,5 @@ void worker_settle(struct core *core, uint64_t now_us, struct worker *w, struct 
         action_worker(out, ACT_STOP, w->id, 0);
         worker_set_timer(core, w, now_us + core->limits.kill_grace_us);
     }
+    stand_in_rest(core, now_us, w);
 }

@@ -36,6 +36,9 @@ struct worker {
     int32_t pid;
     enum worker_state state;
     enum leave leave;           /* it is to end: gets nothing more */
+    uint32_t stands_for;        /* it is a stand-in of this worker, see nested.h; 0: it is none */
+    struct client *clients;     /* in its process, by inside_next */
+    struct task *nested;        /* calls that the tasks it runs wait for, by nested_next */
     struct queue queue;         /* tasks bound to it */
     struct backlog backlog;     /* queued tasks for it alone */
     struct task *held;          /* given, in the order given, by place_next */
@@ -69,6 +72,7 @@ const char *worker_state_name(enum worker_state state);
 /* Puts it into or out of the list of idle ones, and stops its timer. false: impossible, ACT_BUG was added. */
 bool worker_step(struct core *core, struct worker *w, enum worker_event event, struct actions *out);
 
+/* One that is no stand-in: those alone have names, and are in sets. */
 struct worker *worker_find(const struct core *core, uint32_t id);
 /* In core.workers, core.all, and DEAD. NULL: no memory. There must be room for one. */
 struct worker *worker_new(struct core *core);

@@ -90,6 +90,8 @@ const struct setting config_settings[] = {
       "from SIGTERM to the cancelling of tasks that still run" },
     { "limits", "workers_max", SETTING_NUMBER, AT(workers_max), 1, WORKERS_MAX, NULL, "1024",
       "workers that may be added" },
+    { "limits", "stand_ins_max", SETTING_NUMBER, AT(stand_ins_max), 1, WORKERS_MAX, NULL, "64",
+      "processes beside the workers, for calls that functions make of functions while they wait" },
     { "limits", "user_arrays_max", SETTING_NUMBER, AT(user_arrays_max), 1, 65536, NULL, "4096",
       "shared arrays of one user, and large values on their way" },
     { "limits", "user_shm_max", SETTING_MEMORY, AT(user_shm_max), M, 1024 * T, "no limit", "50%",

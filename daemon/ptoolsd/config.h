@@ -41,7 +41,7 @@ struct config {
     uint64_t message_max, client_output_max, user_bytes_max; /* bytes */
     uint64_t clients_max, user_clients_max;
     uint64_t handshake_ms, stall_ms, drain_ms;
-    uint64_t user_tasks_max, user_sets_max, modules_max, workers_max;
+    uint64_t user_tasks_max, user_sets_max, modules_max, workers_max, stand_ins_max;
     uint64_t user_arrays_max, user_stasks_max;
     uint64_t user_shm_max, shm_max, large; /* bytes; 0: no limit, never */
     /* [queue] */

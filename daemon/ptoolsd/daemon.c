@@ -368,6 +368,7 @@ static void limits_from(const struct config *c, struct core_limits *l)
 {
     core_limits_default(l);
     l->workers_max = (uint32_t)c->workers_max;
+    l->stand_ins_max = (uint32_t)c->stand_ins_max;
     l->user_tasks_max = (uint32_t)c->user_tasks_max;
     l->user_bytes_max = c->user_bytes_max;
     l->user_sets_max = (uint32_t)c->user_sets_max;

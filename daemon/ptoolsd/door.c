@@ -29,6 +29,7 @@
 #include "daemon/ptoolsd/fds.h"
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/memory.h"
+#include "daemon/ptoolsd/supervisor.h"
 #include "daemon/ptoolsd/table.h"
 #include "proto/message.h"
 
@@ -52,7 +53,9 @@ struct client {
     uint32_t events;                 /* what the source waits for now */
     uint32_t id;                     /* the core's; 0 until the handshake is done */
     uint32_t uid;
-    pid_t pid;                       /* for logs only */
+    pid_t pid;
+    uint32_t inside;                 /* the process of ours that it is part of; 0: none */
+    pid_t inside_pid;
     struct zmtp zmtp;
     struct intake in;
     struct chain out;
@@ -154,6 +157,15 @@ uint32_t client_id(const struct client *c)
 uint32_t client_uid(const struct client *c)
 {
     return c->uid;
+}
+
+void client_tell_inside(struct client *c)
+{
+    struct daemon *d = c->door->d;
+
+    if (c->inside)
+        core_client_inside(d->core, c->id, supervisor_pid(d->supervisor, c->inside) == c->inside_pid ? c->inside : 0,
+                           supervisor_task(d->supervisor, c->inside, c->inside_pid));
 }
 
 const uint8_t *client_token(struct client *c)
@@ -284,9 +296,11 @@ static int client_open(struct client *c)
     if (r < 0)
         return r;
     HASH_ADD(hh, door->by_id, id, sizeof c->id, c);
+    c->inside = supervisor_inside(door->d->supervisor, c->pid, &c->inside_pid);
     door->handshakes--;
     door->used = true;
-    log_debug("client-opened", LOG_U64("client", c->id), LOG_U64("uid", c->uid), LOG_U64("pid", (uint64_t)c->pid));
+    log_debug("client-opened", LOG_U64("client", c->id), LOG_U64("uid", c->uid), LOG_U64("pid", (uint64_t)c->pid),
+              LOG_U64("inside", c->inside));
     return 0;
 }
 

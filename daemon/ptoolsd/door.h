@@ -46,6 +46,8 @@ bool door_event(struct door *door, uint32_t client, const struct msg_answer *eve
 /* What requests.c needs of a client. */
 uint32_t client_id(const struct client *client);
 uint32_t client_uid(const struct client *client);
+/* Tells the core what it is inside of, if it is: see core_client_inside(). */
+void client_tell_inside(struct client *client);
 /* Its token for the door of descriptors, FDS_TOKEN_BYTES; made when it is first asked for. NULL: there is none. */
 const uint8_t *client_token(struct client *client);
 /* The connection ends at the end of the turn, when what is queued has been sent as far as its socket takes it at

@@ -52,7 +52,7 @@ static void document_status(struct daemon *d, uint32_t uid, ptools_pack *p)
 
     (void)uid;
     core_view_stats(d->core, &s);
-    ptools_pack_map(p, 22);
+    ptools_pack_map(p, 23);
     inspect_str(p, "version", PTOOLS_VERSION);
     inspect_u64(p, "protocol", PROTOCOL_VERSION_MAX);
     inspect_u64(p, "pid", (uint64_t)getpid());
@@ -63,6 +63,7 @@ static void document_status(struct daemon *d, uint32_t uid, ptools_pack *p)
     inspect_bool(p, "draining", d->draining);
     inspect_u64(p, "clients", s.clients);
     inspect_u64(p, "workers", s.workers);
+    inspect_u64(p, "stand_ins", s.stand_ins);
     inspect_u64(p, "sets", s.sets);
     ptools_pack_str(p, "tasks");
     ptools_pack_map(p, 6);
@@ -104,8 +105,9 @@ static void document_workers(struct daemon *d, uint32_t uid, ptools_pack *p)
     for (uint32_t i = 0; core_view_worker(d->core, i, &w); i++) {
         if (!supervisor_words(d->supervisor, w.id, &words) || words.task == 0)
             words = (struct page_words){ 0 };
-        ptools_pack_map(p, 13);
+        ptools_pack_map(p, 14);
         inspect_u64(p, "id", w.id);
+        inspect_u64(p, "stands_for", w.stands_for);
         inspect_u64(p, "pid", (uint64_t)(w.pid > 0 ? w.pid : 0));
         inspect_str(p, "state", w.state);
         inspect_u64(p, "task", w.task);

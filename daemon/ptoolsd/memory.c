@@ -461,7 +461,8 @@ void memory_client_gone(struct memory *m, uint32_t client)
 /* The number from which on descriptors are kept for connections and processes, half of them at most. */
 static int descriptors_for_arrays(const struct config *c)
 {
-    uint64_t reserve = FDS_SPARE + FDS_OF_CLIENT * c->clients_max + FDS_OF_PROCESS * c->workers_max;
+    uint64_t reserve = FDS_SPARE + FDS_OF_CLIENT * c->clients_max +
+                       FDS_OF_PROCESS * (c->workers_max + c->stand_ins_max);
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX)

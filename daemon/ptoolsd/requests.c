@@ -261,6 +261,7 @@ void request_handle(struct daemon *d, struct client *c, struct msg_decoder *deco
         return;
     }
     d->envelope = (struct span){ m->frame[0].data, m->frame[0].n, NULL };
+    client_tell_inside(c);
     ops[request.kind].handle(d, c, &request, payload);
     daemon_deliver(d);
 }

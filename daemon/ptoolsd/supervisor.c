@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -21,7 +22,13 @@
 #include "daemon/ptoolsd/process.h"
 #include "proto/headroom.h"
 
-enum { END_POLITELY_MS = 1000, END_KILLED_MS = 1000, OOM_LOOK_US = 1000000, CANCELS_BYTES = 1 << 18 };
+enum {
+    END_POLITELY_MS = 1000,
+    END_KILLED_MS = 1000,
+    OOM_LOOK_US = 1000000,
+    CANCELS_BYTES = 1 << 18,
+    ANCESTORS_MAX = 32
+};
 
 static struct process *process_of(struct supervisor *s, uint32_t id)
 {
@@ -276,6 +283,60 @@ int32_t supervisor_pid(struct supervisor *s, uint32_t worker)
     struct process *p = process_of(s, worker);
 
     return p ? (int32_t)p->pid : 0;
+}
+
+/* -- who is inside of whom ----------------------------------------------------------------------------- */
+
+static struct process *process_by_pid(struct supervisor *s, pid_t pid)
+{
+    struct process *p;
+
+    HASH_FIND(hh_pid, s->by_pid, &pid, sizeof pid, p);
+    return p;
+}
+
+static pid_t parent_of(pid_t pid)
+{
+    char path[32], line[512], *end;
+    pid_t parent = 0;
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    f = fopen(path, "re");
+    if (!f)
+        return 0;
+    end = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL; /* behind the name, which may be anything */
+    if (!end || sscanf(end + 1, " %*c %d", &parent) != 1)
+        parent = 0;
+    fclose(f);
+    return parent;
+}
+
+/* Most are in the process group of a worker, or of none and in another session. Only children that made a group
+ * of their own, as those of ptools_pfork() do, are looked for by their ancestors. */
+uint32_t supervisor_inside(struct supervisor *s, pid_t pid, pid_t *ret_process)
+{
+    struct process *p;
+
+    if (pid <= 0)
+        return 0;
+    p = process_by_pid(s, pid);
+    if (!p)
+        p = process_by_pid(s, getpgid(pid));
+    if (!p && getsid(pid) == getsid(0))
+        for (unsigned i = 0; !p && i < ANCESTORS_MAX && pid > 1 && pid != getpid(); i++) {
+            pid = parent_of(pid);
+            p = process_by_pid(s, pid);
+        }
+    *ret_process = p ? p->pid : 0;
+    return p ? p->id : 0;
+}
+
+uint64_t supervisor_task(struct supervisor *s, uint32_t worker, pid_t process)
+{
+    const struct process *p = process_of(s, worker);
+
+    return p && p->pid == process ? atomic_load(&p->page->task) : 0;
 }
 
 uint64_t supervisor_rss_bytes(struct supervisor *s, uint32_t worker)

@@ -43,6 +43,10 @@ bool supervisor_words(struct supervisor *s, uint32_t worker, struct page_words *
 bool supervisor_at(struct supervisor *s, uint32_t worker, uint64_t task, uint32_t *ret_items);
 /* 0: none. */
 int32_t supervisor_pid(struct supervisor *s, uint32_t worker);
+/* The process of ours that this one is, or was forked by, over however many generations: 0: none. Which task a process
+ * runs now; 0: none, or its pid is another by now. */
+uint32_t supervisor_inside(struct supervisor *s, pid_t pid, pid_t *ret_process);
+uint64_t supervisor_task(struct supervisor *s, uint32_t worker, pid_t process);
 uint64_t supervisor_rss_bytes(struct supervisor *s, uint32_t worker);
 
 #endif

@@ -13,6 +13,7 @@
 #include "daemon/ptoolsd/template.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -62,7 +63,8 @@ pid_t template_pid(const struct template *t)
 
 /* -- starting it ---------------------------------------------------------------------------------------- */
 
-/* The environment of functions is made from this list and PTOOLS_...: nothing that steers ld.so or malloc. */
+/* The environment of functions is made from this list and PTOOLS_...: nothing that steers ld.so or malloc. The daemon
+ * that they find is this one, whatever its own environment says. */
 static const char *const environment_kept[] = {
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR",
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -84,15 +86,18 @@ static bool environment_keeps(const char *entry)
     return false;
 }
 
-static void environment_make(char *env[ENVIRONMENT_MAX + 1])
+static void environment_make(char *dir, char *env[ENVIRONMENT_MAX + 1])
 {
     size_t n = 0;
 
-    for (char **e = environ; e && *e && n < ELEMENTS(environment_kept); e++)
+    env[n++] = dir;
+
+    for (char **e = environ; e && *e && n <= ELEMENTS(environment_kept); e++)
         if (environment_keeps(*e))
             env[n++] = *e;
     for (char **e = environ; e && *e && n < ENVIRONMENT_MAX; e++) /* then as many of these as there is room for */
-        if (strncmp(*e, "PTOOLS_", 7) == 0)
+        if (strncmp(*e, "PTOOLS_", 7) == 0 && strncmp(*e, "PTOOLS_DIR=", 11) != 0 &&
+            strncmp(*e, "PTOOLS_ADDRESS=", 15) != 0)
             env[n++] = *e;
     env[n] = NULL;
 }
@@ -103,7 +108,7 @@ static int template_exec(struct template *t, int child_fd)
 {
     const struct config *config = t->s->d->config;
     const bool fenced = t->s->d->fence_fd >= 0;
-    char parent[16], memory[24], message[24], *env[ENVIRONMENT_MAX + 1];
+    char parent[16], memory[24], message[24], *env[ENVIRONMENT_MAX + 1], dir[PATH_MAX + 16];
     const char *argv[] = { config->worker_program, "--template", "--parent", parent,
                            "--module-path", config->module_path, "--log-level", log_level_name(config->log_level),
                            "--memory-max", memory, "--message-max", message, fenced ? "--fence" : NULL, NULL };
@@ -115,7 +120,8 @@ static int template_exec(struct template *t, int child_fd)
     snprintf(parent, sizeof parent, "%d", (int)getpid());
     snprintf(memory, sizeof memory, "%llu", (unsigned long long)config->memory_max);
     snprintf(message, sizeof message, "%llu", (unsigned long long)config->message_max);
-    environment_make(env);
+    snprintf(dir, sizeof dir, "PTOOLS_DIR=%s", config->dir);
+    environment_make(dir, env);
     sigemptyset(&none);
     sigfillset(&all);
     posix_spawn_file_actions_init(&actions);

@@ -57,6 +57,7 @@ typedef enum ptools_err {
     PTOOLS_ERR_KEY_REUSED = 56,    /* a queued task of that key has other content                 */
     PTOOLS_ERR_STORAGE = 57,       /* the daemon's journal cannot be written: what was asked is not kept */
     PTOOLS_ERR_NOT_NOW = 58,       /* the queued task is in a state in which that cannot be done  */
+    PTOOLS_ERR_DEADLOCK = 59,      /* calls within calls: too deep, or nobody is left who could run it */
 
     /* the task itself */
     PTOOLS_ERR_FAILED = 60,        /* the function failed; the message is its own                 */

@@ -29,6 +29,24 @@
  * An isolated item (PTOOLS_PMAP_ISOLATED of <ptools/pmap.h>) has a process of its own, a fork of the worker: it leaves
  * nothing there. Handlers of atexit() are not called in it, destructors of its task local storage are.
  *
+ * A function may be a client, too: it links libptools (of the same release), opens a handle with ptools_open(NULL,
+ * ...), which finds the daemon that runs it, and makes calls and maps, also of functions that run in the same workers:
+ *
+ *     PTOOLS_AUTO(ptools) pt = NULL;
+ *     const char *why;
+ *
+ *     if (ptools_open(NULL, &pt, &why) != PTOOLS_OK)
+ *         return ptools_task_fail(task, "%s", why);
+ *     err = ptools_remotecall_fetch(pt, NULL, "module.other", args, NULL, PTOOLS_FOREVER, &f, &value);
+ *
+ * While it waits for them, its worker lends its place to a stand-in, one process more, that runs such calls and no
+ * others: so calls within calls never wait for each other, even with one worker. A call within 16 others is refused
+ * (PTOOLS_ERR_DEADLOCK), and so is one that nobody is left to run: there are as many stand-ins as the daemon's
+ * limits.stand_ins_max. The same goes for children that the function forks (each opens a handle of its own), but not
+ * for one that makes a session of its own (setsid()). What it has asked for is cancelled when it is killed. Not so
+ * served are queued tasks: a function that waits for one waits until a worker is free. And two server tasks that
+ * call each other wait for each other.
+ *
  * In a server task nothing is restored: what a function changes in its process is part of its state, and stays until
  * it is stopped. Then destructors of its task local storage are called, and its process group is killed.
  *
@@ -153,7 +171,8 @@ void ptools_task_phase(ptools_task *task, const char *name); /* "reading", "sort
 void ptools_task_progress(ptools_task *task, uint64_t n, uint64_t of);
 
 /* -- asking ----------------------------------------------------------------------------------- */
-uint32_t ptools_task_worker_id(ptools_task *task); /* Julia's myid(); 0 in a server task         */
+uint32_t ptools_task_worker_id(ptools_task *task); /* Julia's myid(); 0 in a server task; in a
+                                                      stand-in a number above 1000000000      */
 /* Which of the server tasks of its handle this is, from 0, and how many there are; 0 and 0 in any other. */
 uint32_t ptools_task_stask_index(ptools_task *task);
 uint32_t ptools_task_stask_count(ptools_task *task);

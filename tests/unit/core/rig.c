@@ -217,7 +217,7 @@ uint32_t rig_where(struct rig *r, uint64_t request)
 
 struct worker *rig_worker(struct rig *r, uint32_t id)
 {
-    return worker_find(r->core, id);
+    return worker_or_stand_in(r->core, id);
 }
 
 struct action *rig_find(struct rig *r, enum action_type type, size_t nth)

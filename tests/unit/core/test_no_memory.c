@@ -110,6 +110,18 @@ static bool calls(void)
     return submit("x.f", 0, 10, false) && submit("x.f", 0, 0, true) && submit("y.f", 0, 0, false);
 }
 
+/* From inside of a worker, when none is idle: it needs a stand-in. */
+static bool nested(void)
+{
+    core_client_inside(r.core, r.client, 1, rig_worker(&r, 1)->oldest);
+    if (!submit("m.f", 0, 0, false))
+        return false;
+    core_client_inside(r.core, r.client, 0, 0);
+    CORE(core_assign(r.core, r.now, &r.out));
+    ck_assert(r.core->n_stand_ins == 1 || r.core->n_nested == 0); /* refused for lack of memory */
+    return true;
+}
+
 /* -- arrays ------------------------------------------------------------------------------------------------ */
 
 static bool array(enum msg_kind kind, const struct msg_array *m)
@@ -286,6 +298,8 @@ static bool script(void)
         !set(SET_FF, NULL, MSG_SET_CREATE, 0, members, 1) || !calls())
         return false;
     CORE(core_assign(r.core, r.now, &r.out));
+    if (!nested())
+        return false;
     if (!loaded("x", PTOOLS_OK) || !loaded("y", PTOOLS_ERR_MODULE_BROKEN))
         return false;
     CORE(core_workers_add(r.core, r.now, r.client, ++r.request, 2, &r.out));

@@ -268,9 +268,10 @@ START_TEST(ids_are_not_used_again)
     ck_assert_uint_eq(rig_answer(&r, r.request)->answer.reply.worker, 3);
     remove_worker(2);
     rig_failure(&r, r.request, PTOOLS_ERR_NO_WORKER);
-    r.core->last_worker = INT32_MAX;
+    r.core->last_worker = WORKER_ID_MAX;
     add(1);
     rig_failure(&r, r.request, PTOOLS_ERR_LIMIT);
+    r.core->last_worker = 3;
     rig_end(&r);
 }
 END_TEST

@@ -374,6 +374,23 @@ START_TEST(indices_beyond_the_last)
 }
 END_TEST
 
+START_TEST(a_server_task_does_not_wait_for_itself)
+{
+    struct fds_answer answer;
+    uint64_t h;
+    uint32_t inside;
+
+    setup(1);
+    h = rig_stasks_of(&r, 2);
+    ck_assert_int_eq(core_client_add(r.core, 1000, &inside), 0);
+    core_client_inside(r.core, inside, rig_process(&r, h, 0), 1);
+    ck_assert_int_eq(lane(inside, h, 0, &answer), PTOOLS_ERR_DEADLOCK);
+    ck_assert_str_eq(answer.text, "server task 0 would wait for itself");
+    ck_assert_int_eq(lane(inside, h, 1, &answer), PTOOLS_OK);
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core stasks calls");
@@ -395,5 +412,6 @@ int main(void)
     tcase_add_test(fates, a_cancel_does_not_outlast_an_end);
     tcase_add_test(fates, a_cancel_that_is_too_late);
     tcase_add_test(fates, indices_beyond_the_last);
+    tcase_add_test(lanes, a_server_task_does_not_wait_for_itself);
     return suite_run(suite);
 }

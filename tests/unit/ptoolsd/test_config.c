@@ -235,7 +235,7 @@ START_TEST(all_that_is_wrong_is_said_with_its_line)
                      "[limits] and [queue]\n"
                      "F:10: [limits] has no setting \"ahead\"; allowed are message_max clients_max user_clients_max "
                      "handshake_ms stall_ms user_tasks_max user_bytes_max user_sets_max modules_max client_output_max "
-                     "drain_ms workers_max user_arrays_max user_shm_max shm_max user_stasks_max large\n"
+                     "drain_ms workers_max stand_ins_max user_arrays_max user_shm_max shm_max user_stasks_max large\n"
                      "F:9: the line is no [section], no key = value and no comment\n");
     ck_assert_uint_eq(config.stall_ms, 400);
 }
