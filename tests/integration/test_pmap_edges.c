@@ -40,6 +40,15 @@ static void up(unsigned workers)
     up_with(workers, NULL);
 }
 
+/* As after up(), with the same daemon. */
+static void anew(void)
+{
+    static const ptools_pmap_options none = PTOOLS_PMAP_OPTIONS_INIT;
+
+    options = none;
+    ptools_pack_reset(list);
+}
+
 static void down(unsigned workers)
 {
     server_whole(pt, workers);
@@ -113,15 +122,14 @@ static const uint32_t sizes[] = { 0, 1, 5, 65536 };
 enum { SIZES = sizeof sizes / sizeof sizes[0] };
 
 /* No message takes more than 1 MiB: batches are as small as that makes them, and one item is too large by itself. */
-START_TEST(items_may_be_too_large_together)
+static void items_may_be_too_large_together_once(int k)
 {
-    static const char *const args[] = { "-o", "limits.message_max=1M", NULL };
     ptools_pmap *map;
 
-    up_with(2, args);
+    anew();
     for (int i = 0; i < 24; i++)
         add_bytes(i == 10 ? 1200000 : i % 3 == 0 ? 900000 : i % 3 == 1 ? 100 : 300000);
-    options.batch_size = sizes[_i];
+    options.batch_size = sizes[k];
     map = start("i.length");
     for (int i = 0; i < 24; i++) {
         const ptools_item item = next(map);
@@ -137,20 +145,28 @@ START_TEST(items_may_be_too_large_together)
         ck_assert(!item.failure->maybe_executed);
     }
     ends(map);
+}
+
+START_TEST(items_may_be_too_large_together)
+{
+    static const char *const args[] = { "-o", "limits.message_max=1M", NULL };
+
+    up_with(2, args);
+    for (int i = 0; i < SIZES; i++)
+        items_may_be_too_large_together_once(i);
     down(2);
 }
 END_TEST
 
 /* More is in flight than a user may have there at a time: it is sent when there is room. */
-START_TEST(a_limit_of_the_user_is_waited_for)
+static void a_limit_of_the_user_is_waited_for_once(int k)
 {
-    static const char *const args[] = { "-o", "limits.message_max=1M", "-o", "limits.user_bytes_max=2M", NULL };
     ptools_pmap *map;
 
-    up_with(4, args);
+    anew();
     for (int i = 0; i < 40; i++)
         add_bytes(i % 2 ? 900000 : 400000);
-    options.batch_size = sizes[_i];
+    options.batch_size = sizes[k];
     map = start("i.length");
     for (int i = 0; i < 40; i++) {
         const ptools_item item = next(map);
@@ -158,6 +174,15 @@ START_TEST(a_limit_of_the_user_is_waited_for)
         ck_assert_int_eq(number_of(&item), i % 2 ? 900000 : 400000);
     }
     ends(map);
+}
+
+START_TEST(a_limit_of_the_user_is_waited_for)
+{
+    static const char *const args[] = { "-o", "limits.message_max=1M", "-o", "limits.user_bytes_max=2M", NULL };
+
+    up_with(4, args);
+    for (int i = 0; i < SIZES; i++)
+        a_limit_of_the_user_is_waited_for_once(i);
     down(4);
 }
 END_TEST
@@ -217,20 +242,19 @@ START_TEST(an_item_of_100_megabytes)
 END_TEST
 
 /* Values of which one alone nearly fills a message: they fit behind others, and what does not fit is told. */
-START_TEST(values_may_be_as_large_as_a_batch_allows)
+static void values_may_be_as_large_as_a_batch_allows_once(int k)
 {
-    static const char *const args[] = { "-o", "limits.message_max=1M", NULL };
     PTOOLS_AUTO(ptools_pack) what = ptools_pack_new();
     const ptools_pack *zipped[] = { what, NULL };
     ptools_pmap *map = NULL;
 
-    up_with(1, args);
+    anew();
     for (int64_t i = 0; i < 300; i++) {
         ptools_pack_str(what, "bytes");
         ptools_pack_i64(list, i % 90 == 80 ? 480000 : i == 100 ? 600000 : 5000);
     }
     zipped[1] = list;
-    options.batch_size = sizes[_i];
+    options.batch_size = sizes[k];
     ck_assert_ptools(ptools_pmap_start(pt, "p.item", zipped, 2, &options, &map));
     for (int64_t i = 0; i < 300; i++) {
         const ptools_item item = next(map);
@@ -248,6 +272,15 @@ START_TEST(values_may_be_as_large_as_a_batch_allows)
     }
     ends(map);
     ck_assert_uint_eq(deaths_now(), 0);
+}
+
+START_TEST(values_may_be_as_large_as_a_batch_allows)
+{
+    static const char *const args[] = { "-o", "limits.message_max=1M", NULL };
+
+    up_with(1, args);
+    for (int i = 0; i < SIZES; i++)
+        values_may_be_as_large_as_a_batch_allows_once(i);
     down(1);
 }
 END_TEST
@@ -301,14 +334,14 @@ START_TEST(items_and_values_may_be_nothing)
 }
 END_TEST
 
-START_TEST(a_window_of_a_byte_is_enough)
+static void a_window_of_a_byte_is_enough_once(int k)
 {
     struct counted c = { 0, 3000 };
     ptools_pmap *map = NULL;
 
-    up(2);
+    anew();
     options.window_bytes = 1;
-    options.batch_size = sizes[_i];
+    options.batch_size = sizes[k];
     ck_assert_ptools(ptools_pmap_start_from(pt, "p.same", give, &c, &options, &map));
     for (int64_t i = 0; i < 3000; i++) {
         const ptools_item item = next(map);
@@ -317,20 +350,27 @@ START_TEST(a_window_of_a_byte_is_enough)
         suite_holds(c.next <= i + 2, "%" PRId64 " were taken at item %" PRId64, c.next, i);
     }
     ends(map);
+}
+
+START_TEST(a_window_of_a_byte_is_enough)
+{
+    up(2);
+    for (int i = 0; i < SIZES; i++)
+        a_window_of_a_byte_is_enough_once(i);
     down(2);
 }
 END_TEST
 
 /* -- bad functions ----------------------------------------------------------------------------------------------- */
 
-START_TEST(functions_may_say_too_much)
+static void functions_may_say_too_much_once(int k)
 {
     ptools_pmap *map;
 
-    up(2);
+    anew();
     for (int64_t i = 0; i < 60; i++)
         ptools_pack_i64(list, i);
-    options.batch_size = sizes[_i];
+    options.batch_size = sizes[k];
     map = start("i.noisy");
     for (int64_t i = 0; i < 60; i++) {
         const ptools_item item = next(map);
@@ -347,6 +387,13 @@ START_TEST(functions_may_say_too_much)
             suite_holds(*s == '\n' || (*s >= ' ' && *s <= '~') || (*s & 0x80), "%d in its log", *s);
     }
     ends(map);
+}
+
+START_TEST(functions_may_say_too_much)
+{
+    up(2);
+    for (int i = 0; i < SIZES; i++)
+        functions_may_say_too_much_once(i);
     down(2);
 }
 END_TEST
@@ -655,13 +702,13 @@ int main(void)
     TCase *tc = suite_case(suite, "pmap");
 
     tcase_set_timeout(tc, 300);
-    tcase_add_loop_test(tc, items_may_be_too_large_together, 0, SIZES);
-    tcase_add_loop_test(tc, a_limit_of_the_user_is_waited_for, 0, SIZES);
+    tcase_add_test(tc, items_may_be_too_large_together);
+    tcase_add_test(tc, a_limit_of_the_user_is_waited_for);
     tcase_add_test(tc, an_item_that_is_too_large_may_end_it);
-    tcase_add_loop_test(tc, values_may_be_as_large_as_a_batch_allows, 0, SIZES);
+    tcase_add_test(tc, values_may_be_as_large_as_a_batch_allows);
     tcase_add_test(tc, items_and_values_may_be_nothing);
-    tcase_add_loop_test(tc, a_window_of_a_byte_is_enough, 0, SIZES);
-    tcase_add_loop_test(tc, functions_may_say_too_much, 0, SIZES);
+    tcase_add_test(tc, a_window_of_a_byte_is_enough);
+    tcase_add_test(tc, functions_may_say_too_much);
     tcase_add_loop_test(tc, who_closes_everything_dies_alone, 0, 2 * SIZES);
     tcase_add_test(tc, callbacks_that_use_the_map_are_told);
     tcase_add_test(tc, lists_and_items_that_lie_are_told);

@@ -176,7 +176,7 @@ START_TEST(memory_is_constant_however_many_items)
 }
 END_TEST
 
-/* Very many items of a byte each, while the first of them takes its time: what each costs by being there counts, too. */
+/* Very many items of a byte each, while the first of them takes its time: what each costs by being there counts. */
 START_TEST(small_items_count_for_what_they_cost)
 {
     PTOOLS_AUTO(ptools_pack) ms = ptools_pack_new();
