@@ -385,6 +385,8 @@ START_TEST(what_it_says_is_told)
 {
     ptools_pmap *map;
 
+    if (SANITIZED && strcmp(tellers[_i].function, "t.corrupt_heap") == 0)
+        return; /* the sanitizer is quicker */
     up();
     for (int i = 0; i < 6; i++)
         ptools_pack_i64(list, SIGSEGV);
