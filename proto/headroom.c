@@ -127,3 +127,8 @@ void headroom_now(struct headroom *ret)
     if (f)
         fclose(f);
 }
+
+uint64_t headroom_oom_kills(void)
+{
+    return read_field("/proc/vmstat", "oom_kill ");
+}

@@ -14,5 +14,8 @@ struct headroom {
 };
 /* The least of all. A few hundred microseconds. What cannot be read is no limit. */
 void headroom_now(struct headroom *ret);
+/* How many processes the kernel of this machine has killed for lack of memory; 0 if it cannot be told. Who was killed
+ * by SIGKILL while it rose was killed for that. */
+uint64_t headroom_oom_kills(void);
 
 #endif

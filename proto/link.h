@@ -69,7 +69,7 @@ struct link_batch {
     uint32_t items;
     uint32_t hand_back_ms;             /* 0: never */
     uint32_t init_bytes;               /* of the name of the init function; 0: none */
-    uint32_t pad;
+    uint32_t isolated;                 /* 1: each item has a process of its own; 0 */
 };
 _Static_assert(sizeof(struct link_batch) == 40, "a wire struct");
 struct link_reference {

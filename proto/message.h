@@ -88,6 +88,7 @@ struct msg_call {
     struct text init;        /* run once in each worker, before its first item of this run; absent: none */
     uint64_t captured;       /* an array of the client with a list of arguments that go before each item's; 0: none ... */
     uint64_t captured_bytes; /* ... so many bytes of it */
+    bool isolated;           /* each item has a process of its own */
 };
 struct msg_cancel {
     uint64_t request; /* of this connection; 0: see task. Exactly one is set */

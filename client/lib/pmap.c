@@ -30,8 +30,9 @@ static ptools_err check_function(struct ptools *pt, const char *what, const char
 
 static ptools_err check_options(struct ptools *pt, const ptools_pmap_options *o)
 {
-    if (o->flags & ~(uint32_t)PTOOLS_PMAP_UNORDERED)
-        return fail(pt, PTOOLS_ERR_INVALID, "pmap options: flags is 0x%x: PTOOLS_PMAP_UNORDERED or 0", o->flags);
+    if (o->flags & ~(uint32_t)(PTOOLS_PMAP_UNORDERED | PTOOLS_PMAP_ISOLATED))
+        return fail(pt, PTOOLS_ERR_INVALID, "pmap options: flags is 0x%x: PTOOLS_PMAP_UNORDERED, _ISOLATED, both or 0",
+                    o->flags);
     if (o->batch_size > BATCH_ITEMS_MAX)
         return fail(pt, PTOOLS_ERR_INVALID, "pmap options: batch_size is %u: 0 (automatic), or at most %u",
                     o->batch_size, BATCH_ITEMS_MAX);

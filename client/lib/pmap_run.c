@@ -58,7 +58,7 @@ static bool try_again(const struct ptools_pmap *map, const struct segment *s, co
 {
     const ptools_item item = {
         .index = s->first, .err = why->facts.code, .attempts = s->attempts, .failure = &why->facts
-    };
+    }; /* what it took is in the failure */
 
     return !map->stopping && s->attempts > 0 && s->attempts <= map->options.n_retry_delays &&
            (!map->options.retry_check || map->options.retry_check(&item, map->options.arg));
@@ -504,6 +504,7 @@ static ptools_err send_batch(struct ptools_pmap *map, struct batch *b)
     call->map = map->number;
     call->has_priority = map->options.priority < PTOOLS_PRIORITY_LAST;
     call->priority = map->options.priority;
+    call->isolated = map->options.flags & PTOOLS_PMAP_ISOLATED;
     if (map->init)
         call->init = (struct text){ map->init, strlen(map->init) };
     for (int attempt = 0; attempt < 2; attempt++) {

@@ -4,7 +4,9 @@
  *
  *   1. Idle workers, longest idle first: each takes the best that it may run. Of calls that is the one of least rank,
  *      over its own queue and those of the first-free sets it is in; of queued tasks that of backlog_best(). Of the two
- *      that with the better priority goes first, if they are one user's; otherwise they take turns.
+ *      that with the better priority goes first, if they are one user's; otherwise they take turns. An isolated batch is
+ *      left to an idle worker whose process is clean, or else that of this one is replaced (recycle.c); a fresh process
+ *      takes the batch that it was made for before all else.
  *   2. An idle worker for which nothing waits, while another holds tasks ahead that it may run: the last of
  *      them is taken back from the worker that holds most. It will be in its queue again when core_assign() is
  *      called again, which is why nothing is given ahead now.
@@ -57,12 +59,23 @@ static struct qtask *best_queued(struct core *core, const struct worker *w, stru
     return NULL;
 }
 
+/* The batch that its process was made for, as long as that has done nothing else; NULL. */
+static struct task *made_for(const struct worker *w)
+{
+    struct task *t = queue_top(&w->queue);
+
+    return t && task_isolated(t) && w->tasks == 0 && w->n_held + w->n_booked == 0 && worker_clean_for(w, t) ? t : NULL;
+}
+
 static struct next best_for(struct core *core, struct worker *w, struct actions *out)
 {
-    struct next n = { core->n_queued > 0 ? oldest_for(core, w) : NULL,
-                      core->n_backlog > 0 && !core->barring ? best_queued(core, w, out) : NULL };
+    struct next n = { made_for(w), NULL };
     bool calls = core->calls_turn;
 
+    if (n.call)
+        return n;
+    n.call = core->n_queued > 0 ? oldest_for(core, w) : NULL;
+    n.queued = core->n_backlog > 0 && !core->barring ? best_queued(core, w, out) : NULL;
     if (n.call && n.queued) {
         /* a priority is its user's own: it goes before that user's calls, not before another's */
         const bool same = n.queued->user == n.call->user;
@@ -96,6 +109,24 @@ static bool give(struct core *core, uint64_t now_us, struct worker *w, const str
     return true;
 }
 
+static bool may_take_now(const struct worker *w)
+{
+    return worker_may_take(w) && w->n_booked == 0;
+}
+
+/* Whether another idle worker than w could begin the isolated batch t as it is. */
+static bool another_is_clean(const struct core *core, const struct worker *w, const struct task *t)
+{
+    const struct worker *other;
+
+    if (t->bound)
+        return false;
+    DL_FOREACH2(core->idle, other, idle_next)
+        if (other != w && may_take_now(other) && set_has(t->set, other) && worker_clean_for(other, t))
+            return true;
+    return false;
+}
+
 static void give_to_idle(struct core *core, uint64_t now_us, struct actions *out)
 {
     struct worker *w, *next;
@@ -105,10 +136,13 @@ static void give_to_idle(struct core *core, uint64_t now_us, struct actions *out
 
         if (core->n_queued + core->n_backlog == 0)
             return;
-        if (!worker_may_take(w) || w->n_booked > 0)
+        if (!may_take_now(w))
             continue;
         n = best_for(core, w, out);
-        (void)give(core, now_us, w, &n, out);
+        if (!n.call || !task_isolated(n.call) || worker_clean_for(w, n.call))
+            (void)give(core, now_us, w, &n, out);
+        else if (!another_is_clean(core, w, n.call))
+            worker_make_fresh(core, now_us, w, n.call, out);
     }
 }
 
@@ -148,7 +182,7 @@ static bool take_back_for_idle(struct core *core, struct actions *out)
 
         if (n == 0)
             break;
-        if (!worker_may_take(w) || w->n_booked > 0)
+        if (!may_take_now(w))
             continue;
         for (uint32_t i = 0; i < n; i++)
             if ((!most || core->scratch[i]->n_held > most->n_held) && last_ahead(core, core->scratch[i], w))

@@ -13,8 +13,8 @@ bool batch_check(const struct msg_call *c, uint32_t client, uint64_t request, st
 {
     const char *problem = NULL;
 
-    if (c->items == 0 && (c->item_ms || c->hand_back_ms || c->map || c->init.data || c->captured))
-        problem = "items: it is missing, and item_ms, hand_back_ms, map, init and captured are for batches";
+    if (c->items == 0 && (c->item_ms || c->hand_back_ms || c->map || c->init.data || c->captured || c->isolated))
+        problem = "items: it is missing, and item_ms, hand_back_ms, map, init, captured and isolated are for batches";
     else if (c->items > 0 && c->detached)
         problem = "detached: a batch is not, for its answer has what its items came to";
     else if (c->items > 0 && c->room)
@@ -40,6 +40,7 @@ int batch_new(struct task *t, const struct msg_call *c, struct array *captured)
                                   .map = c->map ? (uint64_t)t->client->id << 32 | c->map : 0,
                                   .captured = c->captured,
                                   .captured_bytes = c->captured_bytes,
+                                  .isolated = c->isolated,
                                   .init = b->init };
     b->captured = captured;
     if (captured)
@@ -66,10 +67,17 @@ void batch_free(struct core *core, struct task *t)
     t->batch = NULL;
 }
 
+bool task_isolated(const struct task *t)
+{
+    return t->batch && t->batch->how.isolated;
+}
+
 uint64_t task_usual_us(const struct task *t)
 {
     const uint64_t us = function_usual_us(t->function);
 
+    if (task_isolated(t))
+        return CORE_NEVER; /* nobody knows what the processes take: nothing is to wait behind it */
     return !t->batch ? us : us > CORE_NEVER / t->batch->how.items ? CORE_NEVER : us * t->batch->how.items;
 }
 

@@ -37,5 +37,7 @@ void batch_dropped(struct core *core, struct task *t);
 void batches_look(struct core *core, uint64_t now_us, struct actions *out);
 /* How long a task of so many items usually takes. */
 uint64_t task_usual_us(const struct task *t);
+/* Each of its items has a process of its own: it needs a worker whose process has no traces (worker.h). */
+bool task_isolated(const struct task *t);
 
 #endif

@@ -65,7 +65,8 @@ static const char *check_task(const struct core *core, const struct task *t)
             w = worker_find(core, t->bound);
             HOLDS(w && w->leave != LEAVE_REMOVED, "a task waits for a worker that is gone");
             HOLDS(t->queue == &w->queue, "a bound task waits elsewhere");
-            HOLDS(t->pinned || (t->set->mode == SET_RR && set_has(t->set, w)), "a task was dealt to a stranger");
+            HOLDS(t->pinned || set_has(t->set, w), "a task was dealt to a stranger");
+            HOLDS(t->pinned || t->set->mode == SET_RR || task_isolated(t), "a task waits for one of a first-free set");
         } else {
             HOLDS(t->set->mode == SET_FF && t->queue == &t->set->queue, "a task waits outside its set");
             HOLDS(t->set->n > 0, "a task waits in an empty set");

@@ -124,6 +124,7 @@ struct core_batch {
     uint64_t map;     /* of the run, and of no other client's; 0: none */
     uint64_t captured, captured_bytes;
     uint32_t items, hand_back_ms;
+    bool isolated;
     const char *init; /* ""; as long as the task is there */
 };
 

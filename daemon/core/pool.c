@@ -80,7 +80,8 @@ void core_worker_done(struct core *core, uint64_t now_us, uint32_t worker, uint6
         interrupt_next(core, now_us, w, out);
     } else {
         t->function->module->retry_us = 0;
-        function_ran(t->function, run_us / (t->batch ? MAX(1, t->batch->done) : 1));
+        if (!task_isolated(t)) /* else it is the processes that take their time */
+            function_ran(t->function, run_us / (t->batch ? MAX(1, t->batch->done) : 1));
         if (code == PTOOLS_OK && value && value->array && !array_deliver(core, t, value))
             task_fail(core, t, PTOOLS_ERR_INTERNAL, facts, true, out,
                       "the value of %s is in an array that its task was not given", t->function->name);
@@ -215,6 +216,7 @@ static void back_off(struct core *core, uint64_t now_us, struct worker *w, const
     death_text(w, d->pid, d->facts, " before it did anything", "", text);
     action_note(out, NOTE_BACKOFF, w->id, 0, "%.200s; next try in %" PRIu64 " ms", text, w->backoff_us / 1000);
     worker_set_timer(core, w, now_us + w->backoff_us);
+    worker_fresh_fails(core, w, out);
     if (core->recycling == w)
         core->recycling = NULL;
 }
@@ -233,6 +235,10 @@ static void replace(struct core *core, uint64_t now_us, struct worker *w, enum w
     if (w->leave == LEAVE_RECYCLE && !died && worker_recycle_reason(core, w, text)) {
         w->recycled++;
         action_note(out, NOTE_WORKER_RECYCLED, w->id, 0, "worker %" PRIu32 " was replaced: %s", w->id, text);
+    } else if (w->leave == LEAVE_FRESH && !died) {
+        w->recycled++;
+        action_note(out, NOTE_WORKER_RECYCLED, w->id, 0,
+                    "worker %" PRIu32 " was replaced: isolated items need a process without traces of others", w->id);
     }
     w->leave = LEAVE_NOT;
     w->deaths += died;

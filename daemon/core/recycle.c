@@ -4,9 +4,15 @@
  *
  * It gets nothing more, gives back what it has not begun, finishes, and is asked to end. One at a time, so
  * that the pool never stands still for it; the others go on working meanwhile, over the limit.
+ *
+ * And one whose process is not clean makes room when an isolated batch is next and no clean one is idle. It is idle
+ * itself, so that is not one at a time; but one for each batch, which waits for it at its queue: so no second is
+ * replaced for the same.
  */
 #include <inttypes.h>
 #include <stdio.h>
+
+#include <ptools/module.h>
 
 #include "daemon/core/state.h"
 
@@ -43,4 +49,62 @@ void workers_recycle_next(struct core *core, uint64_t now_us, struct actions *ou
 {
     for (uint32_t i = 0; i < core->n_workers && !core->recycling; i++)
         worker_recycle_if_due(core, now_us, core->workers[i], out);
+}
+
+/* -- isolated batches ---------------------------------------------------------------------------------------- */
+
+/* What t may leave behind in its process, as worker.traces. */
+static uint64_t traces_of(const struct task *t)
+{
+    const bool init = t->batch && t->batch->init[0];
+
+    if (task_isolated(t))
+        return !init ? 0 : t->batch->how.map ? t->batch->how.map : TRACES_OF_MANY;
+    return !init && t->function->flags & PTOOLS_FN_TIDY ? 0 : TRACES_OF_MANY;
+}
+
+bool worker_clean_for(const struct worker *w, const struct task *t)
+{
+    return w->traces == 0 || w->traces == t->batch->how.map;
+}
+
+void worker_mark(struct worker *w, const struct task *t)
+{
+    const uint64_t traces = traces_of(t);
+
+    if (traces)
+        w->traces = w->traces == 0 || w->traces == traces ? traces : TRACES_OF_MANY;
+}
+
+void worker_make_fresh(struct core *core, uint64_t now_us, struct worker *w, struct task *t, struct actions *out)
+{
+    if (!t->bound) {
+        if (task_enqueue(core, t, &w->queue, out) < 0) {
+            out->no_memory = true;
+            return;
+        }
+        t->bound = w->id;
+    }
+    w->leave = LEAVE_FRESH;
+    worker_settle(core, now_us, w, out);
+}
+
+/* The batch that was made to wait for it; NULL: none. */
+static struct task *made_to_wait(const struct worker *w)
+{
+    for (size_t i = 0; i < w->queue.heap.n; i++) {
+        struct task *t = CONTAINER_OF(w->queue.heap.v[i].node, struct task, queue_node);
+
+        if (!t->pinned && t->set->mode == SET_FF)
+            return t;
+    }
+    return NULL;
+}
+
+void worker_fresh_fails(struct core *core, struct worker *w, struct actions *out)
+{
+    struct task *t;
+
+    while ((t = made_to_wait(w)))
+        (void)task_requeue(core, t, out);
 }

@@ -97,6 +97,7 @@ void core_worker_due(struct core *core, uint64_t now_us, struct worker *w, struc
         if (!core->draining)
             worker_spawn(core, w, out);
     } else if (worker_step(core, w, EV_KILL, out)) {
+        worker_fresh_fails(core, w, out);
         action_worker(out, ACT_KILL, w->id, w->oldest);
         worker_set_timer(core, w, now_us + core->limits.stuck_us);
     }

@@ -168,6 +168,7 @@ void worker_spawn(struct core *core, struct worker *w, struct actions *out)
     if (!worker_step(core, w, EV_SPAWN, out))
         return;
     w->tasks = w->rss_kb = w->fds = 0;
+    w->traces = 0;
     action_worker(out, ACT_SPAWN, w->id, 0);
 }
 
@@ -229,6 +230,7 @@ void worker_give(struct core *core, uint64_t now_us, struct worker *w, struct ta
         return;
     (void)worker_step(core, w, EV_GIVEN, out);
     take_slot(core, w, t);
+    worker_mark(w, t);
     slot = t->slot;
     DL_APPEND2(w->held, t, place_prev, place_next);
     w->n_held++;

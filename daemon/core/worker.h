@@ -27,7 +27,8 @@ enum worker_event {
     EV_SPAWN, EV_READY, EV_GIVEN, EV_EMPTY, EV_INTERRUPT, EV_RESUME, EV_LEAVE, EV_KILL, EV_GONE,
     WORKER_EVENTS
 };
-enum leave { LEAVE_NOT, LEAVE_RECYCLE, LEAVE_REMOVED };
+enum leave { LEAVE_NOT, LEAVE_RECYCLE, LEAVE_FRESH, LEAVE_REMOVED };
+#define TRACES_OF_MANY UINT64_MAX
 
 struct worker {
     uint32_t id;
@@ -54,6 +55,8 @@ struct worker {
     struct heap_node timer;     /* in core.timers */
     uint64_t backoff_us;        /* the last pause; 0 again once a task was done */
     uint32_t tasks;             /* that this process ended */
+    uint64_t traces;            /* that it may have of what it was given: 0: none; else of the init function of that run
+                                   alone, or TRACES_OF_MANY */
     uint32_t rss_kb, fds;       /* as last reported */
     uint64_t done, deaths, recycled; /* of the slot */
     struct hold *holds;         /* arrays that the process maps, by holder_next */
@@ -100,6 +103,16 @@ bool worker_recycle_reason(const struct core *core, const struct worker *w, char
 void worker_recycle_if_due(struct core *core, uint64_t now_us, struct worker *w, struct actions *out);
 /* One has been replaced: is there another? */
 void workers_recycle_next(struct core *core, uint64_t now_us, struct actions *out);
+
+/* Whether nothing that its process was given could be seen by the items of this isolated batch, but for what the init
+ * function of their own run has made. */
+bool worker_clean_for(const struct worker *w, const struct task *t);
+/* It is given t. */
+void worker_mark(struct worker *w, const struct task *t);
+/* An idle one that is not clean for t: a fresh process is made, and t waits for it. */
+void worker_make_fresh(struct core *core, uint64_t now_us, struct worker *w, struct task *t, struct actions *out);
+/* That may take long: what waits for it and could run elsewhere does so. */
+void worker_fresh_fails(struct core *core, struct worker *w, struct actions *out);
 
 static inline bool worker_may_take(const struct worker *w)
 {

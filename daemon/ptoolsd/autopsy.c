@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "daemon/ptoolsd/process.h"
+#include "proto/headroom.h"
 
 uint64_t monotonic_us(void)
 {
@@ -20,21 +21,6 @@ uint64_t monotonic_us(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-uint64_t oom_kills_now(void)
-{
-    FILE *f = fopen("/proc/vmstat", "re");
-    unsigned long long n = 0;
-    char line[128];
-
-    if (!f)
-        return 0;
-    while (fgets(line, sizeof line, f))
-        if (sscanf(line, "oom_kill %llu", &n) == 1)
-            break;
-    fclose(f);
-    return n;
 }
 
 static struct text text_of(const char *s)
@@ -49,7 +35,7 @@ static bool out_of_memory(struct process *p, const struct msg_failure *facts)
     if (facts->signal == SIGKILL && !p->killed) {
         uint64_t before = p->s->oom_kills;
 
-        p->s->oom_kills = oom_kills_now();
+        p->s->oom_kills = headroom_oom_kills();
         return p->s->oom_kills > before;
     }
     return facts->signal != 0 && limit > 0 && facts->peak_bytes >= limit / 10 * 9;

@@ -214,6 +214,7 @@ void process_run(struct process *p, const struct action *a)
                                 .captured_bytes = a->batch.captured_bytes,
                                 .items = a->batch.items,
                                 .hand_back_ms = a->batch.hand_back_ms,
+                                .isolated = a->batch.isolated,
                                 .init_bytes = a->batch.items ? (uint32_t)strlen(a->batch.init) : 0 };
     struct iovec head[5] = { { (void *)(uintptr_t)a->function, name_bytes },
                              { &room, room ? sizeof room : 0 },
@@ -384,6 +385,7 @@ static void handle_done(struct process *p, const struct link_frame *f, struct sp
     struct daemon *d = p->s->d;
     struct msg_failure facts = { .code = (ptools_err)f->code, .pid = p->pid, .run_us = f->a, .exit_status = -1 };
     struct core_value value = { 0 };
+    struct page_words words;
 
     if (!error_known((ptools_err)f->code)) {
         process_broke(p, "an answer with an unknown code");
@@ -414,6 +416,9 @@ static void handle_done(struct process *p, const struct link_frame *f, struct sp
     } else if (!link_failure_read(body, &facts)) {
         process_broke(p, "a failure without its texts");
         return;
+    } else if (f->code == PTOOLS_ERR_CANCELLED) { /* where it was when it was stopped */
+        page_read_words(p->page, &words);
+        facts.backtrace = (struct text){ words.backtrace, strlen(words.backtrace) };
     }
     tell_items(p);
     core_worker_done(d->core, daemon_now(d), p->id, f->task, f->attempt, facts.code, &value, &facts, f->a, f->b, f->fds,

@@ -87,7 +87,5 @@ void autopsy_read(struct process *p, const siginfo_t *end, uint64_t max_rss_byte
 int pidfd_of(pid_t pid);
 /* CLOCK_MONOTONIC, now: for what the loop's own time is too old for. */
 uint64_t monotonic_us(void);
-/* OOM kills of this machine since it started; 0 if it cannot be told. */
-uint64_t oom_kills_now(void);
 
 #endif

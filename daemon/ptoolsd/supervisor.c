@@ -19,6 +19,7 @@
 
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/process.h"
+#include "proto/headroom.h"
 
 enum { END_POLITELY_MS = 1000, END_KILLED_MS = 1000, OOM_LOOK_US = 1000000, CANCELS_BYTES = 1 << 18 };
 
@@ -62,7 +63,7 @@ int supervisor_new(struct daemon *d, struct supervisor **ret)
         return -ENOMEM;
     s->d = d;
     TAILQ_INIT(&s->dirty);
-    s->oom_kills = oom_kills_now();
+    s->oom_kills = headroom_oom_kills();
     if (prctl(PR_SET_CHILD_SUBREAPER, 1L) < 0)
         return -errno;
     r = sd_event_add_signal(d->event, &s->orphans, SIGCHLD, on_sigchld, s);
@@ -231,7 +232,7 @@ void supervisor_flush(struct supervisor *s)
     struct process *p;
 
     if (now - s->oom_seen_us >= OOM_LOOK_US && !TAILQ_EMPTY(&s->dirty)) { /* a few tens of microseconds a second */
-        s->oom_kills = oom_kills_now();
+        s->oom_kills = headroom_oom_kills();
         s->oom_seen_us = now;
     }
     while ((p = TAILQ_FIRST(&s->dirty))) {

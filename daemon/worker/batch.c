@@ -16,7 +16,7 @@
 #include "proto/bytes.h"
 #include "proto/value.h"
 
-enum { ONE_VALUE = 0x91, FOUR_VALUES = 4 }; /* a list of one */
+enum { ONE_VALUE = 0x91, THREE_VALUES = 0x93, FOUR_VALUES = 4, ELEVEN_VALUES = 11 }; /* heads of lists; and lengths */
 
 static struct {
     struct page *page;
@@ -25,7 +25,7 @@ static struct {
     uint32_t items, used;    /* ... and how many there are, and their bytes */
     uint32_t failed;         /* ... and how many of them are failures */
     size_t bytes;            /* of all records */
-    ptools_pack *failure;
+    ptools_pack *pack;       /* for the parts of a record */
     struct bytes large; /* a record that the outbox is too small for */
 } self;
 
@@ -33,9 +33,9 @@ int batch_init(struct page *page, uint32_t worker)
 {
     self.page = page;
     self.frame = (struct link_frame){ .type = LINK_ITEMS, .worker = worker };
-    self.failure = ptools_pack_new();
+    self.pack = ptools_pack_new();
     bytes_init(&self.large, SIZE_MAX);
-    return self.failure ? 0 : -ENOMEM;
+    return self.pack ? 0 : -ENOMEM;
 }
 
 static void publish(void)
@@ -73,28 +73,33 @@ static void empty_outbox(uint32_t first)
     atomic_store_explicit(&self.page->outbox_first, first, memory_order_release);
 }
 
-/* A record of head and rest. */
-static void add(bool failed, const uint8_t *head, size_t n_head, const uint8_t *rest, size_t n_rest)
+/* A record that lies in so many parts. */
+static void add(bool failed, const struct span *parts, size_t n_parts)
 {
-    const size_t n = n_head + n_rest;
+    size_t n = 0;
+    int r = 0;
 
+    for (size_t i = 0; i < n_parts; i++)
+        n += parts[i].n;
     self.bytes += n;
     if (n > sizeof self.page->outbox - self.used && self.items > 0) {
         leave(self.items, self.failed, self.page->outbox, self.used, 0);
         empty_outbox(self.first + self.items);
     }
     if (n <= sizeof self.page->outbox) {
-        memcpy(self.page->outbox + self.used, head, n_head);
-        if (n_rest > 0)
-            memcpy(self.page->outbox + self.used + n_head, rest, n_rest);
-        self.used += (uint32_t)n;
+        for (size_t i = 0; i < n_parts; i++) {
+            memcpy(self.page->outbox + self.used, parts[i].data, parts[i].n);
+            self.used += (uint32_t)parts[i].n;
+        }
         self.items++;
         self.failed += failed;
         publish();
         return;
     }
     bytes_reset(&self.large);
-    if (bytes_append(&self.large, head, n_head) < 0 || bytes_append(&self.large, rest, n_rest) < 0) {
+    for (size_t i = 0; r == 0 && i < n_parts; i++)
+        r = bytes_append(&self.large, parts[i].data, parts[i].n);
+    if (r < 0) {
         self.bytes -= n;
         batch_failure(PTOOLS_ERR_FAILED, "the worker has no memory for the record of the value", "", "");
         return;
@@ -107,28 +112,66 @@ void batch_value(const uint8_t *value, size_t n)
 {
     static const uint8_t head = ONE_VALUE;
 
-    add(false, &head, 1, value, n);
+    add(false, (const struct span[]){ { &head, 1, NULL }, { value, n, NULL } }, 2);
 }
 
-void batch_failure(ptools_err code, const char *message, const char *phase, const char *log)
+void batch_value_isolated(const struct isolated *done)
 {
+    static const uint8_t head = THREE_VALUES;
+    const uint8_t *numbers;
+    uint64_t items;
+    size_t n;
+
+    ptools_pack_reset(self.pack);
+    ptools_pack_u64(self.pack, done->run_us);
+    ptools_pack_u64(self.pack, done->peak_kb);
+    if (pack_finish_items(self.pack, &numbers, &n, &items) == PTOOLS_OK)
+        add(false, (const struct span[]){ { &head, 1, NULL }, { done->value, done->n, NULL }, { numbers, n, NULL } },
+            3);
+    else
+        batch_value(done->value, done->n); /* there is no memory for more */
+}
+
+static void begin_failure(uint32_t values, ptools_err code, const char *message, const char *phase, const char *log)
+{
+    ptools_pack_reset(self.pack);
+    ptools_pack_list(self.pack, values);
+    ptools_pack_i64(self.pack, code);
+    ptools_pack_str(self.pack, message);
+    ptools_pack_str(self.pack, phase);
+    ptools_pack_str(self.pack, log);
+}
+
+static void end_failure(void)
+{
+    static const uint8_t bare[] = { 0x94, PTOOLS_ERR_FAILED, 0xa0, 0xa0, 0xa0 }; /* there is no memory for more */
     const uint8_t *record;
     uint64_t items;
     size_t n;
 
-    ptools_pack_reset(self.failure);
-    ptools_pack_list(self.failure, FOUR_VALUES);
-    ptools_pack_i64(self.failure, code);
-    ptools_pack_str(self.failure, message);
-    ptools_pack_str(self.failure, phase);
-    ptools_pack_str(self.failure, log);
-    if (pack_finish_items(self.failure, &record, &n, &items) == PTOOLS_OK) {
-        add(true, record, n, NULL, 0);
-    } else {
-        static const uint8_t bare[] = { 0x94, PTOOLS_ERR_FAILED, 0xa0, 0xa0, 0xa0 }; /* there is no memory for more */
+    if (pack_finish_items(self.pack, &record, &n, &items) == PTOOLS_OK)
+        add(true, &(struct span){ record, n, NULL }, 1);
+    else
+        add(true, &(struct span){ bare, sizeof bare, NULL }, 1);
+}
 
-        add(true, bare, sizeof bare, NULL, 0);
-    }
+void batch_failure(ptools_err code, const char *message, const char *phase, const char *log)
+{
+    begin_failure(FOUR_VALUES, code, message, phase, log);
+    end_failure();
+}
+
+void batch_failure_isolated(const struct isolated *done, const struct page_words *words)
+{
+    begin_failure(ELEVEN_VALUES, done->code, done->message, words->phase, words->log);
+    ptools_pack_u64(self.pack, done->run_us);
+    ptools_pack_u64(self.pack, done->peak_kb);
+    ptools_pack_i64(self.pack, done->signal);
+    ptools_pack_i64(self.pack, done->exit_status);
+    ptools_pack_u64(self.pack, words->progress);
+    ptools_pack_u64(self.pack, words->progress_of);
+    ptools_pack_str(self.pack, words->backtrace);
+    end_failure();
 }
 
 size_t batch_bytes(void)

@@ -3,8 +3,9 @@
  * batch -- the records of the items of a batch: they gather in the control page's outbox, where they survive this
  * process, and leave from there.
  *
- * A record is a msgpack list: [value], or [code, message, phase, log] of an item that failed. What an item is, and how
- * it is run, is execute.c's.
+ * A record is a msgpack list: [value], or [code, message, phase, log] of an item that failed; of an isolated one, of
+ * which more is known, [value, run_us, peak_kb], or [code, message, phase, log, run_us, peak_kb, signal, exit_status,
+ * progress, progress_of, backtrace]. What an item is, and how it is run, is execute.c's.
  */
 #ifndef WORKER_BATCH_H
 #define WORKER_BATCH_H
@@ -13,8 +14,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/worker/task.h"
 #include "proto/link.h"
 #include "proto/page.h"
+
+/* What became of an isolated item. */
+struct isolated {
+    ptools_err code;      /* PTOOLS_OK: a value; WORKER_DIED, OUT_OF_MEMORY: its process did not come back from it */
+    const uint8_t *value; /* borrowed */
+    size_t n;
+    char message[TASK_MESSAGE_BYTES]; /* of a failure */
+    uint64_t run_us;                  /* from the fork until all is gone */
+    uint64_t peak_kb;                 /* its largest memory beyond what it began with; 0: it did not get so far */
+    int signal, exit_status;          /* of a process that did not come back; 0 and -1 */
+};
 
 /* 0 or -ENOMEM. */
 int batch_init(struct page *page, uint32_t worker);
@@ -24,6 +37,9 @@ void batch_begin(const struct link_frame *run);
 void batch_value(const uint8_t *value, size_t n);
 /* The texts end with NUL. */
 void batch_failure(ptools_err code, const char *message, const char *phase, const char *log);
+/* The same of an isolated one. words: what the page has of it. */
+void batch_value_isolated(const struct isolated *done);
+void batch_failure_isolated(const struct isolated *done, const struct page_words *words);
 /* Of all records so far. */
 size_t batch_bytes(void);
 /* What the outbox has goes to the answers, for those who flush them; it stays in the outbox, too. */

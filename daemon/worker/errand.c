@@ -7,13 +7,17 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { RESTING = 0, ASKING, ASKED }; /* ASKING: whether the question has left is not known */
+
 static struct {
     int fd; /* -1: not ours any more */
     void (*lane)(const struct fds_answer *told, int take_fd);
+    _Atomic uint32_t *state; /* NULL: nobody else looks at it */
 } self = { .fd = -1 };
 
 void errand_init(int take_fd, void (*lane)(const struct fds_answer *told, int take_fd))
@@ -83,16 +87,9 @@ void errand_receive(void)
         handle_unasked(&told, fd);
 }
 
-static bool ask(struct fds_request *request, struct fds_answer *ret, int *ret_fd)
+/* The answer to what was asked. */
+static bool receive_answer(struct fds_answer *ret, int *ret_fd)
 {
-    ssize_t sent;
-
-    request->magic = FDS_MAGIC;
-    do
-        sent = send(self.fd, request, sizeof *request, MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    if (sent != (ssize_t)sizeof *request)
-        return false;
     for (;;) {
         if (receive(ret, ret_fd, 0) != 1)
             return false;
@@ -102,11 +99,55 @@ static bool ask(struct fds_request *request, struct fds_answer *ret, int *ret_fd
     }
 }
 
+static bool ask(struct fds_request *request, struct fds_answer *ret, int *ret_fd)
+{
+    ssize_t sent;
+
+    request->magic = FDS_MAGIC;
+    do
+        sent = send(self.fd, request, sizeof *request, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    if (self.state)
+        atomic_store(self.state, ASKED);
+    return sent == (ssize_t)sizeof *request && receive_answer(ret, ret_fd);
+}
+
+/* SIGTERM, which ends a child that shares it, waits until there is an answer. */
+static bool ask_shared(struct fds_request *request, struct fds_answer *ret, int *ret_fd)
+{
+    sigset_t stop, mask;
+    bool answered;
+
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigprocmask(SIG_BLOCK, &stop, &mask);
+    atomic_store(self.state, ASKING);
+    answered = ask(request, ret, ret_fd);
+    atomic_store(self.state, RESTING);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+    return answered;
+}
+
+void errand_share(_Atomic uint32_t *state)
+{
+    self.state = state;
+}
+
+bool errand_settle(_Atomic uint32_t *state)
+{
+    struct fds_answer dropped;
+    int fd = -1;
+
+    if (atomic_load(state) == ASKED && receive_answer(&dropped, &fd) && fd >= 0)
+        close(fd);
+    return atomic_exchange(state, RESTING) != ASKING;
+}
+
 void errand_ask(struct fds_request *request, struct fds_answer *ret, int *ret_fd)
 {
     *ret_fd = -1;
     errno = EBADF;
-    if (self.fd < 0 || !ask(request, ret, ret_fd)) {
+    if (self.fd < 0 || !(self.state ? ask_shared : ask)(request, ret, ret_fd)) {
         fds_answer_refuse(ret, PTOOLS_ERR_SYSTEM, "the socket to ptoolsd for descriptors is gone: %s", strerror(errno));
         return;
     }

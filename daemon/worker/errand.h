@@ -6,6 +6,7 @@
 #ifndef WORKER_ERRAND_H
 #define WORKER_ERRAND_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "proto/fds.h"
@@ -21,5 +22,11 @@ void errand_receive(void);
 void errand_ask(struct fds_request *request, struct fds_answer *ret, int *ret_fd);
 /* In a child that a function forked: the socket is its parent's. */
 void errand_disown(void);
+/* In a child that may use it, while its parent does nothing but wait for that: *state, in memory of both, which begins
+ * as 0, tells how far it is. */
+void errand_share(_Atomic uint32_t *state);
+/* In the parent: the child is gone, and an answer that it did not take is dropped. false: nobody knows whether there
+ * will be one. */
+bool errand_settle(_Atomic uint32_t *state);
 
 #endif

@@ -10,7 +10,10 @@
  * A batch is a task whose arguments are a list for each item. Whatever its size, each item is to its function a task of
  * its own: what one changes in the process is put right before the next, its failure is its own, and the lines that it
  * logs are dropped or go with that. The batch ends early when it is to stop, when its records have become many bytes,
- * and when its time is over: then its caller has the rest run elsewhere.
+ * and when its time is over: then its caller has the rest run elsewhere. Isolated items run in processes of their own
+ * (isolate.h), one after the other; module and init function are started here, so that they find these done.
+ *
+ * Longer than a file should be: what runs a task runs the items of a batch, step by step.
  */
 #include "daemon/worker/execute.h"
 
@@ -24,6 +27,7 @@
 #include "daemon/worker/answers.h"
 #include "daemon/worker/arrays.h"
 #include "daemon/worker/batch.h"
+#include "daemon/worker/isolate.h"
 #include "daemon/worker/tidy.h"
 #include "daemon/worker/words.h"
 #include "proto/message.h"
@@ -400,6 +404,30 @@ static void record(ptools_err code, const uint8_t *value, size_t n)
     batch_failure(code, task_message(&self.task), words.phase, words.log);
 }
 
+/* -- isolated items -- */
+
+/* What every child would find missing. */
+static ptools_err begin_isolated(struct function **f)
+{
+    ptools_err err = *f && (*f)->module->started ? PTOOLS_OK : prepare(self.function, f);
+    int r;
+
+    if (err != PTOOLS_OK)
+        return err;
+    if (self.tidy.dirty)
+        tidy_restore(&self.tidy);
+    storage_clear(&self.task.storage); /* of the init function: each item has one of its own */
+    r = isolate_begin(&self.task, self.value_max);
+    return r == 0 ? PTOOLS_OK
+                  : task_fail(&self.task, PTOOLS_ERR_FAILED,
+                              "the worker has no memory for what comes of isolated items: %s", strerror(-r));
+}
+
+static ptools_err run_in_child(void *arg, const uint8_t **ret_value, size_t *ret_n)
+{
+    return task_outcome(&self.task, run_function(arg), ret_value, ret_n);
+}
+
 static uint64_t coarse_ms(void)
 {
     struct timespec t;
@@ -414,8 +442,7 @@ static void forget_words(void)
     atomic_store_explicit(&self.page->log_next, 0, memory_order_relaxed);
 }
 
-static ptools_err run_item(struct function **f, const struct link_frame *frame, struct parts *p, const uint8_t **ret,
-                           size_t *ret_n)
+static ptools_err begin_item(const struct link_frame *frame, struct parts *p)
 {
     size_t bytes = 0;
     ptools_err err;
@@ -426,7 +453,24 @@ static ptools_err run_item(struct function **f, const struct link_frame *frame, 
                           p->batch.captured ? &self.captured.root : NULL, &bytes);
     p->data += bytes;
     p->n -= bytes;
-    return err == PTOOLS_OK ? call(self.function, f, ret, ret_n) : err;
+    return err;
+}
+
+/* The next item and its record. false: it was stopped, and what came of it counts no more. */
+static bool run_item(struct function **f, const struct link_frame *frame, struct parts *p, ptools_err ready)
+{
+    ptools_err err = ready == PTOOLS_OK ? begin_item(frame, p) : ready;
+    const uint8_t *value = NULL;
+    size_t n = 0;
+
+    if (err == PTOOLS_OK && p->batch.isolated)
+        return isolate_run(run_in_child, *f);
+    if (err == PTOOLS_OK)
+        err = call(self.function, f, &value, &n);
+    if (ptools_task_cancelled(&self.task))
+        return false;
+    record(err, value, n);
+    return true;
 }
 
 /* PTOOLS_OK: as many items as there are records of are done, and the others were not begun. */
@@ -434,24 +478,21 @@ static ptools_err run_batch(struct function *f, const struct link_frame *frame, 
 {
     const uint64_t late_ms = p->batch.hand_back_ms ? coarse_ms() + p->batch.hand_back_ms : UINT64_MAX;
     const size_t bytes_max = MIN(self.value_max, (size_t)BATCH_BYTES_MAX);
-    ptools_err err, ready = find_captured(p);
+    ptools_err ready = find_captured(p);
+    bool stopped = false;
 
     if (ready == PTOOLS_OK)
         ready = run_init(p, frame);
+    if (ready == PTOOLS_OK && p->batch.isolated)
+        ready = begin_isolated(&f);
     for (uint32_t i = 0; i < p->batch.items; i++) {
-        const uint8_t *value = NULL;
-        size_t n = 0;
-
-        if (ptools_task_cancelled(&self.task))
-            return task_fail(&self.task, PTOOLS_ERR_CANCELLED, "the batch was stopped");
-        err = ready == PTOOLS_OK ? run_item(&f, frame, p, &value, &n) : ready;
-        if (ptools_task_cancelled(&self.task)) /* what came of it counts no more */
-            return task_fail(&self.task, PTOOLS_ERR_CANCELLED, "the batch was stopped");
-        record(err, value, n);
-        if (batch_bytes() >= bytes_max || (late_ms != UINT64_MAX && coarse_ms() >= late_ms))
+        stopped = ptools_task_cancelled(&self.task) || !run_item(&f, frame, p, ready);
+        if (stopped || batch_bytes() >= bytes_max || (late_ms != UINT64_MAX && coarse_ms() >= late_ms))
             break;
     }
-    return PTOOLS_OK;
+    if (ready == PTOOLS_OK && p->batch.isolated)
+        isolate_end();
+    return stopped ? task_fail(&self.task, PTOOLS_ERR_CANCELLED, "the batch was stopped") : PTOOLS_OK;
 }
 
 /* -- one task ------------------------------------------------------------------------------------- */

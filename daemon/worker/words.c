@@ -48,7 +48,7 @@ static struct {
     stack_t stack;
     struct object objects[OBJECTS_MAX];
     size_t n_objects;
-    volatile sig_atomic_t dying;
+    volatile sig_atomic_t dying, role; /* enum words_role */
 } self;
 
 /* -- text, without stdio --------------------------------------------------------------------- */
@@ -260,10 +260,13 @@ static void on_stop(int signal, siginfo_t *info, void *ucontext)
     int saved = errno;
 
     (void)info;
-    if (task != 0 && task == atomic_load(&page->cancel) && atomic_load(&page->process_phase) == PAGE_RUNNING) {
+    if (self.role != WORDS_WATCHING && task != 0 && task == atomic_load(&page->cancel) &&
+        atomic_load(&page->process_phase) == PAGE_RUNNING) {
         note_peak();
         words_backtrace(ucontext, page->backtrace, sizeof page->backtrace);
         atomic_store(&page->fault_signal, (uint32_t)signal);
+        if (self.role == WORDS_ITEM)
+            _exit(0);
     }
     errno = saved;
 }
@@ -273,6 +276,11 @@ static void on_stop(int signal, siginfo_t *info, void *ucontext)
 void words_set_base(const void *frame)
 {
     self.base = frame;
+}
+
+void words_set_role(enum words_role role)
+{
+    self.role = role;
 }
 
 void words_arm(void)

@@ -4,7 +4,7 @@
  *
  * A fatal signal (SEGV, BUS, FPE, ILL, ABRT, TRAP, SYS) puts signal, address and backtrace there, then
  * kills the process by the same signal, so that its status tells the truth. SIGTERM, which is how the
- * daemon asks a task to stop, puts the backtrace of where the function is, and returns.
+ * daemon asks a task to stop, puts the backtrace of where the function is, and returns (see words_set_role()).
  *
  * Handlers use system calls and the page only: no memory is allocated, no lock of libc's is taken, what
  * is known is written before more is looked for. So a crash in the heap, of the stack, or in the
@@ -26,6 +26,14 @@ int words_init(struct page *page, void (*before_death)(void));
 void words_arm(void);
 /* In a child that a function forked: the page is its parent's. */
 void words_disarm(void);
+
+/* What SIGTERM means while a task is to stop: */
+enum words_role {
+    WORDS_OWN,      /* the function is here: it is told where it is, and goes on */
+    WORDS_WATCHING, /* the function is in a child: nothing, but that it interrupts */
+    WORDS_ITEM      /* the child: as the first, and that is its end */
+};
+void words_set_role(enum words_role role);
 
 /* Learns the names of the shared objects that were loaded since the last time; those that were loaded
  * through a descriptor are called module.so and lie at path. */

@@ -12,7 +12,7 @@
  * begun those tasks for all to see, and none is run twice.
  *
  * A child that a function forks is no worker: in it link, page and handlers are let go (after_fork()),
- * and it ends if it returns from the function.
+ * and it ends if it returns from the function. One that is forked to run an item lets go of the link alone (isolate.h).
  */
 #include "daemon/worker/worker.h"
 
@@ -36,6 +36,7 @@
 #include "daemon/worker/arrays.h"
 #include "daemon/worker/errand.h"
 #include "daemon/worker/execute.h"
+#include "daemon/worker/isolate.h"
 #include "daemon/worker/log.h"
 #include "daemon/worker/stask.h"
 #include "daemon/worker/tidy.h"
@@ -98,10 +99,12 @@ static void after_fork(void)
 {
     close(self.link_fd);
     self.link_fd = -1;
+    answers_disown();
+    if (isolate_is_item())
+        return;
     errand_disown();
     stask_disown();
     execute_disown();
-    answers_disown();
     words_disarm();
 }
 

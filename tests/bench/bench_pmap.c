@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * bench_pmap -- many items: what one costs when there are a million of them, in automatic batches and one by one,
- * beside Python's multiprocessing.Pool.map; and how evenly items of very different length are shared.
+ * beside Python's multiprocessing.Pool.map; how evenly items of very different length are shared; and what an item
+ * costs that has a process of its own, beside a bare fork of the worker and the end of the child.
  *
  *     ROUNDS=5 PMAP_ITEMS=1000000
  *
@@ -19,7 +20,16 @@
 #include "tests/bench/report.h"
 #include "tests/integration/server.h"
 
-enum { WORKERS = 2, WAIT_MS = 60000, SINGLE = 50, UNEVEN = 300, SHORT_MS = 2, LONG_MS = 60, LONG_EVERY = 25 };
+enum {
+    WORKERS = 2,
+    WAIT_MS = 60000,
+    SINGLE = 50,
+    UNEVEN = 300,
+    SHORT_MS = 2,
+    LONG_MS = 60,
+    LONG_EVERY = 25,
+    ISOLATED = 1000
+};
 
 static double seconds_since(const struct timespec *began)
 {
@@ -30,19 +40,17 @@ static double seconds_since(const struct timespec *began)
 }
 
 /* Runs it to its end: the seconds. check: each value is the index. */
-static double run(ptools *pt, const char *function, const ptools_pack *const *lists, size_t n_lists,
-                  uint32_t batch_size, int64_t items, bool check)
+static double run_options(ptools *pt, const char *function, const ptools_pack *const *lists, size_t n_lists,
+                          const ptools_pmap_options *options, int64_t items, bool check)
 {
-    ptools_pmap_options options = PTOOLS_PMAP_OPTIONS_INIT;
     struct timespec began;
     ptools_item item;
     ptools_pmap *map;
     double seconds;
     int64_t n = 0, v;
 
-    options.batch_size = batch_size;
     clock_gettime(CLOCK_MONOTONIC, &began);
-    must(pt, ptools_pmap_start(pt, function, lists, n_lists, &options, &map));
+    must(pt, ptools_pmap_start(pt, function, lists, n_lists, options, &map));
     while (ptools_pmap_next(map, WAIT_MS, &item) == PTOOLS_OK) {
         phase_assert(item.err == PTOOLS_OK);
         if (check)
@@ -53,6 +61,39 @@ static double run(ptools *pt, const char *function, const ptools_pack *const *li
     phase_assert(n == items);
     ptools_pmap_free(map);
     return seconds;
+}
+
+static double run(ptools *pt, const char *function, const ptools_pack *const *lists, size_t n_lists,
+                  uint32_t batch_size, int64_t items, bool check)
+{
+    ptools_pmap_options options = PTOOLS_PMAP_OPTIONS_INIT;
+
+    options.batch_size = batch_size;
+    return run_options(pt, function, lists, n_lists, &options, items, check);
+}
+
+/* What one takes of one worker's time, in microseconds. */
+static double isolated(ptools *pt, const ptools_pack *const *lists, ptools_workerset *set)
+{
+    ptools_pmap_options options = PTOOLS_PMAP_OPTIONS_INIT;
+
+    options.flags = PTOOLS_PMAP_ISOLATED;
+    options.set = set;
+    return run_options(pt, "p.same", lists, 1, &options, ISOLATED, true) / ISOLATED * 1e6;
+}
+
+/* What a fork takes in that worker. */
+static double bare_fork(ptools *pt, ptools_workerset *set)
+{
+    PTOOLS_AUTO(ptools_pack) n = ptools_pack_new();
+    PTOOLS_AUTO(ptools_future) f = NULL;
+    ptools_value value;
+    uint64_t us = 0;
+
+    ptools_pack_i64(n, ISOLATED);
+    must(pt, ptools_remotecall_fetch(pt, set, "i.forks", n, NULL, WAIT_MS, &f, &value));
+    phase_assert(ptools_get_u64(value, &us) == PTOOLS_OK);
+    return (double)us / ISOLATED;
 }
 
 static ptools_pack *numbers(int64_t n)
@@ -112,15 +153,17 @@ START_TEST(figures)
 {
     const unsigned rounds = program_setting("ROUNDS", 5, ROUNDS_MAX);
     const int64_t items = program_setting("PMAP_ITEMS", 1000000, 100000000);
-    ptools_pack *all = numbers(items), *few = numbers(items / SINGLE);
-    const ptools_pack *const lists[] = { all }, *const few_lists[] = { few };
-    struct series ours = { .n = 0 }, pool = ours, single = ours, balance = ours;
+    ptools_pack *all = numbers(items), *few = numbers(items / SINGLE), *some = numbers(ISOLATED);
+    const ptools_pack *const lists[] = { all }, *const few_lists[] = { few }, *const some_lists[] = { some };
+    struct series ours = { .n = 0 }, pool = ours, single = ours, balance = ours, alone = ours, bare = ours;
+    ptools_workerset *one = NULL;
     struct server server;
     ptools *pt;
 
     server_start(&server, WORKERS, NULL);
     pt = server_open(&server);
     server_whole(pt, WORKERS);
+    must(pt, ptools_workerset_create(pt, NULL, (const uint32_t[]){ 1 }, 1, PTOOLS_WS_FF, &one));
     run(pt, "p.same", few_lists, 1, 0, items / SINGLE, true);
     for (unsigned r = 0; r < rounds; r++) {
         double python_rate = python(items);
@@ -128,6 +171,8 @@ START_TEST(figures)
         series_add(&ours, (double)items / run(pt, "p.same", lists, 1, 0, items, true));
         series_add(&single, run(pt, "p.same", few_lists, 1, 1, items / SINGLE, true) / (double)(items / SINGLE) * 1e6);
         series_add(&balance, uneven(pt));
+        series_add(&bare, bare_fork(pt, one));
+        series_add(&alone, isolated(pt, some_lists, one));
         if (python_rate > 0)
             series_add(&pool, python_rate);
     }
@@ -145,8 +190,16 @@ START_TEST(figures)
                                         .unit = UNIT_COUNT,
                                         .ours = &balance,
                                         .ours_at_most = 1.15 });
+    report_print(&(struct report_line){ .title = "an isolated item, of one worker's time",
+                                        .unit = UNIT_US,
+                                        .ours = &alone,
+                                        .floor = &bare,
+                                        .floor_name = "fork",
+                                        .ratio_at_most = 1.5 });
+    ptools_workerset_free(one);
     ptools_pack_free(all);
     ptools_pack_free(few);
+    ptools_pack_free(some);
     ptools_close(pt);
     server_stop(&server);
 }

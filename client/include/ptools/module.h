@@ -26,6 +26,9 @@
  *   descriptors (the daemon replaces a worker that has leaked too much of these two), threads, timers of
  *   timer_create(), the contents of strings in the environment, locale, rounding, credentials, priority.
  *
+ * An isolated item (PTOOLS_PMAP_ISOLATED of <ptools/pmap.h>) has a process of its own, a fork of the worker: it leaves
+ * nothing there. Handlers of atexit() are not called in it, destructors of its task local storage are.
+ *
  * In a server task nothing is restored: what a function changes in its process is part of its state, and stays until
  * it is stopped. Then destructors of its task local storage are called, and its process group is killed.
  *

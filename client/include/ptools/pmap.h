@@ -51,11 +51,30 @@ typedef struct ptools_item {
     uint32_t attempts;             /* how often it was begun; 0: never                                           */
     ptools_value value;            /* borrowed until the next ptools_pmap_next()                                 */
     const ptools_failure *failure; /* NULL if it has a value of its own; borrowed as above. With default_value: why  */
+    uint64_t run_us;               /* isolated items: what it took, its process included; 0: not measured           */
+    uint64_t peak_kb;              /* the same: most memory, in KiB, beyond what its process began with; 0          */
 } ptools_item;
 
 enum {
-    PTOOLS_PMAP_UNORDERED = 1 /* outcomes as they come, not in the order of the items                    */
+    PTOOLS_PMAP_UNORDERED = 1, /* outcomes as they come, not in the order of the items                   */
+    PTOOLS_PMAP_ISOLATED = 2   /* each item in a process of its own, see below                           */
 };
+/* Without PTOOLS_PMAP_ISOLATED items run in standing workers, one after the other, and find what those before them left
+ * behind (static variables, memory, descriptors: <ptools/module.h>). With it, each item runs in a fork of a worker that
+ * has loaded and started the module and run `init`, and has run no function but those marked PTOOLS_FN_TIDY. (If there
+ * is no such worker, one that is idle is replaced; that takes some milliseconds, once.) So all that init made is there,
+ * in memory that is shared until it is written to; but whatever an item does to its process, no other item sees it:
+ * neither the next one nor the next attempt. It may crash, exit, leak, and change or close what it wants: that costs
+ * this item alone, and no worker. When it is done, or its time is over, or it is cancelled, its process is killed with
+ * all that it has started. Its failure tells signal, exit status, log lines and backtrace.
+ *
+ * It costs a fork, some hundred microseconds for each item, and more if init has made much memory. Not of its process,
+ * and so not undone, is what it does to shared arrays, to files, or to the position of a file that init opened. Threads
+ * that a module or init has started are not in the fork. What is captured was read before, as in a standing worker.
+ *
+ * peak_kb is what the kernel says (ru_maxrss): memory and shared memory that was touched for the first time, and the
+ * pages of programs and libraries, usually 1 to 3 MiB; not pages that were there before and are only written to.
+ */
 typedef enum ptools_on_error {
     PTOOLS_ON_ERROR_KEEP = 0,    /* the others go on                                                        */
     PTOOLS_ON_ERROR_STOP = 1,    /* the first item that fails for good ends it: running ones are cancelled,

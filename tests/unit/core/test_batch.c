@@ -102,6 +102,7 @@ static const struct {
     { { .map = 1 }, "items: it is missing" },
     { { .init = { "m.g", 3 } }, "items: it is missing" },
     { { .captured = 5, .captured_bytes = 1 }, "items: it is missing" },
+    { { .isolated = true }, "items: it is missing" },
     { { .items = 2, .detached = true }, "detached: " },
     { { .items = 2, .room = 7 }, "room: " },
     { { .items = 2, .captured = 5, .args = 5, .args_bytes = 1 }, "captured: it must be another array" },

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * batch -- a worker that is given many items at once: a record for each, in the page as soon as there is one, and on
- * the link when there are many or no more.
+ * the link when there are many or no more. And the same with a process for each item.
  */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
 #include "tests/support/suite.h"
+#include "tests/unit/worker/door.h"
 #include "tests/unit/worker/driver.h"
 
 static struct driver d;
@@ -306,6 +308,242 @@ START_TEST(an_impossible_frame_is_the_end)
 }
 END_TEST
 
+/* -- isolated ---------------------------------------------------------------------------------------------------- */
+
+enum { NUMBERS = 3, WORDS = 11 }; /* values of a record of an isolated item */
+
+/* The record at *at, which moves behind it. */
+static const msgpack_object *record(const struct outcome *o, size_t *at, struct payload *payload)
+{
+    const char *why = "";
+    size_t bytes = 0;
+
+    ck_assert_int_eq(payload_parse_first(payload, o->records.data + *at, o->records.n - *at, &bytes, &why), PTOOLS_OK);
+    ck_assert_int_eq(payload->root.type, MSGPACK_OBJECT_ARRAY);
+    *at += bytes;
+    return &payload->root;
+}
+
+static void check_value(const msgpack_object *r, uint64_t value)
+{
+    ck_assert_uint_eq(r->via.array.size, NUMBERS);
+    ck_assert_uint_eq(r->via.array.ptr[0].via.u64, value);
+    ck_assert_uint_gt(r->via.array.ptr[1].via.u64, 0);
+    ck_assert_uint_gt(r->via.array.ptr[2].via.u64, 0);
+}
+
+static bool text_is(const msgpack_object *o, const char *text)
+{
+    return o->type == MSGPACK_OBJECT_STR && o->via.str.size == strlen(text) &&
+           memcmp(o->via.str.ptr, text, o->via.str.size) == 0;
+}
+
+START_TEST(an_isolated_item_dies_alone)
+{
+    const struct link_batch batch = { .items = 6, .isolated = 1 };
+    const msgpack_object *r;
+    struct payload payload;
+    struct outcome o;
+    size_t at = 0;
+
+    start();
+    payload_init(&payload);
+    for (uint64_t round = 1; round <= 2; round++) {
+        add("value", 1);
+        add("raise", SIGSEGV);
+        add("raise", SIGKILL);
+        add("exit", 0);
+        add("fail", 2); /* its text is no text */
+        add("value", 3);
+        give(round, "p.item", &batch, "");
+        await(round, &o);
+        ck_assert_int_eq(o.done.frame.code, PTOOLS_OK);
+        ck_assert(o.items == 6 && o.failed == 4);
+        ck_assert_uint_eq(page_items(w.page, round), 6);
+        at = 0;
+        check_value(record(&o, &at, &payload), 1);
+        for (int i = 0; i < 3; i++) {
+            r = record(&o, &at, &payload);
+            ck_assert_uint_eq(r->via.array.size, WORDS);
+            ck_assert_uint_eq(r->via.array.ptr[0].via.u64, PTOOLS_ERR_WORKER_DIED);
+            ck_assert_uint_eq(r->via.array.ptr[6].via.u64, i == 0 ? SIGSEGV : i == 1 ? SIGKILL : 0);
+            ck_assert_int_eq(r->via.array.ptr[7].via.i64, i == 2 ? 0 : -1);
+            ck_assert(text_is(&r->via.array.ptr[10], "") == (i > 0)); /* a backtrace */
+        }
+        r = record(&o, &at, &payload);
+        ck_assert_uint_eq(r->via.array.size, WORDS);
+        ck_assert_uint_eq(r->via.array.ptr[0].via.u64, PTOOLS_ERR_BAD_ARGUMENT);
+        check_value(record(&o, &at, &payload), 3);
+        ck_assert_uint_eq(at, o.records.n);
+        outcome_deinit(&o);
+    }
+    payload_deinit(&payload);
+    stop();
+}
+END_TEST
+
+/* It runs in the worker itself, and with a run that has been here only items are left to run. */
+START_TEST(init_is_what_isolated_items_find)
+{
+    static const uint64_t runs[] = { 5, 5, 6 };
+    static const uint8_t inits[] = { 1, 1, 2 };
+    struct payload payload;
+    struct outcome o;
+
+    start();
+    payload_init(&payload);
+    for (size_t i = 0; i < ELEMENTS(runs); i++) {
+        size_t at = 0;
+
+        ck_assert_int_eq(bytes_append(&items, "\x90\x90", 2), 0);
+        give(i + 1, "p.seen", &(struct link_batch){ .items = 2, .map = runs[i], .isolated = 1 }, "p.init");
+        await(i + 1, &o);
+        ck_assert(o.items == 2 && o.failed == 0);
+        for (int k = 0; k < 2; k++)
+            ck_assert_uint_eq(record(&o, &at, &payload)->via.array.ptr[0].via.array.ptr[0].via.u64, inits[i]);
+        outcome_deinit(&o);
+    }
+    ck_assert_int_eq(bytes_append(&items, "\x90\x90", 2), 0);
+    give(9, "p.same", &(struct link_batch){ .items = 2, .map = 7, .isolated = 1 }, "p.init_fails");
+    await(9, &o);
+    ck_assert(o.items == 2 && o.failed == 2);
+    ck_assert_uint_eq(o.records.data[0], 0x94); /* no process was made for it */
+    outcome_deinit(&o);
+    payload_deinit(&payload);
+    stop();
+}
+END_TEST
+
+static void stop_task(uint64_t task)
+{
+    atomic_store(&w.page->cancel, task);
+    ck_assert_int_eq(kill(w.pid, SIGTERM), 0);
+}
+
+START_TEST(an_isolated_item_is_stopped_and_its_worker_goes_on)
+{
+    const struct link_batch batch = { .items = 3, .isolated = 1 };
+    struct outcome o;
+
+    start();
+    for (uint64_t task = 1; task <= 3; task++) {
+        add("value", 1);
+        add("hang", 2);
+        add("value", 3);
+        w.page->phase[0] = '\0';
+        give(task, "p.item", &batch, "");
+        page_await_phase(w.page, "hanging");
+        ck_assert_uint_eq(page_items(w.page, task), 1);
+        stop_task(task);
+        await(task, &o);
+        ck_assert_int_eq(o.done.frame.code, PTOOLS_ERR_CANCELLED);
+        ck_assert_uint_eq(o.items, 1);
+        ck_assert_str_eq(o.done.texts[1], "hanging");
+        ck_assert_ptr_nonnull(strstr(w.page->backtrace, "item+0x")); /* where it was */
+        outcome_deinit(&o);
+    }
+    add(NULL, 4);
+    give(4, "p.same", &(struct link_batch){ .items = 1, .isolated = 1 }, "");
+    await(4, &o);
+    ck_assert(o.items == 1 && o.failed == 0);
+    outcome_deinit(&o);
+    stop();
+}
+END_TEST
+
+static void add_names(const char *prefix, const char *name)
+{
+    ptools_pack *args = ptools_pack_new();
+    const uint8_t *list;
+    size_t bytes;
+
+    ptools_pack_str(args, prefix);
+    ptools_pack_str(args, name);
+    ck_assert_int_eq(pack_finish_arguments(args, &list, &bytes), PTOOLS_OK);
+    ck_assert_int_eq(bytes_append(&items, list, bytes), 0);
+    ptools_pack_free(args);
+}
+
+/* Waits until the worker has none. */
+static void await_no_child(void)
+{
+    char path[64], child[16];
+    bool there = true;
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)w.pid, (int)w.pid);
+    while (there) {
+        f = fopen(path, "re");
+        ck_assert_ptr_nonnull(f);
+        there = fgets(child, sizeof child, f) != NULL;
+        fclose(f);
+    }
+}
+
+/* The answer to a question of an item that is gone is not taken for that of the next one. */
+START_TEST(an_answer_that_nobody_waits_for_is_dropped)
+{
+    const struct link_batch batch = { .items = 1, .isolated = 1 };
+    struct payload payload;
+    struct outcome o;
+    size_t at = 0;
+
+    start();
+    payload_init(&payload);
+    report_free(driver_load(&d, "a"));
+    add_names("", "first");
+    give(1, "a.peek", &batch, "");
+    ck_assert_str_eq(door_asked(w.fds).name, "first");
+    stop_task(1);
+    await_no_child();
+    door_refuse(w.fds, PTOOLS_ERR_NO_ARRAY, "there is no first one");
+    await(1, &o);
+    ck_assert_int_eq(o.done.frame.code, PTOOLS_ERR_CANCELLED);
+    outcome_deinit(&o);
+
+    add_names("", "second");
+    give(2, "a.peek", &batch, "");
+    ck_assert_str_eq(door_asked(w.fds).name, "second");
+    door_refuse(w.fds, PTOOLS_ERR_NO_ARRAY, "there is no second one");
+    await(2, &o);
+    ck_assert(o.items == 1 && o.failed == 1);
+    ck_assert(text_is(&record(&o, &at, &payload)->via.array.ptr[1], "there is no second one"));
+    outcome_deinit(&o);
+    payload_deinit(&payload);
+    stop();
+}
+END_TEST
+
+START_TEST(values_of_isolated_items_have_a_limit)
+{
+    static const char *const small[] = { "--message-max", "2000000", NULL };
+    struct payload payload;
+    struct outcome o;
+    size_t at = 0;
+
+    driver_start(&d, TEST_MODULES, small);
+    report_free(driver_load(&d, "p"));
+    peer_start(&w, &d, 3);
+    bytes_init(&items, SIZE_MAX);
+    payload_init(&payload);
+    add("bytes", 1900000);
+    give(1, "p.item", &(struct link_batch){ .items = 1, .isolated = 1 }, "");
+    await(1, &o);
+    ck_assert(o.items == 1 && o.failed == 0 && o.records.n > 1900000);
+    outcome_deinit(&o);
+    add("bytes", 2000000);
+    add("value", 1);
+    give(2, "p.item", &(struct link_batch){ .items = 2, .isolated = 1 }, "");
+    await(2, &o);
+    ck_assert(o.items == 2 && o.failed == 1);
+    ck_assert_uint_eq(record(&o, &at, &payload)->via.array.ptr[0].via.u64, PTOOLS_ERR_TOO_LARGE);
+    check_value(record(&o, &at, &payload), 1);
+    outcome_deinit(&o);
+    payload_deinit(&payload);
+    stop();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("worker/batch");
@@ -321,5 +559,10 @@ int main(void)
     tcase_add_test(tc, init_runs_once_for_each_run);
     tcase_add_test(tc, arguments_that_are_none_fail_their_item);
     tcase_add_test(tc, an_impossible_frame_is_the_end);
+    tcase_add_test(tc, an_isolated_item_dies_alone);
+    tcase_add_test(tc, init_is_what_isolated_items_find);
+    tcase_add_test(tc, an_isolated_item_is_stopped_and_its_worker_goes_on);
+    tcase_add_test(tc, an_answer_that_nobody_waits_for_is_dropped);
+    tcase_add_test(tc, values_of_isolated_items_have_a_limit);
     return suite_run(suite);
 }
