@@ -325,16 +325,16 @@ static bool run(isolate_fn fn, void *arg, struct isolated *ret)
     }
     if (child > 0)
         await(child, &status, &usage);
+    if (!ended || ret->code != PTOOLS_OK)
+        return ended;
     ret->run_us = MAX(execute_now_us() - began_us, (uint64_t)1);
-    if (ret->code != PTOOLS_OK)
-        return true;
     if (s->begun_kb > 0)
         ret->peak_kb = MAX(peak_kb(&usage) - MIN(peak_kb(&usage), s->begun_kb), (uint64_t)1);
     if (atomic_load_explicit(&s->state, memory_order_acquire) == COME_BACK)
         read_outcome(ret);
     else
         tell_death(ret, child, status, peak_kb(&usage));
-    return ended;
+    return true;
 }
 
 bool isolate_run(isolate_fn fn, void *arg)

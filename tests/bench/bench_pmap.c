@@ -195,7 +195,7 @@ START_TEST(figures)
                                         .ours = &alone,
                                         .floor = &bare,
                                         .floor_name = "fork",
-                                        .ratio_at_most = 1.5 });
+                                        .ratio_at_most = 2 });
     ptools_workerset_free(one);
     ptools_pack_free(all);
     ptools_pack_free(few);

@@ -17,6 +17,11 @@
 #include "tests/support/suite.h"
 
 enum { WAIT_MS = 60000, GRACE_MS = 20000, WORKERS = 2 };
+#ifdef __SANITIZE_ADDRESS__
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
 
 static struct server server;
 static ptools *pt;
@@ -24,17 +29,22 @@ static ptools_pack *list, *what;
 static ptools_pmap_options options;
 static int32_t pids[WORKERS]; /* of the workers, as remember_workers() found them */
 
-static void up(void)
+static void up_with(const char *const *args)
 {
     static const ptools_pmap_options none = PTOOLS_PMAP_OPTIONS_INIT;
-    static const char *const patient[] = { "-o", "workers.kill_grace_ms=20000", NULL }; /* none is killed for it */
 
-    server_start(&server, WORKERS, patient);
+    server_start(&server, WORKERS, args);
     pt = server_open(&server);
     list = ptools_pack_new();
     what = ptools_pack_new();
     options = none;
     options.flags = PTOOLS_PMAP_ISOLATED;
+}
+
+/* No worker is killed for what its items do: kill_grace_ms is longer than a test waits. */
+static void up(void)
+{
+    up_with((const char *const[]){ "-o", "workers.kill_grace_ms=20000", NULL });
 }
 
 static void down(void)
@@ -326,7 +336,7 @@ static void check_fate(const ptools_item *item, const struct fate *fate, uint32_
 
 START_TEST(however_an_item_ends_it_ends_alone)
 {
-    enum { N = 140 };
+    enum { N = 42 };
     static const uint32_t sizes[] = { 0, 1, 9, 1000 };
     static const int64_t delays[] = { 0 };
     const bool again = _i >= 4;
@@ -607,6 +617,31 @@ START_TEST(its_peak_memory_is_told)
 }
 END_TEST
 
+START_TEST(one_that_takes_all_memory_dies_alone)
+{
+    ptools_pmap *map;
+
+    if (SANITIZED)
+        return; /* a sanitizer's reservations and a limit on memory exclude each other */
+    up_with((const char *const[]){ "-o", "workers.memory_max=256M", NULL });
+    for (int i = 0; i < 2; i++)
+        ptools_pack_nil(list);
+    options.batch_size = 2;
+    remember_workers();
+    map = start("t.eat", 1);
+    for (int i = 0; i < 2; i++) {
+        ptools_item item = next(map);
+
+        ck_assert_err(item.err, PTOOLS_ERR_OUT_OF_MEMORY);
+        ck_has(item.failure->message, "was killed for lack of memory while running t.eat");
+        ck_assert_uint_gt(item.peak_kb, 200 << 10);
+    }
+    ends(map);
+    check_workers();
+    down();
+}
+END_TEST
+
 /* -- stopping ------------------------------------------------------------------------------------------------------ */
 
 START_TEST(an_item_that_takes_too_long_is_stopped_alone)
@@ -640,7 +675,7 @@ START_TEST(an_item_that_takes_too_long_is_stopped_alone)
 }
 END_TEST
 
-/* Whatever it ignores. No worker is killed for it: kill_grace_ms is longer than that may take. */
+/* Whatever it ignores. */
 static const char *const ways[] = { "spin", "block", "stop", "family" };
 
 START_TEST(one_that_is_cancelled_ends_at_once)
@@ -765,6 +800,7 @@ int main(void)
     tcase_add_test(tc, its_local_storage_ends_with_it);
     tcase_add_test(tc, what_it_prints_is_printed_once);
     tcase_add_test(tc, its_peak_memory_is_told);
+    tcase_add_test(tc, one_that_takes_all_memory_dies_alone);
     tcase_add_loop_test(tc, an_item_that_takes_too_long_is_stopped_alone, 0, 2);
     tcase_add_loop_test(tc, one_that_is_cancelled_ends_at_once, 0, sizeof ways / sizeof ways[0]);
     tcase_add_test(tc, a_client_that_leaves_takes_its_items_with_it);

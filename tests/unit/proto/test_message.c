@@ -461,8 +461,8 @@ END_TEST
 START_TEST(batch)
 {
     static const char wire[] =
-        "[1 'call' 3 {'function' 'text.count' 'priority' 2.5 'items' 65536 'item_ms' 50 'hand_back_ms' 40 "
-        "'map' 4294967295 'init' 'text.load' 'captured' [7 100] 'isolated' true}]";
+        "[1 'call' 3 {'function' 'text.count' 'priority' #cb4004000000000000 'items' 65536 'item_ms' 50 "
+        "'hand_back_ms' 40 'map' 4294967295 'init' 'text.load' 'captured' [7 100] 'isolated' true}]";
     static const char reply[] =
         "[1 'reply' 3 {'task' 5 'worker' 1 'attempt' 1 'run_us' 9 'items' 65536 'items_failed' 2}]";
     static const char error[] = "[1 'error' 3 {'code' 62 'name' 'WORKER_DIED' 'message' 'it died' 'maybe_executed' "
