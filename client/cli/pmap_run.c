@@ -13,11 +13,13 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "client/cli/failure.h"
 #include "client/cli/pmap_output.h"
+#include "client/cli/rehearse.h"
 #include "client/cli/session.h"
 #include "client/cli/signals.h"
 #include "client/cli/waiting.h"
@@ -35,6 +37,12 @@ struct pmap_run {
     int signals;
     unsigned interrupts;
     uint64_t started_us;
+    size_t n_picked; /* items that are rehearsed, and ... */
+    uint64_t picked[REHEARSE_ITEMS_MAX];
+    struct rehearse_sample samples[REHEARSE_ITEMS_MAX]; /* ... what is known of those that have run */
+    size_t n_samples;
+    uint64_t failed_before;
+    bool rehearses; /* now */
     bool cut;       /* nobody knows how many items were not taken, and the input is not to blame */
     ptools_err end; /* what ptools_pmap_next() said at last */
 };
@@ -58,9 +66,9 @@ static void show(struct pmap_run *run, uint64_t now_us)
 
     if (ptools_pmap_progress_read(run->map, &p) != PTOOLS_OK)
         return;
-    n.of = pmap_input_of(&run->in, &n.about);
-    n.done = p.ended;
-    n.failed = p.failed;
+    n.of = run->rehearses ? run->n_picked : pmap_input_of(&run->in, &n.about);
+    n.done = p.ended + (run->rehearses ? 0 : run->n_picked);
+    n.failed = p.failed + (run->rehearses ? 0 : run->failed_before);
     bar_show(&run->bar, &n, now_us);
 }
 
@@ -111,6 +119,19 @@ static bool goes_on(const struct pmap_run *run)
     return run->interrupts < 2 && run->out.error == 0;
 }
 
+/* One that was rehearsed waits for its turn among the others. */
+static void take(struct pmap_run *run, const ptools_item *item)
+{
+    if (!run->rehearses) {
+        pmap_output_item(&run->out, item);
+        return;
+    }
+    if (item->attempts > 0 && item->run_us > 0)
+        run->samples[run->n_samples++] = (struct rehearse_sample){ item->run_us, item->peak_kb };
+    if (!pmap_output_keep(&run->out, item, run->picked[item->index]))
+        run->out.error = ENOMEM;
+}
+
 static void take_outcomes(struct pmap_run *run)
 {
     uint64_t taken = 0;
@@ -121,7 +142,7 @@ static void take_outcomes(struct pmap_run *run)
         ptools_err err = ptools_pmap_next(run->map, 0, &item);
 
         if (err == PTOOLS_OK) {
-            pmap_output_item(&run->out, &item);
+            take(run, &item);
             if (run->out.hopeless != PTOOLS_OK)
                 ptools_pmap_cancel(run->map);
             if (++taken % ITEMS_A_LOOK == 0)
@@ -214,13 +235,13 @@ static void add_missing(struct pmap_run *run)
     bool about = false;
     uint64_t of = PMAP_NOT_KNOWN;
 
-    if (run->in.ended || run->in.code != PTOOLS_OK)
+    if (run->in.ended || run->in.code != PTOOLS_OK || run->wish->rehearse_only)
         return;
     if (run->end == PTOOLS_ERR_RANGE)
         of = pmap_input_of(&run->in, &about);
     run->cut = about || of == PMAP_NOT_KNOWN;
     if (!run->cut)
-        pmap_output_missing(&run->out, of);
+        pmap_output_missing(&run->out, of - run->n_picked);
 }
 
 static int finish(struct pmap_run *run)
@@ -228,6 +249,8 @@ static int finish(struct pmap_run *run)
     int status, worst = EXIT_VALUE;
 
     add_missing(run);
+    if (!run->wish->rehearse_only)
+        pmap_output_rest(&run->out);
     if (goes_on(run))
         pmap_output_flush(&run->out);
     bar_clear(&run->bar);
@@ -258,16 +281,85 @@ static int open_set(struct pmap_run *run, struct submission_set *set)
     return status;
 }
 
-static int map_all(struct pmap_run *run)
+static int map(struct pmap_run *run, ptools_pmap_source source, const ptools_pmap_options *options)
 {
-    ptools_err err =
-        ptools_pmap_start_from(run->pt, run->wish->function, pmap_input_next, &run->in, &run->wish->map, &run->map);
+    ptools_err err = ptools_pmap_start_from(run->pt, run->wish->function, source, &run->in, options, &run->map);
 
     if (err != PTOOLS_OK)
         return failure_report_last(run->line, run->pt, err);
     take_outcomes(run);
     run->map = ptools_pmap_free(run->map);
-    return finish(run);
+    return EXIT_VALUE;
+}
+
+static uint32_t count_workers(const struct pmap_run *run)
+{
+    ptools_worker_info *workers = NULL;
+    size_t n = run->wish->s.task.n_targets;
+
+    if (run->wish->s.task.target != PTOOLS_TARGET_WORKERS && ptools_workers(run->pt, &workers, &n) != PTOOLS_OK)
+        n = 0;
+    free(workers);
+    return (uint32_t)n;
+}
+
+/* What remains of the time for all. */
+static int64_t time_left_ms(const struct pmap_run *run)
+{
+    const int64_t left_ms = run->wish->map.timeout_ms - (int64_t)((waiting_now_us() - run->started_us) / 1000);
+
+    return run->wish->map.timeout_ms == 0 ? 0 : left_ms > 1 ? left_ms : 1;
+}
+
+/* Each in a process of its own, so that its time and memory are its own, too. */
+static int rehearse(struct pmap_run *run)
+{
+    const uint64_t total = pmap_input_of(&run->in, &(bool){ false });
+    ptools_pmap_options options = run->wish->map;
+    struct rehearse_estimate estimate;
+    struct rehearse_host host = { .workers = count_workers(run) };
+    int status;
+
+    run->n_picked = pmap_input_pick(&run->in, run->wish->rehearse, run->picked);
+    options.timeout_ms = time_left_ms(run);
+    options.flags = PTOOLS_PMAP_ISOLATED;
+    options.batch_size = 1;
+    run->rehearses = true;
+    status = map(run, pmap_input_next_picked, &options);
+    run->rehearses = false;
+    run->failed_before = run->out.counts.failed;
+    bar_clear(&run->bar);
+    if (status != EXIT_VALUE || run->n_samples == 0)
+        return status;
+    rehearse_look_around(&host);
+    rehearse_estimate(run->samples, run->n_samples, &host, total == PMAP_NOT_KNOWN ? total : total - run->n_picked,
+                      &estimate);
+    if (run->line->json)
+        rehearse_write(&estimate, run->wish->rehearse_only ? stdout : stderr);
+    else
+        rehearse_print(&estimate, run->wish->rehearse_only ? stdout : stderr);
+    return EXIT_VALUE;
+}
+
+/* Whether there is a reason not to begin with the rest. */
+static bool is_over(const struct pmap_run *run)
+{
+    return !goes_on(run) || run->interrupts > 0 || run->in.code != PTOOLS_OK || run->out.hopeless != PTOOLS_OK ||
+           stopped(run) || timed_out(run) || run->end != PTOOLS_ERR_RANGE;
+}
+
+static int map_all(struct pmap_run *run)
+{
+    ptools_pmap_options options = run->wish->map;
+    int status = run->wish->rehearse ? rehearse(run) : EXIT_VALUE;
+
+    if (status != EXIT_VALUE)
+        return status;
+    if (run->wish->rehearse_only || (run->wish->rehearse && is_over(run)))
+        return finish(run);
+    options.timeout_ms = time_left_ms(run);
+    status = map(run, pmap_input_next, &options);
+    return status == EXIT_VALUE ? finish(run) : status;
 }
 
 static int watch_signals(struct pmap_run *run)
@@ -291,6 +383,8 @@ int pmap_run(const struct command_line *line, struct pmap_wish *wish)
     bar_start(&run.bar, wish->bar, stderr, run.started_us);
     if (pmap_output_open(&run.out, line, ordered, &run.bar) < 0 && status == EXIT_VALUE)
         status = failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
+    if (status == EXIT_VALUE && wish->rehearse)
+        status = pmap_input_read_ahead(&run.in);
     if (status == EXIT_VALUE)
         status = session_open(line, !wish->no_private && !wish->s.set, wish->workers, &run.pt);
     if (status == EXIT_VALUE)

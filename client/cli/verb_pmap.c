@@ -13,6 +13,7 @@
 #include "client/cli/callee.h"
 #include "client/cli/failure.h"
 #include "client/cli/json.h"
+#include "client/cli/rehearse.h"
 #include "client/cli/verbs.h"
 #include "client/cli/waiting.h"
 #include "client/cli/words.h"
@@ -22,6 +23,7 @@ enum {
     OPTION_NULL = SUBMISSION_FIELDS,
     OPTION_JSON_LINES,
     OPTION_UNORDERED,
+    OPTION_ISOLATED,
     OPTION_BATCH_SIZE,
     OPTION_ON_ERROR,
     OPTION_ITEM_TIMEOUT,
@@ -30,6 +32,8 @@ enum {
     OPTION_BAR,
     OPTION_NO_BAR,
     OPTION_PROGRESS,
+    OPTION_REHEARSE,
+    OPTION_REHEARSE_ONLY,
     OPTION_NO_PRIVATE,
     OPTION_WORKERS
 };
@@ -51,7 +55,10 @@ static const struct option_row options[] = {
     { OPTION_CAPTURED, '\0', "captured", "LIST", "arguments before those of each item, which travel once: JSON" },
     { SUBMISSION_SET, '\0', "set", "NAME", "workers of this set, by its rule (default: the first free of all)" },
     { SUBMISSION_WORKER, '\0', "worker", "ID,...", "these workers and no others" },
+    { OPTION_ISOLATED, '\0', "isolated", NULL, "each item in a process of its own, a copy of a fresh worker" },
     { SUBMISSION_PRIORITY, '\0', "priority", "N", "lower runs first, among what this user has waiting (default inf)" },
+    { OPTION_REHEARSE, '\0', "rehearse", "[=N]", "run N items (default 7) first, and tell time and memory" },
+    { OPTION_REHEARSE_ONLY, '\0', "rehearse-only", NULL, "... and no others" },
     { OPTION_BAR, '\0', "bar", NULL, "draw on standard error how far it is (default: if that is a terminal" },
     { OPTION_NO_BAR, '\0', "no-bar", NULL, "... and standard output is none); do not" },
     { OPTION_PROGRESS, '\0', "progress", NULL, "tell that in a line every 5 seconds, for logs" },
@@ -143,6 +150,17 @@ static int take_time(const struct command_line *line, const char *name, const ch
     return words_duration(text, ret) ? EXIT_VALUE : command_line_wrong(line, "--%s %s: " WORDS_DURATIONS, name, text);
 }
 
+static int take_rehearse(const struct command_line *line, const char *text, struct pmap_wish *wish)
+{
+    uint32_t n = REHEARSE_ITEMS;
+
+    if (text && (!words_number(text, &n) || n > REHEARSE_ITEMS_MAX))
+        return command_line_wrong(line, "--rehearse=%s: allowed is a number of items from 1 to %d", text,
+                                  REHEARSE_ITEMS_MAX);
+    wish->rehearse = n;
+    return EXIT_VALUE;
+}
+
 static int take_batch_size(const struct command_line *line, const char *text, struct pmap_wish *wish)
 {
     if (words_number(text, &wish->map.batch_size) && wish->map.batch_size <= BATCH_MAX)
@@ -164,6 +182,9 @@ static int take_option(const struct command_line *line, const struct item *item,
         break;
     case OPTION_UNORDERED:
         wish->map.flags |= PTOOLS_PMAP_UNORDERED;
+        break;
+    case OPTION_ISOLATED:
+        wish->map.flags |= PTOOLS_PMAP_ISOLATED;
         break;
     case OPTION_BATCH_SIZE:
         return take_batch_size(line, item->text, wish);
@@ -189,6 +210,12 @@ static int take_option(const struct command_line *line, const struct item *item,
     case OPTION_PROGRESS:
         wish->bar = BAR_LINES;
         break;
+    case OPTION_REHEARSE_ONLY:
+        wish->rehearse = wish->rehearse ? wish->rehearse : REHEARSE_ITEMS;
+        wish->rehearse_only = true;
+        break;
+    case OPTION_REHEARSE:
+        return take_rehearse(line, item->text, wish);
     case OPTION_NO_PRIVATE:
         wish->no_private = true;
         break;

@@ -21,6 +21,8 @@ struct pmap_wish {
     ptools_pack *default_value, *captured; /* NULL: none */
     int64_t delays[255];
     enum bar_kind bar;
+    size_t rehearse;    /* items; 0: none */
+    bool rehearse_only; /* only with rehearse */
     bool no_private;
     uint32_t workers; /* of a private daemon; 0: one a processor */
 };

@@ -22,8 +22,8 @@ _ptools()
         --after-keep --keep --result-max --volatile --crashsafe --durable --hold --block --wait --timeout --raw
         --fail-fast'
     local pmap='--string --null --json-lines --unordered --on-error --attempts --retry-on --backoff --item-timeout
-        --timeout --batch-size --init --captured --set --worker --priority
-        --bar --no-bar --progress --no-private --workers'
+        --timeout --batch-size --init --captured --set --worker --priority --isolated
+        --rehearse --rehearse-only --bar --no-bar --progress --no-private --workers'
     local verbs='call pmap submit ls info wait result why priority cancel dequeue hold release kick rerun forget events
         export workers sets modules shm stasks status fork help'
     local verb='' sub='' words='' place=0 i

@@ -172,6 +172,35 @@ check "what is captured, an initial function, a worker"
 "$command" sets create two 2 >"$work/out" && run 0 --set two t.id "" "" </dev/null && is 2 2
 check "a worker set"
 
+run 0 --isolated p.litter 1 2 3 </dev/null && is '"clean"' '"clean"' '"clean"'
+check "isolated: what an item leaves behind no other finds"
+
+# -- rehearsal --------------------------------------------------------------------------------------------------
+
+run 0 --rehearse --json-lines p.same <"$work/numbers" && cmp -s "$work/numbers" "$work/out" &&
+    complained '^rehearsed   7 items$' && complained '^time  .*median' && complained '^memory  .*median' &&
+    complained '^to come     99993 items: about .* with the 2 workers' && complained '^proposed    [0-9]* worker'
+check "a rehearsal, whose values are kept in their places"
+fates | run 1 --json-lines --rehearse=3 p.item && is 1 null null 4 && complained 'index 1, line 2: boo' &&
+    complained 'index 2, line 3: .*killed by signal 9' && complained 'rehearsed   [123] items*$'
+check "... and failures, too"
+: >"$work/once"
+run 0 p.first --captured "[\"$work/once\"]" --rehearse=2 a b c d </dev/null &&
+    [ "$(sort -n "$work/out" | tr '\n' ' ')" = '1 2 3 4 ' ] && [ "$(wc -c <"$work/once")" -eq 4 ]
+check "... each item is run once"
+run 0 --rehearse-only --json-lines p.same <"$work/numbers" && said '^to come     99993 items' && quiet &&
+    run 0 --rehearse-only --json p.same 1 2 3 </dev/null &&
+    said '^{"schema":1,"rehearsal":{"items":3,.*"left":0,"workers":2,.*"proposed":[1-9]'
+check "a rehearsal alone: what it says is all of the output"
+printf '1\n2\n[\n4\n5\n' | run 2 --json-lines --rehearse=2 p.same && is 1 2 null null 5 && complained 'line 3'
+check "2: a bad line between what was rehearsed"
+run 0 --rehearse p.same </dev/null && [ ! -s "$work/out" ] && quiet && run 125 --rehearse p.nosuch 1 2 3 4 5 6 7 8 9 </dev/null &&
+    complained 'of 9 items 0 have a value' && run 2 --rehearse=0 p.same 1 </dev/null && run 2 --rehearse=101 p.same 1 </dev/null
+check "nothing to rehearse, or nothing to rehearse it with"
+printf '["hang"]\n["hang"]\n' | run 124 --json-lines --rehearse=1 --timeout 300ms p.item && is null null &&
+    complained 'the time limit (--timeout) passed'
+check "124: the time for all holds for the rehearsal"
+
 # -- signals ----------------------------------------------------------------------------------------------------
 
 # Half of them have ended, then all that run hang.

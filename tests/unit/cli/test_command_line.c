@@ -46,6 +46,8 @@ static const struct row rows[] = {
     { { "fork", "-n", "2", "-", "--count" }, "fork|--count=2|-|--count" },
     { { "--json", "fork", "--limit", "as=1", "--limit=cpu=2", "-h" }, "fork|--limit=as=1|--limit=cpu=2 json help" },
     { { "pmap", "a.b", "-0" }, "pmap|a.b|--null" },
+    { { "pmap", "--rehearse", "a.b", "--rehearse=3", "--rehearse=", "1" },
+      "pmap|--rehearse|a.b|--rehearse=3|--rehearse=|1" },
     { { "pmap", "a.b", "-1", "--", "-0" }, "pmap|a.b|-1|-0" },
 
     { { "frobnicate" }, "there is no verb \"frobnicate\"", true },
