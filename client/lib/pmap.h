@@ -93,7 +93,7 @@ struct ptools_pmap {
     uint64_t held_bytes;    /* of arguments and records */
     uint64_t next;          /* number of the next item to be taken */
     uint64_t read;          /* outcomes that were handed out */
-    uint64_t look_at;       /* with so many outcomes read, answers are looked for, though there are others to hand out */
+    uint64_t look_at;       /* with so many outcomes read, answers are looked for, whatever is there already */
     uint64_t not_before_us; /* the daemon took no more: nothing is sent before; 0: it may be */
     bool stopping;          /* no item is begun any more */
     bool cancelled;
@@ -103,7 +103,7 @@ struct ptools_pmap {
     uint32_t last_items; /* of the batch that was measured last */
 
     struct payload payload;        /* of the record that was handed out last ... */
-    msgpack_object flat; /* ... if it needs a tree, or else its value */
+    msgpack_object flat;           /* ... if it needs a tree, or else its value */
     msgpack_object root;
     struct failure failure;
 };

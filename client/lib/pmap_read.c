@@ -22,7 +22,8 @@ bool record_skip(const uint8_t *data, size_t n, size_t *ret_bytes, bool *ret_fai
         *ret_failed = false;
         return true;
     }
-    if (scan_prefix(data, n, &limits, ret_bytes, NULL) != SCAN_OK || (data[0] != FLAT_LIST_OF_ONE && data[0] != FOUR_VALUES))
+    if (scan_prefix(data, n, &limits, ret_bytes, NULL) != SCAN_OK ||
+        (data[0] != FLAT_LIST_OF_ONE && data[0] != FOUR_VALUES))
         return false;
     *ret_failed = data[0] == FOUR_VALUES;
     return true;
