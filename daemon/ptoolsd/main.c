@@ -133,8 +133,8 @@ static int open_stdio(void)
     return fd < 0 ? -1 : close(fd);
 }
 
-/* Payloads come and go, and memory that was given back costs more to fault in again than to copy what lies in it: blocks
- * of up to 4 MiB stay with the process, as long as no more than 32 MiB of them lie idle. */
+/* Payloads come and go, and memory that was given back costs more to fault in again than to copy what lies in it:
+ * blocks of up to 4 MiB stay with the process, as long as no more than 32 MiB of them lie idle. */
 static void keep_memory(void)
 {
     mallopt(M_MMAP_THRESHOLD, 4 << 20);
