@@ -353,7 +353,8 @@ ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *r
             return the_end(map);
         if (late || (map->source_later && map->in_flight == 0 && pmap_due_us(map) == CLOCK_FOREVER))
             return fail(map->pt, PTOOLS_ERR_TIMEOUT, "no outcome within %lld ms", (long long)timeout_ms);
-        rest(map, MIN(MIN(until_us, map->tell_us), pmap_due_us(map)));
+        if (!pmap_answered(map)) /* while the last batch left, answers may have come */
+            rest(map, MIN(MIN(until_us, map->tell_us), pmap_due_us(map)));
     }
 }
 

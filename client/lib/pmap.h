@@ -159,6 +159,8 @@ void captured_drop(struct ptools_pmap *map);
 ptools_err pmap_send(struct ptools_pmap *map, uint64_t until_us);
 /* Takes in the answers that have come. */
 ptools_err pmap_collect(struct ptools_pmap *map);
+/* There are some. */
+bool pmap_answered(const struct ptools_pmap *map);
 /* No item is begun any more. */
 ptools_err pmap_stop(struct ptools_pmap *map);
 /* When there is something to do that no answer tells; CLOCK_FOREVER. */

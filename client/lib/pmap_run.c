@@ -332,6 +332,16 @@ static ptools_err take_answer(struct ptools_pmap *map, struct batch *b)
     return a.stop && !map->stopping ? pmap_stop(map) : PTOOLS_OK;
 }
 
+bool pmap_answered(const struct ptools_pmap *map)
+{
+    const struct batch *b;
+
+    LIST_FOREACH(b, &map->batches, link)
+        if (b->f->done)
+            return true;
+    return false;
+}
+
 ptools_err pmap_collect(struct ptools_pmap *map)
 {
     struct batch *b, *next;

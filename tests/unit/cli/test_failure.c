@@ -48,6 +48,7 @@ static const struct {
     { PTOOLS_ERR_KEY_REUSED, 125 },
     { PTOOLS_ERR_STORAGE, 125 },
     { PTOOLS_ERR_NOT_NOW, 125 },
+    { PTOOLS_ERR_DEADLOCK, 125 },
     { PTOOLS_ERR_FAILED, 1 },
     { PTOOLS_ERR_BAD_ARGUMENT, 1 },
     { PTOOLS_ERR_WORKER_DIED, 1 },
