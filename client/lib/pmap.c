@@ -13,11 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/lib/reduce.h"
+
 enum { READS_A_LOOK = 512, PROGRESS_MS = 500 };
 
 /* -- options -------------------------------------------------------------------------------------------------- */
 
-static ptools_err check_function(struct ptools *pt, const char *what, const char *function)
+ptools_err pmap_check_function(struct ptools *pt, const char *what, const char *function)
 {
     struct text module, name;
 
@@ -30,6 +32,9 @@ static ptools_err check_function(struct ptools *pt, const char *what, const char
 
 static ptools_err check_options(struct ptools *pt, const ptools_pmap_options *o)
 {
+    if (o->flags & PTOOLS_REDUCE_DETERMINISTIC || o->initial)
+        return fail_static(pt, PTOOLS_ERR_INVALID,
+                           "pmap options: PTOOLS_REDUCE_DETERMINISTIC and initial are for reductions");
     if (o->flags & ~(uint32_t)PTOOLS_PMAP_UNORDERED)
         return fail(pt, PTOOLS_ERR_INVALID, "pmap options: flags is 0x%x: PTOOLS_PMAP_UNORDERED or 0", o->flags);
     if (o->batch_size > BATCH_ITEMS_MAX)
@@ -58,7 +63,7 @@ static ptools_err check_options(struct ptools *pt, const ptools_pmap_options *o)
     if (o->set && o->set->pt != pt)
         return o->set->pt ? fail_static(pt, PTOOLS_ERR_INVALID, "the worker set comes from another handle")
                           : fail_static(pt, PTOOLS_ERR_CLOSED, "the worker set comes from a handle that was closed");
-    return o->init ? check_function(pt, "pmap options: init", o->init) : PTOOLS_OK;
+    return o->init ? pmap_check_function(pt, "pmap options: init", o->init) : PTOOLS_OK;
 }
 
 /* A copy of what was packed. */
@@ -103,7 +108,7 @@ static ptools_err keep_options(struct ptools_pmap *map, const char *function)
 
 /* -- start ---------------------------------------------------------------------------------------------------- */
 
-static struct ptools_pmap *map_new(struct ptools *pt)
+struct ptools_pmap *pmap_new(struct ptools *pt)
 {
     struct ptools_pmap *map = calloc(1, sizeof *map);
 
@@ -115,6 +120,7 @@ static struct ptools_pmap *map_new(struct ptools *pt)
     TAILQ_INIT(&map->waiting);
     TAILQ_INIT(&map->delayed);
     TAILQ_INIT(&map->ended);
+    TAILQ_INIT(&map->strands);
     LIST_INIT(&map->batches);
     LIST_INSERT_HEAD(&pt->maps, map, link);
     bytes_init(&map->default_value, SIZE_MAX);
@@ -122,6 +128,8 @@ static struct ptools_pmap *map_new(struct ptools *pt)
     bytes_init(&map->building, SIZE_MAX);
     payload_init(&map->payload);
     failure_init(&map->failure);
+    failure_init(&map->first_failure);
+    failure_init(&map->broken);
     map->number = ++pt->last_map;
     return map;
 }
@@ -134,14 +142,14 @@ static ptools_err start(ptools *pt, const char *function, const ptools_pmap_opti
     if (err == PTOOLS_OK && !ret)
         err = fail_static(pt, PTOOLS_ERR_INVALID, "ret_map is NULL");
     if (err == PTOOLS_OK)
-        err = check_function(pt, "function", function);
+        err = pmap_check_function(pt, "function", function);
     if (err == PTOOLS_OK)
         err = options_read(pt, "pmap options", given, sizeof options, &options, sizeof options);
     if (err == PTOOLS_OK)
         err = check_options(pt, &options);
     if (err != PTOOLS_OK)
         return err;
-    *ret = map_new(pt);
+    *ret = pmap_new(pt);
     if (!*ret)
         return fail_no_memory(pt);
     (*ret)->options = options;
@@ -218,6 +226,7 @@ void pmap_orphan(struct ptools_pmap *map)
 ptools_pmap *ptools_pmap_free(ptools_pmap *map)
 {
     struct segment *s;
+    struct strand *strand;
 
     if (!map)
         return NULL;
@@ -225,13 +234,18 @@ ptools_pmap *ptools_pmap_free(ptools_pmap *map)
         pmap_orphan(map);
     while ((s = TAILQ_FIRST(&map->segments)))
         segment_free(map, s);
+    while ((strand = TAILQ_FIRST(&map->strands)))
+        strand_free(map, strand);
     ptools_pack_free(map->pack);
     bytes_deinit(&map->default_value);
     bytes_deinit(&map->captured);
     bytes_deinit(&map->building);
     payload_deinit(&map->payload);
     failure_deinit(&map->failure);
+    failure_deinit(&map->first_failure);
+    failure_deinit(&map->broken);
     free(map->function);
+    free(map->op);
     free(map->init);
     free(map->retry_delays);
     free(map);
@@ -256,8 +270,7 @@ ptools_err ptools_pmap_cancel(ptools_pmap *map)
     return pmap_stop(map);
 }
 
-/* Answers in, batches out. */
-static ptools_err work(struct ptools_pmap *map)
+ptools_err pmap_work(struct ptools_pmap *map)
 {
     ptools_err err = pmap_collect(map);
 
@@ -266,7 +279,7 @@ static ptools_err work(struct ptools_pmap *map)
     return err == PTOOLS_OK ? pmap_send(map) : err;
 }
 
-static void tell(struct ptools_pmap *map, bool end)
+void pmap_tell(struct ptools_pmap *map, bool end)
 {
     if (map->tell_us == CLOCK_FOREVER || (!end && clock_now_us() < map->tell_us))
         return;
@@ -297,14 +310,14 @@ ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *r
     for (;;) {
         bool late = until_us != CLOCK_FOREVER && clock_now_us() >= until_us;
 
-        err = work(map);
-        tell(map, false);
+        err = pmap_work(map);
+        pmap_tell(map, false);
         if (pmap_read(map, ret_item))
             return PTOOLS_OK;
         if (err != PTOOLS_OK)
             return err;
         if (is_over(map))
-            tell(map, true);
+            pmap_tell(map, true);
         if (is_over(map))
             return map->source_failed ? fail_static(map->pt, PTOOLS_ERR_INVALID, "the source of the items gave up")
                                       : fail_static(map->pt, PTOOLS_ERR_RANGE, "all outcomes were handed out");

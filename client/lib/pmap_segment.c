@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "client/lib/pmap.h"
+#include "client/lib/reduce.h"
 
 static struct segment *segment_alloc(uint64_t first, uint32_t n)
 {
@@ -23,6 +23,10 @@ struct segment *segment_new(struct ptools_pmap *map, uint64_t first, uint32_t n)
 {
     struct segment *s = segment_alloc(first, n);
 
+    if (s && map->op && !strand_begin(map, s, NULL)) {
+        free(s);
+        return NULL;
+    }
     if (s)
         TAILQ_INSERT_TAIL(&map->segments, s, link);
     return s;
@@ -48,6 +52,8 @@ struct segment *segment_free(struct ptools_pmap *map, struct segment *s)
     if (s->state == SEGMENT_ENDED && map->options.flags & PTOOLS_PMAP_UNORDERED)
         TAILQ_REMOVE(&map->ended, s, queue);
     TAILQ_REMOVE(&map->segments, s, link);
+    if (s->strand)
+        strand_leave(map, s->strand);
     failure_deinit(&s->failure);
     free(s);
     return NULL;
@@ -72,6 +78,13 @@ struct segment *segment_split(struct ptools_pmap *map, struct segment *s, uint32
 
     if (!rest)
         return NULL;
+    if (map->strand_items) {
+        rest->strand = s->strand;
+        rest->strand->segments++;
+    } else if (map->op && !strand_begin(map, rest, s->strand)) {
+        free(rest);
+        return NULL;
+    }
     bytes = args_of(s, n);
     rest->state = s->state;
     rest->attempts = s->attempts;
@@ -91,6 +104,8 @@ static void ended(struct ptools_pmap *map, struct segment *s)
     if (map->options.flags & PTOOLS_PMAP_UNORDERED)
         TAILQ_INSERT_TAIL(&map->ended, s, queue);
     map->progress.ended += s->n;
+    if (map->op)
+        reduce_ended(map, s);
 }
 
 void segment_end_failed(struct ptools_pmap *map, struct segment *s)
@@ -102,7 +117,7 @@ void segment_end_failed(struct ptools_pmap *map, struct segment *s)
 
 void segment_end(struct ptools_pmap *map, struct segment *s, struct blob *records, size_t at, size_t n)
 {
-    s->records = blob_ref(records);
+    s->records = records ? blob_ref(records) : NULL;
     s->records_at = at;
     s->records_n = n;
     map->held_bytes += n;

@@ -124,7 +124,9 @@ struct core_batch {
     uint64_t map;     /* of the run, and of no other client's; 0: none */
     uint64_t captured, captured_bytes;
     uint32_t items, hand_back_ms;
-    const char *init; /* ""; as long as the task is there */
+    const char *init; /* ""; as long as the task is there ... */
+    const char *op;   /* ... and this: of a reduction, "": it is none */
+    uint32_t values;  /* of its items */
 };
 
 /* What the journal keeps of a queued task: one row that stays as it is, and one that changes. */

@@ -3,13 +3,14 @@
  * batch -- the records of the items of a batch: they gather in the control page's outbox, where they survive this
  * process, and leave from there.
  *
- * A record is a msgpack list: [value], or [code, message, phase, log] of an item that failed. What an item is, and how
- * it is run, is execute.c's.
+ * A record is a msgpack list: [value], or [code, message, phase, log] of an item that failed. In a reduction [value] is
+ * what several items came to; [] stands for one that was not kept. What an item is, and how it is run, is execute.c's.
  */
 #ifndef WORKER_BATCH_H
 #define WORKER_BATCH_H
 
 #include <ptools/error.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,11 @@ void batch_begin(const struct link_frame *run);
 void batch_value(const uint8_t *value, size_t n);
 /* The texts end with NUL. */
 void batch_failure(ptools_err code, const char *message, const char *phase, const char *log);
+/* A reduction: one item more is done, and all since the last record come to this value. The page has it as one record,
+ * or, if it is too large for that, the record that says so. */
+void batch_fold(const uint8_t *value, size_t n);
+/* That record, with its value, goes to the answers. last: no other follows; else the kernel has it. */
+void batch_fold_leave(const uint8_t *value, size_t n, bool last, uint64_t now_us);
 /* Of all records so far. */
 size_t batch_bytes(void);
 /* What the outbox has goes to the answers, for those who flush them; it stays in the outbox, too. */

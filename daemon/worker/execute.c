@@ -10,7 +10,8 @@
  * A batch is a task whose arguments are a list for each item. Whatever its size, each item is to its function a task of
  * its own: what one changes in the process is put right before the next, its failure is its own, and the lines that it
  * logs are dropped or go with that. The batch ends early when it is to stop, when its records have become many bytes,
- * and when its time is over: then its caller has the rest run elsewhere.
+ * and when its time is over: then its caller has the rest run elsewhere. A reduction (reduce.h): with an item that
+ * fails.
  */
 #include "daemon/worker/execute.h"
 
@@ -24,6 +25,7 @@
 #include "daemon/worker/answers.h"
 #include "daemon/worker/arrays.h"
 #include "daemon/worker/batch.h"
+#include "daemon/worker/reduce.h"
 #include "daemon/worker/tidy.h"
 #include "daemon/worker/words.h"
 #include "proto/message.h"
@@ -189,8 +191,7 @@ __attribute__((__noinline__)) static ptools_err run_function(struct function *f)
     return err;
 }
 
-/* The task has its arguments: in *f, its function or NULL, and what comes of it. */
-static ptools_err call(const char *name, struct function **f, const uint8_t **ret_value, size_t *ret_n)
+ptools_err execute_call(const char *name, struct function **f, const uint8_t **ret_value, size_t *ret_n)
 {
     ptools_err err = PTOOLS_OK;
 
@@ -212,6 +213,7 @@ struct parts {
     struct link_reference args; /* array 0: they are in the body */
     struct link_batch batch;    /* items 0: none */
     char init[FUNCTION_BYTES_MAX + 1];
+    const char *op; /* batch.op_bytes of it */
     const uint8_t *data;
     size_t n;
 };
@@ -223,24 +225,25 @@ static size_t fixed_bytes(const struct link_frame *run)
            (run->code & RUN_ARGS_ARRAY ? sizeof(struct link_reference) : 0u);
 }
 
-static size_t init_bytes(const struct link_frame *run, const struct span *body)
+/* Of the names behind the struct link_batch; more than there is: one is too long. */
+static size_t names_bytes(const struct link_frame *run, const struct span *body)
 {
     struct link_batch batch;
 
     if (!(run->code & RUN_BATCH) || body->n < fixed_bytes(run))
         return 0;
     memcpy(&batch, body->data + run->name_bytes + (run->code & RUN_ROOM ? sizeof(uint64_t) : 0), sizeof batch);
-    return batch.init_bytes;
+    return MAX(batch.init_bytes, batch.op_bytes) > FUNCTION_BYTES_MAX ? UINT32_MAX : batch.init_bytes + batch.op_bytes;
 }
 
 bool execute_frame_ok(const struct link_frame *run, const struct span *body)
 {
     const uint16_t flags =
         RUN_ARGS_ARRAY | RUN_ROOM | (self.keep_state ? 0 : RUN_BATCH); /* calls of server tasks are single */
-    const size_t init = init_bytes(run, body), fixed = fixed_bytes(run) + init;
+    const size_t fixed = fixed_bytes(run) + names_bytes(run, body);
 
-    return run->task != 0 && run->name_bytes <= FUNCTION_BYTES_MAX && init <= FUNCTION_BYTES_MAX &&
-           !(run->code & ~flags) && (run->code & RUN_ARGS_ARRAY ? body->n == fixed : body->n >= fixed);
+    return run->task != 0 && run->name_bytes <= FUNCTION_BYTES_MAX && !(run->code & ~flags) &&
+           (run->code & RUN_ARGS_ARRAY ? body->n == fixed : body->n >= fixed);
 }
 
 static void parts_read(const struct link_frame *run, const struct span *body, struct parts *ret)
@@ -256,6 +259,8 @@ static void parts_read(const struct link_frame *run, const struct span *body, st
         memcpy(&ret->batch, at, sizeof ret->batch);
         memcpy(ret->init, at + sizeof ret->batch, ret->batch.init_bytes);
         at += sizeof ret->batch + ret->batch.init_bytes;
+        ret->op = (const char *)at;
+        at += ret->batch.op_bytes;
     }
     if (run->code & RUN_ARGS_ARRAY) {
         memcpy(&ret->args, at, sizeof ret->args);
@@ -291,12 +296,6 @@ static ptools_err find_there(const struct link_reference *where, const uint8_t *
                          "the arguments of %s are said to be longer than their array", self.function);
     *ret = a->data;
     return PTOOLS_OK;
-}
-
-static ptools_err find_arguments(struct parts *p)
-{
-    p->n = p->args.bytes;
-    return find_there(&p->args, &p->data);
 }
 
 /* An array that the value fits into; NULL and why. */
@@ -375,7 +374,7 @@ static ptools_err run_init(const struct parts *p, const struct link_frame *frame
         return PTOOLS_OK;
     strcpy(self.page->function, p->init);
     task_begin_with(&self.task, frame, p->init, p->batch.captured ? &self.captured.root : NULL);
-    err = call(p->init, &f, &value, &n);
+    err = execute_call(p->init, &f, &value, &n);
     strcpy(self.page->function, self.function);
     if (err != PTOOLS_OK) {
         snprintf(message, sizeof message, "%s", task_message(&self.task));
@@ -422,11 +421,15 @@ static ptools_err run_item(struct function **f, const struct link_frame *frame, 
 
     if (atomic_load_explicit(&self.page->log_next, memory_order_relaxed) > 0 || self.page->phase[0])
         forget_words();
+    if (p->batch.values > 0) {
+        p->batch.values--;
+        return reduce_read(&self.task, &p->data, &p->n, ret, ret_n);
+    }
     err = task_begin_item(&self.task, frame, self.function, p->data, p->n,
                           p->batch.captured ? &self.captured.root : NULL, &bytes);
     p->data += bytes;
     p->n -= bytes;
-    return err == PTOOLS_OK ? call(self.function, f, ret, ret_n) : err;
+    return err == PTOOLS_OK ? execute_call(self.function, f, ret, ret_n) : err;
 }
 
 /* PTOOLS_OK: as many items as there are records of are done, and the others were not begun. */
@@ -436,8 +439,8 @@ static ptools_err run_batch(struct function *f, const struct link_frame *frame, 
     const size_t bytes_max = MIN(self.value_max, (size_t)BATCH_BYTES_MAX);
     ptools_err err, ready = find_captured(p);
 
-    if (ready == PTOOLS_OK)
-        ready = run_init(p, frame);
+    ready = ready == PTOOLS_OK ? run_init(p, frame) : ready;
+    reduce_begin(p->op, p->batch.op_bytes, self.modules);
     for (uint32_t i = 0; i < p->batch.items; i++) {
         const uint8_t *value = NULL;
         size_t n = 0;
@@ -447,7 +450,16 @@ static ptools_err run_batch(struct function *f, const struct link_frame *frame, 
         err = ready == PTOOLS_OK ? run_item(&f, frame, p, &value, &n) : ready;
         if (ptools_task_cancelled(&self.task)) /* what came of it counts no more */
             return task_fail(&self.task, PTOOLS_ERR_CANCELLED, "the batch was stopped");
-        record(err, value, n);
+        if (p->batch.op_bytes && err == PTOOLS_OK && n <= self.value_max) {
+            err = reduce_add(&self.task, frame, value, n, self.value_max);
+            if (err != PTOOLS_OK)
+                return err;
+        } else {
+            reduce_leave(false, 0);
+            record(err, value, n);
+            if (p->batch.op_bytes && ready == PTOOLS_OK)
+                break; /* what comes behind it is no part of what was folded */
+        }
         if (batch_bytes() >= bytes_max || (late_ms != UINT64_MAX && coarse_ms() >= late_ms))
             break;
     }
@@ -462,7 +474,8 @@ static ptools_err run(struct function *f, const struct link_frame *frame, struct
 
     if (p->args.array || p->batch.items) { /* to ask for an array, the task has to be known */
         (void)task_begin(&self.task, frame, self.function, NULL, 0);
-        err = p->args.array ? find_arguments(p) : PTOOLS_OK;
+        err = p->args.array ? find_there(&p->args, &p->data) : PTOOLS_OK;
+        p->n = p->args.array ? p->args.bytes : p->n;
         if (err != PTOOLS_OK)
             return err;
     }
@@ -470,7 +483,7 @@ static ptools_err run(struct function *f, const struct link_frame *frame, struct
         return run_batch(f, frame, p);
     err = task_begin(&self.task, frame, self.function, p->data, p->n);
     if (err == PTOOLS_OK)
-        err = call(self.function, &f, &ret->value, &ret->n);
+        err = execute_call(self.function, &f, &ret->value, &ret->n);
     return err == PTOOLS_OK ? place_value(frame, p->room, ret) : err;
 }
 
@@ -499,6 +512,7 @@ void execute(const struct link_frame *frame, const struct span *body, uint64_t b
     if (f)
         f->last_us = (ret->ended_us - began_us) / MAX(1, parts.batch.items);
     if (parts.batch.items) {
+        reduce_leave(true, ret->ended_us);
         batch_end(ret->ended_us);
         if (ret->code == PTOOLS_OK)
             forget_words(); /* they are of its last item */
