@@ -27,8 +27,8 @@ enum link_type { /* those with a number travel on lanes, too: PROTOCOL.md */
     LINK_START = 1, /* first frame: you are the daemon's child now; a = the daemon's pid, worker = your id */
     LINK_RUN = 2,   /* a task: task, attempt, slot, uid = a, large = b (a value of more bytes may be put into an
                        array; 0: never), code = RUN_... flags; body = name (name_bytes), then, as the flags say,
-                       the room (8 bytes: the number of an array), struct link_batch and the name of its init function,
-                       and the arguments or where they are */
+                       the room (8 bytes: the number of an array), struct link_batch and the names of its init function
+                       and its operator, and the arguments or where they are */
     LINK_STOP,      /* finish what was given, then exit 0. a = 1 (server tasks): what runs shall stop as well */
     /* worker to daemon */
     LINK_READY,     /* answer to START: takes tasks now */
@@ -68,10 +68,13 @@ struct link_batch {
     uint64_t captured, captured_bytes; /* as in struct msg_call; 0: none */
     uint32_t items;
     uint32_t hand_back_ms;             /* 0: never */
-    uint32_t init_bytes;               /* of the name of the init function; 0: none */
+    uint16_t init_bytes;               /* of the name of the init function; 0: none */
+    uint16_t op_bytes;                 /* of the name of the operator, a reduction; 0: none */
+    uint32_t values;                   /* as in struct msg_call */
     uint32_t isolated;                 /* 1: each item has a process of its own; 0 */
+    uint32_t zero;
 };
-_Static_assert(sizeof(struct link_batch) == 40, "a wire struct");
+_Static_assert(sizeof(struct link_batch) == 48, "a wire struct");
 struct link_reference {
     uint64_t array, bytes;
 };

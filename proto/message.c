@@ -34,6 +34,8 @@ static const struct field call_fields[] = {
     { "init", FIELD_FUNCTION, AT(call.init) },
     { "captured", FIELD_PAIR, AT(call.captured), BESIDE(call.captured_bytes), .min = 1 },
     { "isolated", FIELD_BOOL, AT(call.isolated) },
+    { "reduce", FIELD_FUNCTION, AT(call.reduce) },
+    { "values", FIELD_U32, AT(call.values), .max = BATCH_ITEMS_MAX },
 };
 static const struct field cancel_fields[] = {
     { "request", FIELD_U64, AT(cancel.request), .min = 1, .max = UINT64_MAX },

@@ -89,6 +89,8 @@ struct msg_call {
     uint64_t captured;       /* an array of the client with a list of arguments that go before each item's; 0: none ... */
     uint64_t captured_bytes; /* ... so many bytes of it */
     bool isolated;           /* each item has a process of its own */
+    struct text reduce;      /* an operator: the values of the items come back as one; absent: none */
+    uint32_t values;         /* with reduce: so many of the first items are values already */
 };
 struct msg_cancel {
     uint64_t request; /* of this connection; 0: see task. Exactly one is set */

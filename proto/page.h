@@ -18,7 +18,8 @@
  * number beside the state, so that neither can take a step on a task of the past.
  *
  * The records of a batch's items gather in the outbox, and leave from there when it is full and at the end of the batch.
- * So those of a worker that dies in the middle are not lost: the daemon finds them there.
+ * So those of a worker that dies in the middle are not lost: the daemon finds them there. In a reduction one record
+ * stands for all items so far; its halves have it in turn, so that it is always whole in one of them.
  */
 #ifndef PROTO_PAGE_H
 #define PROTO_PAGE_H
@@ -30,6 +31,7 @@
 
 enum {
     PAGE_OUTBOX_BYTES = 65536,
+    PAGE_OUTBOX_HALF = PAGE_OUTBOX_BYTES / 2,
     PAGE_BYTES = 16384 + PAGE_OUTBOX_BYTES,
     PAGE_SLOTS = 64,        /* tasks that a worker may hold at once */
     PAGE_LOG_LINES = 16,
@@ -115,10 +117,19 @@ static inline void page_begin_call(struct page *p, uint64_t call)
     atomic_store_explicit(&p->slot[atomic_load(&p->calls) % PAGE_SLOTS], call, memory_order_release);
 }
 
-/* One word, so that items and bytes are always of the same moment. */
-static inline uint64_t page_outbox_word(uint32_t items, uint32_t bytes)
+/* One word, so that what it says is always of the same moment: how many items there are, and where their records lie,
+ * from the begin of the outbox or of its second half. */
+static inline uint64_t page_outbox_word(uint32_t items, bool second, uint32_t bytes)
 {
-    return (uint64_t)items << 32 | bytes;
+    return (uint64_t)items << 32 | (uint32_t)second << 31 | bytes;
+}
+/* Daemon: the items; their records are *ret_bytes at *ret_at. false: they do not lie in the outbox. */
+static inline bool page_outbox_read(uint64_t word, uint32_t *ret_items, uint32_t *ret_at, uint32_t *ret_bytes)
+{
+    *ret_items = (uint32_t)(word >> 32);
+    *ret_at = word & UINT32_C(0x80000000) ? PAGE_OUTBOX_HALF : 0;
+    *ret_bytes = (uint32_t)word & UINT32_C(0x7fffffff);
+    return *ret_bytes <= PAGE_OUTBOX_BYTES - *ret_at;
 }
 /* Daemon: how many items of this batch have a record by now; whether it has begun is another question. */
 static inline uint32_t page_items(const struct page *p, uint64_t task)

@@ -14,11 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/lib/reduce.h"
+
 enum { READS_A_LOOK = 512, LOOKS_A_BATCH = 4, PROGRESS_MS = 500, RETRIES_MAX = 1000000 };
 
 /* -- options -------------------------------------------------------------------------------------------------- */
 
-static ptools_err check_function(struct ptools *pt, const char *what, const char *function)
+ptools_err pmap_check_function(struct ptools *pt, const char *what, const char *function)
 {
     struct text module, name;
 
@@ -31,6 +33,9 @@ static ptools_err check_function(struct ptools *pt, const char *what, const char
 
 static ptools_err check_options(struct ptools *pt, const ptools_pmap_options *o)
 {
+    if (o->flags & PTOOLS_REDUCE_DETERMINISTIC || o->initial)
+        return fail_static(pt, PTOOLS_ERR_INVALID,
+                           "pmap options: PTOOLS_REDUCE_DETERMINISTIC and initial are for reductions");
     if (o->flags & ~(uint32_t)(PTOOLS_PMAP_UNORDERED | PTOOLS_PMAP_ISOLATED))
         return fail(pt, PTOOLS_ERR_INVALID, "pmap options: flags is 0x%x: PTOOLS_PMAP_UNORDERED, _ISOLATED, both or 0",
                     o->flags);
@@ -63,7 +68,7 @@ static ptools_err check_options(struct ptools *pt, const ptools_pmap_options *o)
     if (o->set && o->set->pt != pt)
         return o->set->pt ? fail_static(pt, PTOOLS_ERR_INVALID, "the worker set comes from another handle")
                           : fail_static(pt, PTOOLS_ERR_CLOSED, "the worker set comes from a handle that was closed");
-    return o->init ? check_function(pt, "pmap options: init", o->init) : PTOOLS_OK;
+    return o->init ? pmap_check_function(pt, "pmap options: init", o->init) : PTOOLS_OK;
 }
 
 /* A copy of what was packed. */
@@ -108,7 +113,7 @@ static ptools_err keep_options(struct ptools_pmap *map, const char *function)
 
 /* -- start ---------------------------------------------------------------------------------------------------- */
 
-static struct ptools_pmap *map_new(struct ptools *pt)
+struct ptools_pmap *pmap_new(struct ptools *pt)
 {
     struct ptools_pmap *map = calloc(1, sizeof *map);
 
@@ -120,6 +125,7 @@ static struct ptools_pmap *map_new(struct ptools *pt)
     TAILQ_INIT(&map->waiting);
     TAILQ_INIT(&map->delayed);
     TAILQ_INIT(&map->ended);
+    TAILQ_INIT(&map->strands);
     LIST_INIT(&map->batches);
     LIST_INSERT_HEAD(&pt->maps, map, link);
     bytes_init(&map->default_value, SIZE_MAX);
@@ -127,6 +133,8 @@ static struct ptools_pmap *map_new(struct ptools *pt)
     bytes_init(&map->building, SIZE_MAX);
     payload_init(&map->payload);
     failure_init(&map->failure);
+    failure_init(&map->first_failure);
+    failure_init(&map->broken);
     map->number = ++pt->last_map;
     map->workers = MAX(1, pt->workers);
     map->batch_bytes = SIZE_MAX;
@@ -141,14 +149,14 @@ static ptools_err start(ptools *pt, const char *function, const ptools_pmap_opti
     if (err == PTOOLS_OK && !ret)
         err = fail_static(pt, PTOOLS_ERR_INVALID, "ret_map is NULL");
     if (err == PTOOLS_OK)
-        err = check_function(pt, "function", function);
+        err = pmap_check_function(pt, "function", function);
     if (err == PTOOLS_OK)
         err = options_read(pt, "pmap options", given, sizeof options, &options, sizeof options);
     if (err == PTOOLS_OK)
         err = check_options(pt, &options);
     if (err != PTOOLS_OK)
         return err;
-    *ret = map_new(pt);
+    *ret = pmap_new(pt);
     if (!*ret)
         return fail_no_memory(pt);
     (*ret)->options = options;
@@ -225,6 +233,7 @@ void pmap_orphan(struct ptools_pmap *map)
 ptools_pmap *ptools_pmap_free(ptools_pmap *map)
 {
     struct segment *s;
+    struct strand *strand;
 
     if (!map)
         return NULL;
@@ -232,6 +241,8 @@ ptools_pmap *ptools_pmap_free(ptools_pmap *map)
         pmap_orphan(map);
     while ((s = TAILQ_FIRST(&map->segments)))
         segment_free(map, s);
+    while ((strand = TAILQ_FIRST(&map->strands)))
+        strand_free(map, strand);
     ptools_pack_free(map->pack);
     bytes_deinit(&map->default_value);
     bytes_deinit(&map->captured);
@@ -239,7 +250,10 @@ ptools_pmap *ptools_pmap_free(ptools_pmap *map)
     payload_deinit(&map->payload);
     blob_free(map->handed_out);
     failure_deinit(&map->failure);
+    failure_deinit(&map->first_failure);
+    failure_deinit(&map->broken);
     free(map->function);
+    free(map->op);
     free(map->init);
     free(map->retry_delays);
     free(map);
@@ -274,8 +288,7 @@ static bool is_late(uint64_t until_us)
     return until_us != CLOCK_FOREVER && clock_now_us() >= until_us;
 }
 
-/* Answers in, batches out. */
-static ptools_err work(struct ptools_pmap *map, uint64_t until_us)
+ptools_err pmap_work(struct ptools_pmap *map, uint64_t until_us)
 {
     ptools_err err = pmap_collect(map);
 
@@ -284,8 +297,7 @@ static ptools_err work(struct ptools_pmap *map, uint64_t until_us)
     return err == PTOOLS_OK ? pmap_send(map, until_us) : err;
 }
 
-/* Until something happens. Without a connection nothing does, but for what is due. */
-static void rest(struct ptools_pmap *map, uint64_t until_us)
+void pmap_rest(const struct ptools_pmap *map, uint64_t until_us)
 {
     if (connection_alive(map->pt) || map->in_flight > 0)
         handle_pump(map->pt, until_us);
@@ -293,7 +305,7 @@ static void rest(struct ptools_pmap *map, uint64_t until_us)
         poll(NULL, 0, clock_poll_ms(until_us));
 }
 
-static ptools_err the_end(const struct ptools_pmap *map)
+ptools_err pmap_the_end(const struct ptools_pmap *map)
 {
     if (map->source_err == PTOOLS_ERR_NO_MEMORY)
         return fail_no_memory(map->pt);
@@ -307,7 +319,7 @@ static ptools_err the_end(const struct ptools_pmap *map)
     return fail_static(map->pt, PTOOLS_ERR_RANGE, "all outcomes were handed out");
 }
 
-static void tell(struct ptools_pmap *map, bool end)
+void pmap_tell(struct ptools_pmap *map, bool end)
 {
     if (map->tell_us == CLOCK_FOREVER || (!end && clock_now_us() < map->tell_us))
         return;
@@ -341,20 +353,20 @@ ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *r
     for (;;) {
         bool late = is_late(until_us);
 
-        err = work(map, until_us);
-        tell(map, false);
+        err = pmap_work(map, until_us);
+        pmap_tell(map, false);
         if (pmap_read(map, ret_item))
             return PTOOLS_OK;
         if (err != PTOOLS_OK)
             return err;
         if (is_over(map))
-            tell(map, true);
+            pmap_tell(map, true);
         if (is_over(map))
-            return the_end(map);
+            return pmap_the_end(map);
         if (late || (map->source_later && map->in_flight == 0 && pmap_due_us(map) == CLOCK_FOREVER))
             return fail(map->pt, PTOOLS_ERR_TIMEOUT, "no outcome within %lld ms", (long long)timeout_ms);
         if (!pmap_answered(map)) /* while the last batch left, answers may have come */
-            rest(map, MIN(MIN(until_us, map->tell_us), pmap_due_us(map)));
+            pmap_rest(map, MIN(MIN(until_us, map->tell_us), pmap_due_us(map)));
     }
 }
 

@@ -3,6 +3,7 @@
  * pmap -- the inside of ptools_pmap: pmap.c is its life and its options, pmap_items.c takes items from lists and
  * sources, pmap_segment.c has the ranges they lie in, pmap_captured.c what goes before them, pmap_run.c sends batches
  * and sorts out what came of them, pmap_read.c hands outcomes out, pmap_array.c makes items of ranges of arrays.
+ * reduce.h is for reductions.
  *
  * The items that were taken lie in segments, in the order of the items: a segment is a range of items that are at
  * the same point. It is taken as a whole, and falls apart when its items fare differently. A batch carries one
@@ -31,6 +32,7 @@ enum {
 
 enum segment_state {
     SEGMENT_WAITING, /* to be sent */
+    SEGMENT_HELD,    /* ... when those before it in its strand have ended; in no queue */
     SEGMENT_SENT,
     SEGMENT_ENDED
 };
@@ -49,6 +51,7 @@ struct segment {
     bool failed;          /* ... or there are none, and this is the outcome of each */
     size_t failure_bytes; /* of its texts, as they were counted */
     struct failure failure;
+    struct strand *strand; /* of a reduction; NULL */
 };
 TAILQ_HEAD(segments, segment);
 
@@ -56,10 +59,23 @@ struct batch {
     LIST_ENTRY(batch) link; /* in map->batches */
     struct ptools_future *f;
     uint32_t items;
+    uint32_t values;     /* a reduction: those of its strand, before its items */
     size_t bytes;        /* of arguments */
     uint64_t generation; /* of the connection that it was sent on */
     size_t n;
     struct segment *segments[];
+};
+
+/* What has come of a batch, while it is dealt out to its segments. */
+struct answer {
+    struct ptools_pmap *map;
+    struct batch *batch;
+    struct blob *records;
+    size_t at;     /* where the next record is */
+    uint32_t done; /* items that have one and were not dealt out */
+    bool failures; /* some of them may be failures */
+    bool stop;     /* one failed for good, and that ends it all */
+    bool malformed, no_memory;
 };
 
 struct pmap_list {
@@ -114,6 +130,17 @@ struct ptools_pmap {
     double record_bytes; /* ... and how long its record is */
     uint32_t last_items; /* of the batch that was measured last */
 
+    /* of a reduction */
+    char *op;                  /* NULL: it is none */
+    bool values;               /* its items are values already */
+    bool fed;                  /* they are put there (reduce.h), and not taken */
+    uint32_t strand_items;     /* so many are one strand, whatever becomes of them; 0: see reduce.h */
+    struct ptools_pmap *items; /* the lowest one, which has what is captured; NULL: this */
+    TAILQ_HEAD(, strand) strands;
+    uint64_t first_failed;        /* item ... */
+    struct failure first_failure; /* ... and why; PTOOLS_OK: none */
+    struct failure broken;        /* why it cannot go on; PTOOLS_OK: it can */
+
     struct blob *handed_out; /* the records of the last segment that was read to its end: a value may lie there */
     struct payload payload;  /* of the record that was handed out last ... */
     msgpack_object flat;     /* ... if it needs a tree, or else its value */
@@ -142,7 +169,7 @@ void segment_end_failed(struct ptools_pmap *map, struct segment *s);
 uint32_t segment_within(const struct segment *s, size_t bytes);
 /* Its items from the n-th on become a segment of their own, behind it, in no queue. NULL: no memory. */
 struct segment *segment_split(struct ptools_pmap *map, struct segment *s, uint32_t n);
-/* The outcomes of its items lie there. It waits in no queue. */
+/* The outcomes of its items lie there (NULL: they are in the value of its strand). It waits in no queue. */
 void segment_end(struct ptools_pmap *map, struct segment *s, struct blob *records, size_t at, size_t n);
 
 /* -- pmap_captured.c -- */
@@ -166,6 +193,10 @@ ptools_err pmap_stop(struct ptools_pmap *map);
 /* When there is something to do that no answer tells; CLOCK_FOREVER. */
 uint64_t pmap_due_us(const struct ptools_pmap *map);
 void batch_free(struct ptools_pmap *map, struct batch *b);
+/* All its items came to this. Whether one is tried again is asked for each. True: for one of them it was the end. */
+bool segment_fail(struct ptools_pmap *map, struct segment *s, const struct failure *why);
+/* Up to n records are dealt out to nobody. */
+void answer_pass_over(struct answer *a, uint32_t n);
 
 /* -- pmap_read.c -- */
 
@@ -180,6 +211,17 @@ ptools_err record_failure(struct payload *payload, const uint8_t *data, size_t n
 
 /* Each outcome to `outcome` (NULL: none), and the end of it. what: as items are called in a message. */
 ptools_err pmap_run(struct ptools_pmap *map, const char *what, ptools_pmap_outcome outcome, void *arg);
+/* One without items, function and options. NULL: no memory. */
+struct ptools_pmap *pmap_new(struct ptools *pt);
+ptools_err pmap_check_function(struct ptools *pt, const char *what, const char *function);
+/* Answers in, batches out. */
+ptools_err pmap_work(struct ptools_pmap *map, uint64_t until_us);
+/* Until something happens. Without a connection nothing does, but for what is due. */
+void pmap_rest(const struct ptools_pmap *map, uint64_t until_us);
+/* All items had their turn: PTOOLS_ERR_RANGE, or what was wrong with their source. */
+ptools_err pmap_the_end(const struct ptools_pmap *map);
+/* Its progress, if somebody wants to know, and it is time or the end. */
+void pmap_tell(struct ptools_pmap *map, bool end);
 /* The handle is closed. */
 void pmap_orphan(struct ptools_pmap *map);
 

@@ -8,9 +8,9 @@
  */
 #include <inttypes.h>
 
-#include "client/lib/pmap.h"
+#include "client/lib/reduce.h"
 
-enum { RANGE_US = 10000, FIRST_RANGES = 4096, ARRAYS_MAX = 8, TAIL = 3 };
+enum { RANGE_US = 10000, FIRST_RANGES = 4096, ARRAYS_MAX = 8, TAIL = 3, DETERMINISTIC_RANGES = 256 };
 
 struct ranges {
     struct ptools_pmap *map; /* NULL: it is not asked yet */
@@ -18,6 +18,7 @@ struct ranges {
     const ptools_array *const *arrays;
     size_t n_arrays;
     uint64_t length, next, last; /* indices: all, the next, and in the range before */
+    uint64_t fixed;              /* in each range; 0: it is found out */
 };
 
 static uint32_t outermost(const ptools_array *a)
@@ -38,7 +39,7 @@ static uint64_t wanted(const struct ranges *r)
 static int next_range(ptools_pack *args, void *arg)
 {
     struct ranges *r = arg;
-    const uint64_t n = MIN(wanted(r), r->length - r->next);
+    const uint64_t n = MIN(r->fixed ? r->fixed : wanted(r), r->length - r->next);
 
     if (r->next == r->length)
         return 0;
@@ -78,6 +79,24 @@ static ptools_err check_arrays(ptools *pt, const ptools_array *const *arrays, si
     return PTOOLS_OK;
 }
 
+/* A map over the ranges of r, whose arrays are set. */
+static ptools_err start(ptools *pt, const char *function, const ptools_pmap_options *given, struct ranges *r)
+{
+    ptools_pmap_options options = *given;
+    ptools_err err = PTOOLS_OK;
+
+    if (options.batch_size || options.on_error == PTOOLS_ON_ERROR_DEFAULT)
+        err = fail_static(pt, PTOOLS_ERR_INVALID, "pmap options: parts of arrays have no batch_size and no default");
+    if (err == PTOOLS_OK)
+        err = check_arrays(pt, r->arrays, r->n_arrays);
+    if (err != PTOOLS_OK)
+        return err;
+    r->length = r->arrays[0]->layout.dims[outermost(r->arrays[0])];
+    r->workers = MAX(1, pt->workers);
+    options.batch_size = 1; /* a range is a batch */
+    return ptools_pmap_start_from(pt, function, next_range, r, &options, &r->map);
+}
+
 ptools_err ptools_pmap_array(ptools *pt, const char *function, const ptools_array *const *arrays, size_t n_arrays,
                              const ptools_pmap_options *given)
 {
@@ -87,17 +106,28 @@ ptools_err ptools_pmap_array(ptools *pt, const char *function, const ptools_arra
 
     if (err == PTOOLS_OK)
         err = options_read(pt, "pmap options", given, sizeof options, &options, sizeof options);
-    if (err == PTOOLS_OK && (options.batch_size || options.on_error == PTOOLS_ON_ERROR_DEFAULT))
-        err = fail_static(pt, PTOOLS_ERR_INVALID, "pmap options: parts of arrays have no batch_size and no default");
     if (err == PTOOLS_OK)
-        err = check_arrays(pt, arrays, n_arrays);
-    if (err != PTOOLS_OK)
-        return err;
-    r.length = arrays[0]->layout.dims[outermost(arrays[0])];
-    r.workers = MAX(1, pt->workers);
-    options.batch_size = 1; /* a range is a batch */
-    err = ptools_pmap_start_from(pt, function, next_range, &r, &options, &r.map);
+        err = start(pt, function, &options, &r);
     if (err != PTOOLS_OK)
         return err;
     return pmap_run(r.map, "parts", NULL, NULL);
+}
+
+ptools_err ptools_mapreduce_array(ptools *pt, const char *function, const char *op, const ptools_array *const *arrays,
+                                  size_t n_arrays, const ptools_pmap_options *options, ptools_reduced **ret_reduced)
+{
+    struct ranges r = { .arrays = arrays, .n_arrays = n_arrays };
+    struct reduce_request what;
+    ptools_err err = reduce_request_read(pt, function, op, options, ret_reduced, &what);
+
+    if (err == PTOOLS_OK)
+        err = pmap_check_function(pt, "function", function);
+    if (err == PTOOLS_OK)
+        err = start(pt, function, &what.for_map, &r);
+    if (err != PTOOLS_OK)
+        return err;
+    what.item = "part";
+    if (what.options.flags & PTOOLS_REDUCE_DETERMINISTIC)
+        r.fixed = MAX(1, r.length / DETERMINISTIC_RANGES);
+    return reduce_all(pt, r.map, &what, ret_reduced);
 }

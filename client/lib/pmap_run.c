@@ -12,7 +12,7 @@
  */
 #include <string.h>
 
-#include "client/lib/pmap.h"
+#include "client/lib/reduce.h"
 
 enum {
     LIMIT_RETRY_MS = 100,
@@ -31,6 +31,10 @@ static void wait_again(struct ptools_pmap *map, struct segment *s)
     if (map->stopping) {
         failure_set_message(&s->failure, PTOOLS_ERR_NOT_RUN, PMAP_NOT_RUN, false);
         segment_end_failed(map, s);
+        return;
+    }
+    if (!strand_lets(s)) {
+        s->state = SEGMENT_HELD;
         return;
     }
     s->state = SEGMENT_WAITING;
@@ -80,8 +84,7 @@ static void retry(struct ptools_pmap *map, struct segment *s)
     delay(map, s, map->retry_delays[s->attempts - 1]);
 }
 
-/* All its items came to this. Whether one is tried again is asked for each. True: for one of them it was the end. */
-static bool segment_fail(struct ptools_pmap *map, struct segment *s, const struct failure *why)
+bool segment_fail(struct ptools_pmap *map, struct segment *s, const struct failure *why)
 {
     bool final = false;
 
@@ -102,17 +105,6 @@ static bool segment_fail(struct ptools_pmap *map, struct segment *s, const struc
 
 /* -- what an answer means ------------------------------------------------------------------------------------ */
 
-struct answer {
-    struct ptools_pmap *map;
-    struct batch *batch;
-    struct blob *records;
-    size_t at;     /* where the next record is */
-    uint32_t done; /* items that have one and were not dealt out */
-    bool failures; /* some of them may be failures */
-    bool stop;     /* one failed for good, and that ends it all */
-    bool malformed, no_memory;
-};
-
 /* Whether the first item of s, whose failure is this record, is tried again. */
 static bool record_again(struct ptools_pmap *map, const struct segment *s, const uint8_t *data, size_t n)
 {
@@ -127,7 +119,7 @@ static bool record_again(struct ptools_pmap *map, const struct segment *s, const
     return again;
 }
 
-static void pass_over(struct answer *a, uint32_t n)
+void answer_pass_over(struct answer *a, uint32_t n)
 {
     size_t bytes;
     bool failed;
@@ -183,7 +175,7 @@ static struct segment *deal(struct answer *a, struct segment *s)
         struct segment *rest = segment_split(map, s, n);
 
         if (!rest) { /* no memory: its records are passed over, so that those behind it get theirs */
-            pass_over(a, s->n - n);
+            answer_pass_over(a, s->n - n);
             failure_set_message(&s->failure, PTOOLS_ERR_NO_MEMORY, "there is no memory for its outcome", true);
             segment_end_failed(map, s);
             return NULL;
@@ -210,6 +202,14 @@ static bool lost_in_vain(struct ptools_pmap *map, const struct batch *b, ptools_
     if (code == PTOOLS_ERR_LOST)
         map->vain_generation = b->generation;
     return map->in_vain <= IN_VAIN_MAX;
+}
+
+/* A reduction: items were done, and what ended it is neither one of them nor what became of worker or connection. */
+static bool blames_op(const struct ptools_future *f)
+{
+    const ptools_failure *why = &f->failure.facts;
+
+    return f->items > 0 && !blames_one(why) && why->code != PTOOLS_ERR_LOST && why->code != PTOOLS_ERR_CANCELLED;
 }
 
 /* s is the first of what has no record. Returns false when those behind it were not begun. */
@@ -257,6 +257,10 @@ static void deal_out(struct answer *a)
     bool all_failed = false, blamed = false;
     struct failure why;
 
+    if (map->op && f->failed && blames_op(f)) {
+        failure_copy(&map->broken, &f->failure);
+        a->stop = true;
+    }
     failure_init(&why);
     if (a->no_memory)
         failure_set_message(&why, PTOOLS_ERR_NO_MEMORY, "there is no memory for the records of its batch", true);
@@ -265,6 +269,8 @@ static void deal_out(struct answer *a)
     for (size_t i = 0; i < a->batch->n; i++) {
         struct segment *s = a->batch->segments[i];
 
+        if (map->op)
+            s = reduce_deal(a, s);
         while (s && a->done > 0)
             s = deal(a, s);
         if (!s)
@@ -310,7 +316,7 @@ static ptools_err take_answer(struct ptools_pmap *map, struct batch *b)
     const struct ptools_future *f = b->f;
     struct answer a = { .map = map, .batch = b };
 
-    a.done = MIN(f->failed ? f->items : f->reply.items, b->items);
+    a.done = MIN(f->failed ? f->items : f->reply.items, b->values + b->items);
     a.records = f->blob ? blob_ref(f->blob) : a.done > 0 ? blob_new(f->copy.data, f->copy.n) : NULL;
     a.failures = f->failed || f->reply.items_failed > 0;
     a.malformed = !f->failed && a.done == 0; /* it says that it is done and has done nothing */
@@ -323,7 +329,7 @@ static ptools_err take_answer(struct ptools_pmap *map, struct batch *b)
         a.done = 0;
         a.no_memory = true;
     }
-    if (a.done == b->items && !a.failures && b->n == 1)
+    if (a.done == b->items && !a.failures && b->n == 1 && !map->op)
         segment_end(map, b->segments[0], a.records, 0, a.records->n);
     else
         deal_out(&a);
@@ -355,13 +361,12 @@ ptools_err pmap_collect(struct ptools_pmap *map)
     return err;
 }
 
-ptools_err pmap_stop(struct ptools_pmap *map)
+/* What was not begun; what is held waits as soon as that before it has ended. */
+static void end_waiting(struct ptools_pmap *map)
 {
-    struct segments *const lists[] = { &map->waiting, &map->delayed };
+    struct segments *const lists[] = { &map->delayed, &map->waiting };
     struct segment *s;
-    struct batch *b;
 
-    map->stopping = true;
     for (size_t i = 0; i < ELEMENTS(lists); i++) {
         while ((s = TAILQ_FIRST(lists[i]))) {
             TAILQ_REMOVE(lists[i], s, queue);
@@ -369,6 +374,14 @@ ptools_err pmap_stop(struct ptools_pmap *map)
             segment_end_failed(map, s);
         }
     }
+}
+
+ptools_err pmap_stop(struct ptools_pmap *map)
+{
+    struct batch *b;
+
+    map->stopping = true;
+    end_waiting(map);
     LIST_FOREACH(b, &map->batches, link)
         ptools_future_cancel(b->f); /* if that cannot be told, the connection is lost, and the batch with it */
     return pmap_take_none(map);
@@ -420,23 +433,26 @@ static void wake_delayed(struct ptools_pmap *map, uint64_t now_us)
 
     while ((s = TAILQ_FIRST(&map->delayed)) && s->due_us <= now_us) {
         TAILQ_REMOVE(&map->delayed, s, queue);
-        TAILQ_INSERT_TAIL(&map->waiting, s, queue);
+        if (strand_lets(s))
+            TAILQ_INSERT_TAIL(&map->waiting, s, queue);
+        else
+            s->state = SEGMENT_HELD;
     }
 }
 
 /* Takes what waits into a batch; NULL and PTOOLS_OK: nothing does. */
 static ptools_err gather(struct ptools_pmap *map, struct batch **ret)
 {
-    const uint32_t wanted = items_wanted(map);
-    const size_t bytes = bytes_wanted(map);
+    const uint32_t wanted = map->op ? reduce_wanted(map) : items_wanted(map);
+    const size_t bytes = map->strand_items ? REDUCE_STRAND_BYTES : bytes_wanted(map);
     size_t cap = 0, n = 0, had = 0;
     uint32_t items = 0, fit;
     struct segment *s;
     struct batch *b;
 
     *ret = NULL;
-    if (TAILQ_EMPTY(&map->waiting) && !map->exhausted && map->held_bytes < map->options.window_bytes) {
-        ptools_err err = pmap_take(map, wanted, bytes);
+    if (TAILQ_EMPTY(&map->waiting) && !map->exhausted && !map->fed && map->held_bytes < map->options.window_bytes) {
+        ptools_err err = pmap_take(map, map->strand_items ? map->strand_items : wanted, bytes);
 
         if (err != PTOOLS_OK)
             return err;
@@ -450,9 +466,13 @@ static ptools_err gather(struct ptools_pmap *map, struct batch **ret)
 
         if (!rest)
             return fail_no_memory(map->pt);
-        TAILQ_INSERT_AFTER(&map->waiting, s, rest, queue);
+        if (strand_lets(rest))
+            TAILQ_INSERT_AFTER(&map->waiting, s, rest, queue);
+        else
+            rest->state = SEGMENT_HELD;
     }
-    for (; s && items + s->n <= wanted && (cap == 0 || had + s->args_n <= bytes); s = TAILQ_NEXT(s, queue)) {
+    for (; s && items + s->n <= wanted && (cap == 0 || (had + s->args_n <= bytes && !map->op));
+         s = TAILQ_NEXT(s, queue)) {
         cap++;
         items += s->n;
         had += s->args_n;
@@ -480,6 +500,7 @@ static void give_back(struct ptools_pmap *map, struct batch *b)
 
 static ptools_err ready(struct ptools_pmap *map, struct msg_call *call, uint64_t until_us)
 {
+    struct ptools_pmap *owner = map->items ? map->items : map;
     ptools_err err;
 
     if (!connection_alive(map->pt))
@@ -488,10 +509,10 @@ static ptools_err ready(struct ptools_pmap *map, struct msg_call *call, uint64_t
     if (err == PTOOLS_OK && map->options.set)
         err = workerset_resolve(map->options.set, until_us, &call->set_id);
     if (err == PTOOLS_OK)
-        err = captured_ready(map, until_us);
-    if (err == PTOOLS_OK && map->captured_array) {
-        call->captured = map->captured_array->id;
-        call->captured_bytes = map->captured.n;
+        err = captured_ready(owner, until_us);
+    if (err == PTOOLS_OK && owner->captured_array) {
+        call->captured = owner->captured_array->id;
+        call->captured_bytes = owner->captured.n;
     }
     return err;
 }
@@ -501,11 +522,13 @@ static bool payload_of(struct ptools_pmap *map, const struct batch *b, struct sp
 {
     struct segment *s = b->segments[0];
 
-    if (b->n == 1) {
+    if (b->n == 1 && b->values == 0) {
         *ret = (struct span){ s->args->data + s->args_at, s->args_n, s->args };
         return true;
     }
     bytes_reset(&map->building);
+    if (s->strand)
+        bytes_append(&map->building, s->strand->bytes.data, s->strand->bytes.n);
     for (size_t i = 0; i < b->n; i++) {
         s = b->segments[i];
         bytes_append(&map->building, s->args->data + s->args_at, s->args_n);
@@ -521,11 +544,16 @@ static ptools_err send_batch(struct ptools_pmap *map, struct batch *b, uint64_t 
     struct span payload;
     ptools_err err;
 
+    b->values = b->segments[0]->strand ? b->segments[0]->strand->values : 0;
     if (!payload_of(map, b, &payload))
         return fail_no_memory(map->pt);
     b->bytes = payload.n;
     call->function = (struct text){ map->function, strlen(map->function) };
-    call->items = b->items;
+    call->items = b->values + b->items;
+    if (map->op) {
+        call->reduce = (struct text){ map->op, strlen(map->op) };
+        call->values = map->values ? call->items : b->values;
+    }
     call->item_ms = (uint64_t)map->options.item_timeout_ms;
     call->hand_back_ms = map->options.batch_size ? 0 : PMAP_HAND_BACK_MS;
     call->map = map->number;
@@ -550,7 +578,9 @@ ptools_err pmap_send(struct ptools_pmap *map, uint64_t until_us)
     ptools_err err = PTOOLS_OK;
     bool stop = false;
 
-    if (map->stopping || now_us < map->not_before_us)
+    if (map->stopping)
+        end_waiting(map);
+    if (map->stopping || map->broken.facts.code != PTOOLS_OK || now_us < map->not_before_us)
         return PTOOLS_OK;
     wake_delayed(map, now_us);
     map->pt->corks++;

@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "client/lib/pmap.h"
+#include "client/lib/reduce.h"
 
 #define SEGMENT_BYTES (sizeof(struct segment) + 2 * sizeof(struct blob)) /* of arguments, and of records */
 
@@ -23,10 +23,20 @@ static struct segment *segment_alloc(struct ptools_pmap *map, uint64_t first, ui
     return s;
 }
 
+/* One that segment_alloc() made, and nobody knows yet. */
+static struct segment *segment_drop(struct ptools_pmap *map, struct segment *s)
+{
+    map->held_bytes -= SEGMENT_BYTES;
+    free(s);
+    return NULL;
+}
+
 struct segment *segment_new(struct ptools_pmap *map, uint64_t first, uint32_t n)
 {
     struct segment *s = segment_alloc(map, first, n);
 
+    if (s && map->op && !strand_begin(map, s, NULL))
+        return segment_drop(map, s);
     if (s)
         TAILQ_INSERT_TAIL(&map->segments, s, link);
     return s;
@@ -52,6 +62,8 @@ struct segment *segment_free(struct ptools_pmap *map, struct segment *s)
     if (s->state == SEGMENT_ENDED && map->options.flags & PTOOLS_PMAP_UNORDERED)
         TAILQ_REMOVE(&map->ended, s, queue);
     TAILQ_REMOVE(&map->segments, s, link);
+    if (s->strand)
+        strand_leave(map, s->strand);
     failure_deinit(&s->failure);
     map->held_bytes -= SEGMENT_BYTES + s->failure_bytes;
     free(s);
@@ -89,6 +101,12 @@ struct segment *segment_split(struct ptools_pmap *map, struct segment *s, uint32
 
     if (!rest)
         return NULL;
+    if (map->strand_items) {
+        rest->strand = s->strand;
+        rest->strand->segments++;
+    } else if (map->op && !strand_begin(map, rest, s->strand)) {
+        return segment_drop(map, rest);
+    }
     (void)first_lists(s, n, SIZE_MAX, &bytes);
     rest->state = s->state;
     rest->attempts = s->attempts;
@@ -108,6 +126,8 @@ static void ended(struct ptools_pmap *map, struct segment *s)
     if (map->options.flags & PTOOLS_PMAP_UNORDERED)
         TAILQ_INSERT_TAIL(&map->ended, s, queue);
     map->progress.ended += s->n;
+    if (map->op)
+        reduce_ended(map, s);
 }
 
 void segment_end_failed(struct ptools_pmap *map, struct segment *s)
@@ -124,7 +144,7 @@ void segment_end_failed(struct ptools_pmap *map, struct segment *s)
 
 void segment_end(struct ptools_pmap *map, struct segment *s, struct blob *records, size_t at, size_t n)
 {
-    s->records = blob_ref(records);
+    s->records = records ? blob_ref(records) : NULL;
     s->records_at = at;
     s->records_n = n;
     map->held_bytes += n;

@@ -13,8 +13,16 @@ bool batch_check(const struct msg_call *c, uint32_t client, uint64_t request, st
 {
     const char *problem = NULL;
 
-    if (c->items == 0 && (c->item_ms || c->hand_back_ms || c->map || c->init.data || c->captured || c->isolated))
-        problem = "items: it is missing, and item_ms, hand_back_ms, map, init, captured and isolated are for batches";
+    if (c->items == 0 &&
+        (c->item_ms || c->hand_back_ms || c->map || c->init.data || c->captured || c->isolated || c->reduce.data))
+        problem =
+            "items: it is missing, and item_ms, hand_back_ms, map, init, captured, isolated and reduce are for batches";
+    else if (c->values > 0 && !c->reduce.data)
+        problem = "values: it is for batches with reduce";
+    else if (c->values > c->items)
+        problem = "values: it is more than items";
+    else if (c->isolated && c->reduce.data)
+        problem = "isolated: it is not for batches with reduce";
     else if (c->items > 0 && c->detached)
         problem = "detached: a batch is not, for its answer has what its items came to";
     else if (c->items > 0 && c->room)
@@ -34,6 +42,7 @@ int batch_new(struct task *t, const struct msg_call *c, struct array *captured)
         return -ENOMEM;
     b->task = t;
     memcpy(b->init, c->init.data ? c->init.data : "", c->init.n);
+    memcpy(b->op, c->reduce.data ? c->reduce.data : "", c->reduce.n);
     b->item_ms = c->item_ms;
     b->how = (struct core_batch){ .items = c->items,
                                   .hand_back_ms = (uint32_t)MIN(c->hand_back_ms, (uint64_t)UINT32_MAX),
@@ -41,7 +50,9 @@ int batch_new(struct task *t, const struct msg_call *c, struct array *captured)
                                   .captured = c->captured,
                                   .captured_bytes = c->captured_bytes,
                                   .isolated = c->isolated,
-                                  .init = b->init };
+                                  .init = b->init,
+                                  .op = b->op,
+                                  .values = c->values };
     b->captured = captured;
     if (captured)
         array_use(captured);

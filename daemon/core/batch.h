@@ -11,8 +11,8 @@
 
 struct batch {
     struct task *task;
-    struct core_batch how; /* as the worker is told; init is in this */
-    char init[FUNCTION_BYTES_MAX + 1];
+    struct core_batch how; /* as the worker is told; init and op are in this */
+    char init[FUNCTION_BYTES_MAX + 1], op[FUNCTION_BYTES_MAX + 1];
     struct array *captured; /* NULL: none */
     uint64_t item_ms;       /* 0: no limit */
     struct heap_node look;  /* in core.looks, by time, while it is given and item_ms is set */

@@ -127,7 +127,9 @@ struct core_batch {
     uint64_t captured, captured_bytes;
     uint32_t items, hand_back_ms;
     bool isolated;
-    const char *init; /* ""; as long as the task is there */
+    const char *init; /* ""; as long as the task is there ... */
+    const char *op;   /* ... and this: of a reduction, "": it is none */
+    uint32_t values;  /* of its items */
 };
 
 /* What the journal keeps of a queued task: one row that stays as it is, and one that changes. */

@@ -76,14 +76,13 @@ int items_add(struct items *items, uint64_t task, uint32_t n, uint32_t failed, c
 /* Those that were sent and are in the outbox still, for it died before it could empty that, are not taken twice. */
 int items_add_left(struct items *items, uint64_t task, const struct page *page, size_t bytes_max)
 {
-    const uint64_t word = atomic_load(&page->outbox_word);
-    const uint32_t n = (uint32_t)(word >> 32), bytes = (uint32_t)word, failed = atomic_load(&page->outbox_failed);
-    const uint32_t had = items->task == task ? items->n : 0;
+    uint32_t n, at, bytes;
+    const bool there = page_outbox_read(atomic_load(&page->outbox_word), &n, &at, &bytes);
+    const uint32_t failed = atomic_load(&page->outbox_failed), had = items->task == task ? items->n : 0;
 
     if (items->task != task)
         items_clear(items);
-    if (atomic_load(&page->outbox_task) != task || atomic_load(&page->outbox_first) != had || n == 0 ||
-        bytes > sizeof page->outbox)
+    if (!there || atomic_load(&page->outbox_task) != task || atomic_load(&page->outbox_first) != had || n == 0)
         return 0;
-    return items_add(items, task, n, MIN(failed, n), &(struct span){ page->outbox, bytes, NULL }, bytes_max);
+    return items_add(items, task, n, MIN(failed, n), &(struct span){ page->outbox + at, bytes, NULL }, bytes_max);
 }

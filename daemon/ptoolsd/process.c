@@ -205,8 +205,7 @@ int process_born(struct process *p, pid_t pid)
 
 void process_run(struct process *p, const struct action *a)
 {
-    size_t name_bytes = strlen(a->function);
-    size_t payload_bytes = a->payload ? a->payload->n : 0;
+    size_t name_bytes = strlen(a->function), payload_bytes = a->payload ? a->payload->n : 0;
     uint64_t room = a->large.room;
     struct link_reference args = { a->large.args, a->large.args_bytes };
     struct link_batch batch = { .map = a->batch.map,
@@ -215,16 +214,19 @@ void process_run(struct process *p, const struct action *a)
                                 .items = a->batch.items,
                                 .hand_back_ms = a->batch.hand_back_ms,
                                 .isolated = a->batch.isolated,
-                                .init_bytes = a->batch.items ? (uint32_t)strlen(a->batch.init) : 0 };
-    struct iovec head[5] = { { (void *)(uintptr_t)a->function, name_bytes },
+                                .init_bytes = a->batch.items ? (uint16_t)strlen(a->batch.init) : 0,
+                                .op_bytes = a->batch.items ? (uint16_t)strlen(a->batch.op) : 0,
+                                .values = a->batch.values };
+    struct iovec head[6] = { { (void *)(uintptr_t)a->function, name_bytes },
                              { &room, room ? sizeof room : 0 },
                              { &batch, batch.items ? sizeof batch : 0 },
                              { (void *)(uintptr_t)a->batch.init, batch.init_bytes },
+                             { (void *)(uintptr_t)a->batch.op, batch.op_bytes },
                              { &args, args.array ? sizeof args : 0 } };
     struct link_frame run = {
         .type = LINK_RUN,
         .body_bytes = (uint32_t)(name_bytes + head[1].iov_len + head[2].iov_len + head[3].iov_len + head[4].iov_len +
-                                 payload_bytes),
+                                 head[5].iov_len + payload_bytes),
         .code = (uint16_t)((args.array ? RUN_ARGS_ARRAY : 0) | (room ? RUN_ROOM : 0) | (batch.items ? RUN_BATCH : 0)),
         .b = (uint32_t)MIN(a->large.limit, (uint64_t)UINT32_MAX),
         .name_bytes = (uint8_t)name_bytes,
@@ -235,9 +237,7 @@ void process_run(struct process *p, const struct action *a)
         .a = a->uid,
     };
 
-    p->slot[a->slot].task = a->task;
-    p->slot[a->slot].attempt = a->attempt;
-    p->slot[a->slot].revoked = false;
+    p->slot[a->slot] = (struct process_slot){ .task = a->task, .attempt = a->attempt };
     page_give(p->page, a->slot, a->task);
     frame_put(p, &run, head, ELEMENTS(head), a->payload);
 }

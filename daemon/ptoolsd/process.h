@@ -30,7 +30,7 @@ struct process {
     struct chain out;
     struct link_frame head;            /* of the frame whose body is awaited */
     bool have_head;
-    struct { uint64_t task; uint32_t attempt; bool revoked; } slot[PAGE_SLOTS]; /* what it holds */
+    struct process_slot { uint64_t task; uint32_t attempt; bool revoked; } slot[PAGE_SLOTS]; /* what it holds */
     struct items items;                /* of the batch that it runs */
     struct blob *log;                  /* what the function of the next answer has logged; NULL: nothing */
     uint64_t rss_kb;                   /* as last told */

@@ -16,7 +16,8 @@
 #include "proto/bytes.h"
 #include "proto/value.h"
 
-enum { ONE_VALUE = 0x91, THREE_VALUES = 0x93, FOUR_VALUES = 4, ELEVEN_VALUES = 11 }; /* heads of lists; and lengths */
+/* Heads of lists; and lengths. */
+enum { NO_VALUE = 0x90, ONE_VALUE = 0x91, THREE_VALUES = 0x93, FOUR_VALUES = 4, ELEVEN_VALUES = 11 };
 
 static struct {
     struct page *page;
@@ -24,6 +25,7 @@ static struct {
     uint32_t first;          /* the item of the first record in the outbox ... */
     uint32_t items, used;    /* ... and how many there are, and their bytes */
     uint32_t failed;         /* ... and how many of them are failures */
+    bool second;             /* they lie in the second half of it */
     size_t bytes;            /* of all records */
     ptools_pack *pack;       /* for the parts of a record */
     struct bytes large;      /* a record that the outbox is too small for */
@@ -41,7 +43,8 @@ int batch_init(struct page *page, uint32_t worker)
 static void publish(void)
 {
     atomic_store_explicit(&self.page->outbox_failed, self.failed, memory_order_relaxed);
-    atomic_store_explicit(&self.page->outbox_word, page_outbox_word(self.items, self.used), memory_order_release);
+    atomic_store_explicit(&self.page->outbox_word, page_outbox_word(self.items, self.second, self.used),
+                          memory_order_release);
 }
 
 void batch_begin(const struct link_frame *run)
@@ -50,6 +53,7 @@ void batch_begin(const struct link_frame *run)
     self.frame.attempt = run->attempt;
     self.frame.slot = run->slot;
     self.first = self.items = self.used = self.failed = 0;
+    self.second = false;
     self.bytes = 0;
     publish();
     atomic_store_explicit(&self.page->outbox_first, 0, memory_order_release);
@@ -69,6 +73,7 @@ static void empty_outbox(uint32_t first)
     answers_flush();
     self.first = first;
     self.items = self.used = self.failed = 0;
+    self.second = false;
     publish();
     atomic_store_explicit(&self.page->outbox_first, first, memory_order_release);
 }
@@ -188,6 +193,39 @@ void batch_failure_isolated(const struct isolated *done, const struct page_words
     end_failure();
 }
 
+static uint8_t *half(void)
+{
+    return self.page->outbox + (self.second ? PAGE_OUTBOX_HALF : 0);
+}
+
+void batch_fold(const uint8_t *value, size_t n)
+{
+    const bool fits = n < PAGE_OUTBOX_HALF;
+
+    self.second = !self.second; /* the other one is as it was until this one is whole */
+    half()[0] = fits ? ONE_VALUE : NO_VALUE;
+    if (fits)
+        memcpy(half() + 1, value, n);
+    self.used = fits ? (uint32_t)n + 1 : 1;
+    self.items++;
+    publish();
+}
+
+void batch_fold_leave(const uint8_t *value, size_t n, bool last, uint64_t now_us)
+{
+    static const uint8_t head = ONE_VALUE;
+
+    bytes_reset(&self.large);
+    if (n >= PAGE_OUTBOX_HALF && bytes_append(&self.large, &head, 1) == 0 && bytes_append(&self.large, value, n) == 0)
+        leave(self.items, 0, self.large.data, self.large.n, now_us);
+    else
+        leave(self.items, 0, half(), self.used, now_us);
+    if (last)
+        self.items = 0;
+    else
+        empty_outbox(self.first + self.items);
+}
+
 size_t batch_bytes(void)
 {
     return self.bytes;
@@ -196,5 +234,5 @@ size_t batch_bytes(void)
 void batch_end(uint64_t now_us)
 {
     if (self.items > 0)
-        leave(self.items, self.failed, self.page->outbox, self.used, now_us);
+        leave(self.items, self.failed, half(), self.used, now_us);
 }

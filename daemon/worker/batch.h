@@ -5,12 +5,14 @@
  *
  * A record is a msgpack list: [value], or [code, message, phase, log] of an item that failed; of an isolated one, of
  * which more is known, [value, run_us, peak_kb], or [code, message, phase, log, run_us, peak_kb, signal, exit_status,
- * progress, progress_of, backtrace]. What an item is, and how it is run, is execute.c's.
+ * progress, progress_of, backtrace]. In a reduction [value] is what several items came to; [] stands for one that was
+ * not kept. What an item is, and how it is run, is execute.c's.
  */
 #ifndef WORKER_BATCH_H
 #define WORKER_BATCH_H
 
 #include <ptools/error.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +42,11 @@ void batch_failure(ptools_err code, const char *message, const char *phase, cons
 /* The same of an isolated one. words: what the page has of it. */
 void batch_value_isolated(const struct isolated *done);
 void batch_failure_isolated(const struct isolated *done, const struct page_words *words);
+/* A reduction: one item more is done, and all since the last record come to this value. The page has it as one record,
+ * or, if it is too large for that, the record that says so. */
+void batch_fold(const uint8_t *value, size_t n);
+/* That record, with its value, goes to the answers. last: no other follows; else the kernel has it. */
+void batch_fold_leave(const uint8_t *value, size_t n, bool last, uint64_t now_us);
 /* Of all records so far. */
 size_t batch_bytes(void);
 /* What the outbox has goes to the answers, for those who flush them; it stays in the outbox, too. */

@@ -10,8 +10,9 @@
  * A batch is a task whose arguments are a list for each item. Whatever its size, each item is to its function a task of
  * its own: what one changes in the process is put right before the next, its failure is its own, and the lines that it
  * logs are dropped or go with that. The batch ends early when it is to stop, when its records have become many bytes,
- * and when its time is over: then its caller has the rest run elsewhere. Isolated items run in processes of their own
- * (isolate.h), one after the other; module and init function are started here, so that they find these done.
+ * and when its time is over: then its caller has the rest run elsewhere. A reduction (reduce.h): with an item that
+ * fails. Isolated items run in processes of their own (isolate.h), one after the other; module and init function are
+ * started here, so that they find these done.
  *
  * Longer than a file should be: what runs a task runs the items of a batch, step by step.
  */
@@ -28,6 +29,7 @@
 #include "daemon/worker/arrays.h"
 #include "daemon/worker/batch.h"
 #include "daemon/worker/isolate.h"
+#include "daemon/worker/reduce.h"
 #include "daemon/worker/tidy.h"
 #include "daemon/worker/words.h"
 #include "proto/message.h"
@@ -193,7 +195,6 @@ __attribute__((__noinline__)) static ptools_err run_function(struct function *f)
     return err;
 }
 
-/* The task has its arguments: in *f, its function or NULL, and what comes of it. */
 static inline ptools_err call(const char *name, struct function **f, const uint8_t **ret_value, size_t *ret_n)
 {
     ptools_err err = PTOOLS_OK;
@@ -208,6 +209,11 @@ static inline ptools_err call(const char *name, struct function **f, const uint8
     return task_outcome(&self.task, run_function(*f), ret_value, ret_n);
 }
 
+ptools_err execute_call(const char *name, struct function **f, const uint8_t **ret_value, size_t *ret_n)
+{
+    return call(name, f, ret_value, ret_n);
+}
+
 /* -- frames ------------------------------------------------------------------------------------ */
 
 /* Where in the body what is. */
@@ -216,6 +222,7 @@ struct parts {
     struct link_reference args; /* array 0: they are in the body */
     struct link_batch batch;    /* items 0: none */
     char init[FUNCTION_BYTES_MAX + 1];
+    const char *op; /* batch.op_bytes of it */
     const uint8_t *data;
     size_t n;
 };
@@ -227,24 +234,25 @@ static size_t fixed_bytes(const struct link_frame *run)
            (run->code & RUN_ARGS_ARRAY ? sizeof(struct link_reference) : 0u);
 }
 
-static size_t init_bytes(const struct link_frame *run, const struct span *body)
+/* Of the names behind the struct link_batch; more than there is: one is too long. */
+static size_t names_bytes(const struct link_frame *run, const struct span *body)
 {
     struct link_batch batch;
 
     if (!(run->code & RUN_BATCH) || body->n < fixed_bytes(run))
         return 0;
     memcpy(&batch, body->data + run->name_bytes + (run->code & RUN_ROOM ? sizeof(uint64_t) : 0), sizeof batch);
-    return batch.init_bytes;
+    return MAX(batch.init_bytes, batch.op_bytes) > FUNCTION_BYTES_MAX ? UINT32_MAX : batch.init_bytes + batch.op_bytes;
 }
 
 bool execute_frame_ok(const struct link_frame *run, const struct span *body)
 {
     const uint16_t flags =
         RUN_ARGS_ARRAY | RUN_ROOM | (self.keep_state ? 0 : RUN_BATCH); /* calls of server tasks are single */
-    const size_t init = init_bytes(run, body), fixed = fixed_bytes(run) + init;
+    const size_t fixed = fixed_bytes(run) + names_bytes(run, body);
 
-    return run->task != 0 && run->name_bytes <= FUNCTION_BYTES_MAX && init <= FUNCTION_BYTES_MAX &&
-           !(run->code & ~flags) && (run->code & RUN_ARGS_ARRAY ? body->n == fixed : body->n >= fixed);
+    return run->task != 0 && run->name_bytes <= FUNCTION_BYTES_MAX && !(run->code & ~flags) &&
+           (run->code & RUN_ARGS_ARRAY ? body->n == fixed : body->n >= fixed);
 }
 
 static void parts_read(const struct link_frame *run, const struct span *body, struct parts *ret)
@@ -260,6 +268,8 @@ static void parts_read(const struct link_frame *run, const struct span *body, st
         memcpy(&ret->batch, at, sizeof ret->batch);
         memcpy(ret->init, at + sizeof ret->batch, ret->batch.init_bytes);
         at += sizeof ret->batch + ret->batch.init_bytes;
+        ret->op = (const char *)at;
+        at += ret->batch.op_bytes;
     }
     if (run->code & RUN_ARGS_ARRAY) {
         memcpy(&ret->args, at, sizeof ret->args);
@@ -295,12 +305,6 @@ static ptools_err find_there(const struct link_reference *where, const uint8_t *
                          "the arguments of %s are said to be longer than their array", self.function);
     *ret = a->data;
     return PTOOLS_OK;
-}
-
-static ptools_err find_arguments(struct parts *p)
-{
-    p->n = p->args.bytes;
-    return find_there(&p->args, &p->data);
 }
 
 /* An array that the value fits into; NULL and why. */
@@ -379,7 +383,7 @@ static ptools_err run_init(const struct parts *p, const struct link_frame *frame
         return PTOOLS_OK;
     strcpy(self.page->function, p->init);
     task_begin_with(&self.task, frame, p->init, p->batch.captured ? &self.captured.root : NULL);
-    err = call(p->init, &f, &value, &n);
+    err = execute_call(p->init, &f, &value, &n);
     strcpy(self.page->function, self.function);
     if (err != PTOOLS_OK) {
         snprintf(message, sizeof message, "%s", task_message(&self.task));
@@ -491,20 +495,54 @@ static inline bool run_item(struct function **f, struct parts *p, ptools_err rea
     return true;
 }
 
+/* The next item of a reduction. PTOOLS_OK: ret_more tells whether others may follow it. */
+static ptools_err fold_item(struct function **f, struct parts *p, ptools_err ready, bool *ret_more)
+{
+    const uint8_t *value = NULL;
+    ptools_err err = ready;
+    size_t n = 0;
+
+    if (err == PTOOLS_OK && p->batch.values > 0) {
+        p->batch.values--;
+        err = reduce_read(&self.task, &p->data, &p->n, &value, &n);
+    } else if (err == PTOOLS_OK) {
+        err = begin_item(p);
+        err = err == PTOOLS_OK ? call(self.function, f, &value, &n) : err;
+    }
+    if (ptools_task_cancelled(&self.task))
+        return task_fail(&self.task, PTOOLS_ERR_CANCELLED, "the batch was stopped");
+    if (self.tidy.dirty)
+        answers_look();
+    *ret_more = err == PTOOLS_OK && n <= item_value_max();
+    if (*ret_more)
+        return reduce_add(&self.task, value, n, item_value_max());
+    reduce_leave(false, 0);
+    record(err, value, n);
+    *ret_more = ready != PTOOLS_OK; /* what comes behind it is no part of what was folded */
+    return PTOOLS_OK;
+}
+
 /* PTOOLS_OK: as many items as there are records of are done, and the others were not begun. */
 static ptools_err run_batch(struct function *f, const struct link_frame *frame, struct parts *p)
 {
     const uint64_t late_ms = p->batch.hand_back_ms ? coarse_ms() + p->batch.hand_back_ms : UINT64_MAX;
-    ptools_err ready = find_captured(p);
-    bool stopped;
+    ptools_err err, ready = find_captured(p);
+    bool stopped, more = true;
 
     if (ready == PTOOLS_OK)
         ready = run_init(p, frame);
     if (ready == PTOOLS_OK && p->batch.isolated)
         ready = begin_isolated(&f);
+    reduce_begin(p->op, p->batch.op_bytes, self.modules);
     stopped = ptools_task_cancelled(&self.task);
-    for (uint32_t i = 0; !stopped && i < p->batch.items; i++) {
-        stopped = !run_item(&f, p, ready);
+    for (uint32_t i = 0; !stopped && more && i < p->batch.items; i++) {
+        if (p->batch.op_bytes) {
+            err = fold_item(&f, p, ready, &more);
+            if (err != PTOOLS_OK)
+                return err;
+        } else {
+            stopped = !run_item(&f, p, ready);
+        }
         if (stopped || batch_bytes() >= records_max() || (late_ms != UINT64_MAX && coarse_ms() >= late_ms))
             break;
     }
@@ -521,7 +559,8 @@ static ptools_err run(struct function *f, const struct link_frame *frame, struct
 
     if (p->args.array || p->batch.items) { /* to ask for an array, the task has to be known */
         (void)task_begin(&self.task, frame, self.function, NULL, 0);
-        err = p->args.array ? find_arguments(p) : PTOOLS_OK;
+        err = p->args.array ? find_there(&p->args, &p->data) : PTOOLS_OK;
+        p->n = p->args.array ? p->args.bytes : p->n;
         if (err != PTOOLS_OK)
             return err;
     }
@@ -529,7 +568,7 @@ static ptools_err run(struct function *f, const struct link_frame *frame, struct
         return run_batch(f, frame, p);
     err = task_begin(&self.task, frame, self.function, p->data, p->n);
     if (err == PTOOLS_OK)
-        err = call(self.function, &f, &ret->value, &ret->n);
+        err = execute_call(self.function, &f, &ret->value, &ret->n);
     return err == PTOOLS_OK ? place_value(frame, p->room, ret) : err;
 }
 
@@ -558,6 +597,7 @@ void execute(const struct link_frame *frame, const struct span *body, uint64_t b
     if (f)
         f->last_us = (ret->ended_us - began_us) / MAX(1, parts.batch.items);
     if (parts.batch.items) {
+        reduce_leave(true, ret->ended_us);
         batch_end(ret->ended_us);
         if (ret->code == PTOOLS_OK)
             forget_words(); /* they are of its last item */

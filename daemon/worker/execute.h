@@ -50,6 +50,9 @@ void execute_rest(void);
 /* A server task is stopped: its state is freed, destructors are called. */
 void execute_free_state(void);
 
+/* The task has its arguments: in *f, its function or NULL, which is looked for; and what comes of it. */
+ptools_err execute_call(const char *name, struct function **f, const uint8_t **ret_value, size_t *ret_n);
+
 uint64_t execute_now_us(void);
 
 #endif

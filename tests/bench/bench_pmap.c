@@ -99,6 +99,50 @@ static double bare_fork(ptools *pt, ptools_workerset *set)
     return (double)us / ISOLATED;
 }
 
+/* The sum of the numbers from 0, reduced by the workers: the seconds. */
+static double reduce(ptools *pt, const ptools_pack *const *lists, int64_t items)
+{
+    ptools_reduced *reduced = NULL;
+    struct timespec began;
+    double seconds;
+    int64_t sum = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    must(pt, ptools_mapreduce(pt, "p.same", "p.add", lists, 1, NULL, &reduced));
+    seconds = seconds_since(&began);
+    phase_assert(ptools_get_i64(reduced->value, &sum) == PTOOLS_OK && sum == items * (items - 1) / 2);
+    ptools_reduced_free(reduced);
+    return seconds;
+}
+
+/* The same of an array of as many ones. */
+static double reduce_array(ptools *pt, const ptools_array *array, int64_t items)
+{
+    ptools_reduced *reduced = NULL;
+    struct timespec began;
+    double seconds, sum = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    must(pt, ptools_mapreduce_array(pt, "r.range", "r.sum", &array, 1, NULL, &reduced));
+    seconds = seconds_since(&began);
+    phase_assert(ptools_get_f64(reduced->value, &sum) == PTOOLS_OK && sum == (double)items);
+    ptools_reduced_free(reduced);
+    return seconds;
+}
+
+static ptools_array *ones(ptools *pt, int64_t n)
+{
+    const ptools_shmcfg cfg = { "ones", PTOOLS_FLOAT64, 1, { (uint64_t)n }, PTOOLS_ROW_MAJOR };
+    ptools_array *a = NULL;
+    double *x;
+
+    must(pt, ptools_shm_create(pt, &cfg, NULL, &a));
+    x = ptools_array_data(a);
+    for (int64_t i = 0; i < n; i++)
+        x[i] = 1;
+    return a;
+}
+
 static ptools_pack *numbers(int64_t n)
 {
     ptools_pack *pack = ptools_pack_new();
@@ -108,10 +152,10 @@ static ptools_pack *numbers(int64_t n)
     return pack;
 }
 
-/* Items a second of Pool.map over as many; 0: there is no Python. */
-static double python(int64_t items)
+/* Items a second of Pool.map over as many, and of the sum of them; 0: there is no Python. */
+static double python(int64_t items, double *ret_sum_rate)
 {
-    char command[512], line[64] = "";
+    char command[1024], line[64] = "", sum_line[64] = "";
     FILE *out;
 
     snprintf(command, sizeof command,
@@ -123,12 +167,17 @@ static double python(int64_t items)
              "        pool.map(same, range(1000))\n"
              "        began = time.monotonic()\n"
              "        assert pool.map(same, range(%lld)) == list(range(%lld))\n"
+             "        print(%lld / (time.monotonic() - began))\n"
+             "        began = time.monotonic()\n"
+             "        assert sum(pool.map(same, range(%lld))) == sum(range(%lld))\n"
              "        print(%lld / (time.monotonic() - began))' 2>/dev/null",
-             WORKERS, (long long)items, (long long)items, (long long)items);
+             WORKERS, (long long)items, (long long)items, (long long)items, (long long)items, (long long)items,
+             (long long)items);
     out = popen(command, "re");
     ck_assert_ptr_nonnull(out);
-    if (!fgets(line, sizeof line, out))
-        *line = '\0';
+    if (!fgets(line, sizeof line, out) || !fgets(sum_line, sizeof sum_line, out))
+        *line = *sum_line = '\0';
+    *ret_sum_rate = strtod(sum_line, NULL);
     return pclose(out) == 0 ? strtod(line, NULL) : 0;
 }
 
@@ -255,26 +304,34 @@ START_TEST(figures)
     const int64_t items = program_setting("PMAP_ITEMS", 1000000, 100000000);
     ptools_pack *all = numbers(items), *few = numbers(items / SINGLE), *some = numbers(ISOLATED);
     const ptools_pack *const lists[] = { all }, *const few_lists[] = { few }, *const some_lists[] = { some };
-    struct series ours = { .n = 0 }, pool = ours, single = ours, balance = ours, alone = ours, bare = ours;
+    struct series ours = { .n = 0 }, pool = ours, single = ours, balance = ours, alone = ours, bare = ours,
+                  reduction = ours, sums = ours, in_array = ours;
     ptools_workerset *one = NULL;
     struct server server;
+    ptools_array *array;
     ptools *pt;
 
     server_start(&server, WORKERS, NULL);
     pt = server_open(&server);
     server_whole(pt, WORKERS);
     must(pt, ptools_workerset_create(pt, NULL, (const uint32_t[]){ 1 }, 1, PTOOLS_WS_FF, &one));
+    array = ones(pt, items);
     run(pt, "p.same", few_lists, 1, 0, items / SINGLE, true);
+    reduce_array(pt, array, items);
     for (unsigned r = 0; r < rounds; r++) {
-        double python_rate = python(items);
+        double sum_rate, python_rate = python(items, &sum_rate);
 
         series_add(&ours, (double)items / run(pt, "p.same", lists, 1, 0, items, true));
         series_add(&single, run(pt, "p.same", few_lists, 1, 1, items / SINGLE, true) / (double)(items / SINGLE) * 1e6);
         series_add(&balance, uneven(pt));
         series_add(&bare, bare_fork(pt, one));
         series_add(&alone, isolated(pt, some_lists, one));
-        if (python_rate > 0)
+        series_add(&reduction, (double)items / reduce(pt, lists, items));
+        series_add(&in_array, (double)items / reduce_array(pt, array, items));
+        if (python_rate > 0) {
             series_add(&pool, python_rate);
+            series_add(&sums, sum_rate);
+        }
     }
     report_print(&(struct report_line){
         .title = "items by value, automatic batches",
@@ -298,6 +355,16 @@ START_TEST(figures)
                                         .floor_name = "fork",
                                         .ratio_at_most = 2 });
     ptools_workerset_free(one);
+    report_print(&(struct report_line){
+        .title = "reduction: items by value, added up",
+        .unit = UNIT_PER_SECOND,
+        .ours = &reduction,
+        .times_peer = 2,
+        .peers = { { "Python sum(Pool.map)", sums.n < rounds ? "python3" : NULL, &sums } },
+    });
+    report_print(&(struct report_line){
+        .title = "reduction: elements of an array, added up", .unit = UNIT_PER_SECOND, .ours = &in_array });
+    ptools_array_free(array);
     ptools_pack_free(all);
     ptools_pack_free(few);
     ptools_pack_free(some);

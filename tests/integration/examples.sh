@@ -3,7 +3,7 @@
 # usage: examples.sh HELLO MANY EVENTLOOP STASKS HISTOGRAM HEAT MONTECARLO QUEUE  (PTOOLS_DAEMON and PTOOLS_TEST_MODULES as
 # Meson sets them)
 set -u
-hello=$1 many=$2 eventloop=$3 stasks=$4 histogram=$5 heat=$6 montecarlo=$7 queue=$8 squares=$9
+hello=$1 many=$2 eventloop=$3 stasks=$4 histogram=$5 heat=$6 montecarlo=$7 queue=$8 squares=$9 sumsquares=${10}
 work=$(mktemp -d /tmp/ptools-test-XXXXXX) || exit 99
 trap 'rm -rf "$work"' EXIT
 # What is private lies in the runtime directory; nobody serves it, so each program starts a daemon of its own.
@@ -30,6 +30,8 @@ is "1 4 9" "$(printf '1\n2\n3\n' | "$eventloop" 2>&1 | sort -n | xargs)" "eventl
 is 0 $? "hello refuses what is no number"
 is "item 1000: FAILED: 9223372036854775807 squared does not fit into 64 bits
 the squares of 1 to 1000 add up to 333833500" "$("$squares" 1000 2>&1)" "squares adds squares, and tells of the one that is none"
+is "the squares of 1 to 1000 add up to 333833500" "$("$sumsquares" 1000 2>&1)" "sumsquares has them added"
+is "sumsquares: there are no items to be reduced, and no initial value" "$("$sumsquares" 0 2>&1)" "and says that there are none"
 is "4 server tasks wrote their ids: 65536 of 65536 elements are as they shall be" "$("$stasks" 2>&1)" \
     "stasks: every element has the id of its server task"
 is 20 "$("$queue" 2>&1 | grep -c '^task [0-9]*: saw I ere I saw elba [0-9]*$')" "queue runs twenty tasks"

@@ -15,6 +15,41 @@
 
 #include <ptools/module.h>
 
+/* -- add: an operator for reductions -------------------------------------------------------- */
+
+static ptools_err add(ptools_task *task)
+{
+    ptools_err err = ptools_task_expect(task, 2);
+    ptools_value v[2];
+    int64_t a, b, sum;
+    double x, y;
+
+    if (err == PTOOLS_OK)
+        err = ptools_task_arg(task, 0, &v[0]);
+    if (err == PTOOLS_OK)
+        err = ptools_task_arg(task, 1, &v[1]);
+    if (err != PTOOLS_OK)
+        return err;
+    if (ptools_value_kind(v[0]) == PTOOLS_INT && ptools_value_kind(v[1]) == PTOOLS_INT) {
+        err = ptools_task_arg_i64(task, 0, &a);
+        if (err == PTOOLS_OK)
+            err = ptools_task_arg_i64(task, 1, &b);
+        if (err != PTOOLS_OK)
+            return err;
+        if (__builtin_add_overflow(a, b, &sum))
+            return ptools_task_fail(task, "%lld and %lld add up to more than 64 bits have", (long long)a,
+                                    (long long)b);
+        ptools_pack_i64(ptools_task_result(task), sum);
+        return PTOOLS_OK;
+    }
+    err = ptools_task_arg_f64(task, 0, &x);
+    if (err == PTOOLS_OK)
+        err = ptools_task_arg_f64(task, 1, &y);
+    if (err == PTOOLS_OK)
+        ptools_pack_f64(ptools_task_result(task), x + y);
+    return err;
+}
+
 /* -- square ---------------------------------------------------------------------------------- */
 
 static ptools_err square(ptools_task *task)
@@ -181,6 +216,7 @@ static ptools_err pi(ptools_task *task)
 /* -- the module ------------------------------------------------------------------------------ */
 
 static const ptools_function functions[] = {
+    { "add", add, "add X Y -> X + Y", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { "square", square, "square X -> X * X", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { "primes", primes, "primes LO HI -> the number of primes in [LO, HI)", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { "pi", pi, "pi SAMPLES SEED -> pi, estimated by throwing darts", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },

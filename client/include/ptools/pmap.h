@@ -56,8 +56,9 @@ typedef struct ptools_item {
 } ptools_item;
 
 enum {
-    PTOOLS_PMAP_UNORDERED = 1, /* outcomes as they come, not in the order of the items                   */
-    PTOOLS_PMAP_ISOLATED = 2   /* each item in a process of its own, see below                           */
+    PTOOLS_PMAP_UNORDERED = 1,       /* outcomes as they come, not in the order of the items             */
+    PTOOLS_PMAP_ISOLATED = 2,        /* each item in a process of its own, see below                     */
+    PTOOLS_REDUCE_DETERMINISTIC = 16 /* reductions alone: see there                                      */
 };
 /* Without PTOOLS_PMAP_ISOLATED items run in standing workers, one after the other, and find what those before them left
  * behind (static variables, memory, descriptors: <ptools/module.h>). With it, each item runs in a fork of a worker that
@@ -122,11 +123,12 @@ typedef struct ptools_pmap_options {
                                     memory, and each worker reads them once; NULL: none                  */
     uint64_t window_bytes;       /* of arguments and outcomes, and of what the library needs to keep them, at most about
                                     so many are in this process; 0: 64 MiB                               */
+    const ptools_pack *initial;  /* reductions alone: the value if there is nothing to be reduced; NULL: none */
 } ptools_pmap_options;
 #define PTOOLS_PMAP_OPTIONS_INIT                                                                                       \
     {                                                                                                                  \
         sizeof(ptools_pmap_options), 0, NULL, 0, PTOOLS_ON_ERROR_KEEP, NULL, NULL, 0, NULL, NULL, 0, NULL,             \
-            PTOOLS_PRIORITY_LAST, 0, 0, NULL, NULL, 0                                                                  \
+            PTOOLS_PRIORITY_LAST, 0, 0, NULL, NULL, 0, NULL                                                            \
     }
 
 /* Starts function ("module.function") over lists: item i has the i-th value of each list as its arguments. The lists
@@ -182,6 +184,53 @@ ptools_err ptools_pmap_each_from(ptools *pt, const char *function, ptools_pmap_s
  * first of them came to; the rest was done all the same, unless on_error says otherwise. */
 ptools_err ptools_pmap_array(ptools *pt, const char *function, const ptools_array *const *arrays, size_t n_arrays,
                              const ptools_pmap_options *options);
+
+/* -- reductions (Julia's @distributed (op)) ---------------------------------------------------------------------
+ *
+ * function is run for each item, as above, and the values are reduced to one by op ("module.function"), a function of
+ * two arguments, left and right, whose result may again be an argument of it. All of that is done by the workers: what
+ * comes back is a value for each batch, and these are reduced by op in the workers, too.
+ *
+ * op has to be associative. It need not be commutative: the order of the items is kept. How they are grouped is found
+ * out while it runs, and different each time; that matters to sums of floating point numbers. With
+ * PTOOLS_REDUCE_DETERMINISTIC the groups depend on the number of items alone (of a source: on that of each call; and on
+ * batch_size, and on the size of arguments above a megabyte a group), whatever workers there are and whatever becomes
+ * of them: the same items, of which the same ones fail, then come to the same value to the last bit. op should have no
+ * effects but its result, for what is reduced a second time, after a death, is not told; no item is.
+ *
+ * An item is in the value, or it has failed: by itself, by a timeout, or by a death of its worker, be it while op took
+ * its value in. It is tried again as retry_delays_ms and retry_check say, and then on_error decides:
+ *   PTOOLS_ON_ERROR_KEEP     it is left out. PTOOLS_ERR_PARTS, and the value of the others; the message says what the
+ *                            first of them came to.
+ *   PTOOLS_ON_ERROR_STOP     that is the end: its code and, with its number, its message. There is no value.
+ *   PTOOLS_ON_ERROR_DEFAULT  default_value takes the place of its value.
+ * An op that fails is no failure of an item, and the end of it all, with its code and its message; so is one that
+ * kills its worker again and again while values of batches are reduced. timeout_ms ends all: PTOOLS_ERR_TIMEOUT, and
+ * no value.
+ *
+ * A failing item ends its batch: where many fail, each costs a message. If the value is of more than 32 KB, a worker
+ * that dies takes the items of its batch with it, up to the one that it died of: they fail as that one. */
+typedef struct ptools_reduced {
+    uint64_t items;     /* that there were                                                               */
+    uint64_t failed;    /* for good: those are not in the value, but for their default                   */
+    bool empty;         /* nothing was reduced: value is `initial`, or nil                               */
+    ptools_value value; /* as long as this is there                                                      */
+} ptools_reduced;
+
+/* Reduces the items of lists, as in ptools_pmap_start(), and waits for it. function NULL: there is one list, and its
+ * items are the values. options as above, without PTOOLS_PMAP_UNORDERED; what is captured goes before the arguments of
+ * function alone. Without any item, and without `initial`: PTOOLS_ERR_INVALID. *ret_reduced is set with PTOOLS_OK and
+ * PTOOLS_ERR_PARTS, and is yours to free. */
+ptools_err ptools_mapreduce(ptools *pt, const char *function, const char *op, const ptools_pack *const *lists,
+                            size_t n_lists, const ptools_pmap_options *options, ptools_reduced **ret_reduced);
+/* The same over what a source yields, as in ptools_pmap_start_from(); one that gives up: PTOOLS_ERR_INVALID. */
+ptools_err ptools_mapreduce_from(ptools *pt, const char *function, const char *op, ptools_pmap_source source, void *arg,
+                                 const ptools_pmap_options *options, ptools_reduced **ret_reduced);
+/* The same over parts of shared arrays, as in ptools_pmap_array(): function returns the value of its ranges. */
+ptools_err ptools_mapreduce_array(ptools *pt, const char *function, const char *op, const ptools_array *const *arrays,
+                                  size_t n_arrays, const ptools_pmap_options *options, ptools_reduced **ret_reduced);
+/* Frees it, and returns NULL; NULL is welcome. */
+ptools_reduced *ptools_reduced_free(ptools_reduced *reduced);
 
 /* Cancels what is in flight, and frees it; NULL is welcome. */
 ptools_pmap *ptools_pmap_free(ptools_pmap *map);

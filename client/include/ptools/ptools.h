@@ -439,6 +439,7 @@ PTOOLS_AUTO_DEFINE(ptools_children, ptools_children_free)
 PTOOLS_AUTO_DEFINE(ptools_queued, ptools_queued_free)
 PTOOLS_AUTO_DEFINE(ptools_watch, ptools_watch_free)
 PTOOLS_AUTO_DEFINE(ptools_pmap, ptools_pmap_free)
+PTOOLS_AUTO_DEFINE(ptools_reduced, ptools_reduced_free)
 #pragma GCC visibility pop
 #endif
 

@@ -67,6 +67,8 @@ START_TEST(a_worker_is_told_what_is_different)
                                    .hand_back_ms = 40,
                                    .map = 3,
                                    .init = TEXT("m.g"),
+                                   .reduce = TEXT("m.h"),
+                                   .values = 2,
                                    .large = 1000 };
     const struct action *run;
     uint64_t q;
@@ -79,6 +81,8 @@ START_TEST(a_worker_is_told_what_is_different)
     ck_assert_uint_eq(run->batch.hand_back_ms, 40);
     ck_assert_uint_eq(run->batch.map, (uint64_t)r.client << 32 | 3); /* another client's third is another one */
     ck_assert_str_eq(run->batch.init, "m.g");
+    ck_assert_str_eq(run->batch.op, "m.h");
+    ck_assert_uint_eq(run->batch.values, 2);
     ck_assert_uint_eq(run->large.limit, 0); /* values of a batch do not go through arrays */
     tell(q, 9, 2);
     rig_done(&r, q, 900);
@@ -104,6 +108,9 @@ static const struct {
     { { .init = { "m.g", 3 } }, "items: it is missing" },
     { { .captured = 5, .captured_bytes = 1 }, "items: it is missing" },
     { { .isolated = true }, "items: it is missing" },
+    { { .reduce = { "m.g", 3 } }, "items: it is missing" },
+    { { .items = 2, .values = 1 }, "values: it is for batches with reduce" },
+    { { .items = 2, .values = 3, .reduce = { "m.g", 3 } }, "values: it is more than items" },
     { { .items = 2, .detached = true }, "detached: " },
     { { .items = 2, .room = 7 }, "room: " },
     { { .items = 2, .captured = 5, .args = 5, .args_bytes = 1 }, "captured: it must be another array" },

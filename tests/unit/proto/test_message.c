@@ -216,6 +216,8 @@ static const struct {
     { "[1 'call' 9 {'function' 'a.b' 'items' 1 'map' 4294967296}]", PTOOLS_ERR_BAD_REQUEST, 9, "map must be" },
     { "[1 'call' 9 {'function' 'a.b' 'items' 1 'captured' [0 1]}]", PTOOLS_ERR_BAD_REQUEST, 9, "captured must be" },
     { "[1 'call' 9 {'function' 'a.b' 'items' 1 'isolated' 1}]", PTOOLS_ERR_BAD_REQUEST, 9, "isolated must be" },
+    { "[1 'call' 9 {'function' 'a.b' 'items' 1 'reduce' 'add'}]", PTOOLS_ERR_BAD_REQUEST, 9, "reduce" },
+    { "[1 'call' 9 {'function' 'a.b' 'items' 1 'values' 65537}]", PTOOLS_ERR_BAD_REQUEST, 9, "values" },
     { "[1 'call' 9 {} {}]", PTOOLS_ERR_BAD_REQUEST, 9, "must have 4 elements; it has 5" },
     { "[1 'call' 0 {'function' 'a.b'}]", PTOOLS_ERR_BAD_REQUEST, 0, "call: id must be an integer from 1" },
     { "[1 'call' -1 {'function' 'a.b'}]", PTOOLS_ERR_BAD_REQUEST, 0, "id must be an integer from 1" },
@@ -462,7 +464,8 @@ START_TEST(batch)
 {
     static const char wire[] =
         "[1 'call' 3 {'function' 'text.count' 'priority' #cb4004000000000000 'items' 65536 'item_ms' 50 "
-        "'hand_back_ms' 40 'map' 4294967295 'init' 'text.load' 'captured' [7 100] 'isolated' true}]";
+        "'hand_back_ms' 40 'map' 4294967295 'init' 'text.load' 'captured' [7 100] 'isolated' true 'reduce' 'math.add' "
+        "'values' 3}]";
     static const char reply[] =
         "[1 'reply' 3 {'task' 5 'worker' 1 'attempt' 1 'run_us' 9 'items' 65536 'items_failed' 2}]";
     static const char error[] = "[1 'error' 3 {'code' 62 'name' 'WORKER_DIED' 'message' 'it died' 'maybe_executed' "
@@ -477,6 +480,7 @@ START_TEST(batch)
     ck_assert_uint_eq(m.call.map, UINT32_MAX);
     assert_text(m.call.init, "text.load");
     ck_assert(m.call.captured == 7 && m.call.captured_bytes == 100 && m.call.isolated);
+    ck_assert(m.call.reduce.n == 8 && memcmp(m.call.reduce.data, "math.add", 8) == 0 && m.call.values == 3);
     assert_request(&m, wire);
     a = answer_from(reply);
     ck_assert(!a.failed && a.reply.items == 65536 && a.reply.items_failed == 2);

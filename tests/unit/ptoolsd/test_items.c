@@ -95,7 +95,7 @@ static void leave(uint64_t task, uint32_t first, uint32_t n, uint32_t failed, ui
     atomic_store(&page.outbox_task, task);
     atomic_store(&page.outbox_first, first);
     atomic_store(&page.outbox_failed, failed);
-    atomic_store(&page.outbox_word, page_outbox_word(n, bytes));
+    atomic_store(&page.outbox_word, page_outbox_word(n, false, bytes));
 }
 
 START_TEST(what_a_dead_worker_left_is_taken)
@@ -110,6 +110,22 @@ START_TEST(what_a_dead_worker_left_is_taken)
     ck_assert_int_eq(items_add_left(&items, 7, &page, 1000), 0);
     check(7, 1, 1, "0123456789");
     items_clear(&items);
+}
+END_TEST
+
+/* A reduction: what there is lies in one of the halves. */
+START_TEST(what_lies_in_the_second_half_is_taken)
+{
+    reset();
+    leave(7, 0, 3, 0, 3);
+    memcpy(page.outbox + PAGE_OUTBOX_HALF, "second", 6);
+    atomic_store(&page.outbox_word, page_outbox_word(4, true, 6));
+    ck_assert_int_eq(items_add_left(&items, 7, &page, 1000), 0);
+    check(7, 4, 0, "second");
+    items_clear(&items);
+    atomic_store(&page.outbox_word, page_outbox_word(4, true, PAGE_OUTBOX_HALF + 1)); /* beyond the end */
+    ck_assert_int_eq(items_add_left(&items, 7, &page, 1000), 0);
+    check(0, 0, 0, "");
 }
 END_TEST
 
@@ -142,6 +158,7 @@ int main(void)
     tcase_add_test(tc, many_parts_cost_no_more_than_their_bytes);
     tcase_add_test(tc, too_much_is_refused);
     tcase_add_test(tc, what_a_dead_worker_left_is_taken);
+    tcase_add_test(tc, what_lies_in_the_second_half_is_taken);
     tcase_add_test(tc, what_was_sent_already_is_not_taken_twice);
     return suite_run(suite);
 }

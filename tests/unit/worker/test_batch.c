@@ -47,24 +47,33 @@ static void add(const char *text, int64_t n)
     ptools_pack_free(args);
 }
 
-static void give(uint64_t task, const char *function, const struct link_batch *batch, const char *init)
+/* op: "" is none */
+static void give_reduction(uint64_t task, const char *function, const struct link_batch *batch, const char *init,
+                           const char *op)
 {
     struct bytes body;
     struct link_frame run;
     struct link_batch head = *batch;
 
     bytes_init(&body, SIZE_MAX);
-    head.init_bytes = (uint32_t)strlen(init);
+    head.init_bytes = (uint16_t)strlen(init);
+    head.op_bytes = (uint16_t)strlen(op);
     peer_prepare(&w, task, function, &run);
     run.code = RUN_BATCH;
     bytes_append(&body, function, strlen(function));
     bytes_append(&body, &head, sizeof head);
     bytes_append(&body, init, strlen(init));
+    bytes_append(&body, op, strlen(op));
     ck_assert_int_eq(bytes_append(&body, items.data, items.n), 0);
     run.body_bytes = (uint32_t)body.n;
     peer_send(&w, &run, body.data, body.n);
     bytes_deinit(&body);
     bytes_reset(&items);
+}
+
+static void give(uint64_t task, const char *function, const struct link_batch *batch, const char *init)
+{
+    give_reduction(task, function, batch, init, "");
 }
 
 /* Reads LINK_ITEMS frames up to the DONE, which it returns: how many items there were, and their records. */
@@ -266,6 +275,164 @@ START_TEST(init_runs_once_for_each_run)
         outcome_deinit(&o);
     }
     stop();
+}
+END_TEST
+
+/* -- reductions --------------------------------------------------------------------------------------------------- */
+
+static void give_texts(uint64_t task, uint32_t n, const char *op)
+{
+    give_reduction(task, "r.text", &(struct link_batch){ .items = n }, "", op);
+}
+
+START_TEST(the_values_of_a_reduction_are_one_record)
+{
+    struct outcome o;
+
+    start();
+    report_free(driver_load(&d, "r"));
+    add("value", 7);
+    add("value", 8);
+    add("value", 9);
+    give_texts(1, 3, "r.join");
+    await(1, &o);
+    ck_assert_int_eq(o.done.frame.code, PTOOLS_OK);
+    ck_assert(o.frames == 1 && o.items == 3 && o.failed == 0);
+    ck_assert_uint_eq(o.records.n, 8);
+    ck_assert_mem_eq(o.records.data,
+                     "\x91\xa6"
+                     "7,8,9,",
+                     8);
+    outcome_deinit(&o);
+    ck_assert_int_eq(bytes_append(&items,
+                                  "\x91\xa1"
+                                  "a\x91\xa1"
+                                  "b",
+                                  6),
+                     0); /* values, and an item */
+    add("value", 5);
+    give_reduction(2, "r.text", &(struct link_batch){ .items = 3, .values = 2 }, "", "r.join");
+    await(2, &o);
+    ck_assert_mem_eq(o.records.data,
+                     "\x91\xa4"
+                     "ab5,",
+                     6);
+    outcome_deinit(&o);
+    stop();
+}
+END_TEST
+
+START_TEST(a_reduction_ends_with_an_item_that_fails)
+{
+    struct outcome o;
+
+    start();
+    report_free(driver_load(&d, "r"));
+    add("value", 7);
+    add("value", 8);
+    add("fail", 9);
+    add("value", 10);
+    give_texts(1, 4, "r.join");
+    await(1, &o);
+    ck_assert_int_eq(o.done.frame.code, PTOOLS_OK);
+    ck_assert(o.items == 3 && o.failed == 1);
+    ck_assert_mem_eq(o.records.data,
+                     "\x91\xa4"
+                     "7,8,\x94",
+                     7);
+    outcome_deinit(&o);
+    ck_assert_int_eq(bytes_append(&items, "\x05\x91\x01", 3), 0); /* a value that is no list */
+    give_reduction(2, "r.text", &(struct link_batch){ .items = 2, .values = 2 }, "", "r.join");
+    await(2, &o);
+    ck_assert(o.items == 1 && o.failed == 1);
+    outcome_deinit(&o);
+    add("value", 1);
+    add("value", 2);
+    give_reduction(3, "r.text", &(struct link_batch){ .items = 2, .map = 1 }, "p.init_fails", "r.join");
+    await(3, &o);
+    ck_assert(o.items == 2 && o.failed == 2); /* all of them */
+    outcome_deinit(&o);
+    stop();
+}
+END_TEST
+
+START_TEST(an_operator_that_fails_ends_the_batch)
+{
+    struct outcome o;
+
+    start();
+    report_free(driver_load(&d, "r"));
+    for (int i = 75; i < 80; i++)
+        add("value", i);
+    give_texts(1, 5, "r.join_fails");
+    await(1, &o);
+    ck_assert_int_eq(o.done.frame.code, PTOOLS_ERR_FAILED);
+    ck_assert_str_eq((const char *)o.done.body, "the reduction by r.join_fails: 77 is not to be joined");
+    ck_assert(o.items == 2 && o.failed == 0);
+    ck_assert_mem_eq(o.records.data,
+                     "\x91\xa6"
+                     "75,76,",
+                     8);
+    outcome_deinit(&o);
+    stop();
+}
+END_TEST
+
+/* After each item its half of the outbox has the whole value so far. */
+START_TEST(what_was_reduced_is_in_the_page_after_a_death)
+{
+    for (uint32_t done = 1; done <= 4; done++) {
+        uint32_t n, at, bytes;
+        struct answer a;
+        char text[16];
+
+        start();
+        report_free(driver_load(&d, "r"));
+        for (uint32_t i = 0; i < done; i++)
+            add("value", i);
+        add("kill", 9);
+        give_texts(17, done + 1, "r.join");
+        ck_assert(!peer_answer(&w, &a));
+        ck_assert_int_eq(peer_wait(&w), SIGKILL);
+        ck_assert_uint_eq(page_items(w.page, 17), done);
+        ck_assert(page_outbox_read(atomic_load(&w.page->outbox_word), &n, &at, &bytes));
+        ck_assert(n == done && at == (done % 2 ? PAGE_OUTBOX_HALF : 0) && bytes == 2 + 2 * done);
+        memcpy(text, w.page->outbox + at, bytes);
+        ck_assert_mem_eq(text + 2, "0,1,2,3,", 2 * done);
+        peer_free(&w);
+        driver_stop(&d);
+        bytes_deinit(&items);
+    }
+}
+END_TEST
+
+START_TEST(a_value_too_large_for_the_page_is_said_to_be)
+{
+    uint32_t n, at, bytes;
+    struct outcome o;
+    struct answer a;
+
+    start();
+    report_free(driver_load(&d, "r"));
+    add("wide", 20000);
+    add("wide", 20001);
+    give_texts(1, 2, "r.join");
+    await(1, &o);
+    ck_assert(o.done.frame.code == PTOOLS_OK && o.items == 2);
+    ck_assert_uint_eq(o.records.n, 1 + 3 + 40001 + 12);
+    ck_assert_uint_eq(o.records.data[0], 0x91);
+    outcome_deinit(&o);
+    add("wide", 20000);
+    add("wide", 20001);
+    add("kill", 9);
+    give_texts(2, 3, "r.join");
+    ck_assert(!peer_answer(&w, &a));
+    ck_assert_int_eq(peer_wait(&w), SIGKILL);
+    ck_assert(page_outbox_read(atomic_load(&w.page->outbox_word), &n, &at, &bytes));
+    ck_assert(n == 2 && bytes == 1 && w.page->outbox[at] == 0x90);
+    peer_free(&w);
+    driver_stop(&d);
+    bytes_deinit(&items);
 }
 END_TEST
 
@@ -558,6 +725,11 @@ int main(void)
     tcase_add_test(tc, a_cancelled_batch_tells_what_is_done);
     tcase_add_test(tc, init_runs_once_for_each_run);
     tcase_add_test(tc, arguments_that_are_none_fail_their_item);
+    tcase_add_test(tc, the_values_of_a_reduction_are_one_record);
+    tcase_add_test(tc, a_reduction_ends_with_an_item_that_fails);
+    tcase_add_test(tc, an_operator_that_fails_ends_the_batch);
+    tcase_add_test(tc, what_was_reduced_is_in_the_page_after_a_death);
+    tcase_add_test(tc, a_value_too_large_for_the_page_is_said_to_be);
     tcase_add_test(tc, an_impossible_frame_is_the_end);
     tcase_add_test(tc, an_isolated_item_dies_alone);
     tcase_add_test(tc, init_is_what_isolated_items_find);

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reductions against a daemon that gives batches back, lets workers die and items fail, and says what no daemon says;
+ * and with the 1st, 2nd, 3rd ... request for memory failing: the value is that of the items that did not fail, or there
+ * is none; and there is nothing left.
+ */
+#include <poll.h>
+#include <string.h>
+
+#include "client/lib/handle.h"
+#include "client/lib/pmap.h"
+#include "tests/support/scarce.h"
+#include "tests/support/suite.h"
+#include "tests/unit/lib/fake.h"
+
+enum { N = 60, HANDED_BACK = 6, DIES_ONCE = 11, FAILS_EVERY = 5, NTH_MAX = 3000 };
+
+static struct fake fake;
+static ptools *pt;
+static ptools_pack *items;
+
+/* -- the daemon ------------------------------------------------------------------------------------------------- */
+
+static bool fails(uint64_t number)
+{
+    return number % FAILS_EVERY == 3;
+}
+
+/* The function returns its argument, the operator adds: what the items come to, as far as this worker gets. */
+static void serve_batch(struct fake *f, const struct msg_request *r, bool *dies)
+{
+    struct span payload = fake_payload(f);
+    ptools_pack *records = ptools_pack_new();
+    struct msg_answer answer = { .id = r->id, .reply = { .task = 1, .worker = 1, .attempt = 1, .run_us = 1000 } };
+    uint32_t i, folded = 0, failed = 0;
+    uint64_t sum = 0;
+
+    FAKE_CHECK(r->call.reduce.n == 5 && memcmp(r->call.reduce.data, "t.add", 5) == 0);
+    FAKE_CHECK(r->call.values <= r->call.items);
+    for (i = 0; i < r->call.items && i < HANDED_BACK && failed == 0; i++) {
+        msgpack_object list[FLAT_MAX];
+        uint32_t count = 0;
+        size_t bytes = 0;
+
+        FAKE_CHECK(flat_list_read(payload.data, payload.n, list, &count, &bytes) && count == 1);
+        payload.data += bytes;
+        payload.n -= bytes;
+        if (i >= r->call.values && list[0].via.u64 == DIES_ONCE && *dies) {
+            *dies = false;
+            answer.failed = true;
+            answer.failure = (struct msg_failure){
+                .code = PTOOLS_ERR_WORKER_DIED, .maybe_executed = true, .items = i, .signal = 9, .exit_status = -1
+            };
+            break;
+        }
+        failed = i >= r->call.values && fails(list[0].via.u64);
+        sum += failed ? 0 : list[0].via.u64;
+        folded += !failed;
+    }
+    if (folded > 0) {
+        ptools_pack_list(records, 1);
+        ptools_pack_u64(records, sum);
+    }
+    if (failed) {
+        ptools_pack_list(records, 4);
+        ptools_pack_i64(records, PTOOLS_ERR_FAILED);
+        ptools_pack_str(records, "no good");
+        ptools_pack_str(records, "");
+        ptools_pack_str(records, "");
+    }
+    if (!answer.failed) {
+        answer.reply.items = i;
+        answer.reply.items_failed = failed;
+    }
+    fake_reply_records(f, &answer, records);
+    ptools_pack_free(records);
+}
+
+/* One connection after the other, until the parent says that it was the last. */
+static void serve(struct fake *f)
+{
+    struct msg_request r;
+
+    for (;;) {
+        struct pollfd p[2] = { { .fd = f->listener, .events = POLLIN }, { .fd = f->gate[0], .events = POLLIN } };
+        bool dies = true;
+
+        poll(p, 2, -1);
+        if (p[1].revents)
+            return;
+        if (!fake_accept_hello(f))
+            continue;
+        while (fake_next(f, &r))
+            if (r.kind == MSG_CALL)
+                serve_batch(f, &r, &dies);
+    }
+}
+
+/* -- the client ------------------------------------------------------------------------------------------------- */
+
+static void setup(void)
+{
+    fake_begin(&fake);
+    fake_run(&fake, serve);
+    items = ptools_pack_new();
+    for (uint64_t i = 0; i < N; i++)
+        ptools_pack_u64(items, i);
+}
+
+static void teardown(void)
+{
+    items = ptools_pack_free(items);
+    fake_open_gate(&fake);
+    fake_end(&fake);
+}
+
+static uint64_t all_that_do_not_fail(void)
+{
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < N; i++)
+        sum += fails(i) ? 0 : i;
+    return sum;
+}
+
+static ptools_err reduce(uint32_t flags, ptools_on_error on_error, const ptools_pack *value, ptools_reduced **ret)
+{
+    static const int64_t delays[] = { 0 };
+    const ptools_pack *const lists[] = { items };
+    ptools_pmap_options options = PTOOLS_PMAP_OPTIONS_INIT;
+
+    options.flags = flags;
+    options.on_error = on_error;
+    options.default_value = value;
+    options.retry_delays_ms = delays;
+    options.n_retry_delays = 1;
+    options.batch_size = 9;
+    return ptools_mapreduce(pt, "t.f", "t.add", lists, 1, &options, ret);
+}
+
+static uint64_t sum_of(const ptools_reduced *reduced)
+{
+    uint64_t sum = 0;
+
+    ck_assert_ptr_nonnull(reduced);
+    ck_assert_uint_eq(reduced->items, N);
+    ck_assert_int_eq(ptools_get_u64(reduced->value, &sum), PTOOLS_OK);
+    return sum;
+}
+
+static const uint32_t flags[] = { 0, PTOOLS_REDUCE_DETERMINISTIC };
+
+START_TEST(what_comes_back_is_put_together)
+{
+    ptools_pack *value = ptools_pack_new();
+    ptools_reduced *reduced = NULL;
+
+    pt = fake_open(&fake, _i % VIAS);
+    ck_assert_int_eq(reduce(flags[_i / VIAS], PTOOLS_ON_ERROR_KEEP, NULL, &reduced), PTOOLS_ERR_PARTS);
+    ck_assert_uint_eq(reduced->failed, N / FAILS_EVERY);
+    ck_assert_uint_eq(sum_of(reduced), all_that_do_not_fail());
+    ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "12 of 60 items failed and are not in the value, the first "
+                                                           "of them, 3, with FAILED: no good"));
+    reduced = ptools_reduced_free(reduced);
+    ptools_pack_u64(value, 1000);
+    ck_assert_int_eq(reduce(flags[_i / VIAS], PTOOLS_ON_ERROR_DEFAULT, value, &reduced), PTOOLS_OK);
+    ck_assert_uint_eq(sum_of(reduced), all_that_do_not_fail() + N / FAILS_EVERY * 1000);
+    reduced = ptools_reduced_free(reduced);
+    ck_assert_int_eq(reduce(flags[_i / VIAS], PTOOLS_ON_ERROR_STOP, NULL, &reduced), PTOOLS_ERR_FAILED);
+    ck_assert_ptr_null(reduced);
+    ck_assert_msg(strncmp(ptools_error_message(pt), "item ", 5) == 0 && strstr(ptools_error_message(pt), ": no good"),
+                  "%s", ptools_error_message(pt)); /* whichever was the first to fail twice */
+    ck_assert(LIST_EMPTY(&pt->maps));
+    ptools_pack_free(value);
+    pt = ptools_close(pt);
+}
+END_TEST
+
+/* False: it needs fewer. */
+static bool try_without(uint64_t nth, uint32_t how)
+{
+    ptools_reduced *reduced = NULL;
+    ptools_err err;
+
+    pt = fake_open(&fake, VIA_UNIX);
+    scarce_count = 0;
+    scarce_fails = nth;
+    scarce_armed = true;
+    err = reduce(how, PTOOLS_ON_ERROR_KEEP, NULL, &reduced);
+    scarce_armed = false;
+    ck_assert_msg(err == PTOOLS_ERR_PARTS || err == PTOOLS_ERR_NO_MEMORY, "request %u for memory: %s: %s",
+                  (unsigned)nth, ptools_errname(err), ptools_error_message(pt));
+    if (err == PTOOLS_ERR_PARTS && reduced->failed == N / FAILS_EVERY)
+        ck_assert_uint_eq(sum_of(reduced), all_that_do_not_fail());
+    else if (err == PTOOLS_ERR_PARTS)
+        ck_assert_uint_le(sum_of(reduced), all_that_do_not_fail());
+    else
+        ck_assert_ptr_null(reduced);
+    ptools_reduced_free(reduced);
+    ck_assert(LIST_EMPTY(&pt->maps));
+    pt = ptools_close(pt);
+    return scarce_count >= nth;
+}
+
+START_TEST(without_memory_there_is_no_wrong_value)
+{
+    uint64_t nth = 1;
+
+    while (nth < NTH_MAX && try_without(nth, flags[_i]))
+        nth++;
+    ck_assert_uint_gt(nth, 30);
+    ck_assert_uint_lt(nth, NTH_MAX);
+}
+END_TEST
+
+/* -- a daemon that is none --------------------------------------------------------------------------------------- */
+
+enum nonsense { NOTHING_DONE, NO_RECORD, NO_LIST, TWO_VALUES, FAILURES_FIRST, MORE_FAILURES, VALUE_OF_NONE, NONSENSES };
+
+static void pack_failure(ptools_pack *records)
+{
+    ptools_pack_list(records, 4);
+    ptools_pack_i64(records, PTOOLS_ERR_FAILED);
+    for (int i = 0; i < 3; i++)
+        ptools_pack_str(records, "");
+}
+
+static void pack_value(ptools_pack *records)
+{
+    ptools_pack_list(records, 1);
+    ptools_pack_u64(records, 7);
+}
+
+static void serve_nonsense(struct fake *f)
+{
+    struct msg_request r;
+
+    while (fake_accept_hello(f)) {
+        for (unsigned turn = 0; fake_next(f, &r); turn++) {
+            ptools_pack *records = ptools_pack_new();
+            struct msg_answer answer = { .id = r.id, .reply = { .task = 1, .worker = 1, .items = r.call.items } };
+
+            if (r.kind != MSG_CALL)
+                continue;
+            switch ((enum nonsense)(turn % NONSENSES)) {
+            case NOTHING_DONE:
+                answer.reply.items = 0;
+                break;
+            case NO_RECORD:
+            case NONSENSES:
+                break;
+            case NO_LIST:
+                ptools_pack_u64(records, 7);
+                break;
+            case TWO_VALUES:
+                pack_value(records);
+                pack_value(records);
+                break;
+            case FAILURES_FIRST:
+                pack_failure(records);
+                pack_value(records);
+                break;
+            case MORE_FAILURES:
+                for (uint32_t i = 0; i <= r.call.items; i++)
+                    pack_failure(records);
+                break;
+            case VALUE_OF_NONE:
+                pack_value(records);
+                for (uint32_t i = 0; i < r.call.items; i++)
+                    pack_failure(records);
+                break;
+            }
+            fake_reply_records(f, &answer, records);
+            ptools_pack_free(records);
+        }
+        fake_close(f);
+        return;
+    }
+}
+
+START_TEST(nonsense_is_no_value)
+{
+    ptools_pmap_options options = PTOOLS_PMAP_OPTIONS_INIT;
+    ptools_reduced *reduced = NULL;
+    const ptools_pack *lists[1];
+
+    fake_begin(&fake);
+    fake_run(&fake, serve_nonsense);
+    items = ptools_pack_new();
+    for (uint64_t i = 0; i < N; i++)
+        ptools_pack_u64(items, i);
+    lists[0] = items;
+    pt = fake_open(&fake, VIA_UNIX);
+    options.batch_size = 4;
+    options.flags = flags[_i];
+    ck_assert_int_eq(ptools_mapreduce(pt, "t.f", "t.add", lists, 1, &options, &reduced), PTOOLS_ERR_PARTS);
+    ck_assert(reduced->items == N && reduced->failed == N && reduced->empty);
+    ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "PROTOCOL"));
+    ptools_reduced_free(reduced);
+    pt = ptools_close(pt);
+    items = ptools_pack_free(items);
+    fake_end(&fake);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("lib/mapreduce");
+    TCase *tc = suite_case(suite, "mapreduce");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_loop_test(tc, what_comes_back_is_put_together, 0, 2 * VIAS);
+    tcase_add_loop_test(tc, without_memory_there_is_no_wrong_value, 0, 2);
+    tc = suite_case(suite, "nonsense");
+    tcase_add_loop_test(tc, nonsense_is_no_value, 0, 2);
+    return suite_run(suite);
+}
