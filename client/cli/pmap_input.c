@@ -199,6 +199,12 @@ int pmap_input_next_picked(ptools_pack *args, void *input)
     return in->at_picked < in->n_ahead ? append_ahead(in, args, &in->ahead[in->at_picked++]) : NO_MORE;
 }
 
+void pmap_input_unpick(struct pmap_input *in)
+{
+    for (size_t i = in->at_picked; i < in->n_ahead; i++)
+        in->ahead[i].picked = false;
+}
+
 /* -- all of it --------------------------------------------------------------------------------------------- */
 
 /* The first word is the function. */

@@ -60,6 +60,8 @@ int pmap_input_read_ahead(struct pmap_input *in);
  * pmap_input_next() passes them over, the other source yields them alone. */
 size_t pmap_input_pick(struct pmap_input *in, size_t n, uint64_t *ret_indices);
 int pmap_input_next_picked(ptools_pack *args, void *input);
+/* Those of them that were not asked for are items like all others. */
+void pmap_input_unpick(struct pmap_input *in);
 
 /* How many items there are; *ret_about: by the bytes that are left. PMAP_NOT_KNOWN. */
 uint64_t pmap_input_of(const struct pmap_input *in, bool *ret_about);

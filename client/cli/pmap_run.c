@@ -327,6 +327,8 @@ static int rehearse(struct pmap_run *run)
     run->rehearses = true;
     status = map(run, pmap_input_next_picked, &options);
     run->rehearses = false;
+    run->n_picked = run->out.n_kept; /* some may not have had their turn */
+    pmap_input_unpick(&run->in);
     run->failed_before = run->out.counts.failed;
     bar_clear(&run->bar);
     if (status != EXIT_VALUE || run->n_samples == 0)

@@ -272,10 +272,10 @@ static ptools_err run(struct reduction *r, struct level **ret_top)
             continue;
         for (unsigned i = 0; i < LEVELS_MAX && r->level[i].map; i++) {
             due_us = MIN(due_us, pmap_due_us(r->level[i].map));
-            busy |= r->level[i].map->in_flight > 0;
+            busy |= !pmap_idle(r->level[i].map);
             moved |= pmap_answered(r->level[i].map); /* while a batch left */
         }
-        if (items->source_later && !busy && due_us == CLOCK_FOREVER)
+        if (items->source_later && !busy && !moved)
             return fail_static(r->pt, PTOOLS_ERR_TIMEOUT, "the source has no item yet, and nothing is under way");
         if (!moved)
             pmap_rest(items, MIN(due_us, items->tell_us));

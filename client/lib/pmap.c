@@ -16,7 +16,7 @@
 
 #include "client/lib/reduce.h"
 
-enum { READS_A_LOOK = 512, LOOKS_A_BATCH = 4, PROGRESS_MS = 500, RETRIES_MAX = 1000000 };
+enum { READS_A_CLOCK = 16, READS_A_LOOK = 512, LOOKS_A_BATCH = 4, PROGRESS_MS = 500, RETRIES_MAX = 1000000 };
 
 /* -- options -------------------------------------------------------------------------------------------------- */
 
@@ -288,6 +288,12 @@ static bool is_late(uint64_t until_us)
     return until_us != CLOCK_FOREVER && clock_now_us() >= until_us;
 }
 
+/* There is something to do though there are outcomes to hand out. */
+static bool is_due(const struct ptools_pmap *map)
+{
+    return is_late(MIN(map->stopping ? CLOCK_FOREVER : map->until_us, map->tell_us));
+}
+
 ptools_err pmap_work(struct ptools_pmap *map, uint64_t until_us)
 {
     ptools_err err = pmap_collect(map);
@@ -345,7 +351,7 @@ ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *r
         err = check_timeout(map->pt, timeout_ms);
     if (err != PTOOLS_OK)
         return err;
-    if (map->read < map->look_at && pmap_read(map, ret_item))
+    if (map->read < map->look_at && !(map->read % READS_A_CLOCK == 0 && is_due(map)) && pmap_read(map, ret_item))
         return PTOOLS_OK;
     map->look_at = map->read + MAX(READS_A_LOOK, map->last_items / LOOKS_A_BATCH);
     handle_pump(map->pt, 0);
@@ -363,7 +369,7 @@ ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *r
             pmap_tell(map, true);
         if (is_over(map))
             return pmap_the_end(map);
-        if (late || (map->source_later && map->in_flight == 0 && pmap_due_us(map) == CLOCK_FOREVER))
+        if (late || (map->source_later && pmap_idle(map)))
             return fail(map->pt, PTOOLS_ERR_TIMEOUT, "no outcome within %lld ms", (long long)timeout_ms);
         if (!pmap_answered(map)) /* while the last batch left, answers may have come */
             pmap_rest(map, MIN(MIN(until_us, map->tell_us), pmap_due_us(map)));

@@ -124,7 +124,6 @@ struct ptools_pmap {
     uint64_t look_at; /* with so many outcomes read, answers are looked for, though there are others to hand out */
     uint64_t not_before_us; /* the daemon took no more: nothing is sent before; 0: it may be */
     bool stopping;          /* no item is begun any more */
-    bool cancelled;
     ptools_pmap_progress progress;
     double item_us;      /* what an item takes of late; 0: not known */
     double record_bytes; /* ... and how long its record is */
@@ -188,6 +187,8 @@ ptools_err pmap_send(struct ptools_pmap *map, uint64_t until_us);
 ptools_err pmap_collect(struct ptools_pmap *map);
 /* There are some. */
 bool pmap_answered(const struct ptools_pmap *map);
+/* Nothing is under way, and nothing waits: it is its source's turn. */
+bool pmap_idle(const struct ptools_pmap *map);
 /* No item is begun any more. */
 ptools_err pmap_stop(struct ptools_pmap *map);
 /* When there is something to do that no answer tells; CLOCK_FOREVER. */

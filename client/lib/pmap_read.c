@@ -157,7 +157,8 @@ __attribute__((__noinline__)) static void put_default(struct ptools_pmap *map, p
     const char *why;
     size_t bytes;
 
-    if (map->options.on_error != PTOOLS_ON_ERROR_DEFAULT ||
+    if (map->options.on_error != PTOOLS_ON_ERROR_DEFAULT || ret->err == PTOOLS_ERR_NOT_RUN ||
+        (ret->err == PTOOLS_ERR_CANCELLED && map->stopping) ||
         payload_parse_first(&map->payload, map->default_value.data, map->default_value.n, &bytes, &why) != PTOOLS_OK)
         return;
     map->root = map->payload.root;

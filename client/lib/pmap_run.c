@@ -16,11 +16,19 @@
 
 enum {
     LIMIT_RETRY_MS = 100,
-    IN_VAIN_MAX = 3 /* a batch is sent again if it was not begun, for its workers died before (the daemon tries some times
-                       by itself), or for the connection was lost; so often in a row that is no accident */
+    IN_VAIN_MAX = 3 /* a batch is sent again if it was not begun, for its workers died before (the daemon tries some
+                       times by itself), or for the connection was lost; so often in a row that is no accident */
 };
 
 /* -- waiting ------------------------------------------------------------------------------------------------ */
+
+/* All was ended before its turn: it comes to what its last attempt did, if there was one. */
+static void end_unsent(struct ptools_pmap *map, struct segment *s)
+{
+    if (s->failure.facts.code == PTOOLS_OK)
+        failure_set_message(&s->failure, PTOOLS_ERR_NOT_RUN, PMAP_NOT_RUN, false);
+    segment_end_failed(map, s);
+}
 
 /* It was not begun after all, and is sent before items that come behind it. */
 static void wait_again(struct ptools_pmap *map, struct segment *s)
@@ -29,8 +37,7 @@ static void wait_again(struct ptools_pmap *map, struct segment *s)
 
     s->attempts--;
     if (map->stopping) {
-        failure_set_message(&s->failure, PTOOLS_ERR_NOT_RUN, PMAP_NOT_RUN, false);
-        segment_end_failed(map, s);
+        end_unsent(map, s);
         return;
     }
     if (!strand_lets(s)) {
@@ -91,10 +98,10 @@ bool segment_fail(struct ptools_pmap *map, struct segment *s, const struct failu
     while (s) {
         struct segment *rest = s->n > 1 && map->options.retry_check ? segment_split(map, s, 1) : NULL;
 
+        failure_copy(&s->failure, why);
         if (try_again(map, s, why)) {
             retry(map, s);
         } else {
-            failure_copy(&s->failure, why);
             segment_end_failed(map, s);
             final = true;
         }
@@ -105,8 +112,8 @@ bool segment_fail(struct ptools_pmap *map, struct segment *s, const struct failu
 
 /* -- what an answer means ------------------------------------------------------------------------------------ */
 
-/* Whether the first item of s, whose failure is this record, is tried again. */
-static bool record_again(struct ptools_pmap *map, const struct segment *s, const uint8_t *data, size_t n)
+/* Whether the first item of s, whose failure is this record, is tried again: then s knows it. */
+static bool record_again(struct ptools_pmap *map, struct segment *s, const uint8_t *data, size_t n)
 {
     struct failure why;
     bool again;
@@ -115,6 +122,8 @@ static bool record_again(struct ptools_pmap *map, const struct segment *s, const
         return false;
     failure_init(&why);
     again = record_failure(&map->payload, data, n, &why) == PTOOLS_OK && try_again(map, s, &why);
+    if (again)
+        failure_copy(&s->failure, &why);
     failure_deinit(&why);
     return again;
 }
@@ -178,6 +187,7 @@ static struct segment *deal(struct answer *a, struct segment *s)
             answer_pass_over(a, s->n - n);
             failure_set_message(&s->failure, PTOOLS_ERR_NO_MEMORY, "there is no memory for its outcome", true);
             segment_end_failed(map, s);
+            a->stop |= map->options.on_error == PTOOLS_ON_ERROR_STOP;
             return NULL;
         }
         segment_end(map, s, a->records, from, a->at - from);
@@ -276,7 +286,7 @@ static void deal_out(struct answer *a)
         if (!s)
             continue;
         if (a->malformed || a->no_memory) {
-            segment_fail(map, s, &why);
+            a->stop |= segment_fail(map, s, &why) && map->options.on_error == PTOOLS_ON_ERROR_STOP;
         } else if (f->failed && !blamed) {
             all_failed = blame(a, s);
             blamed = true;
@@ -348,6 +358,11 @@ bool pmap_answered(const struct ptools_pmap *map)
     return false;
 }
 
+bool pmap_idle(const struct ptools_pmap *map)
+{
+    return map->in_flight == 0 && TAILQ_EMPTY(&map->waiting) && TAILQ_EMPTY(&map->delayed);
+}
+
 ptools_err pmap_collect(struct ptools_pmap *map)
 {
     struct batch *b, *next;
@@ -370,8 +385,7 @@ static void end_waiting(struct ptools_pmap *map)
     for (size_t i = 0; i < ELEMENTS(lists); i++) {
         while ((s = TAILQ_FIRST(lists[i]))) {
             TAILQ_REMOVE(lists[i], s, queue);
-            failure_set_message(&s->failure, PTOOLS_ERR_NOT_RUN, PMAP_NOT_RUN, false);
-            segment_end_failed(map, s);
+            end_unsent(map, s);
         }
     }
 }
@@ -503,7 +517,7 @@ static ptools_err ready(struct ptools_pmap *map, struct msg_call *call, uint64_t
     struct ptools_pmap *owner = map->items ? map->items : map;
     ptools_err err;
 
-    if (!connection_alive(map->pt))
+    if (!connection_alive(map->pt) || (map->options.set && map->options.set->generation != map->pt->generation))
         until_us = MAX(until_us, clock_until_us(PMAP_PATIENCE_MS));
     err = connection_ensure(map->pt, until_us);
     if (err == PTOOLS_OK && map->options.set)
@@ -582,6 +596,7 @@ ptools_err pmap_send(struct ptools_pmap *map, uint64_t until_us)
         end_waiting(map);
     if (map->stopping || map->broken.facts.code != PTOOLS_OK || now_us < map->not_before_us)
         return PTOOLS_OK;
+    map->not_before_us = 0;
     wake_delayed(map, now_us);
     map->pt->corks++;
     while (err == PTOOLS_OK && map->in_flight < batches_max(map)) {

@@ -22,7 +22,7 @@ static struct hold *const *list_of(const struct core *core, enum core_holder kin
         c = client_find(core, id);
         return c ? &c->holds : NULL;
     case HOLDER_WORKER:
-        w = worker_find(core, id);
+        w = worker_or_stand_in(core, id);
         return w ? &w->holds : NULL;
     case HOLDER_STASK:
         s = stask_by_process(core, id);
@@ -70,8 +70,8 @@ static const char *check_holders(const struct core *core, uint32_t holds)
 
     for (const struct client *c = core->clients; !wrong && c; c = c->hh.next)
         wrong = check_list(core, &c->holds, HOLDER_CLIENT, c->id, &n);
-    for (uint32_t i = 0; !wrong && i < core->n_workers; i++) {
-        const struct worker *w = core->workers[i];
+    for (uint32_t i = 0; !wrong && i < core->n_workers + core->n_stand_ins; i++) {
+        const struct worker *w = worker_at(core, i);
 
         HOLDS(w->state != WORKER_DEAD || !w->holds, "a worker without a process maps an array");
         wrong = check_list(core, &w->holds, HOLDER_WORKER, w->id, &n);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 enum { RESTING = 0, ASKING, ASKED }; /* ASKING: whether the question has left is not known */
+enum { ANSWER_MS = 5000 };           /* the daemon answers at once */
 
 static struct {
     int fd; /* -1: not ours any more */
@@ -47,7 +48,10 @@ static int receive(struct fds_answer *ret, int *ret_fd, int flags)
         char room[CMSG_SPACE(sizeof(int))];
     } control;
     struct msghdr msg = { /* room for one descriptor: were there more, the kernel would close them */
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))
+                          .msg_iov = &iov,
+                          .msg_iovlen = 1,
+                          .msg_control = &control,
+                          .msg_controllen = CMSG_LEN(sizeof(int))
     };
     ssize_t got;
 
@@ -138,8 +142,14 @@ bool errand_settle(_Atomic uint32_t *state)
     struct fds_answer dropped;
     int fd = -1;
 
-    if (atomic_load(state) == ASKED && receive_answer(&dropped, &fd) && fd >= 0)
-        close(fd);
+    struct pollfd its = { .fd = self.fd, .events = POLLIN };
+
+    if (atomic_load(state) == ASKED) {
+        if (poll(&its, 1, ANSWER_MS) != 1) /* it has taken the answer, and was killed before it could say so */
+            return false;
+        if (receive_answer(&dropped, &fd) && fd >= 0)
+            close(fd);
+    }
     return atomic_exchange(state, RESTING) != ASKING;
 }
 

@@ -157,8 +157,8 @@ static _Noreturn void run_child(pid_t worker, isolate_fn fn, void *arg)
             (uint32_t)task_fail(self.task, PTOOLS_ERR_TOO_LARGE, "the result of %s has %zu bytes, the limit is %zu",
                                 self.task->function, n, self.value_max);
     if (s->code == PTOOLS_OK) {
+        s->n = n; /* first: whatever ends it here, drop_value() knows of it */
         memcpy(s->value, value, n);
-        s->n = n;
     } else {
         strcpy(s->message, task_message(self.task));
     }

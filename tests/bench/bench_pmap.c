@@ -359,7 +359,7 @@ START_TEST(figures)
         .title = "reduction: items by value, added up",
         .unit = UNIT_PER_SECOND,
         .ours = &reduction,
-        .times_peer = 2,
+        .times_peer = 5,
         .peers = { { "Python sum(Pool.map)", sums.n < rounds ? "python3" : NULL, &sums } },
     });
     report_print(&(struct report_line){

@@ -63,7 +63,8 @@ enum {
 /* Without PTOOLS_PMAP_ISOLATED items run in standing workers, one after the other, and find what those before them left
  * behind (static variables, memory, descriptors: <ptools/module.h>). With it, each item runs in a fork of a worker that
  * has loaded and started the module and run `init`, and has run no function but those marked PTOOLS_FN_TIDY. (If there
- * is no such worker, one that is idle is replaced; that takes some milliseconds, once.) So all that init made is there,
+ * is no such worker, one that is idle is replaced, and init run there; that takes some milliseconds, once, or again and
+ * again beside other work that takes the same workers.) So all that init made is there,
  * in memory that is shared until it is written to; but whatever an item does to its process, no other item sees it:
  * neither the next one nor the next attempt. It may crash, exit, leak, and change or close what it wants: that costs
  * this item alone, and no worker. When it is done, or its time is over, or it is cancelled, its process is killed with
@@ -80,7 +81,8 @@ typedef enum ptools_on_error {
     PTOOLS_ON_ERROR_KEEP = 0,    /* the others go on                                                        */
     PTOOLS_ON_ERROR_STOP = 1,    /* the first item that fails for good ends it: running ones are cancelled,
                                     those that were not begun are PTOOLS_ERR_NOT_RUN                        */
-    PTOOLS_ON_ERROR_DEFAULT = 2, /* the others go on, and default_value is its value                     */
+    PTOOLS_ON_ERROR_DEFAULT = 2, /* the others go on, and default_value is its value; not of items that were not run,
+                                    or cancelled, for all was ended                                       */
     PTOOLS_ON_ERROR_WIDTH_ = 0x7fffffff
 } ptools_on_error;
 
