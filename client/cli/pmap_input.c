@@ -166,17 +166,24 @@ static bool keep_line(struct pmap_input *in, const char *text, size_t n)
 
 int pmap_input_read_ahead(struct pmap_input *in)
 {
+    ptools_pack *args = ptools_pack_new();
+    int r = args ? YIELDED : GIVES_UP;
     char *text;
     size_t n;
-    int r = YIELDED;
 
-    while (in->form != PMAP_WORDS && in->n_text + in->n_ahead * sizeof in->ahead[0] < AHEAD_BYTES) {
+    if (!args)
+        (void)wrong(in, 0, PTOOLS_ERR_NO_MEMORY, ptools_strerror(PTOOLS_ERR_NO_MEMORY));
+    while (r == YIELDED && in->form != PMAP_WORDS && in->n_text + in->n_ahead * sizeof in->ahead[0] < AHEAD_BYTES) {
         r = next_line(in, true, &text, &n);
         if (r != YIELDED)
             break;
         if (!keep_line(in, text, n))
-            return failure_report_code(in->line, PTOOLS_ERR_NO_MEMORY, NULL);
+            r = wrong(in, 0, PTOOLS_ERR_NO_MEMORY, ptools_strerror(PTOOLS_ERR_NO_MEMORY));
+        ptools_pack_reset(args);
+        if (r == YIELDED)
+            r = append_line(in, args, text, n, in->lines.number);
     }
+    ptools_pack_free(args);
     return r == GIVES_UP ? pmap_input_report(in) : EXIT_VALUE;
 }
 

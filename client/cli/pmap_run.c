@@ -122,12 +122,16 @@ static bool goes_on(const struct pmap_run *run)
 /* One that was rehearsed waits for its turn among the others. */
 static void take(struct pmap_run *run, const ptools_item *item)
 {
+    uint64_t run_us = item->run_us;
+
     if (!run->rehearses) {
         pmap_output_item(&run->out, item);
         return;
     }
-    if (item->attempts > 0 && item->run_us > 0)
-        run->samples[run->n_samples++] = (struct rehearse_sample){ item->run_us, item->peak_kb };
+    if (item->err == PTOOLS_ERR_DEADLINE) /* so long, at least */
+        run_us = (uint64_t)run->wish->map.item_timeout_ms * 1000;
+    if (item->attempts > 0 && run_us > 0)
+        run->samples[run->n_samples++] = (struct rehearse_sample){ run_us, item->peak_kb };
     if (!pmap_output_keep(&run->out, item, run->picked[item->index]))
         run->out.error = ENOMEM;
 }
@@ -331,8 +335,14 @@ static int rehearse(struct pmap_run *run)
     pmap_input_unpick(&run->in);
     run->failed_before = run->out.counts.failed;
     bar_clear(&run->bar);
-    if (status != EXIT_VALUE || run->n_samples == 0)
+    if (status != EXIT_VALUE)
         return status;
+    if (run->n_picked == 0)
+        return EXIT_VALUE;
+    if (run->n_samples == 0) {
+        fprintf(stderr, "ptools pmap: nothing is known of time and memory: no item of the rehearsal ran to its end\n");
+        return EXIT_VALUE;
+    }
     rehearse_look_around(&host);
     rehearse_estimate(run->samples, run->n_samples, &host, total == PMAP_NOT_KNOWN ? total : total - run->n_picked,
                       &estimate);

@@ -369,7 +369,9 @@ ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *r
             pmap_tell(map, true);
         if (is_over(map))
             return pmap_the_end(map);
-        if (late || (map->source_later && pmap_idle(map)))
+        if (map->source_later && pmap_idle(map))
+            return fail_static(map->pt, PTOOLS_ERR_TIMEOUT, "the source has no item yet, and nothing is under way");
+        if (late)
             return fail(map->pt, PTOOLS_ERR_TIMEOUT, "no outcome within %lld ms", (long long)timeout_ms);
         if (!pmap_answered(map)) /* while the last batch left, answers may have come */
             pmap_rest(map, MIN(MIN(until_us, map->tell_us), pmap_due_us(map)));

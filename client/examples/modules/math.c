@@ -216,10 +216,10 @@ static ptools_err pi(ptools_task *task)
 /* -- the module ------------------------------------------------------------------------------ */
 
 static const ptools_function functions[] = {
-    { "add", add, "add X Y -> X + Y", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { "square", square, "square X -> X * X", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { "primes", primes, "primes LO HI -> the number of primes in [LO, HI)", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { "pi", pi, "pi SAMPLES SEED -> pi, estimated by throwing darts", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
+    { "add", add, "add X Y -> X + Y", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { NULL, NULL, NULL, 0 },
 };
 

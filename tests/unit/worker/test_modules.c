@@ -75,7 +75,7 @@ START_TEST(reports_say_what_was_loaded)
     ck_assert_str_eq(r->path, SHIPPED_MODULES "/math.so");
     ck_assert_str_eq(r->help, "squares, primes and pi");
     ck_assert_uint_eq(r->flags, REPORT_IN_WORKER);
-    ck_assert_uint_eq(r->n, 3);
+    ck_assert_uint_eq(r->n, 4);
     ck_assert_str_eq(r->functions[2].name, "pi");
     report_free(r);
     bytes_reset(&out);
