@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pmap -- the inside of ptools_pmap: pmap.c is its life and its options, pmap_items.c takes items from lists and
- * sources, pmap_segment.c has the ranges they lie in, pmap_captured.c what goes before them, pmap_run.c sends batches
- * and sorts out what came of them, pmap_read.c hands outcomes out, pmap_array.c makes items of ranges of arrays.
- * reduce.h is for reductions.
+ * sources, pmap_segment.c has the ranges they lie in, pmap_captured.c what goes before them, pmap_run.c sends batches,
+ * pmap_answer.c sorts out what came of them, pmap_read.c hands outcomes out, pmap_array.c makes items of ranges of
+ * arrays. reduce.h is for reductions.
  *
  * The items that were taken lie in segments, in the order of the items: a segment is a range of items that are at
  * the same point. It is taken as a whole, and falls apart when its items fare differently. A batch carries one
@@ -177,12 +177,10 @@ void segment_end(struct ptools_pmap *map, struct segment *s, struct blob *record
 ptools_err captured_ready(struct ptools_pmap *map, uint64_t until_us);
 void captured_drop(struct ptools_pmap *map);
 
-/* -- pmap_run.c -- */
+/* -- pmap_answer.c -- */
 
 #define PMAP_NOT_RUN "not begun, for all was ended before its turn"
 
-/* Sends what can be sent. Until until_us it may wait for the daemon; for a new connection PMAP_PATIENCE_MS at least. */
-ptools_err pmap_send(struct ptools_pmap *map, uint64_t until_us);
 /* Takes in the answers that have come. */
 ptools_err pmap_collect(struct ptools_pmap *map);
 /* There are some. */
@@ -191,13 +189,22 @@ bool pmap_answered(const struct ptools_pmap *map);
 bool pmap_idle(const struct ptools_pmap *map);
 /* No item is begun any more. */
 ptools_err pmap_stop(struct ptools_pmap *map);
-/* When there is something to do that no answer tells; CLOCK_FOREVER. */
-uint64_t pmap_due_us(const struct ptools_pmap *map);
-void batch_free(struct ptools_pmap *map, struct batch *b);
+/* What waits comes to its end; what is held waits as soon as that before it has ended. */
+void pmap_end_waiting(struct ptools_pmap *map);
+/* It was sent and not begun after all: it is sent before items that come behind it. */
+void segment_wait_again(struct ptools_pmap *map, struct segment *s);
 /* All its items came to this. Whether one is tried again is asked for each. True: for one of them it was the end. */
 bool segment_fail(struct ptools_pmap *map, struct segment *s, const struct failure *why);
 /* Up to n records are dealt out to nobody. */
 void answer_pass_over(struct answer *a, uint32_t n);
+void batch_free(struct ptools_pmap *map, struct batch *b);
+
+/* -- pmap_run.c -- */
+
+/* Sends what can be sent. Until until_us it may wait for the daemon; for a new connection PMAP_PATIENCE_MS at least. */
+ptools_err pmap_send(struct ptools_pmap *map, uint64_t until_us);
+/* When there is something to do that no answer tells; CLOCK_FOREVER. */
+uint64_t pmap_due_us(const struct ptools_pmap *map);
 
 /* -- pmap_read.c -- */
 
