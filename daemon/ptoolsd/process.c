@@ -8,6 +8,8 @@
  *
  * At its end the order matters: first what it had sent is read to the end (a result that was sent
  * counts), then the page is read, then it is reaped, then the core is told.
+ *
+ * A few lines longer than a file should be: it is one life, and each part of it needs the others.
  */
 #include "daemon/ptoolsd/process.h"
 

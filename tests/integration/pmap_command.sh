@@ -192,6 +192,8 @@ run 0 --rehearse-only --json-lines p.same <"$work/numbers" && said '^to come    
     run 0 --rehearse-only --json p.same 1 2 3 </dev/null &&
     said '^{"schema":1,"rehearsal":{"items":3,.*"left":0,"workers":2,.*"proposed":[1-9]'
 check "a rehearsal alone: what it says is all of the output"
+run 1 --rehearse=5 --on-error stop p.item 1 2 3 4 5 6 7 8 9 10 11 12 13 </dev/null && [ "$(wc -l <"$work/out")" -eq 13 ]
+check "... and one that is ended early has a line for each item all the same"
 printf '1\n2\n[\n4\n5\n' | run 2 --json-lines --rehearse=2 p.same && [ ! -s "$work/out" ] && complained 'line 3'
 check "2: a bad line in what was read ahead: nothing is run"
 run 0 --rehearse p.same </dev/null && [ ! -s "$work/out" ] && quiet && run 125 --rehearse p.nosuch 1 2 3 4 5 6 7 8 9 </dev/null &&

@@ -88,6 +88,32 @@ START_TEST(one_worker_is_enough)
 }
 END_TEST
 
+/* Each has a process of its own, which is inside of its worker, too; and so have those that it calls. */
+START_TEST(isolated_items_may_call)
+{
+    ptools_pmap_options isolated = PTOOLS_PMAP_OPTIONS_INIT;
+    PTOOLS_AUTO(ptools_pmap) map = NULL;
+
+    up(1, NULL);
+    isolated.flags = PTOOLS_PMAP_ISOLATED;
+    for (int i = 0; i < 6; i++)
+        ptools_pack_i64(args, i % 3);
+    ck_assert_ptools(ptools_pmap_start(pt, "n.deep", (const ptools_pack *const[]){ args }, 1, &isolated, &map));
+    for (int i = 0; i < 6; i++) {
+        ptools_item item;
+        int64_t n = 0;
+
+        ck_assert_ptools(ptools_pmap_next(map, WAIT_MS, &item));
+        ck_assert_msg(item.err == PTOOLS_OK, "item %d: %s", i, item.failure ? item.failure->message : "");
+        ck_assert_ptools(ptools_get_i64(item.value, &n));
+        ck_assert_int_eq(n, (2 << i % 3) - 1);
+        ck_assert_uint_gt(item.run_us, 0);
+    }
+    map = ptools_pmap_free(map);
+    down(1);
+}
+END_TEST
+
 START_TEST(many_items_of_many_items)
 {
     PTOOLS_AUTO(ptools_pmap) map = NULL;
@@ -267,6 +293,7 @@ int main(void)
     TCase *tc = suite_case(suite, "nested");
 
     tcase_add_test(tc, one_worker_is_enough);
+    tcase_add_test(tc, isolated_items_may_call);
     tcase_add_test(tc, many_items_of_many_items);
     tcase_add_test(tc, a_worker_may_call_itself);
     tcase_add_test(tc, forked_children_are_inside);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Many items in one call, with a function for each outcome; what is told of how far it is; and a priority.
+ * Many items in one call, with a function for each outcome; what is told of how far it is; a priority; and what items
+ * come to when all is ended before their turn.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -231,6 +232,113 @@ START_TEST(the_better_priority_goes_first)
 }
 END_TEST
 
+/* -- an early end ------------------------------------------------------------------------------------------------ */
+
+/* Items as lists of arguments: {"fail", "no"}, or {"sleep", ms}. */
+static int fail_then_sleep(ptools_pack *args, void *arg)
+{
+    int *n = arg;
+
+    if (*n == 3)
+        return 0;
+    ptools_pack_str(args, *n == 0 ? "fail" : "sleep");
+    if (*n == 0)
+        ptools_pack_str(args, "no");
+    else
+        ptools_pack_i64(args, 20000);
+    ++*n;
+    return 1;
+}
+
+/* The first has failed and waits for its next attempt, the second runs, the third waits for the worker. */
+START_TEST(what_is_known_of_an_item_is_told_when_all_is_ended)
+{
+    static const int64_t delays[] = { 60000 };
+    ptools_pack *nine = ptools_pack_new();
+    ptools_pmap_progress p;
+    ptools_pmap *map;
+    ptools_item item;
+    int n = 0;
+
+    up(1);
+    ptools_pack_i64(nine, 9);
+    options.retry_delays_ms = delays;
+    options.n_retry_delays = 1;
+    options.batch_size = 1;
+    options.on_error = PTOOLS_ON_ERROR_DEFAULT;
+    options.default_value = nine;
+    ck_assert_ptools(ptools_pmap_start_from(pt, "p.item", fail_then_sleep, &n, &options, &map));
+    do {
+        ck_assert_err(ptools_pmap_next(map, 1, &item), PTOOLS_ERR_TIMEOUT);
+        ck_assert_ptools(ptools_pmap_progress_read(map, &p));
+    } while (p.retried == 0 || p.items < 3);
+    ck_assert_ptools(ptools_pmap_cancel(map));
+    ck_assert_ptools(ptools_pmap_next(map, WAIT_MS, &item));
+    ck_assert(item.err == PTOOLS_OK && item.attempts == 1); /* it did fail: so it has the default */
+    ck_assert_int_eq(item.failure->code, PTOOLS_ERR_FAILED);
+    ck_assert_str_eq(item.failure->message, "no");
+    for (int i = 1; i < 3; i++) { /* these did not, and have none */
+        ck_assert_ptools(ptools_pmap_next(map, WAIT_MS, &item));
+        ck_assert_int_eq(item.err, item.attempts > 0 ? PTOOLS_ERR_CANCELLED : PTOOLS_ERR_NOT_RUN);
+    }
+    ck_assert_err(ptools_pmap_next(map, WAIT_MS, &item), PTOOLS_ERR_RANGE);
+    ptools_pmap_free(map);
+    ptools_pack_free(nine);
+    down();
+}
+END_TEST
+
+static int none_yet(ptools_pack *args, void *arg)
+{
+    (void)args;
+    ++*(int *)arg;
+    return 2;
+}
+
+START_TEST(a_source_that_has_none_yet_is_told_so_whatever_the_limit)
+{
+    ptools_pmap *map;
+    ptools_item item;
+    int asked = 0;
+
+    up(1);
+    options.timeout_ms = 3600000;
+    ck_assert_ptools(ptools_pmap_start_from(pt, "p.same", none_yet, &asked, &options, &map));
+    ck_assert_err(ptools_pmap_next(map, PTOOLS_FOREVER, &item), PTOOLS_ERR_TIMEOUT);
+    ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "the source has no item yet"));
+    ck_assert_int_eq(asked, 1);
+    ptools_pmap_free(map);
+    down();
+}
+END_TEST
+
+/* The daemon takes one task of a user at a time: after it said so once, there is nothing to do until an answer comes.
+ */
+START_TEST(a_limit_that_was_met_leaves_no_haste)
+{
+    static const char *const one[] = { "-o", "limits.user_tasks_max=1", NULL };
+    static const ptools_pmap_options none = PTOOLS_PMAP_OPTIONS_INIT;
+    ptools_pmap *map;
+    ptools_item item;
+
+    server_start(&server, 1, one);
+    pt = server_open(&server);
+    list = ptools_pack_new();
+    options = none;
+    numbers(10);
+    options.batch_size = 1;
+    ck_assert_ptools(ptools_pmap_start(pt, "p.same", (const ptools_pack *const[]){ list }, 1, &options, &map));
+    for (uint64_t i = 0; i < 10; i++) {
+        ck_assert_ptools(ptools_pmap_next(map, WAIT_MS, &item));
+        ck_assert_uint_eq(item.index, i);
+        ck_assert_int_eq(item.err, PTOOLS_OK);
+    }
+    ck_assert_int_eq(ptools_pmap_due_ms(map), -1);
+    ptools_pmap_free(map);
+    down();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("pmap each");
@@ -244,5 +352,8 @@ int main(void)
     tcase_add_test(tc, wrong_calls_are_told);
     tcase_add_test(tc, how_far_it_is_is_told_and_at_its_end_all_of_it);
     tcase_add_test(tc, the_better_priority_goes_first);
+    tcase_add_test(tc, what_is_known_of_an_item_is_told_when_all_is_ended);
+    tcase_add_test(tc, a_source_that_has_none_yet_is_told_so_whatever_the_limit);
+    tcase_add_test(tc, a_limit_that_was_met_leaves_no_haste);
     return suite_run(suite);
 }
