@@ -220,9 +220,9 @@ typedef struct ptools_reduced {
 } ptools_reduced;
 
 /* Reduces the items of lists, as in ptools_pmap_start(), and waits for it. function NULL: there is one list, and its
- * items are the values. options as above, without PTOOLS_PMAP_UNORDERED; what is captured goes before the arguments of
- * function alone. Without any item, and without `initial`: PTOOLS_ERR_INVALID. *ret_reduced is set with PTOOLS_OK and
- * PTOOLS_ERR_PARTS, and is yours to free. */
+ * items are the values. options as above, without PTOOLS_PMAP_UNORDERED and _ISOLATED; what is captured goes before the
+ * arguments of function alone. Without any item, and without `initial`: PTOOLS_ERR_INVALID. *ret_reduced is set with
+ * PTOOLS_OK and PTOOLS_ERR_PARTS, and is yours to free. */
 ptools_err ptools_mapreduce(ptools *pt, const char *function, const char *op, const ptools_pack *const *lists,
                             size_t n_lists, const ptools_pmap_options *options, ptools_reduced **ret_reduced);
 /* The same over what a source yields, as in ptools_pmap_start_from(); one that gives up: PTOOLS_ERR_INVALID. */
