@@ -10,7 +10,8 @@
 
 #include "client/lib/reduce.h"
 
-enum { RANGE_US = 10000, FIRST_RANGES = 4096, ARRAYS_MAX = 8, TAIL = 3, DETERMINISTIC_RANGES = 256 };
+enum { RANGE_US = 10000, ISOLATED_RANGE_US = 200000 /* so that a fork is little of it */ };
+enum { FIRST_RANGES = 4096, ARRAYS_MAX = 8, TAIL = 3, DETERMINISTIC_RANGES = 256 };
 
 struct ranges {
     struct ptools_pmap *map; /* NULL: it is not asked yet */
@@ -18,7 +19,8 @@ struct ranges {
     const ptools_array *const *arrays;
     size_t n_arrays;
     uint64_t length, next, last; /* indices: all, the next, and in the range before */
-    uint64_t fixed;              /* in each range; 0: it is found out */
+    uint64_t fixed;              /* in each range; 0: it is found out ... */
+    uint64_t range_us;           /* ... so that one takes so long */
 };
 
 static uint32_t outermost(const ptools_array *a)
@@ -30,7 +32,7 @@ static uint64_t wanted(const struct ranges *r)
 {
     const uint64_t left = r->length - r->next, tail = left / (TAIL * (uint64_t)r->workers);
     const uint64_t us = r->map->progress.item_us;
-    uint64_t n = r->last == 0 ? r->length / FIRST_RANGES : us > 0 ? r->last * RANGE_US / us : r->last * PMAP_GROW;
+    uint64_t n = r->last == 0 ? r->length / FIRST_RANGES : us > 0 ? r->last * r->range_us / us : r->last * PMAP_GROW;
 
     n = r->last > 0 ? MIN(n, r->last * PMAP_GROW) : n;
     return MAX(1, MIN(n, MAX(1, tail)));
@@ -93,6 +95,7 @@ static ptools_err start(ptools *pt, const char *function, const ptools_pmap_opti
         return err;
     r->length = r->arrays[0]->layout.dims[outermost(r->arrays[0])];
     r->workers = MAX(1, pt->workers);
+    r->range_us = options.flags & PTOOLS_PMAP_ISOLATED ? ISOLATED_RANGE_US : RANGE_US;
     options.batch_size = 1; /* a range is a batch */
     return ptools_pmap_start_from(pt, function, next_range, r, &options, &r->map);
 }
