@@ -4,9 +4,10 @@
  *
  * What is asked waits in order until the link takes it; what was asked and not answered is known, so that the
  * template's death leaves nobody waiting: loads are asked of the next one, and fail with the reason if that ends as
- * well; processes that were asked for are reported as gone, and the core asks again in its own time. Workers do not
- * die with the template. A new one is started at once, or, if the last did not even come up, after a pause that
- * doubles from 100 ms to 30 s; the very first must come up, or ptoolsd does not start.
+ * well (a SIGKILL from outside is hardly a module's doing: it takes eight); processes that were asked for are reported
+ * as gone, and the core asks again in its own time. Workers do not die with the template. A new one is started at once,
+ * or, if the last did not even come up, after a pause that doubles from 100 ms to 30 s; the very first must come up, or
+ * ptoolsd does not start.
  *
  * Longer than a file should be: asking, answers and the end are one state, which is nobody else's.
  */
@@ -26,13 +27,13 @@
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/process.h"
 
-enum { LINK_FD = 3, FENCE_FD, SPAWN_FDS = 3, PAUSE_MIN_US = 100000, PAUSE_MAX_US = 30000000, LOAD_DEATHS_MAX = 2,
-       ANSWER_US = 30000000 /* longer than it gives a module to load */ };
+enum { LINK_FD = 3, FENCE_FD, SPAWN_FDS = 3, PAUSE_MIN_US = 100000, PAUSE_MAX_US = 30000000,
+       LOAD_DEATHS_MAX = 8, OWN_DEATH = 4, ANSWER_US = 30000000 /* longer than it gives a module to load */ };
 
 /* A request that is not answered yet. */
 struct asking {
     bool sent;
-    unsigned deaths;                  /* templates that ended while they had it */
+    unsigned deaths;                  /* of templates that had it: OWN_DEATH each, but 1 if killed from outside */
     uint32_t worker;                  /* a process; 0: a module */
     char module[NAME_BYTES_MAX + 1];
     TAILQ_ENTRY(asking) link;
@@ -47,6 +48,7 @@ struct template {
     sd_event_source *overdue;         /* kills it when an answer takes too long; on while one is awaited */
     uint32_t events;
     bool ready;
+    bool ours;                        /* killed by this daemon, for what it did */
     bool was_ready;                   /* ever: the first one came up */
     uint64_t pause_us;
     TAILQ_HEAD(, asking) asked;       /* sent ones first */
@@ -161,6 +163,12 @@ static void set_overdue(struct template *t)
         daemon_fail(t->s->d, "setting a timer", -ENOMEM);
 }
 
+static void kill_for_cause(struct template *t)
+{
+    t->ours = true;
+    kill(t->pid, SIGKILL);
+}
+
 static int on_template_overdue(sd_event_source *s, uint64_t usec, void *userdata)
 {
     struct template *t = userdata;
@@ -169,7 +177,7 @@ static int on_template_overdue(sd_event_source *s, uint64_t usec, void *userdata
     (void)usec;
     log_error("template-overdue", LOG_U64("pid", (uint64_t)t->pid));
     if (t->pid > 0)
-        kill(t->pid, SIGKILL);
+        kill_for_cause(t);
     return 0;
 }
 
@@ -224,7 +232,7 @@ static void handle_loaded(struct template *t, const uint8_t *body, size_t n)
 
     if (r < 0) {
         log_error("template-broke-protocol", LOG_STR("msg", "a malformed module report"));
-        kill(t->pid, SIGKILL);
+        kill_for_cause(t);
         return;
     }
     TAILQ_FOREACH(a, &t->asked, link)
@@ -283,7 +291,7 @@ static int template_receive(struct template *t)
         break;
     default:
         log_error("template-broke-protocol", LOG_U64("type", f.type));
-        kill(t->pid, SIGKILL);
+        kill_for_cause(t);
     }
     return 1;
 }
@@ -438,7 +446,7 @@ static void close_link(struct template *t)
     t->ready = false;
 }
 
-/* A load that two templates did not survive, or did not live to answer. */
+/* A load that several templates did not survive, or did not live to answer. */
 static void load_failed(struct template *t, const char *module, const char *why)
 {
     struct daemon *d = t->s->d;
@@ -453,7 +461,7 @@ static void load_failed(struct template *t, const char *module, const char *why)
 }
 
 /* Whoever was promised an answer gets one. */
-static void fail_asked(struct template *t, const char *why)
+static void fail_asked(struct template *t, unsigned weight, const char *why)
 {
     struct asking *a = TAILQ_FIRST(&t->asked), *next;
 
@@ -463,8 +471,8 @@ static void fail_asked(struct template *t, const char *why)
         next = TAILQ_NEXT(a, link);
         if (!a->sent)
             continue; /* the next template gets it */
-        if (was.worker == 0 && ++a->deaths < LOAD_DEATHS_MAX) {
-            a->sent = false; /* once may be somebody else's doing */
+        if (was.worker == 0 && (a->deaths += weight) < LOAD_DEATHS_MAX) {
+            a->sent = false; /* it may be somebody else's doing */
             continue;
         }
         asking_free(t, a);
@@ -480,6 +488,7 @@ void template_ended(struct template *t)
 {
     struct daemon *d = t->s->d;
     siginfo_t end = { 0 };
+    bool outside;
     char why[96];
 
     while (t->link_fd >= 0 && template_receive(t))
@@ -488,6 +497,7 @@ void template_ended(struct template *t)
         return;
     snprintf(why, sizeof why, "the template process ended (%s %d)", end.si_code == CLD_EXITED ? "status" : "signal",
              end.si_status);
+    outside = end.si_code == CLD_KILLED && end.si_status == SIGKILL && !t->ours;
     close_link(t);
     t->pid = 0;
     if (!t->was_ready) {
@@ -495,7 +505,7 @@ void template_ended(struct template *t)
         return;
     }
     log_error("template-died", LOG_STR("why", why), LOG_U64("pause_ms", t->pause_us / 1000));
-    fail_asked(t, why);
+    fail_asked(t, outside ? 1 : OWN_DEATH, why);
     if (sd_event_source_set_time(t->restart_timer, daemon_now(d) + t->pause_us) < 0 ||
         sd_event_source_set_enabled(t->restart_timer, SD_EVENT_ONESHOT) < 0)
         daemon_fail(d, "starting the template again", -ENOMEM);
@@ -535,6 +545,7 @@ static int template_start(struct template *t)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
     t->link_fd = pair[0];
+    t->ours = false;
     r = template_exec(t, pair[1]);
     close(pair[1]);
     if (r < 0) {

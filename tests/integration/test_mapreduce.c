@@ -479,16 +479,19 @@ static int give_and_kill(ptools_pack *args, void *arg)
     if (k->given == k->of)
         return 0;
     if (k->kill && k->given % 500 == 300) {
-        ptools_worker_info *workers = NULL;
-        size_t n = 0;
+        const unsigned before = k->kills;
+        const uint64_t until = now_ms() + 20000;
 
-        ck_assert_ptools(ptools_workers(k->pt, &workers, &n));
-        for (size_t i = 0; i < n; i++)
-            if (workers[i].pid > 0 && kill(workers[i].pid, SIGKILL) == 0) {
-                k->kills++;
-                break;
-            }
-        free(workers);
+        while (k->kills == before) { /* there may be none just now */
+            ptools_worker_info *workers = NULL;
+            size_t n = 0;
+
+            ck_assert_msg(now_ms() < until, "no worker comes back");
+            ck_assert_ptools(ptools_workers(k->pt, &workers, &n));
+            for (size_t i = 0; i < n && k->kills == before; i++)
+                k->kills += workers[i].pid > 0 && kill(workers[i].pid, SIGKILL) == 0;
+            free(workers);
+        }
     }
     ptools_pack_i64(args, k->ones ? 1 : k->given);
     k->given++;
