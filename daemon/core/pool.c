@@ -193,7 +193,8 @@ static uint32_t end_tasks(struct core *core, uint64_t now_us, struct worker *w, 
             task_fail(core, t, PTOOLS_ERR_WORKER_DIED, d->facts, false, out,
                       "%d workers ended after they were given %s and before they began it", LOSSES_MAX,
                       t->function->name);
-        } else if (t->batch && t->batch->done == t->batch->how.items) {
+        } else if (t->batch && t->batch->done == t->batch->how.items && !t->batch->op[0]) {
+            /* of a reduction the value may be lost, and only its client can tell */
             task_succeed(core, t, &(struct core_value){ 0 }, (struct text){ 0 }, d->facts->run_us, out);
         } else {
             crashed++;
