@@ -219,6 +219,17 @@ static ptools_err check(struct reduction *r, const struct ptools_pmap *map)
     return PTOOLS_OK;
 }
 
+static ptools_err work(struct reduction *r, struct ptools_pmap *map)
+{
+    ptools_err err = check(r, map), end;
+
+    if (err != PTOOLS_OK)
+        return err;
+    err = pmap_work(map, r->level[0].map->until_us);
+    end = check(r, map); /* that is told, and not what could not be sent any more */
+    return end != PTOOLS_OK ? end : err;
+}
+
 /* Once through all levels. ret_top: the level whose values came to one or none: it is over. */
 static ptools_err turn(struct reduction *r, bool *ret_moved, struct level **ret_top)
 {
@@ -229,11 +240,7 @@ static ptools_err turn(struct reduction *r, bool *ret_moved, struct level **ret_
         struct level *above = &r->level[i + 1];
         const uint64_t ended = map->progress.ended;
 
-        err = check(r, map);
-        if (err == PTOOLS_OK)
-            err = pmap_work(map, CLOCK_FOREVER);
-        if (err == PTOOLS_OK)
-            err = check(r, map);
+        err = work(r, map);
         if (err == PTOOLS_OK)
             err = carry(r, map, above, ret_moved);
         *ret_moved |= map->progress.ended != ended; /* there may be room for others */

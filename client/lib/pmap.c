@@ -215,11 +215,9 @@ static void let_go(struct ptools_pmap *map)
 {
     struct batch *b;
 
-    while ((b = LIST_FIRST(&map->batches))) {
-        if (!b->f->done)
-            ptools_future_cancel(b->f);
+    pmap_cancel_batches(map);
+    while ((b = LIST_FIRST(&map->batches)))
         batch_free(map, b);
-    }
     captured_drop(map);
 }
 

@@ -189,6 +189,8 @@ bool pmap_answered(const struct ptools_pmap *map);
 bool pmap_idle(const struct ptools_pmap *map);
 /* No item is begun any more. */
 ptools_err pmap_stop(struct ptools_pmap *map);
+/* Tells the daemon to stop them. If it reads nothing, one round trip is waited for it, and not one for each. */
+void pmap_cancel_batches(struct ptools_pmap *map);
 /* What waits comes to its end; what is held waits as soon as that before it has ended. */
 void pmap_end_waiting(struct ptools_pmap *map);
 /* It was sent and not begun after all: it is sent before items that come behind it. */

@@ -384,13 +384,26 @@ void pmap_end_waiting(struct ptools_pmap *map)
     }
 }
 
-ptools_err pmap_stop(struct ptools_pmap *map)
+void pmap_cancel_batches(struct ptools_pmap *map)
 {
+    struct failure last;
     struct batch *b;
 
+    failure_init(&last);
+    failure_copy(&last, &map->pt->last);
+    LIST_FOREACH(b, &map->batches, link) {
+        if (ptools_future_cancel(b->f) == PTOOLS_ERR_TIMEOUT) {
+            failure_copy(&map->pt->last, &last); /* why it was stopped is what counts */
+            break;
+        }
+    }
+    failure_deinit(&last);
+}
+
+ptools_err pmap_stop(struct ptools_pmap *map)
+{
     map->stopping = true;
     pmap_end_waiting(map);
-    LIST_FOREACH(b, &map->batches, link)
-        ptools_future_cancel(b->f); /* if that cannot be told, the connection is lost, and the batch with it */
+    pmap_cancel_batches(map);
     return pmap_take_none(map);
 }

@@ -160,8 +160,9 @@ ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *r
  * limit, progress to tell); -1: it has not. Only looks. */
 int64_t ptools_pmap_due_ms(ptools_pmap *map);
 
-/* Ends it early: running items are cancelled, those that were not begun are PTOOLS_ERR_NOT_RUN. Does not wait: all
- * outcomes still come from ptools_pmap_next(). A source is not asked any more. */
+/* Ends it early: running items are cancelled, those that were not begun are PTOOLS_ERR_NOT_RUN. Does not wait (but for
+ * one round trip, if the daemon reads nothing): all outcomes still come from ptools_pmap_next(). A source is not asked
+ * any more. */
 ptools_err ptools_pmap_cancel(ptools_pmap *map);
 
 /* How far it is. Only looks. */
@@ -234,7 +235,8 @@ ptools_err ptools_mapreduce_array(ptools *pt, const char *function, const char *
 /* Frees it, and returns NULL; NULL is welcome. */
 ptools_reduced *ptools_reduced_free(ptools_reduced *reduced);
 
-/* Cancels what is in flight, and frees it; NULL is welcome. */
+/* Cancels what is in flight (which waits for one round trip if the daemon reads nothing), and frees it; NULL is
+ * welcome. */
 ptools_pmap *ptools_pmap_free(ptools_pmap *map);
 
 #if defined(__GNUC__)
