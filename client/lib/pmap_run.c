@@ -227,6 +227,10 @@ ptools_err pmap_send(struct ptools_pmap *map, uint64_t until_us)
             err = stop ? pmap_stop(map) : PTOOLS_OK;
             if (stop)
                 break;
+        } else if (err == PTOOLS_ERR_TOO_LARGE) { /* with the values before its items: fewer of these */
+            map->batch_bytes = b->segments[0]->args_n / 2;
+            give_back(map, b);
+            err = PTOOLS_OK;
         } else {
             if (err == PTOOLS_ERR_TIMEOUT && !connection_alive(map->pt))
                 map->not_before_us = now_us + PMAP_PAUSE_MS * UINT64_C(1000);

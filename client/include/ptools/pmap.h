@@ -212,7 +212,9 @@ ptools_err ptools_pmap_array(ptools *pt, const char *function, const ptools_arra
  * no value.
  *
  * A failing item ends its batch: where many fail, each costs a message. If the value is of more than 32 KB, a worker
- * that dies takes the items of its batch with it, up to the one that it died of: they fail as that one. */
+ * that dies takes the items of its batch with it, up to the one that it died of: they fail as that one. Two
+ * values that do not fit into one message of the daemon (message_max) together are the end of it all with
+ * PTOOLS_ERR_TOO_LARGE. */
 typedef struct ptools_reduced {
     uint64_t items;     /* that there were                                                               */
     uint64_t failed;    /* for good: those are not in the value, but for their default                   */

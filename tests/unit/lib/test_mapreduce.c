@@ -310,6 +310,60 @@ START_TEST(nonsense_is_no_value)
 }
 END_TEST
 
+/* -- large values ------------------------------------------------------------------------------------------------ */
+
+enum { SMALL_MESSAGE = 200000, VALUE_BYTES = 150000, ITEM_BYTES = 9000, LARGE_ITEMS = 10 };
+
+/* The second item fails, so that the others go behind the value of the first. */
+static void serve_large_values(struct fake *f)
+{
+    static char zeros[VALUE_BYTES];
+    struct msg_request r;
+    bool first = true;
+
+    FAKE_CHECK(fake_accept_hello(f));
+    for (; fake_next(f, &r); first = false) {
+        ptools_pack *records = ptools_pack_new();
+        struct msg_answer answer = { .id = r.id, .reply = { .task = 1, .worker = 1, .items = r.call.items } };
+
+        FAKE_CHECK(r.call.values == !first);
+        ptools_pack_list(records, 1);
+        ptools_pack_bytes(records, zeros, sizeof zeros);
+        if (first) {
+            pack_failure(records);
+            answer.reply.items = 2;
+            answer.reply.items_failed = 1;
+        }
+        fake_reply_records(f, &answer, records);
+        ptools_pack_free(records);
+    }
+}
+
+START_TEST(items_and_the_value_before_them_fit_into_a_message)
+{
+    ptools_pmap_options options = PTOOLS_PMAP_OPTIONS_INIT;
+    static char zeros[ITEM_BYTES];
+    ptools_reduced *reduced = NULL;
+
+    fake_begin(&fake);
+    fake.message_max = SMALL_MESSAGE;
+    fake_run(&fake, serve_large_values);
+    items = ptools_pack_new();
+    for (int i = 0; i < LARGE_ITEMS; i++)
+        ptools_pack_bytes(items, zeros, ITEM_BYTES);
+    pt = fake_open(&fake, VIA_UNIX);
+    options.batch_size = LARGE_ITEMS;
+    options.flags = PTOOLS_REDUCE_DETERMINISTIC;
+    ck_assert_int_eq(ptools_mapreduce(pt, "t.f", "t.g", (const ptools_pack *const[]){ items }, 1, &options, &reduced),
+                     PTOOLS_ERR_PARTS);
+    ck_assert(reduced->items == LARGE_ITEMS && reduced->failed == 1 && !reduced->empty);
+    ptools_reduced_free(reduced);
+    pt = ptools_close(pt);
+    items = ptools_pack_free(items);
+    fake_end(&fake);
+}
+END_TEST
+
 /* -- a daemon that reads nothing any more -------------------------------------------------------------------------- */
 
 enum { LARGE = 2 << 20, LARGES = 24, ROUND_TRIP_MS = 500 };
@@ -358,6 +412,8 @@ int main(void)
     tcase_add_loop_test(tc, without_memory_there_is_no_wrong_value, 0, 2);
     tc = suite_case(suite, "nonsense");
     tcase_add_loop_test(tc, nonsense_is_no_value, 0, 2);
+    tc = suite_case(suite, "large");
+    tcase_add_test(tc, items_and_the_value_before_them_fit_into_a_message);
     tc = suite_case(suite, "deaf");
     tcase_add_test(tc, the_time_for_all_of_it_is_not_spent_on_sending);
     return suite_run(suite);
