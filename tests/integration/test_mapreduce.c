@@ -711,6 +711,9 @@ START_TEST(wrong_options_are_told)
     options.flags = 0;
     options.initial = what;
     came_to(ptools_pmap_start(pt, "p.same", lists, 1, &options, &map), PTOOLS_ERR_INVALID, "are for reductions");
+    ptools_pack_i64(list, 1);
+    ptools_pack_list(what, 2); /* of which none follows */
+    came_to(reduce_list("r.text", "r.join"), PTOOLS_ERR_INVALID, "initial cannot be used: it is not one value");
     ck_assert(!map && !reduced && !ptools_reduced_free(NULL));
     down();
 }
