@@ -211,6 +211,7 @@ END_TEST
 
 struct counted {
     int64_t given, of, gives_up_at;
+    int64_t none_at; /* it had none yet when so many were given */
 };
 
 static int give(ptools_pack *args, void *arg)
@@ -228,7 +229,7 @@ static int give(ptools_pack *args, void *arg)
 
 START_TEST(a_source_is_reduced)
 {
-    struct counted c = { 0, 5000, -1 };
+    struct counted c = { 0, 5000, -1, 0 };
 
     up(2);
     for (int64_t i = 0; i < c.of; i++)
@@ -237,10 +238,41 @@ START_TEST(a_source_is_reduced)
     came_to(ptools_mapreduce_from(pt, "r.text", "r.join", give, &c, &options, &reduced), PTOOLS_OK, NULL);
     ck_assert(as_expected());
     ck_assert_uint_eq(reduced->items, 5000);
-    c = (struct counted){ 0, 5000, 70 };
+    c = (struct counted){ 0, 5000, 70, 0 };
     reduced = ptools_reduced_free(reduced);
     came_to(ptools_mapreduce_from(pt, "r.text", "r.join", give, &c, &options, &reduced), PTOOLS_ERR_INVALID,
             "the source of the items gave up");
+    ck_assert_ptr_null(reduced);
+    down();
+}
+END_TEST
+
+/* After each seventh item it has none yet, once; and none any more after that of 100. */
+static int give_later(ptools_pack *args, void *arg)
+{
+    struct counted *c = arg;
+
+    if ((c->given % 7 == 0 && c->none_at != c->given) || (c->given == 100 && c->of > 100)) {
+        c->none_at = c->given;
+        return 2;
+    }
+    return give(args, c);
+}
+
+START_TEST(a_source_may_have_none_yet)
+{
+    struct counted c = { 0, 100, -1, 0 };
+
+    up(2);
+    for (int64_t i = 0; i < c.of; i++)
+        expect(i);
+    way(_i);
+    came_to(ptools_mapreduce_from(pt, "r.text", "r.join", give_later, &c, &options, &reduced), PTOOLS_OK, NULL);
+    ck_assert(as_expected());
+    reduced = ptools_reduced_free(reduced);
+    c = (struct counted){ 0, 200, -1, 0 };
+    came_to(ptools_mapreduce_from(pt, "r.text", "r.join", give_later, &c, &options, &reduced), PTOOLS_ERR_TIMEOUT,
+            "the source has no item yet, and nothing is under way");
     ck_assert_ptr_null(reduced);
     down();
 }
@@ -730,6 +762,7 @@ int main(void)
     tcase_add_loop_test(tc, items_may_be_the_values, 0, WAYS);
     tcase_add_loop_test(tc, a_million_items_sum_right, 0, 2);
     tcase_add_loop_test(tc, a_source_is_reduced, 0, WAYS);
+    tcase_add_loop_test(tc, a_source_may_have_none_yet, 0, WAYS);
     tcase_add_loop_test(tc, values_may_be_large, 0, WAYS);
     tc = suite_case(suite, "failures");
     tcase_add_loop_test(tc, items_that_fail_are_left_out, 0, 2 * WAYS);

@@ -228,7 +228,9 @@ typedef struct ptools_reduced {
  * PTOOLS_OK and PTOOLS_ERR_PARTS, and is yours to free. */
 ptools_err ptools_mapreduce(ptools *pt, const char *function, const char *op, const ptools_pack *const *lists,
                             size_t n_lists, const ptools_pmap_options *options, ptools_reduced **ret_reduced);
-/* The same over what a source yields, as in ptools_pmap_start_from(); one that gives up: PTOOLS_ERR_INVALID. */
+/* The same over what a source yields, as in ptools_pmap_start_from(); one that gives up: PTOOLS_ERR_INVALID, and one
+ * that has none yet though nothing is under way: PTOOLS_ERR_TIMEOUT, both without a value. function NULL: each item is
+ * one value. */
 ptools_err ptools_mapreduce_from(ptools *pt, const char *function, const char *op, ptools_pmap_source source, void *arg,
                                  const ptools_pmap_options *options, ptools_reduced **ret_reduced);
 /* The same over parts of shared arrays, as in ptools_pmap_array(): function returns the value of its ranges. */
