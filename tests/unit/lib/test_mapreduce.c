@@ -4,27 +4,17 @@
  * and with the 1st, 2nd, 3rd ... request for memory failing: the value is that of the items that did not fail, or there
  * is none; and there is nothing left.
  */
-#include <poll.h>
 #include <string.h>
 
 #include "client/lib/handle.h"
 #include "client/lib/pmap.h"
 #include "tests/support/scarce.h"
 #include "tests/support/suite.h"
-#include "tests/unit/lib/fake.h"
+#include "tests/unit/lib/fake_batch.h"
 
-enum { N = 60, HANDED_BACK = 6, DIES_ONCE = 11, FAILS_EVERY = 5, NTH_MAX = 3000 };
-
-static struct fake fake;
-static ptools *pt;
-static ptools_pack *items;
+enum { N = 60, HANDED_BACK = 6, DIES_ONCE = 11, NTH_MAX = 3000 };
 
 /* -- the daemon ------------------------------------------------------------------------------------------------- */
-
-static bool fails(uint64_t number)
-{
-    return number % FAILS_EVERY == 3;
-}
 
 static void pack_value(ptools_pack *records, uint64_t value)
 {
@@ -32,19 +22,21 @@ static void pack_value(ptools_pack *records, uint64_t value)
     ptools_pack_u64(records, value);
 }
 
-/* The function returns its argument, the operator adds: what the items come to, as far as this worker gets. One that
- * loses does all, and dies before the value has left it. */
-static void serve_batch(struct fake *f, const struct msg_request *r, bool *dies, bool *loses)
+/* The function returns its argument, the operator adds: what the items come to, as far as this worker gets. One does
+ * all of its batch, and dies before the value has left it. */
+static void answer(struct fake *f, struct fake_batch *b)
 {
+    static unsigned died_for, lost_for; /* the connection: once for each */
+    const struct msg_call *call = &b->request->call;
     struct span payload = fake_payload(f);
-    ptools_pack *records = ptools_pack_new();
-    struct msg_answer answer = { .id = r->id, .reply = { .task = 1, .worker = 1, .attempt = 1, .run_us = 1000 } };
     uint32_t i, folded = 0, failed = 0;
     uint64_t sum = 0;
+    bool dies = false;
 
-    FAKE_CHECK(r->call.reduce.n == 5 && memcmp(r->call.reduce.data, "t.add", 5) == 0);
-    FAKE_CHECK(r->call.values <= r->call.items);
-    for (i = 0; i < r->call.items && i < HANDED_BACK && failed == 0; i++) {
+    FAKE_CHECK(call->reduce.n == 5 && memcmp(call->reduce.data, "t.add", 5) == 0);
+    FAKE_CHECK(call->values <= call->items);
+    b->answer.reply.run_us = 1000;
+    for (i = 0; i < call->items && i < HANDED_BACK && failed == 0; i++) {
         msgpack_object list[FLAT_MAX];
         uint32_t count = 0;
         size_t bytes = 0;
@@ -52,79 +44,40 @@ static void serve_batch(struct fake *f, const struct msg_request *r, bool *dies,
         FAKE_CHECK(flat_list_read(payload.data, payload.n, list, &count, &bytes) && count == 1);
         payload.data += bytes;
         payload.n -= bytes;
-        if (i >= r->call.values && list[0].via.u64 == DIES_ONCE && *dies) {
-            *dies = false;
-            answer.failed = true;
-            answer.failure = (struct msg_failure){
-                .code = PTOOLS_ERR_WORKER_DIED, .maybe_executed = true, .items = i, .signal = 9, .exit_status = -1
-            };
+        dies = i >= call->values && list[0].via.u64 == DIES_ONCE && died_for != f->connections;
+        if (dies)
             break;
-        }
-        failed = i >= r->call.values && fails(list[0].via.u64);
+        failed = i >= call->values && fake_number_fails(list[0].via.u64);
         sum += failed ? 0 : list[0].via.u64;
         folded += !failed;
     }
-    if (folded > 0 && i == r->call.items && *loses) {
-        *loses = false;
-        answer.failed = true;
-        answer.failure = (struct msg_failure){
-            .code = PTOOLS_ERR_WORKER_DIED, .maybe_executed = true, .items = i, .signal = 9, .exit_status = -1
-        };
-        ptools_pack_list(records, 0);
+    if (folded > 0 && i == call->items && lost_for != f->connections) {
+        lost_for = f->connections;
+        ptools_pack_list(b->records, 0);
+        fake_batch_dies(b, i);
     } else if (folded > 0) {
-        pack_value(records, sum);
+        pack_value(b->records, sum);
     }
-    if (failed) {
-        ptools_pack_list(records, 4);
-        ptools_pack_i64(records, PTOOLS_ERR_FAILED);
-        ptools_pack_str(records, "no good");
-        ptools_pack_str(records, "");
-        ptools_pack_str(records, "");
+    if (failed)
+        fake_pack_failure(b->records, PTOOLS_ERR_FAILED, "no good");
+    b->answer.reply.items = i;
+    b->answer.reply.items_failed = failed;
+    if (dies) {
+        died_for = f->connections;
+        fake_batch_dies(b, i);
     }
-    if (!answer.failed) {
-        answer.reply.items = i;
-        answer.reply.items_failed = failed;
-    }
-    fake_reply_records(f, &answer, records);
-    ptools_pack_free(records);
 }
 
-/* One connection after the other, until the parent says that it was the last. */
 static void serve(struct fake *f)
 {
-    struct msg_request r;
-
-    for (;;) {
-        struct pollfd p[2] = { { .fd = f->listener, .events = POLLIN }, { .fd = f->gate[0], .events = POLLIN } };
-        bool dies = true, loses = true;
-
-        poll(p, 2, -1);
-        if (p[1].revents)
-            return;
-        if (!fake_accept_hello(f))
-            continue;
-        while (fake_next(f, &r))
-            if (r.kind == MSG_CALL)
-                serve_batch(f, &r, &dies, &loses);
-    }
+    fake_serve_batches_for_ever(f, answer);
 }
 
 /* -- the client ------------------------------------------------------------------------------------------------- */
 
 static void setup(void)
 {
-    fake_begin(&fake);
-    fake_run(&fake, serve);
-    items = ptools_pack_new();
-    for (uint64_t i = 0; i < N; i++)
-        ptools_pack_u64(items, i);
-}
-
-static void teardown(void)
-{
-    items = ptools_pack_free(items);
-    fake_open_gate(&fake);
-    fake_end(&fake);
+    batch_setup(serve, N);
 }
 
 static uint64_t all_that_do_not_fail(void)
@@ -132,7 +85,7 @@ static uint64_t all_that_do_not_fail(void)
     uint64_t sum = 0;
 
     for (uint64_t i = 0; i < N; i++)
-        sum += fails(i) ? 0 : i;
+        sum += fake_number_fails(i) ? 0 : i;
     return sum;
 }
 
@@ -196,9 +149,7 @@ static bool try_without(uint64_t nth, uint32_t how)
     ptools_err err;
 
     pt = fake_open(&fake, VIA_UNIX);
-    scarce_count = 0;
-    scarce_fails = nth;
-    scarce_armed = true;
+    scarce_from_now(nth);
     err = reduce(how, PTOOLS_ON_ERROR_KEEP, NULL, &reduced);
     scarce_armed = false;
     ck_assert_msg(err == PTOOLS_ERR_PARTS || err == PTOOLS_ERR_NO_MEMORY, "request %u for memory: %s: %s",
@@ -230,59 +181,45 @@ END_TEST
 
 enum nonsense { NOTHING_DONE, NO_RECORD, NO_LIST, TWO_VALUES, FAILURES_FIRST, MORE_FAILURES, VALUE_OF_NONE, NONSENSES };
 
-static void pack_failure(ptools_pack *records)
+static void answer_nonsense(struct fake *f, struct fake_batch *b)
 {
-    ptools_pack_list(records, 4);
-    ptools_pack_i64(records, PTOOLS_ERR_FAILED);
-    for (int i = 0; i < 3; i++)
-        ptools_pack_str(records, "");
+    const uint32_t n = b->request->call.items;
+
+    (void)f;
+    b->answer.reply.items = n;
+    switch ((enum nonsense)(b->turn % NONSENSES)) {
+    case NOTHING_DONE:
+        b->answer.reply.items = 0;
+        break;
+    case NO_RECORD:
+    case NONSENSES:
+        break;
+    case NO_LIST:
+        ptools_pack_u64(b->records, 7);
+        break;
+    case TWO_VALUES:
+        pack_value(b->records, 7);
+        pack_value(b->records, 7);
+        break;
+    case FAILURES_FIRST:
+        fake_pack_failure(b->records, PTOOLS_ERR_FAILED, "");
+        pack_value(b->records, 7);
+        break;
+    case MORE_FAILURES:
+        for (uint32_t i = 0; i <= n; i++)
+            fake_pack_failure(b->records, PTOOLS_ERR_FAILED, "");
+        break;
+    case VALUE_OF_NONE:
+        pack_value(b->records, 7);
+        for (uint32_t i = 0; i < n; i++)
+            fake_pack_failure(b->records, PTOOLS_ERR_FAILED, "");
+        break;
+    }
 }
 
 static void serve_nonsense(struct fake *f)
 {
-    struct msg_request r;
-
-    while (fake_accept_hello(f)) {
-        for (unsigned turn = 0; fake_next(f, &r); turn++) {
-            ptools_pack *records = ptools_pack_new();
-            struct msg_answer answer = { .id = r.id, .reply = { .task = 1, .worker = 1, .items = r.call.items } };
-
-            if (r.kind != MSG_CALL)
-                continue;
-            switch ((enum nonsense)(turn % NONSENSES)) {
-            case NOTHING_DONE:
-                answer.reply.items = 0;
-                break;
-            case NO_RECORD:
-            case NONSENSES:
-                break;
-            case NO_LIST:
-                ptools_pack_u64(records, 7);
-                break;
-            case TWO_VALUES:
-                pack_value(records, 7);
-                pack_value(records, 7);
-                break;
-            case FAILURES_FIRST:
-                pack_failure(records);
-                pack_value(records, 7);
-                break;
-            case MORE_FAILURES:
-                for (uint32_t i = 0; i <= r.call.items; i++)
-                    pack_failure(records);
-                break;
-            case VALUE_OF_NONE:
-                pack_value(records, 7);
-                for (uint32_t i = 0; i < r.call.items; i++)
-                    pack_failure(records);
-                break;
-            }
-            fake_reply_records(f, &answer, records);
-            ptools_pack_free(records);
-        }
-        fake_close(f);
-        return;
-    }
+    fake_serve_batches(f, answer_nonsense);
 }
 
 START_TEST(nonsense_is_no_value)
@@ -291,11 +228,7 @@ START_TEST(nonsense_is_no_value)
     ptools_reduced *reduced = NULL;
     const ptools_pack *lists[1];
 
-    fake_begin(&fake);
-    fake_run(&fake, serve_nonsense);
-    items = ptools_pack_new();
-    for (uint64_t i = 0; i < N; i++)
-        ptools_pack_u64(items, i);
+    batch_setup(serve_nonsense, N);
     lists[0] = items;
     pt = fake_open(&fake, VIA_UNIX);
     options.batch_size = 4;
@@ -304,9 +237,7 @@ START_TEST(nonsense_is_no_value)
     ck_assert(reduced->items == N && reduced->failed == N && reduced->empty);
     ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "PROTOCOL"));
     ptools_reduced_free(reduced);
-    pt = ptools_close(pt);
-    items = ptools_pack_free(items);
-    fake_end(&fake);
+    batch_teardown();
 }
 END_TEST
 
@@ -330,7 +261,7 @@ static void serve_large_values(struct fake *f)
         ptools_pack_list(records, 1);
         ptools_pack_bytes(records, zeros, sizeof zeros);
         if (first) {
-            pack_failure(records);
+            fake_pack_failure(records, PTOOLS_ERR_FAILED, "");
             answer.reply.items = 2;
             answer.reply.items_failed = 1;
         }
@@ -407,7 +338,7 @@ int main(void)
     Suite *suite = suite_create("lib/mapreduce");
     TCase *tc = suite_case(suite, "mapreduce");
 
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, setup, batch_teardown);
     tcase_add_loop_test(tc, what_comes_back_is_put_together, 0, 2 * VIAS);
     tcase_add_loop_test(tc, without_memory_there_is_no_wrong_value, 0, 2);
     tc = suite_case(suite, "nonsense");
