@@ -283,6 +283,17 @@ static ptools_err run(struct reduction *r, struct level **ret_top)
     return PTOOLS_OK;
 }
 
+static ptools_err initial_value(ptools *pt, const ptools_pack *initial, const uint8_t **ret, size_t *ret_n)
+{
+    ptools_err err = pack_finish_value(initial, ret, ret_n);
+
+    if (err != PTOOLS_OK)
+        return fail(pt, err, "pmap options: initial cannot be used: %s",
+                    err == PTOOLS_ERR_INVALID ? "a list or map lacks items, or what was appended is no value"
+                                              : ptools_strerror(err));
+    return PTOOLS_OK;
+}
+
 /* top: NULL or without values: nothing was reduced. */
 static ptools_err conclude(struct reduction *r, const struct level *top, const ptools_pack *initial,
                            ptools_reduced **ret)
@@ -298,9 +309,9 @@ static ptools_err conclude(struct reduction *r, const struct level *top, const p
         value = top->pending.data + 1; /* behind the head of its list */
         n = top->pending.n - 1;
     } else if (initial) {
-        err = pack_finish_value(initial, &value, &n);
+        err = initial_value(r->pt, initial, &value, &n);
         if (err != PTOOLS_OK)
-            return fail(r->pt, err, "reduce options: initial cannot be used: %s", ptools_strerror(err));
+            return err;
     } else if (items->progress.items == 0) {
         return fail_static(r->pt, PTOOLS_ERR_INVALID, "there are no items to be reduced, and no initial value");
     }
@@ -359,6 +370,8 @@ ptools_err reduce_request_read(ptools *pt, const char *function, const char *op,
 {
     static const ptools_pmap_options none = PTOOLS_PMAP_OPTIONS_INIT;
     ptools_err err = handle_check(pt);
+    const uint8_t *initial;
+    size_t n;
 
     *ret_what = (struct reduce_request){
         .op = op, .function = function ? function : op, .values = !function, .item = "item", .options = none
@@ -375,6 +388,8 @@ ptools_err reduce_request_read(ptools *pt, const char *function, const char *op,
         err = fail_static(pt, PTOOLS_ERR_INVALID,
                           "pmap options: PTOOLS_PMAP_ISOLATED: values of items that have a process "
                           "of their own are not reduced");
+    if (err == PTOOLS_OK && ret_what->options.initial) /* not only when all has been run, and it is needed */
+        err = initial_value(pt, ret_what->options.initial, &initial, &n);
     ret_what->for_map = ret_what->options;
     ret_what->for_map.flags &= ~(uint32_t)PTOOLS_REDUCE_DETERMINISTIC;
     ret_what->for_map.initial = NULL;

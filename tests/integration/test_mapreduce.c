@@ -729,6 +729,10 @@ START_TEST(wrong_options_are_told)
     options.flags = 0;
     options.initial = what;
     came_to(ptools_pmap_start(pt, "p.same", lists, 1, &options, &map), PTOOLS_ERR_INVALID, "are for reductions");
+    options.flags = 0;
+    ptools_pack_list(what, 2);
+    ptools_pack_i64(list, 1);
+    came_to(reduce_list("p.same", "p.add"), PTOOLS_ERR_INVALID, "initial cannot be used: a list or map lacks items");
     ck_assert(!map && !reduced && !ptools_reduced_free(NULL));
     down();
 }
