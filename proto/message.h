@@ -304,6 +304,7 @@ struct msg_failure {
     uint64_t retry_ms;    /* over a limit: try again after about so long; 0: it does not say */
     uint32_t state;       /* of a queued task: enum task_shown */
     uint32_t items;       /* of a batch: as in msg_reply; the next one is what failed */
+    struct text loading;  /* never sent: the module that a worker was loading when it died, by its last words */
 };
 
 struct msg_answer {

@@ -330,6 +330,8 @@ static ptools_err take_answer(struct ptools_pmap *map, struct batch *b)
         map->workers = f->reply.workers;
     if (a.done > 0)
         map->in_vain = 0;
+    if (!f->failed)
+        map->not_before_us = 0; /* if it was one of ours that others had to wait for, there is room for one now */
     if (a.done > 0 && !a.records) {
         a.done = 0;
         a.no_memory = true;

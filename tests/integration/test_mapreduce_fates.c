@@ -142,6 +142,24 @@ START_TEST(an_operator_that_is_not_there_is_told)
 }
 END_TEST
 
+START_TEST(a_module_that_cannot_be_loaded_breaks_no_other)
+{
+    up(2);
+    for (int64_t i = 0; i < 20; i++)
+        ptools_pack_i64(list, i);
+    options.batch_size = 5;
+    came_to(reduce_list("p.same", "crash_at_load.x"), PTOOLS_ERR_MODULE_BROKEN,
+            "while loading the module of crash_at_load.x");
+    options.init = "exit_at_load.x";
+    came_to(reduce_list("p.same", "p.add"), PTOOLS_ERR_PARTS, "while loading the module of exit_at_load.x");
+    ck_assert_uint_eq(reduced->failed, 20);
+    options.init = NULL;
+    came_to(reduce_list("p.same", "p.add"), PTOOLS_OK, NULL);
+    server_whole(pt, 2);
+    down();
+}
+END_TEST
+
 START_TEST(an_item_that_kills_the_operator_has_failed)
 {
     up(2);
@@ -206,6 +224,7 @@ int main(void)
     tc = suite_case(suite, "operator");
     tcase_add_loop_test(tc, an_operator_that_fails_ends_it, 0, WAYS);
     tcase_add_loop_test(tc, an_operator_that_is_not_there_is_told, 0, 3);
+    tcase_add_test(tc, a_module_that_cannot_be_loaded_breaks_no_other);
     tcase_add_loop_test(tc, an_item_that_kills_the_operator_has_failed, 0, 2);
     tc = suite_case(suite, "time");
     tcase_add_loop_test(tc, an_item_that_takes_too_long_is_left_out, 0, WAYS);

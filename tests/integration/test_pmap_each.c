@@ -282,6 +282,25 @@ START_TEST(a_limit_that_was_met_leaves_no_haste)
 }
 END_TEST
 
+/* What was sent too early waits for the answer to what was taken, and not for the tenth of a second that it is told:
+ * that would be half a minute. */
+START_TEST(a_limit_that_was_met_is_no_brake)
+{
+    static const char *const one[] = { "-o", "limits.user_tasks_max=1", NULL };
+    static const ptools_pmap_options none = PTOOLS_PMAP_OPTIONS_INIT;
+
+    server_start(&server, 1, one);
+    pt = server_open(&server);
+    list = ptools_pack_new();
+    options = none;
+    numbers(300);
+    options.batch_size = 1;
+    options.timeout_ms = 15000;
+    ck_assert_ptools(ptools_pmap_each(pt, "p.same", (const ptools_pack *const[]){ list }, 1, &options, NULL, NULL));
+    down();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("pmap each");
@@ -298,5 +317,6 @@ int main(void)
     tcase_add_test(tc, what_is_known_of_an_item_is_told_when_all_is_ended);
     tcase_add_test(tc, a_source_that_has_none_yet_is_told_so_whatever_the_limit);
     tcase_add_test(tc, a_limit_that_was_met_leaves_no_haste);
+    tcase_add_test(tc, a_limit_that_was_met_is_no_brake);
     return suite_run(suite);
 }
