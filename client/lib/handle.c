@@ -86,20 +86,13 @@ ptools_err options_read(struct ptools *pt, const char *what, const void *given, 
     return err == PTOOLS_OK ? err : fail(pt, err, "%s", why);
 }
 
-bool handle_is_ours(const struct ptools *pt)
-{
-    return *pt->birthmark != 0;
-}
-
-ptools_err handle_check(struct ptools *pt)
+ptools_err handle_refusal(struct ptools *pt)
 {
     if (!pt)
         return PTOOLS_ERR_INVALID;
     if (!handle_is_ours(pt))
         return fail_static(pt, PTOOLS_ERR_FORKED, "the handle was made before fork(): open a new one in the child");
-    if (pt->closing)
-        return fail_static(pt, PTOOLS_ERR_CLOSED, "ptools_close() was called by a callback");
-    return PTOOLS_OK;
+    return fail_static(pt, PTOOLS_ERR_CLOSED, "ptools_close() was called by a callback");
 }
 
 static unsigned char *birthmark_new(void)

@@ -245,10 +245,18 @@ struct ptools {
 
 /* -- handle.c ------------------------------------------------------------------------------------ */
 
-/* PTOOLS_OK, or why pt cannot be used at all: NULL, closed, forked. */
-ptools_err handle_check(struct ptools *pt);
 /* False in a child of the process that made pt. */
-bool handle_is_ours(const struct ptools *pt);
+static inline bool handle_is_ours(const struct ptools *pt)
+{
+    return *pt->birthmark != 0;
+}
+/* Why pt cannot be used at all: NULL, closed, forked. */
+ptools_err handle_refusal(struct ptools *pt);
+/* That, or PTOOLS_OK. */
+static inline ptools_err handle_check(struct ptools *pt)
+{
+    return pt && handle_is_ours(pt) && !pt->closing ? PTOOLS_OK : handle_refusal(pt);
+}
 struct ptools *handle_new(void);
 struct ptools *handle_free(struct ptools *pt);
 /* Record a failure of pt and return its code. */

@@ -533,7 +533,7 @@ static ptools_err run_batch(struct function *f, const struct link_frame *frame, 
         ready = run_init(p, frame);
     if (ready == PTOOLS_OK && p->batch.isolated)
         ready = begin_isolated(&f);
-    reduce_begin(p->op, p->batch.op_bytes, self.modules);
+    reduce_begin(self.page, p->op, p->batch.op_bytes, self.modules);
     stopped = ptools_task_cancelled(&self.task);
     for (uint32_t i = 0; !stopped && more && i < p->batch.items; i++) {
         if (p->batch.op_bytes) {
