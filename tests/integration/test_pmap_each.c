@@ -287,13 +287,9 @@ END_TEST
 START_TEST(a_limit_that_was_met_is_no_brake)
 {
     static const char *const one[] = { "-o", "limits.user_tasks_max=1", NULL };
-    static const ptools_pmap_options none = PTOOLS_PMAP_OPTIONS_INIT;
 
-    server_start(&server, 1, one);
-    pt = server_open(&server);
-    list = ptools_pack_new();
-    options = none;
-    numbers(300);
+    up_with(1, one);
+    numbers(1, 300);
     options.batch_size = 1;
     options.timeout_ms = 15000;
     ck_assert_ptools(ptools_pmap_each(pt, "p.same", (const ptools_pack *const[]){ list }, 1, &options, NULL, NULL));

@@ -26,8 +26,8 @@
  *     too                                                     have tests of their own)
  *   WorkerPool(pids): these, all of these, and no others      a_set_of_workers_and_no_others
  *   a pool is of use after an error                           a_set_of_workers_and_no_others
- *   CachingPool: what is captured is sent once a worker       what_is_captured_is_sent_once, test_pmap.c
- *                                                             what_is_captured_goes_before_each_item
+ *   CachingPool: what is captured is sent once a worker       what_is_captured_is_sent_once, test_pmap_captured.c,
+ *                                                             test_pmap.c what_is_captured_goes_before_each_item
  *   clear!(pool): nothing of it is kept                       what_is_captured_is_sent_once
  *   asyncmap, results as they come                            test_pmap.c unordered_outcomes_come_once_each
  *   the error of an item has its words, not those of a batch  an_error_ends_it_and_is_told
@@ -377,7 +377,7 @@ START_TEST(a_source_that_takes_its_time)
 }
 END_TEST
 
-/* One segment for all batches and all retries, and none when it is over. */
+/* One segment for all batches and all retries, and none when it is given back. */
 START_TEST(what_is_captured_is_sent_once)
 {
     PTOOLS_AUTO(ptools_pack) big = ptools_pack_new();
@@ -399,6 +399,7 @@ START_TEST(what_is_captured_is_sent_once)
     }
     ck_assert_uint_eq(progress_of(map).batches, ITEMS);
     ends(map);
+    ck_assert_ptools(ptools_pmap_forget(pt));
     for (uint64_t until = now_ms() + WAIT_MS; server_status(pt, NULL, "arrays") > 0;)
         ck_assert_msg(now_ms() < until, "the segment stays");
     down();

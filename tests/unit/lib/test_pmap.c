@@ -327,7 +327,7 @@ START_TEST(one_that_reads_nothing_is_waited_for_once)
     begin_large();
     options.batch_size = 1;
     ck_assert_int_eq(ptools_pmap_start(pt, "t.f", (const ptools_pack *const[]){ items }, 1, &options, &map), PTOOLS_OK);
-    ck_assert_int_eq(ptools_pmap_next(map, WAIT_MS, &item), PTOOLS_OK);
+    ck_assert_int_eq(ptools_pmap_next(map, BATCH_WAIT_MS, &item), PTOOLS_OK);
     ck_assert_int_eq(ptools_pmap_next(map, 10, &item), PTOOLS_ERR_TIMEOUT);
     ck_assert_uint_ge(map->in_flight, 7);
     before_us = clock_now_us();
