@@ -80,10 +80,10 @@ END_TEST
 START_TEST(a_source_yields_items_as_they_are_wanted)
 {
     struct counted c = { .of = 50000, .first = 1 };
-    ptools_pmap *map;
+    ptools_pmap *map = NULL;
 
     up(2);
-    map = start_from("p.add", give, &c);
+    ck_assert_ptools(ptools_pmap_start_from(pt, "p.add", give, &c, NULL, &map));
     ck_assert_uint_eq(progress_of(map).of, UINT64_MAX);
     for (int64_t i = 0; i < c.of; i++)
         next_is(map, i, i + 1);
