@@ -570,6 +570,7 @@ void process_ended(struct process *p)
     struct rusage usage = { 0 };
     siginfo_t end = { 0 };
     struct core_calls calls;
+    struct supervisor *supervisor;
 
     if (!p->broke)
         while (process_receive(p) > 0)
@@ -593,7 +594,9 @@ void process_ended(struct process *p)
         core_worker_gone(d->core, daemon_now(d), p->id, &autopsy.facts, autopsy.started, autopsy.n_started,
                          &d->actions);
     }
+    supervisor = p->s;
     process_free(p); /* before the core's ACT_SPAWN of the same id */
+    orphans_end(supervisor);
     daemon_deliver(d);
 }
 

@@ -220,6 +220,7 @@ static void handle_spawned(struct template *t, const struct link_frame *f, const
     r = f->code == PTOOLS_OK ? process_born(p, (pid_t)f->a) : -EAGAIN;
     if (r < 0)
         spawn_failed(t, f->worker, f->code == PTOOLS_OK ? strerror(-r) : why);
+    orphans_end_due(t->s);
     daemon_deliver(t->s->d);
 }
 
@@ -243,6 +244,16 @@ static void handle_loaded(struct template *t, const uint8_t *body, size_t n)
     asking_free(t, a);
     core_module_loaded(d->core, daemon_now(d), report, &d->actions);
     daemon_deliver(d);
+}
+
+bool template_is_forking(const struct template *t)
+{
+    const struct asking *a;
+
+    TAILQ_FOREACH(a, &t->asked, link)
+        if (a->sent && a->worker != 0)
+            return true;
+    return false;
 }
 
 static bool is_asked(const struct template *t, const char *module)

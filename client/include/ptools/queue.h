@@ -134,6 +134,7 @@ typedef struct ptools_worker_task {
     int64_t start_ms;                /* ... or not before this time, in ms since 1970; not both     */
     int64_t expire_ms;               /* ends as expired if it has not begun so long from now; 0: never */
     int64_t deadline_ms;             /* each attempt is stopped after so long; 0: never             */
+    int64_t grace_ms;                /* an attempt that is to stop is killed after so long; 0: as the daemon is set */
     int64_t keep_ms;                 /* how long it is known after its end, a part after that of its whole; 0: as the
                                         daemon is set                                               */
     uint64_t result_max;             /* bytes of its value; a larger one is a failure. 0: as the daemon is set */
