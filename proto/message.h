@@ -349,6 +349,8 @@ bool name_ok_tag(const char *s, size_t n);      /* also '.', ':', '/', '=', '@',
 bool name_ok_host(const char *s, size_t n);     /* 1 to HOST_BYTES_MAX: names, IPv4 and IPv6 addresses */
 /* Splits "module.function"; false if either is not a name. */
 bool name_split(const char *s, size_t n, struct text *ret_module, struct text *ret_function);
+/* Whether the function is command.run, which runs programs. */
+bool function_is_command(const struct text *function);
 /* Whether kind carries a payload frame from the client. */
 bool msg_kind_has_payload(enum msg_kind kind);
 /* Whether the table of errors has the code. */

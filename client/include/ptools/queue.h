@@ -221,6 +221,9 @@ typedef struct ptools_queued_info {
     uint64_t progress, progress_of;
     const char *log;         /* the last lines it logged, in the last attempt, while it runs and once it has ended:
                                 each ended by '\n'; ""                                              */
+    const char *output;      /* of a command (command.run) that has begun: its last attempt writes into the files of
+                                this path with .out and .err behind it, and with .old behind that what came before;
+                                those that have nothing are not there. "": it is none               */
     const void *key;         /* one that was chosen by a user; NULL: none                           */
     size_t key_bytes;
     const char *const *tags;
