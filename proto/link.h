@@ -27,14 +27,15 @@ enum link_type { /* those with a number travel on lanes, too: PROTOCOL.md */
     LINK_START = 1, /* first frame: you are the daemon's child now; a = the daemon's pid, worker = your id */
     LINK_RUN = 2,   /* a task: task, attempt, slot, uid = a, large = b (a value of more bytes may be put into an
                        array; 0: never), code = RUN_... flags; body = name (name_bytes), then, as the flags say,
-                       the room (8 bytes: the number of an array), struct link_batch and the names of its init function
+                       when it was queued (8 bytes: ms since 1970), the room (8 bytes: the number of an array), struct link_batch and the names of its init function
                        and its operator, and the arguments or where they are */
     LINK_STOP,      /* finish what was given, then exit 0. a = 1 (server tasks): what runs shall stop as well */
     /* worker to daemon */
     LINK_READY,     /* answer to START: takes tasks now */
     LINK_DONE = 5,  /* task, attempt, slot, code; a = run time in us, b = memory in KiB or 0, fds or 0;
                        body = the value (code 0), or four strings, each ended by NUL:
-                       message, phase, log, and the progress as "n of" */
+                       message, phase, log, and the progress as "n of"; with EXITED (a worker's alone) a fifth,
+                       "exit_status signal", of which one is -1 or 0 */
     LINK_DONE_ARRAY = 6, /* as DONE with code 0; body = struct link_reference, where the value is */
     LINK_LOG,       /* task, attempt, slot; body = the last lines that its function logged: before the DONE of one that
                        did not fail, if there are any */
@@ -60,8 +61,9 @@ enum link_type { /* those with a number travel on lanes, too: PROTOCOL.md */
 enum { /* LINK_RUN: code */
     RUN_ARGS_ARRAY = 1, /* the arguments are a struct link_reference: they lie in that array */
     RUN_ROOM = 2,       /* there is a room */
-    RUN_BATCH = 4       /* a batch: there is a struct link_batch, and the arguments are a list for each item, one after
+    RUN_BATCH = 4,      /* a batch: there is a struct link_batch, and the arguments are a list for each item, one after
                            the other */
+    RUN_QUEUED = 8      /* a queued task: there is the time */
 };
 struct link_batch {
     uint64_t map;                      /* of the run, and of no other client's; 0: none, then there is no init function */
@@ -95,7 +97,8 @@ struct link_frame {
 _Static_assert(sizeof(struct link_frame) == 40, "a wire struct");
 
 struct msg_failure;
-/* The body of a DONE frame that tells a failure: its texts point into the body. false: it is malformed. */
+/* The body of a DONE frame that tells a failure, whose code is in *ret: its texts point into the body. false: it is
+ * malformed. */
 bool link_failure_read(const struct span *body, struct msg_failure *ret);
 
 /* How a worker ends by itself, other than with 0 (asked to, or the daemon is gone). */

@@ -218,6 +218,7 @@ ptools_err execute_call(const char *name, struct function **f, const uint8_t **r
 
 /* Where in the body what is. */
 struct parts {
+    uint64_t queued_ms; /* 0: it is not queued */
     uint64_t room;
     struct link_reference args; /* array 0: they are in the body */
     struct link_batch batch;    /* items 0: none */
@@ -229,8 +230,8 @@ struct parts {
 
 static size_t fixed_bytes(const struct link_frame *run)
 {
-    return run->name_bytes + (run->code & RUN_ROOM ? sizeof(uint64_t) : 0u) +
-           (run->code & RUN_BATCH ? sizeof(struct link_batch) : 0u) +
+    return run->name_bytes + (run->code & RUN_QUEUED ? sizeof(uint64_t) : 0u) +
+           (run->code & RUN_ROOM ? sizeof(uint64_t) : 0u) + (run->code & RUN_BATCH ? sizeof(struct link_batch) : 0u) +
            (run->code & RUN_ARGS_ARRAY ? sizeof(struct link_reference) : 0u);
 }
 
@@ -241,14 +242,17 @@ static size_t names_bytes(const struct link_frame *run, const struct span *body)
 
     if (!(run->code & RUN_BATCH) || body->n < fixed_bytes(run))
         return 0;
-    memcpy(&batch, body->data + run->name_bytes + (run->code & RUN_ROOM ? sizeof(uint64_t) : 0), sizeof batch);
+    memcpy(&batch,
+           body->data + run->name_bytes + (run->code & RUN_QUEUED ? sizeof(uint64_t) : 0) +
+               (run->code & RUN_ROOM ? sizeof(uint64_t) : 0),
+           sizeof batch);
     return MAX(batch.init_bytes, batch.op_bytes) > FUNCTION_BYTES_MAX ? UINT32_MAX : batch.init_bytes + batch.op_bytes;
 }
 
 bool execute_frame_ok(const struct link_frame *run, const struct span *body)
 {
     const uint16_t flags =
-        RUN_ARGS_ARRAY | RUN_ROOM | (self.keep_state ? 0 : RUN_BATCH); /* calls of server tasks are single */
+        RUN_ARGS_ARRAY | RUN_ROOM | (self.keep_state ? 0 : RUN_BATCH | RUN_QUEUED); /* calls of server tasks are single */
     const size_t fixed = fixed_bytes(run) + names_bytes(run, body);
 
     return run->task != 0 && run->name_bytes <= FUNCTION_BYTES_MAX && !(run->code & ~flags) &&
@@ -260,6 +264,10 @@ static void parts_read(const struct link_frame *run, const struct span *body, st
     const uint8_t *at = body->data + run->name_bytes;
 
     *ret = (struct parts){ 0 };
+    if (run->code & RUN_QUEUED) {
+        memcpy(&ret->queued_ms, at, sizeof ret->queued_ms);
+        at += sizeof ret->queued_ms;
+    }
     if (run->code & RUN_ROOM) {
         memcpy(&ret->room, at, sizeof ret->room);
         at += sizeof ret->room;
@@ -404,7 +412,10 @@ static void record_failure(ptools_err code)
     struct page_words words;
 
     page_read_words(self.page, &words);
-    batch_failure(code, task_message(&self.task), words.phase, words.log);
+    if (code == PTOOLS_ERR_EXITED)
+        batch_failure_exited(&self.task, &words);
+    else
+        batch_failure(code, task_message(&self.task), words.phase, words.log);
 }
 
 /* A value that fits behind any records that may be there: whether it fits depends on no other item. */
@@ -557,6 +568,7 @@ static ptools_err run(struct function *f, const struct link_frame *frame, struct
 {
     ptools_err err;
 
+    self.task.queued_ms = p->queued_ms;
     if (p->args.array || p->batch.items) { /* to ask for an array, the task has to be known */
         (void)task_begin(&self.task, frame, self.function, NULL, 0);
         err = p->args.array ? find_there(&p->args, &p->data) : PTOOLS_OK;
@@ -617,12 +629,13 @@ void execute_refuse(const struct link_frame *frame, const struct span *body, pto
     (void)task_fail(&self.task, code, "%s", why);
 }
 
-/* The four texts of a failure: message, phase, log, and "n of" of the progress. */
+/* The texts of a failure: message, phase, log, and "n of" of the progress; of a command also how it ended. */
 static void failure_texts(struct execution *done, char room[EXECUTE_FAILURE_BYTES])
 {
-    const char *texts[4] = { task_message(&self.task) };
+    const size_t n_texts = done->code == PTOOLS_ERR_EXITED ? 5 : 4;
+    const char *texts[5] = { task_message(&self.task) };
     struct page_words words;
-    char progress[48];
+    char progress[48], end[24];
 
     page_read_words(self.page, &words);
     texts[1] = words.phase;
@@ -630,8 +643,10 @@ static void failure_texts(struct execution *done, char room[EXECUTE_FAILURE_BYTE
     snprintf(progress, sizeof progress, "%llu %llu", (unsigned long long)words.progress,
              (unsigned long long)words.progress_of);
     texts[3] = progress;
+    snprintf(end, sizeof end, "%d %d", self.task.exit_status, self.task.exit_signal);
+    texts[4] = end;
     done->n = 0;
-    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+    for (size_t i = 0; i < n_texts; i++) {
         memcpy(room + done->n, texts[i], strlen(texts[i]) + 1);
         done->n += strlen(texts[i]) + 1;
     }

@@ -122,8 +122,10 @@ typedef struct ptools_call_options {
     uint32_t worker;      /* 0: any of the set; else this worker and no other                    */
     int64_t deadline_ms;  /* 0: none; else, that long after the daemon took the call, the task is
                              stopped, even in an endless loop, or taken from the queue           */
+    int64_t grace_ms;     /* a task that is to stop is killed after so long; 0: as the daemon is set. Not for
+                             calls of server tasks                                               */
 } ptools_call_options;
-#define PTOOLS_CALL_OPTIONS_INIT { sizeof(ptools_call_options), 0, 0, 0 }
+#define PTOOLS_CALL_OPTIONS_INIT { sizeof(ptools_call_options), 0, 0, 0, 0 }
 
 /* Common to the four: function is "module.function"; args may be NULL (no arguments), stays yours
  * and may be used again; set NULL is all workers, first free; options may be NULL. */
@@ -197,8 +199,9 @@ typedef struct ptools_failure {
     uint32_t worker;        /* 0: never given to a worker                                        */
     uint32_t attempt;       /* 0: never begun                                                    */
     int32_t pid;            /* of the worker; 0: unknown                                         */
-    int32_t exit_status;    /* of the worker that died; -1: it did not exit by itself            */
-    int32_t signal;         /* that killed the worker; 0: none                                   */
+    int32_t exit_status;    /* of the worker that died, or (PTOOLS_ERR_EXITED) of the command; -1: it did not exit by
+                               itself                                                            */
+    int32_t signal;         /* that killed the worker, or the command; 0: none                   */
     bool maybe_executed;    /* the function had begun (or nobody knows)                          */
     uint64_t run_us;        /* time from its begin to its end                                    */
     uint64_t peak_bytes;    /* largest memory of the worker                                      */
