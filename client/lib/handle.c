@@ -121,7 +121,6 @@ struct ptools *handle_new(void)
     LIST_INIT(&pt->sets);
     LIST_INIT(&pt->stasks);
     LIST_INIT(&pt->watches);
-    TAILQ_INIT(&pt->captured);
     TAILQ_INIT(&pt->parked);
     pt->door_fd = pt->epoll_fd = pt->wake_fd = pt->epoll_transport_fd = pt->timer_fd = -1;
     pt->large = UINT64_MAX;
@@ -148,7 +147,6 @@ static void release(struct ptools *pt)
 
     while ((map = LIST_FIRST(&pt->maps)))
         pmap_orphan(map);
-    captured_forget(pt);
     while ((watch = LIST_FIRST(&pt->watches)))
         watch_orphan(watch);
     while ((f = LIST_FIRST(&pt->futures)))

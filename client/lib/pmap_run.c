@@ -123,7 +123,6 @@ static void give_back(struct ptools_pmap *map, struct batch *b)
 static ptools_err ready(struct ptools_pmap *map, struct msg_call *call, uint64_t until_us)
 {
     struct ptools_pmap *owner = map->items ? map->items : map;
-    const struct ptools_array *captured = NULL;
     ptools_err err;
 
     if (!connection_alive(map->pt) || (map->options.set && map->options.set->generation != map->pt->generation))
@@ -132,9 +131,9 @@ static ptools_err ready(struct ptools_pmap *map, struct msg_call *call, uint64_t
     if (err == PTOOLS_OK && map->options.set)
         err = workerset_resolve(map->options.set, until_us, &call->set_id);
     if (err == PTOOLS_OK)
-        err = captured_ready(owner, until_us, &captured);
-    if (captured) {
-        call->captured = captured->id;
+        err = captured_ready(owner, until_us);
+    if (err == PTOOLS_OK && owner->captured_array) {
+        call->captured = owner->captured_array->id;
         call->captured_bytes = owner->captured.n;
     }
     return err;

@@ -28,7 +28,6 @@ static void assert_free(const char *after, uint64_t began, unsigned workers)
     const uint64_t until = now_ms() + WAIT_MS;
     uint64_t ms;
 
-    ck_assert_ptools(ptools_pmap_forget(pt)); /* what it keeps for a next map */
     server_whole(pt, workers);
     while (server_status(pt, "tasks", "waiting") + server_status(pt, "tasks", "given") +
                server_status(pt, NULL, "arrays") >

@@ -121,9 +121,8 @@ typedef struct ptools_pmap_options {
     int64_t timeout_ms;          /* when so much time has passed since the start, the rest is cancelled; 0: never */
     const char *init;            /* a function that is run in each worker before its first item, with what is
                                     captured as its arguments; if it fails, so does each item there. NULL: none */
-    const ptools_pack *captured; /* arguments that go before those of each item. They travel once, as shared memory,
-                                    and each worker reads them once, also for the next maps of this handle that
-                                    capture the same: see ptools_pmap_forget(). NULL: none               */
+    const ptools_pack *captured; /* arguments that go before those of each item. They travel once, as shared
+                                    memory, and each worker reads them once; NULL: none                  */
     uint64_t window_bytes;       /* of arguments and outcomes, and of what the library needs to keep them, at most about
                                     so many are in this process; 0: 64 MiB                               */
     const ptools_pack *initial;  /* reductions alone: the value if there is nothing to be reduced; NULL: none */
@@ -243,12 +242,6 @@ ptools_reduced *ptools_reduced_free(ptools_reduced *reduced);
 /* Cancels what is in flight (which waits for one round trip if the daemon reads nothing), and frees it; NULL is
  * welcome. */
 ptools_pmap *ptools_pmap_free(ptools_pmap *map);
-
-/* What maps have captured is known by its content, and kept in shared memory for the next map over the same: up to 8
- * of those that no map uses now, and 64 MiB of them, the ones used last; fewer, if there is no room for another array
- * of this handle. It counts as the user's shared memory. This gives back what no map uses; ptools_close() does, too.
- * Does not wait. Julia: clear!(pool) of a CachingPool. */
-ptools_err ptools_pmap_forget(struct ptools *pt);
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop
