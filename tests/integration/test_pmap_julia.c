@@ -25,8 +25,8 @@
  *     too                                                     have tests of their own)
  *   WorkerPool(pids): these, all of these, and no others      a_set_of_workers_and_no_others
  *   a pool is of use after an error                           a_set_of_workers_and_no_others
- *   CachingPool: what is captured is sent once a worker       what_is_captured_is_sent_once, test_pmap.c
- *                                                             what_is_captured_goes_before_each_item
+ *   CachingPool: what is captured is sent once a worker       what_is_captured_is_sent_once, test_pmap_captured.c,
+ *                                                             test_pmap.c what_is_captured_goes_before_each_item
  *   clear!(pool): nothing of it is kept                       what_is_captured_is_sent_once
  *   asyncmap, results as they come                            test_pmap.c unordered_outcomes_come_once_each
  *   the error of an item has its words, not those of a batch  an_error_ends_it_and_is_told
@@ -493,7 +493,7 @@ static uint32_t arrays_now(void)
     return n;
 }
 
-/* One segment for all batches and all retries, and none when it is over. */
+/* One segment for all batches and all retries; it is kept for the next run, until that is not wanted. */
 START_TEST(what_is_captured_is_sent_once)
 {
     PTOOLS_AUTO(ptools_pack) big = ptools_pack_new();
@@ -517,6 +517,8 @@ START_TEST(what_is_captured_is_sent_once)
     ck_assert_ptools(ptools_pmap_progress_read(map, &p));
     ck_assert_uint_eq(p.batches, ITEMS);
     ends(map);
+    ck_assert_uint_eq(arrays_now(), 1);
+    ck_assert_ptools(ptools_pmap_forget(pt));
     for (uint64_t until = now_ms() + WAIT_MS; arrays_now() > 0;)
         ck_assert_msg(now_ms() < until, "the segment stays");
     down();
