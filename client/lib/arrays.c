@@ -152,7 +152,7 @@ ptools_array *ptools_array_free(ptools_array *a)
 
 /* -- creating ---------------------------------------------------------------------------------------- */
 
-ptools_err array_create(struct ptools *pt, const struct msg_array *m, uint64_t until_us, uint64_t *ret_id)
+static ptools_err ask_for(struct ptools *pt, const struct msg_array *m, uint64_t until_us, uint64_t *ret_id)
 {
     struct msg_request request = { .kind = MSG_ARRAY_CREATE, .array = *m };
     struct ptools_future *f;
@@ -163,6 +163,15 @@ ptools_err array_create(struct ptools *pt, const struct msg_array *m, uint64_t u
     *ret_id = f->reply.array;
     ptools_future_free(f);
     return PTOOLS_OK;
+}
+
+ptools_err array_create(struct ptools *pt, const struct msg_array *m, uint64_t until_us, uint64_t *ret_id)
+{
+    ptools_err err = ask_for(pt, m, until_us, ret_id);
+
+    if ((err == PTOOLS_ERR_LIMIT || err == PTOOLS_ERR_NO_SPACE) && captured_forget(pt))
+        err = ask_for(pt, m, until_us, ret_id); /* what was unused ends before this is looked at */
+    return err;
 }
 
 void array_unlink(struct ptools *pt, uint64_t id)

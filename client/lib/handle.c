@@ -122,6 +122,7 @@ struct ptools *handle_new(void)
     LIST_INIT(&pt->stasks);
     LIST_INIT(&pt->watches);
     TAILQ_INIT(&pt->parked);
+    TAILQ_INIT(&pt->captured);
     pt->door_fd = pt->epoll_fd = pt->wake_fd = pt->epoll_transport_fd = pt->timer_fd = -1;
     pt->large = UINT64_MAX;
     TAILQ_INIT(&pt->ready);
@@ -153,6 +154,7 @@ static void release(struct ptools *pt)
         future_orphan(f);
     while ((stasks = LIST_FIRST(&pt->stasks)))
         stasks_orphan(stasks);
+    captured_forget(pt);
     arrays_orphan(pt);
     scratch_forget(pt);
     fds_forget(pt);

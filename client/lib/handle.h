@@ -60,6 +60,7 @@ enum {
 };
 
 struct again;
+struct captured;
 struct lane;
 struct scratch;
 
@@ -228,6 +229,7 @@ struct ptools {
     struct ptools_array *arrays; /* mapped, by next */
     LIST_HEAD(, ptools_stasks) stasks;
     LIST_HEAD(, ptools_pmap) maps;
+    TAILQ_HEAD(, captured) captured; /* what runs over many items have, or had, before the arguments of each */
     uint32_t last_map;
     unsigned lane_calls;         /* in flight on lanes */
     int epoll_fd, wake_fd;       /* multiplex.c; -1 */
@@ -304,7 +306,8 @@ ptools_err array_map(struct ptools *pt, struct fds_request *request, uint32_t fl
                      struct ptools_array **ret);
 /* The handle is closed. */
 void arrays_orphan(struct ptools *pt);
-/* Creates one; its number. One that is there after until_us is ended again, if the daemon tells of it. */
+/* Creates one; its number. One that is there after until_us is ended again, if the daemon tells of it. Before a limit
+ * is in its way, what pmap keeps unused goes. */
 ptools_err array_create(struct ptools *pt, const struct msg_array *m, uint64_t until_us, uint64_t *ret_id);
 /* Ends one without waiting for an answer; without a connection it has ended with that. pt's last failure stays. */
 void array_unlink(struct ptools *pt, uint64_t id);
@@ -353,6 +356,12 @@ void large_orphan(struct ptools_future *f);
 void large_destroy(struct ptools_future *f);
 /* All of it: the handle is closed, or the connection is a new one. */
 void scratch_forget(struct ptools *pt);
+
+/* -- pmap_captured.c ---------------------------------------------------------------------------------- */
+
+/* What no run uses goes: the handle is closed, the connection is a new one, or its memory is needed. Whether anything
+ * went. */
+bool captured_forget(struct ptools *pt);
 
 /* -- lane.c ------------------------------------------------------------------------------------------- */
 

@@ -118,6 +118,7 @@ static ptools_err connect_once(struct ptools *pt, uint64_t until_us)
     connection_free(pt);
     fds_forget(pt);
     scratch_forget(pt);
+    captured_forget(pt);
     err = make_transport(pt->address, until_us, &pt->transport, &problem);
     if (err != PTOOLS_OK)
         return fail(pt, err, "%s", problem.text);

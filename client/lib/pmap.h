@@ -89,13 +89,12 @@ struct ptools_pmap {
     char *function, *init;        /* init NULL: none */
     ptools_pmap_options options;  /* the pointers in it are not ours, but for set */
     int64_t *retry_delays;
-    struct bytes default_value;          /* empty: none */
-    struct bytes captured;               /* a list; empty: none ... */
-    struct ptools_array *captured_array; /* ... and where it is for workers ... */
-    uint64_t captured_generation;        /* ... on this connection */
-    uint32_t number;                     /* of this run, on its connection */
-    uint64_t until_us;                   /* of all; CLOCK_FOREVER */
-    uint64_t tell_us;                    /* when its progress is told next; CLOCK_FOREVER */
+    struct bytes default_value; /* empty: none */
+    struct bytes captured;      /* a list; empty: none ... */
+    struct captured *shared;    /* ... and where it is for workers; NULL: not yet */
+    uint32_t number;            /* of this run, on its connection */
+    uint64_t until_us;          /* of all; CLOCK_FOREVER */
+    uint64_t tell_us;           /* when its progress is told next; CLOCK_FOREVER */
 
     ptools_pmap_source source; /* NULL: lists */
     void *source_arg;
@@ -173,9 +172,11 @@ void segment_end(struct ptools_pmap *map, struct segment *s, struct blob *record
 
 /* -- pmap_captured.c -- */
 
-/* What is captured lies in shared memory of this connection; or nowhere any more. */
+/* What is captured lies in shared memory of this connection; or this run needs it no more. */
 ptools_err captured_ready(struct ptools_pmap *map, uint64_t until_us);
 void captured_drop(struct ptools_pmap *map);
+/* The number of the array that it lies in; 0: none. */
+uint64_t captured_id(const struct ptools_pmap *map);
 
 /* -- pmap_answer.c -- */
 

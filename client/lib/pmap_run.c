@@ -132,8 +132,8 @@ static ptools_err ready(struct ptools_pmap *map, struct msg_call *call, uint64_t
         err = workerset_resolve(map->options.set, until_us, &call->set_id);
     if (err == PTOOLS_OK)
         err = captured_ready(owner, until_us);
-    if (err == PTOOLS_OK && owner->captured_array) {
-        call->captured = owner->captured_array->id;
+    if (err == PTOOLS_OK && owner->shared) {
+        call->captured = captured_id(owner);
         call->captured_bytes = owner->captured.n;
     }
     return err;

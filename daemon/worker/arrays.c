@@ -162,16 +162,28 @@ static ptools_err ask(struct fds_request *request, uint32_t uid, struct ptools_a
 
 /* -- finding ----------------------------------------------------------------------------------- */
 
-ptools_err arrays_by_id(uint64_t id, uint64_t task, uint32_t uid, struct ptools_array **ret,
+static ptools_err by_id(uint64_t id, uint64_t task, uint32_t uid, uint32_t flags, struct ptools_array **ret,
                         char why[ARRAYS_WHY_BYTES])
 {
-    struct fds_request request = { .kind = FDS_ARRAY, .id = id, .task = task, .owner = FDS_OWN };
+    struct fds_request request = { .kind = FDS_ARRAY, .id = id, .task = task, .flags = flags, .owner = FDS_OWN };
     struct mapped *m = find(id);
 
     if (!m || (m->for_uid != uid && m->owner != uid))
         return ask(&request, uid, ret, why);
     *ret = &m->array;
     return PTOOLS_OK;
+}
+
+ptools_err arrays_by_id(uint64_t id, uint64_t task, uint32_t uid, struct ptools_array **ret,
+                        char why[ARRAYS_WHY_BYTES])
+{
+    return by_id(id, task, uid, 0, ret, why);
+}
+
+ptools_err arrays_to_read(uint64_t id, uint64_t task, uint32_t uid, struct ptools_array **ret,
+                          char why[ARRAYS_WHY_BYTES])
+{
+    return by_id(id, task, uid, FDS_READ_ONLY, ret, why);
 }
 
 ptools_err arrays_by_name(const char *prefix, const char *name, uint64_t task, uint32_t uid, struct ptools_array **ret,

@@ -21,6 +21,9 @@ void arrays_init(bool stay);
  * until arrays_forget(). */
 ptools_err arrays_by_id(uint64_t id, uint64_t task, uint32_t uid, struct ptools_array **ret,
                         char why[ARRAYS_WHY_BYTES]);
+/* The same, to be read alone: if it is not mapped yet, it is mapped so that it cannot be written. */
+ptools_err arrays_to_read(uint64_t id, uint64_t task, uint32_t uid, struct ptools_array **ret,
+                          char why[ARRAYS_WHY_BYTES]);
 /* The one that the user has under these names. */
 ptools_err arrays_by_name(const char *prefix, const char *name, uint64_t task, uint32_t uid, struct ptools_array **ret,
                           char why[ARRAYS_WHY_BYTES]);

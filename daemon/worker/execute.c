@@ -296,12 +296,15 @@ bool execute_may_take_long(const struct link_frame *run, const struct span *body
 
 /* -- large ones --------------------------------------------------------------------------------- */
 
+typedef ptools_err (*array_finder)(uint64_t id, uint64_t task, uint32_t uid, struct ptools_array **ret,
+                                   char why[ARRAYS_WHY_BYTES]);
+
 /* Arguments lie in an array: it is found, and they are read there. */
-static ptools_err find_there(const struct link_reference *where, const uint8_t **ret)
+static ptools_err find_there(array_finder find, const struct link_reference *where, const uint8_t **ret)
 {
     char why[ARRAYS_WHY_BYTES];
     struct ptools_array *a;
-    ptools_err err = arrays_by_id(where->array, self.task.id, self.task.uid, &a, why);
+    ptools_err err = find(where->array, self.task.id, self.task.uid, &a, why);
 
     if (err != PTOOLS_OK)
         return task_fail(&self.task, err, "the arguments of %s cannot be read: %s", self.function, why);
@@ -355,7 +358,7 @@ static ptools_err find_captured(const struct parts *p)
 
     if (!where.array)
         return PTOOLS_OK;
-    err = find_there(&where, &at);
+    err = find_there(arrays_to_read, &where, &at); /* it is that of other calls, too */
     if (err != PTOOLS_OK || (self.captured_array == where.array && self.captured_at == at))
         return err;
     self.captured_at = NULL;
@@ -571,7 +574,7 @@ static ptools_err run(struct function *f, const struct link_frame *frame, struct
     self.task.queued_ms = p->queued_ms;
     if (p->args.array || p->batch.items) { /* to ask for an array, the task has to be known */
         (void)task_begin(&self.task, frame, self.function, NULL, 0);
-        err = p->args.array ? find_there(&p->args, &p->data) : PTOOLS_OK;
+        err = p->args.array ? find_there(arrays_by_id, &p->args, &p->data) : PTOOLS_OK;
         p->n = p->args.array ? p->args.bytes : p->n;
         if (err != PTOOLS_OK)
             return err;

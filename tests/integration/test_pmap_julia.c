@@ -377,7 +377,7 @@ START_TEST(a_source_that_takes_its_time)
 }
 END_TEST
 
-/* One segment for all batches and all retries, and none when it is given back. */
+/* One segment for all batches and all retries; it is kept for the next run, until that is not wanted. */
 START_TEST(what_is_captured_is_sent_once)
 {
     PTOOLS_AUTO(ptools_pack) big = ptools_pack_new();
@@ -399,6 +399,7 @@ START_TEST(what_is_captured_is_sent_once)
     }
     ck_assert_uint_eq(progress_of(map).batches, ITEMS);
     ends(map);
+    ck_assert_uint_eq(server_status(pt, NULL, "arrays"), 1);
     ck_assert_ptools(ptools_pmap_forget(pt));
     for (uint64_t until = now_ms() + WAIT_MS; server_status(pt, NULL, "arrays") > 0;)
         ck_assert_msg(now_ms() < until, "the segment stays");

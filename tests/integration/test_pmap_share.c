@@ -215,6 +215,7 @@ START_TEST(a_cancel_in_the_middle_frees_all)
     ck_assert_uint_gt(not_run, N / 8);
     ck_assert_uint_le(cancelled, 2 * WORKERS);
     ptools_pmap_free(map);
+    ck_assert_ptools(ptools_pmap_forget(pt)); /* what is captured would be kept */
     assert_free("a cancel", began, WORKERS);
     server_clean(&server, 2); /* this client, and its way to the door of descriptors */
     down();

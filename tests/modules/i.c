@@ -4,7 +4,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -140,6 +143,55 @@ static ptools_err length(ptools_task *task)
     return err;
 }
 
+/* What may be done with the memory that the argument lies in; to its last page nothing any more, until it is mapped
+ * anew. */
+static ptools_err mapping(ptools_task *task)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    char line[256], allowed[5] = "";
+    const void *data;
+    uintptr_t last;
+    size_t n = 0;
+    FILE *maps;
+    ptools_err err = ptools_task_arg_bytes(task, 0, &data, &n);
+
+    if (err != PTOOLS_OK)
+        return err;
+    if (n < 2 * page)
+        return ptools_task_fail(task, "%zu bytes are too few", n);
+    last = (uintptr_t)data + n - 1;
+    maps = fopen("/proc/self/maps", "re");
+    while (maps && fgets(line, sizeof line, maps)) {
+        uintptr_t from, to;
+
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s", &from, &to, allowed) == 3 && from <= last && last < to)
+            break;
+        allowed[0] = '\0';
+    }
+    if (maps)
+        fclose(maps);
+    if (mprotect((void *)(last / page * page), page, PROT_NONE) < 0)
+        return ptools_task_fail(task, "mprotect: %s", strerror(errno));
+    ptools_pack_str(ptools_task_result(task), allowed);
+    return rest(1);
+}
+
+/* Makes the memory of its argument one that can be written, and writes to it. */
+static ptools_err scribble(ptools_task *task)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const void *data;
+    size_t n = 0;
+    ptools_err err = ptools_task_arg_bytes(task, 0, &data, &n);
+
+    if (err != PTOOLS_OK)
+        return err;
+    if (mprotect((void *)((uintptr_t)data / page * page), page, PROT_READ | PROT_WRITE) < 0)
+        return ptools_task_fail(task, "mprotect: %s", strerror(errno));
+    *(volatile char *)(uintptr_t)data = 'x';
+    return PTOOLS_OK;
+}
+
 static const ptools_function functions[] = {
     { "fate", fate, "fate HANG_EVERY N -> 3 N, or fails, or never ends", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { "worker", worker, "worker MS [N] -> the worker it ran in, after so long", 0 },
@@ -148,6 +200,8 @@ static const ptools_function functions[] = {
     { "mute", mute, "mute ... -> nothing", PTOOLS_FN_TIDY },
     { "noisy", noisy, "noisy N: logs 2000 lines -> N", 0 },
     { "closes", closes, "closes CULPRIT TIMES N: closes all if N is that -> a list of N, so often", 0 },
+    { "mapping", mapping, "mapping BYTES -> as what it was mapped; its last page is of no use then", 0 },
+    { "scribble", scribble, "scribble BYTES: writes to it, or fails", 0 },
     { "length", length, "length BYTES -> how many there are", PTOOLS_FN_TIDY },
     { NULL, NULL, NULL, 0 }
 };

@@ -122,7 +122,7 @@ typedef struct ptools_pmap_options {
     const char *init;            /* a function that is run in each worker before its first item, with what is
                                     captured as its arguments; if it fails, so does each item there. NULL: none */
     const ptools_pack *captured; /* arguments that go before those of each item. They travel once, as shared
-                                    memory, and each worker reads them once; NULL: none                  */
+                                    memory, see ptools_pmap_forget(); NULL: none                         */
     uint64_t window_bytes;       /* of arguments and outcomes, and of what the library needs to keep them, at most about
                                     so many are in this process; 0: 64 MiB                               */
     const ptools_pack *initial;  /* reductions alone: the value if there is nothing to be reduced; NULL: none */
@@ -242,6 +242,20 @@ ptools_reduced *ptools_reduced_free(ptools_reduced *reduced);
 /* Cancels what is in flight (which waits for one round trip if the daemon reads nothing), and frees it; NULL is
  * welcome. */
 ptools_pmap *ptools_pmap_free(ptools_pmap *map);
+
+/* -- what is captured (Julia's CachingPool) ------------------------------------------------------------------------
+ *
+ * It is put into shared memory once, and each worker maps it once, for reading alone: for all batches of a run, and for
+ * all runs and reductions of the handle over the same bytes, be it one after the other, at once, or one within another.
+ * (Another handle, one in a worker for instance, has its own.) When the last run over it has ended it is kept for the
+ * next: the four that were left last, as far as they are not more than 256 MiB together; what is larger goes with its
+ * run. It counts as an array of yours, but is no obstacle: when a limit is in the way of an array or of arguments that
+ * this handle wants to make, what is kept goes first. What workers need for large values, and what other handles make,
+ * does not know of it. All of it ends with ptools_close(), or with the connection.
+ *
+ * ptools_pmap_forget() gives up what is kept, and so its memory (Julia's clear!(pool)); what a run uses stays with that
+ * run. Does not wait. */
+ptools_err ptools_pmap_forget(ptools *pt);
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop

@@ -299,6 +299,27 @@ START_TEST(read_only_ones_cannot_be_written)
 }
 END_TEST
 
+START_TEST(what_is_to_be_read_alone_is_asked_for_so)
+{
+    struct fds_answer answer = door_array(7, NULL, 10);
+    struct ptools_array *first;
+
+    answer.flags = FDS_IS_READ_ONLY;
+    door_give(door, &answer, "x", 1);
+    ck_assert_int_eq(arrays_to_read(7, 900, 1000, &a, why), PTOOLS_OK);
+    ck_assert_uint_eq(door_asked(door).flags, FDS_READ_ONLY);
+    ck_assert_int_eq(first_byte(), 'x');
+    first = a;
+    ck_assert_int_eq(arrays_to_read(7, 901, 1000, &a, why), PTOOLS_OK);
+    ck_assert_ptr_eq(a, first);
+    ck_assert(door_is_quiet(door));
+    ck_assert_uint_eq(door_mappings(0, "r--s"), 1);
+    has(8, NULL, 'y');
+    ck_assert_int_eq(by_id(8), PTOOLS_OK);
+    ck_assert_uint_eq(door_asked(door).flags, 0);
+}
+END_TEST
+
 START_TEST(from_an_offset_on_and_all_at_once)
 {
     struct fds_answer answer = door_array(7, NULL, 100);
@@ -425,6 +446,7 @@ int main(void)
     tcase_add_test(tc, in_server_tasks_what_functions_were_given_stays);
     tcase_add_test(tc, lanes_come_in_between);
     tcase_add_test(tc, read_only_ones_cannot_be_written);
+    tcase_add_test(tc, what_is_to_be_read_alone_is_asked_for_so);
     tcase_add_test(tc, from_an_offset_on_and_all_at_once);
     tcase_add_test(tc, what_does_not_hang_together);
     tcase_add_test(tc, the_daemon_is_gone);
