@@ -3,9 +3,9 @@
  * command_spawn -- see command_spawn.h.
  *
  * The process begins in the memory of the worker, which sleeps until the program is there or the process has ended, as
- * with vfork(): that takes no time for copying the worker's memory, and an error is simply left in memory of both. Until
- * then nothing but system calls is done in it. Signals are blocked, so that no handler of the worker's runs in it, and
- * become what they are by default before they are let in.
+ * with vfork(): that takes no time for copying the worker's memory, and an error is simply left in memory of both.
+ * Until then nothing but system calls is done in it. Signals are blocked, so that no handler of the worker's runs in
+ * it, and become what they are by default before they are let in.
  *
  * It begins with the descriptors that it is given and no others, whatever a module has left open, and without the
  * worker's limits of priority, directory or umask being touched: these are its own from the first moment.
