@@ -286,6 +286,7 @@ static ptools_err begin(struct run *run)
         s = (struct spawn){ .argv = a->argv,
                             .envp = env.entries,
                             .path = command_environment_get(&env, "PATH"),
+                            .batch = run->task->item ? run->task->id : 0,
                             .cwd = a->cwd,
                             .n_fds = FIRST_ARRAY + arrays.n,
                             .umask = a->umask,

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <ptools/pmap.h>
@@ -324,6 +325,58 @@ START_TEST(items)
 }
 END_TEST
 
+/* Each item finds its program by its own PATH, also one that was replaced between two items. */
+static int next_program(ptools_pack *args, void *arg)
+{
+    int *n = arg;
+    char path[160];
+
+    if (*n == 20)
+        return 0;
+    snprintf(path, sizeof path, "PATH=%s/%c:/usr/bin:/bin", dir, *n % 5 == 4 ? 'b' : 'a');
+    ptools_pack_map(args, 2);
+    ptools_pack_str(args, "argv");
+    ptools_pack_list(args, 1);
+    ptools_pack_str(args, "here");
+    ptools_pack_str(args, "set_env");
+    ptools_pack_list(args, 1);
+    ptools_pack_str(args, path);
+    ++*n;
+    return 1;
+}
+
+static int see_program(const ptools_item *item, void *arg)
+{
+    const uint64_t i = item->index - *(const uint64_t *)arg;
+
+    ck_assert_msg(item->err == PTOOLS_OK, "%s", item->failure ? item->failure->message : "");
+    value_is(item->value, "out", i % 5 == 4 ? "b\n" : i == 0 ? "a\n" : "b\n");
+    return 0;
+}
+
+START_TEST(programs_of_items)
+{
+    ptools_pmap_options options = PTOOLS_PMAP_OPTIONS_INIT;
+    uint64_t first = 0;
+    int n = 0;
+
+    for (int i = 0; i < 2; i++) {
+        char path[160];
+        FILE *f;
+
+        snprintf(path, sizeof path, "%s/%c", dir, "ab"[i]);
+        ck_assert_int_eq(mkdir(path, 0700), 0);
+        strcat(path, "/here");
+        f = fopen(path, "we");
+        fprintf(f, "#!/bin/sh\necho %c\n%s", "ab"[i], i == 0 ? "rm $0; ln -s ../b/here $0\n" : "");
+        fclose(f);
+        ck_assert_int_eq(chmod(path, 0700), 0);
+    }
+    options.batch_size = 20;
+    ck_assert_ptools(ptools_pmap_each_from(pt, "command.run", next_program, &n, &options, see_program, &first));
+}
+END_TEST
+
 START_TEST(isolated_items)
 {
     map(PTOOLS_PMAP_ISOLATED);
@@ -344,6 +397,7 @@ int main(void)
     tcase_add_test(t, forks_away);
     tcase_add_test(t, worker_dies);
     tcase_add_test(t, items);
+    tcase_add_test(t, programs_of_items);
     tcase_add_test(t, isolated_items);
     suite_add_tcase(s, t);
     return suite_run(s);
