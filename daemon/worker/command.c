@@ -55,7 +55,7 @@ struct run {
     int status, signal; /* -1; 0 */
     char error[256];
     int64_t start_ms;
-    uint64_t wall_us;
+    uint64_t began_us, wall_us;
     struct rusage usage;
     uint64_t own_peak_kb; /* of this process */
     struct stage stage;
@@ -242,6 +242,7 @@ static void start(struct run *run, struct spawn *s)
     }
     s->fds[1] = output_write_fd(0);
     s->fds[2] = output_write_fd(a->merge ? 0 : 1);
+    run->began_us = execute_now_us();
     r = command_spawn(s, &spawned);
     if (ours)
         close(s->fds[0]);
@@ -356,7 +357,6 @@ static void watch_rest(struct run *run)
 
 static void await(struct run *run)
 {
-    const uint64_t began_us = execute_now_us();
     bool stopping = false, ended;
     int status = 0;
 
@@ -364,7 +364,7 @@ static void await(struct run *run)
     while (wait4(run->pid, &status, 0, &run->usage) < 0 && errno == EINTR)
         ;
     close(run->pidfd);
-    run->wall_us = MAX(execute_now_us() - began_us, UINT64_C(1));
+    run->wall_us = MAX(execute_now_us() - run->began_us, UINT64_C(1));
     run->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     run->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (stopping)
