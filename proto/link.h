@@ -27,8 +27,9 @@ enum link_type { /* those with a number travel on lanes, too: PROTOCOL.md */
     LINK_START = 1, /* first frame: you are the daemon's child now; a = the daemon's pid, worker = your id */
     LINK_RUN = 2,   /* a task: task, attempt, slot, uid = a, large = b (a value of more bytes may be put into an
                        array; 0: never), code = RUN_... flags; body = name (name_bytes), then, as the flags say,
-                       when it was queued (8 bytes: ms since 1970), the room (8 bytes: the number of an array), struct link_batch and the names of its init function
-                       and its operator, and the arguments or where they are */
+                       when it was queued (8 bytes: ms since 1970), the room (8 bytes: the number of an array), struct
+                       link_batch and the names of its init function and its operator, and the arguments or where they
+                       are */
     LINK_STOP,      /* finish what was given, then exit 0. a = 1 (server tasks): what runs shall stop as well */
     /* worker to daemon */
     LINK_READY,     /* answer to START: takes tasks now */

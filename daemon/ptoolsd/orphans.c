@@ -6,8 +6,10 @@
  * ptoolsd is the subreaper of all of them, so they become its children when their parents are gone, and are found in
  * /proc/self/task/TID/children. Whom it does not know there nobody knows: it is killed, and then what that leaves, when
  * it is reaped. A worker that the template has just forked is not known either, so none is killed as long as one is
- * under way. A program that was something else before it became ptoolsd (a script that started a helper, then exec)
- * has had children of its own, and may get more from them: then nobody is killed here.
+ * under way. What ptoolsd itself has forked (given.c) is in its process group, where nobody comes from a worker:
+ * template and workers have groups of their own. A program that was something else before it became ptoolsd (a script
+ * that started a helper, then exec) has had children of its own, and may get more from them: then nobody is killed
+ * here.
  */
 #include <errno.h>
 #include <poll.h>
@@ -45,7 +47,7 @@ static bool is_known(struct supervisor *s, pid_t pid)
     struct process *p;
 
     HASH_FIND(hh_pid, s->by_pid, &pid, sizeof pid, p);
-    return p || (s->template && pid == template_pid(s->template));
+    return p || (s->template && pid == template_pid(s->template)) || getpgid(pid) == getpgrp();
 }
 
 /* One of those that were killed, or 0. */

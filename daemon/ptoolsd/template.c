@@ -114,7 +114,8 @@ static int template_exec(struct template *t, int child_fd)
     const char *argv[] = { config->worker_program, "--template", "--parent", parent,
                            "--module-path", config->module_path, "--log-level", log_level_name(config->log_level),
                            "--memory-max", memory, "--message-max", message,
-                           "--output-dir", config->output_dir, "--output-max", output, fenced ? "--fence" : NULL, NULL };
+                           "--output-dir", config->output_dir, "--output-max", output,
+                           fenced ? "--fence" : NULL, NULL };
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t none, all;

@@ -5,8 +5,8 @@
  *
  * A record is a msgpack list: [value], or [code, message, phase, log] of an item that failed; of an isolated one, of
  * which more is known, [value, run_us, peak_kb], or [code, message, phase, log, run_us, peak_kb, signal, exit_status,
- * progress, progress_of, backtrace], as of a command that failed. In a reduction [value] is what several items came to; [] stands for one that was
- * not kept. What an item is, and how it is run, is execute.c's.
+ * progress, progress_of, backtrace], as of a command that failed. In a reduction [value] is what several items came to;
+ * [] stands for one that was not kept. What an item is, and how it is run, is execute.c's.
  */
 #ifndef WORKER_BATCH_H
 #define WORKER_BATCH_H

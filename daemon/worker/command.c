@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -47,13 +48,14 @@ struct run {
     struct ptools_task *task;
     struct command_args args;
     const char *name; /* of the program, as it was called */
+    pid_t parent;     /* of this process */
     pid_t pid;
     int pidfd;
-    bool begun;       /* the rest is true; else error tells why not, and status */
+    bool begun;         /* the rest is true; else error tells why not, and status */
     int status, signal; /* -1; 0 */
     char error[256];
     int64_t start_ms;
-    uint64_t wall_us;
+    uint64_t began_us, wall_us;
     struct rusage usage;
     uint64_t own_peak_kb; /* of this process */
     struct stage stage;
@@ -189,7 +191,9 @@ static void tell_spawn_failure(struct run *run, enum spawn_step step, int error)
                   strerror(error));
     else
         not_begun(run, STATUS_NOT_BEGUN, "%s was not begun: %s: %s", run->name,
-                  step == SPAWN_LIMITS ? "its limits" : step == SPAWN_STDIO ? "its descriptors" : "there is no process",
+                  step == SPAWN_LIMITS  ? "its limits"
+                  : step == SPAWN_STDIO ? "its descriptors"
+                                        : "there is no process",
                   strerror(error));
 }
 
@@ -238,6 +242,7 @@ static void start(struct run *run, struct spawn *s)
     }
     s->fds[1] = output_write_fd(0);
     s->fds[2] = output_write_fd(a->merge ? 0 : 1);
+    run->began_us = execute_now_us();
     r = command_spawn(s, &spawned);
     if (ours)
         close(s->fds[0]);
@@ -271,16 +276,24 @@ static ptools_err begin(struct run *run)
     if (r == 0 && a->stage) {
         r = stage_begin(&run->stage, a->stage, run->task);
         if (r < 0)
-            not_begun(run, STATUS_NOT_BEGUN, "%s was not begun: the stage of %s: %s", run->name, a->stage, strerror(-r));
+            not_begun(run, STATUS_NOT_BEGUN, "%s was not begun: the stage of %s: %s", run->name, a->stage,
+                      strerror(-r));
     }
     if (err == PTOOLS_OK)
         err = put_variables(&env, run);
     if (err == PTOOLS_OK)
         err = command_arrays_open(run->task, a->arrays, FIRST_ARRAY, &env, &arrays);
     if (err == PTOOLS_OK && r == 0) {
-        s = (struct spawn){ .argv = a->argv, .envp = env.entries, .path = command_environment_get(&env, "PATH"),
-                            .cwd = a->cwd, .n_fds = FIRST_ARRAY + arrays.n, .umask = a->umask, .nice = a->nice,
-                            .mem = a->mem, .cpus = choose_cpus(a->cpus, run->task->worker, &cpus) };
+        s = (struct spawn){ .argv = a->argv,
+                            .envp = env.entries,
+                            .path = command_environment_get(&env, "PATH"),
+                            .batch = run->task->item ? run->task->id : 0,
+                            .cwd = a->cwd,
+                            .n_fds = FIRST_ARRAY + arrays.n,
+                            .umask = a->umask,
+                            .nice = a->nice,
+                            .mem = a->mem,
+                            .cpus = choose_cpus(a->cpus, run->task->worker, &cpus) };
         memcpy(s.fds + FIRST_ARRAY, arrays.fds, arrays.n * sizeof arrays.fds[0]);
         start(run, &s);
     }
@@ -289,6 +302,14 @@ static ptools_err begin(struct run *run)
 }
 
 /* -- until the end ------------------------------------------------------------------------------------------- */
+
+/* The daemon has died, and we must not leave anybody behind who goes on while the next one runs the task again. */
+static _Noreturn void end_orphaned(const struct run *run)
+{
+    kill(-run->pid, SIGKILL);
+    tidy_end_strays();
+    _exit(0);
+}
 
 /* Until that process ends; what is written meanwhile is taken. *stopping: all have been told to end. */
 static void watch(struct run *run, int pidfd, bool *stopping)
@@ -305,8 +326,11 @@ static void watch(struct run *run, int pidfd, bool *stopping)
             output_log(streams, run->task); /* nobody asks for it any more if they have to be killed */
             tree_terminate(run->pid);
         }
-        if (ppoll(p, n, NULL, &none) < 0)
+        if (ppoll(p, n, NULL, &none) < 0) {
+            if (getppid() != run->parent)
+                end_orphaned(run);
             continue;
+        }
         for (unsigned i = 0; i < n - 1; i++)
             if (p[1 + i].revents)
                 output_take(&streams[i], i, false);
@@ -333,7 +357,6 @@ static void watch_rest(struct run *run)
 
 static void await(struct run *run)
 {
-    const uint64_t began_us = execute_now_us();
     bool stopping = false, ended;
     int status = 0;
 
@@ -341,7 +364,7 @@ static void await(struct run *run)
     while (wait4(run->pid, &status, 0, &run->usage) < 0 && errno == EINTR)
         ;
     close(run->pidfd);
-    run->wall_us = MAX(execute_now_us() - began_us, UINT64_C(1));
+    run->wall_us = MAX(execute_now_us() - run->began_us, UINT64_C(1));
     run->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     run->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (stopping)
@@ -391,13 +414,13 @@ static void pack_stream(ptools_pack *pack, const struct output *o, const char *c
 
 static void pack_value(const struct run *run, ptools_pack *pack)
 {
-    static const char *const out[] = { "out", "out_bytes", "out_file" }, *const err[] = { "err", "err_bytes", "err_file" };
+    static const char *const out[] = { "out", "out_bytes", "out_file" }, *const err[] = { "err", "err_bytes",
+                                                                                          "err_file" };
     const uint64_t lost = streams[0].lost + streams[1].lost;
     const bool measured = run->begun;
     const unsigned n_streams = run->args.merge ? 1 : OUTPUT_STREAMS;
 
-    ptools_pack_map(pack, 2 + 2 * n_streams + (measured ? 4 : 0) + (run->error[0] != '\0') +
-                               (lost > 0));
+    ptools_pack_map(pack, 2 + 2 * n_streams + (measured ? 4 : 0) + (run->error[0] != '\0') + (lost > 0));
     pack_u64(pack, run->signal ? "signal" : "status", (uint64_t)(run->signal ? run->signal : run->status));
     pack_u64(pack, "start_ms", (uint64_t)run->start_ms);
     pack_stream(pack, &streams[0], out);
@@ -448,9 +471,12 @@ static ptools_err run_blocked(struct run *run)
     sigprocmask(SIG_BLOCK, &all, &mask);
     sigaction(SIGCHLD, &dfl, &sigchld);
     role = words_set_role(WORDS_WATCHING);
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* which ends the sleep: see end_orphaned() */
+    run->parent = getppid();
     err = begin(run);
     if (run->begun)
         await(run);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     words_set_role(role);
     if (sigchld.sa_handler != SIG_DFL)
         sigaction(SIGCHLD, &sigchld, NULL);
@@ -490,7 +516,8 @@ static ptools_err command_run(ptools_task *t)
 }
 
 static const ptools_function functions[] = {
-    { "run", command_run, "run COMMON [OWN] -> runs a program: maps of argv, env, cwd, stdin and more", PTOOLS_FN_TIDY },
+    { "run", command_run, "run COMMON [OWN] -> runs a program: maps of argv, env, cwd, stdin and more",
+      PTOOLS_FN_TIDY },
     { 0 },
 };
 

@@ -17,12 +17,28 @@
 enum { INLINE_DEFAULT = 65536, NICE_MIN = -40, NICE_MAX = 40, CPUS_MAX = 4096 };
 
 enum key {
-    KEY_ARGV, KEY_ENV, KEY_SET_ENV, KEY_CWD, KEY_UMASK, KEY_STDIN, KEY_STDIN_FILE, KEY_MERGE, KEY_OUT_MAX,
-    KEY_INLINE_MAX, KEY_MEM, KEY_CPUS, KEY_NICE, KEY_ARRAYS, KEY_STAGE, KEY_OK, KEY_FAIL, KEYS
+    KEY_ARGV,
+    KEY_ENV,
+    KEY_SET_ENV,
+    KEY_CWD,
+    KEY_UMASK,
+    KEY_STDIN,
+    KEY_STDIN_FILE,
+    KEY_MERGE,
+    KEY_OUT_MAX,
+    KEY_INLINE_MAX,
+    KEY_MEM,
+    KEY_CPUS,
+    KEY_NICE,
+    KEY_ARRAYS,
+    KEY_STAGE,
+    KEY_OK,
+    KEY_FAIL,
+    KEYS
 };
 static const char *const names[KEYS] = {
-    "argv", "env", "set_env", "cwd", "umask", "stdin", "stdin_file", "merge", "out_max",
-    "inline_max", "mem", "cpus", "nice", "arrays", "stage", "ok", "fail",
+    "argv",       "env", "set_env", "cwd",  "umask",  "stdin", "stdin_file", "merge", "out_max",
+    "inline_max", "mem", "cpus",    "nice", "arrays", "stage", "ok",         "fail",
 };
 
 static ptools_err no_memory(struct ptools_task *t)

@@ -13,19 +13,19 @@
 enum { COMMAND_STATUS_BYTES = 32 };
 
 struct command_args {
-    char **argv;             /* ended by NULL; before it there is room for one more */
+    char **argv; /* ended by NULL; before it there is room for one more */
     uint32_t argc;
     const msgpack_object *env, *set_env, *arrays; /* NULL: not said */
-    const char *cwd;         /* "/" */
-    const char *stdin_file;  /* NULL: none */
-    const uint8_t *input;    /* what it reads; NULL: not said */
+    const char *cwd;                              /* "/" */
+    const char *stdin_file;                       /* NULL: none */
+    const uint8_t *input;                         /* what it reads; NULL: not said */
     size_t input_bytes;
-    const char *stage;       /* NULL: none */
-    int umask;               /* -1: as it is */
+    const char *stage; /* NULL: none */
+    int umask;         /* -1: as it is */
     int nice;
-    uint32_t cpus;           /* 0: any */
-    uint64_t mem;            /* 0: no limit */
-    uint64_t out_max;        /* 0: not said */
+    uint32_t cpus;    /* 0: any */
+    uint64_t mem;     /* 0: no limit */
+    uint64_t out_max; /* 0: not said */
     uint64_t inline_max;
     bool merge, fail;
     uint8_t ok[COMMAND_STATUS_BYTES]; /* a bit for each exit status that is success */
@@ -42,7 +42,7 @@ static inline bool command_status_ok(const struct command_args *a, int status)
 /* The environment: env, or that of this process; then set_env; then the variables of the task. */
 struct command_environment {
     struct ptools_task *task;
-    char **entries;        /* ended by NULL */
+    char **entries; /* ended by NULL */
     uint32_t n, max;
     uint32_t *slots, mask; /* by name: 1 + the index in entries, or 0 */
 };

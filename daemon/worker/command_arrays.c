@@ -74,8 +74,7 @@ static ptools_err find(struct ptools_task *t, const msgpack_object *o, ptools_vi
         return r > 0 ? wrong(t) : task_fail(t, PTOOLS_ERR_BAD_ARGUMENT, "arrays of %s: %s", t->function, why);
     memcpy(prefix, ref.prefix, ref.prefix_n);
     memcpy(name, ref.name ? ref.name : "", ref.name_n);
-    err = ref.id ? arrays_by_id(ref.id, t->id, t->uid, &a, why)
-                 : arrays_by_name(prefix, name, t->id, t->uid, &a, why);
+    err = ref.id ? arrays_by_id(ref.id, t->id, t->uid, &a, why) : arrays_by_name(prefix, name, t->id, t->uid, &a, why);
     if (err == PTOOLS_OK && !view_ref_resolve(&ref, a, ret, why))
         err = PTOOLS_ERR_BAD_ARGUMENT;
     return err == PTOOLS_OK ? err : task_fail(t, err, "arrays of %s: %s", t->function, why);

@@ -19,7 +19,8 @@ struct command_arrays {
 
 /* How many there are in the list (NULL: none), which is checked later. */
 uint32_t command_arrays_count(const msgpack_object *list);
-/* Opens them, numbered from first on, and puts the variables. PTOOLS_OK, or the task has failed; to be closed anyhow. */
+/* Opens them, numbered from first on, and puts the variables. PTOOLS_OK, or the task has failed; to be closed anyhow.
+ */
 ptools_err command_arrays_open(struct ptools_task *t, const msgpack_object *list, int first,
                                struct command_environment *e, struct command_arrays *ret);
 void command_arrays_close(struct command_arrays *a);

@@ -104,8 +104,10 @@ ptools_err command_environment_make(struct ptools_task *t, const struct command_
     ptools_err err = PTOOLS_OK;
 
     if ((a->env && !list_ok(a->env, &env_bytes)) || (a->set_env && !list_ok(a->set_env, &set_bytes)))
-        return task_fail(t, PTOOLS_ERR_BAD_ARGUMENT, "%s of %s must be a list of NAME=value, strings or bytes without "
-                         "zero bytes", a->env && !list_ok(a->env, &env_bytes) ? "env" : "set_env", t->function);
+        return task_fail(t, PTOOLS_ERR_BAD_ARGUMENT,
+                         "%s of %s must be a list of NAME=value, strings or bytes without "
+                         "zero bytes",
+                         a->env && !list_ok(a->env, &env_bytes) ? "env" : "set_env", t->function);
     e.max += a->set_env ? a->set_env->via.array.size : 0;
     if (a->env)
         e.max += a->env->via.array.size;

@@ -3,7 +3,8 @@
  * command_output -- see command_output.h.
  *
  * The pipes stay with the worker, both ends of them, for the next command: when one has ended nobody is left who could
- * write, and its end is known by other means than the end of its output. So a pipe costs no system call but for reading.
+ * write, and its end is known by other means than the end of its output. So a pipe costs no system call but for
+ * reading.
  *
  * What a queued command writes is in its files as soon as it was read here, for others to read while it runs and after
  * it, or this worker, or the daemon, has died. When a file has half of what may be kept, it takes the place of the one

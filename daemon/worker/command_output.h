@@ -25,13 +25,13 @@ struct output_place {
 };
 
 struct output {
-    const char *suffix;          /* ".out" */
+    const char *suffix; /* ".out" */
     struct output_place *place;
-    struct bytes kept;           /* the value's part, from the first byte on; empty when there is a file */
-    uint64_t bytes;              /* that came */
-    uint64_t lost;               /* ... and could not be kept */
-    int fd;                      /* of the file; -1: there is none */
-    bool there;                  /* the file, also if it is closed */
+    struct bytes kept; /* the value's part, from the first byte on; empty when there is a file */
+    uint64_t bytes;    /* that came */
+    uint64_t lost;     /* ... and could not be kept */
+    int fd;            /* of the file; -1: there is none */
+    bool there;        /* the file, also if it is closed */
     uint64_t file_bytes;
     char tail[OUTPUT_TAIL_BYTES]; /* the last of them */
     size_t tail_n;

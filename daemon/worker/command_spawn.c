@@ -3,9 +3,9 @@
  * command_spawn -- see command_spawn.h.
  *
  * The process begins in the memory of the worker, which sleeps until the program is there or the process has ended, as
- * with vfork(): that takes no time for copying the worker's memory, and an error is simply left in memory of both. Until
- * then nothing but system calls is done in it. Signals are blocked, so that no handler of the worker's runs in it, and
- * become what they are by default before they are let in.
+ * with vfork(): that takes no time for copying the worker's memory, and an error is simply left in memory of both.
+ * Until then nothing but system calls is done in it. Signals are blocked, so that no handler of the worker's runs in
+ * it, and become what they are by default before they are let in.
  *
  * It begins with the descriptors that it is given and no others, whatever a module has left open, and without the
  * worker's limits of priority, directory or umask being touched: these are its own from the first moment.
@@ -42,7 +42,14 @@ struct start { /* what both sides see */
     pid_t worker;
     volatile int error;
     volatile enum spawn_step step;
+    char path[PATH_MAX]; /* of what is run; at first where it was found the last time, or "" */
 };
+
+/* What was searched for last, and where. */
+static struct {
+    uint64_t batch; /* 0: nothing */
+    char name[NAME_MAX + 1], in[PATH_MAX], path[PATH_MAX];
+} found;
 
 /* -- in the new process -------------------------------------------------------------------------------------- */
 
@@ -100,33 +107,43 @@ IN_CHILD static void run(const struct spawn *s, const char *path)
     }
 }
 
-/* As execvp(): one that may not be run is passed over for one that may, and told if there is none. */
-IN_CHILD static int search(const struct spawn *s)
+IN_CHILD static bool is_elsewhere(int error)
 {
+    return error == EACCES || error == ENOENT || error == ENOTDIR || error == ENODEV || error == ESTALE ||
+           error == ETIMEDOUT;
+}
+
+/* As execvp(): one that may not be run is passed over for one that may, and told if there is none. */
+IN_CHILD static int search(struct start *start)
+{
+    const struct spawn *s = start->s;
     const char *name = s->argv[0], *at = s->path ? s->path : PATH_DEFAULT;
     const size_t n = strlen(name);
-    char path[PATH_MAX];
     int error = ENOENT;
 
     if (strchr(name, '/')) {
         run(s, name);
         return errno;
     }
+    if (start->path[0]) {
+        run(s, start->path);
+        if (!is_elsewhere(errno))
+            return errno;
+    }
     for (const char *end; at; at = *end ? end + 1 : NULL) {
         const size_t dir = (size_t)((end = strchrnul(at, ':')) - at);
 
-        if (dir + 1 + n >= sizeof path) {
+        if (dir + 1 + n >= sizeof start->path) {
             error = ENAMETOOLONG;
             continue;
         }
-        memcpy(path, at, dir);
-        path[dir] = '/';
-        memcpy(path + (dir > 0 ? dir + 1 : 0), name, n + 1); /* an empty entry is the current directory */
-        run(s, path);
-        if (errno == EACCES)
-            error = EACCES;
-        else if (errno != ENOENT && errno != ENOTDIR && errno != ENODEV && errno != ESTALE && errno != ETIMEDOUT)
+        memcpy(start->path, at, dir);
+        start->path[dir] = '/';
+        memcpy(start->path + (dir > 0 ? dir + 1 : 0), name, n + 1); /* an empty entry is the current directory */
+        run(s, start->path);
+        if (!is_elsewhere(errno))
             return errno;
+        error = errno == EACCES ? EACCES : error;
     }
     return error;
 }
@@ -154,7 +171,7 @@ IN_CHILD static int child(void *arg)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     start->step = SPAWN_EXEC;
-    errno = search(s);
+    errno = search(start);
 failed:
     start->error = errno;
     _exit(127);
@@ -174,15 +191,38 @@ static uint8_t *stack(void)
     return stack;
 }
 
+static bool is_found(const struct spawn *s)
+{
+    return s->batch && s->batch == found.batch && strcmp(s->argv[0], found.name) == 0 &&
+           strcmp(s->path ? s->path : "", found.in) == 0;
+}
+
+/* For the next one, which saves it a system call for each directory before that one. name: as it was called. */
+static void remember(const struct spawn *s, const char *name, const char *path)
+{
+    const char *in = s->path ? s->path : "";
+
+    found.batch = 0;
+    if (s->batch == 0 || path[0] != '/' || strlen(name) >= sizeof found.name || strlen(in) >= sizeof found.in)
+        return;
+    strcpy(found.name, name);
+    strcpy(found.in, in);
+    strcpy(found.path, path);
+    found.batch = s->batch;
+}
+
 int command_spawn(const struct spawn *s, struct spawned *ret)
 {
     struct start start = { .s = s, .worker = getpid(), .error = 0, .step = SPAWN_PROCESS };
+    const char *name = s->argv[0];
     uint8_t *room = stack();
     pid_t pid;
 
     *ret = (struct spawned){ .pidfd = -1 };
     if (!room)
         return -ENOMEM;
+    if (is_found(s))
+        strcpy(start.path, found.path);
     pid = clone(child, room + STACK_BYTES, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &start, &ret->pidfd);
     if (pid < 0)
         return -errno;
@@ -194,6 +234,7 @@ int command_spawn(const struct spawn *s, struct spawned *ret)
         ret->step = start.step;
         return -start.error;
     }
+    remember(s, name, start.path);
     ret->pid = pid;
     return 0;
 }

@@ -17,7 +17,8 @@ enum spawn_step { SPAWN_PROCESS = 0, SPAWN_STDIO, SPAWN_CWD, SPAWN_LIMITS, SPAWN
 struct spawn {
     char *const *argv; /* ended by NULL; before it there is room for one more, for a script without "#!" */
     char *const *envp;
-    const char *path;  /* where a program without a slash in its name is looked for; NULL: the system's default */
+    const char *path; /* where a program without a slash in its name is looked for; NULL: the system's default */
+    uint64_t batch;   /* where a program was found is remembered for others of this number; 0: not */
     const char *cwd;
     int fds[3 + SPAWN_FDS_MAX]; /* become its descriptors 0, 1, 2, ... */
     unsigned n_fds;
@@ -27,8 +28,8 @@ struct spawn {
 };
 
 struct spawned {
-    pid_t pid;   /* it leads a process group of its own */
-    int pidfd;   /* the caller's */
+    pid_t pid;            /* it leads a process group of its own */
+    int pidfd;            /* the caller's */
     enum spawn_step step; /* of a failure */
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * command_stage -- see command_stage.h. The part is a directory in the directory, .ID-ATTEMPT.part or
- * .ID-ATTEMPT.ITEM.part, so that what is in it can be renamed, each file as a whole, over what is there of that name. An
- * attempt whose worker was killed leaves its part behind, for the next one to remove.
+ * .ID-ATTEMPT.ITEM.part, so that what is in it can be renamed, each file as a whole, over what is there of that name.
+ * An attempt whose worker was killed leaves its part behind, for the next one to remove.
  */
 #include "daemon/worker/command_stage.h"
 

@@ -251,8 +251,8 @@ static size_t names_bytes(const struct link_frame *run, const struct span *body)
 
 bool execute_frame_ok(const struct link_frame *run, const struct span *body)
 {
-    const uint16_t flags =
-        RUN_ARGS_ARRAY | RUN_ROOM | (self.keep_state ? 0 : RUN_BATCH | RUN_QUEUED); /* calls of server tasks are single */
+    const uint16_t of_workers = RUN_BATCH | RUN_QUEUED; /* calls of server tasks are single */
+    const uint16_t flags = RUN_ARGS_ARRAY | RUN_ROOM | (self.keep_state ? 0 : of_workers);
     const size_t fixed = fixed_bytes(run) + names_bytes(run, body);
 
     return run->task != 0 && run->name_bytes <= FUNCTION_BYTES_MAX && !(run->code & ~flags) &&

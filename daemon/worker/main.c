@@ -121,8 +121,10 @@ int main(int argc, char *argv[])
 {
     struct arguments a = {
         .load_max_ms = LOAD_MAX_MS,
-        .template_options = { .module_path = "", .worker = { .message_max_bytes = MESSAGE_BYTES_DEFAULT, .output_dir = "",
-                                                            .output_max_bytes = OUTPUT_BYTES_DEFAULT } },
+        .template_options = { .module_path = "",
+                              .worker = { .message_max_bytes = MESSAGE_BYTES_DEFAULT,
+                                          .output_dir = "",
+                                          .output_max_bytes = OUTPUT_BYTES_DEFAULT } },
     };
     bool good = true;
     int which;
@@ -132,7 +134,8 @@ int main(int argc, char *argv[])
     if (!good || !a.template || optind != argc || a.parent == 0 || !is_template_link(LINK_FD)) {
         fprintf(stderr, "ptools-worker is a part of ptoolsd, which starts it with --template --parent PID "
                         "[--module-path DIR:...] [--log-level LEVEL] [--memory-max BYTES] [--message-max BYTES] "
-                        "[--load-max-ms MS] [--output-dir DIR] [--output-max BYTES] [--fence] and its link as descriptor 3\n");
+                        "[--load-max-ms MS] [--output-dir DIR] [--output-max BYTES] [--fence] and its link as descriptor "
+                        "3\n");
         return EXIT_USAGE;
     }
     a.template_options.load_max_us = a.load_max_ms * 1000;

@@ -326,12 +326,15 @@ START_TEST(daemon_dies)
 {
     char stray[PATH_MAX + 64], other[PATH_MAX + 64];
     uint64_t id;
-    pid_t pid;
+    pid_t pid, child;
 
-    command_sh(&c, "echo written; " TELL "while :; do sleep 0.01; done");
+    command_sh(&c,
+               "setsid sh -c 'trap \"\" TERM; echo $$ > child.new; mv child.new child; while :; do sleep 1; done' & "
+               "echo written; " TELL "while :; do sleep 0.01; done");
     command_str(&c, "cwd", q.work);
     id = put();
     pid = command_pid_in(in_work("pid"));
+    child = command_pid_in(in_work("child"));
     look(id);
     const uint64_t until_ms = now_ms() + WAIT_MS;
     while (output_bytes(".out") == 0) {
@@ -340,6 +343,7 @@ START_TEST(daemon_dies)
     }
     queue_kill(&q);
     command_pid_gone(pid);
+    command_pid_gone(child);
     output_is(".out", "written\n");
     snprintf(stray, sizeof stray, "%s/output/2020-01-01", q.state);
     ck_assert_int_eq(mkdir(stray, 0700), 0);

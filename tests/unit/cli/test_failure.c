@@ -60,6 +60,7 @@ static const struct {
     { PTOOLS_ERR_DAEMON_DIED, 1 },
     { PTOOLS_ERR_DEPENDENCY, 130 },
     { PTOOLS_ERR_PARTS, 1 },
+    { PTOOLS_ERR_EXITED, 1 },
     { PTOOLS_ERR_DEADLINE, 124 },
     { PTOOLS_ERR_CANCELLED, 130 },
     { PTOOLS_ERR_INTERNAL, 125 },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* output -- names of files of output: each day has its own directory, and only names that are ours are taken for them. */
+/* output -- names of files of output: each day has its own directory, and only names that are ours are taken for them.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -50,11 +51,20 @@ START_TEST(names)
         const char *name;
         bool good, item;
     } of[] = {
-        { "4711-2.out", true, false },     { "4711-2.err", true, false },  { "4711-2.out.old", true, false },
-        { "4711-2.5.err.old", true, true }, { "4711-2.5.out", true, true }, { "4711-2", false, false },
-        { "4711-2.txt", false, false },    { "4711.out", false, false },   { "-2.out", false, false },
-        { "x4711-2.out", false, false },   { "4711-2.out.gz", false, false }, { "4711-2.5.6.out", false, false },
-        { "", false, false },              { "4711-.out", false, false },
+        { "4711-2.out", true, false },
+        { "4711-2.err", true, false },
+        { "4711-2.out.old", true, false },
+        { "4711-2.5.err.old", true, true },
+        { "4711-2.5.out", true, true },
+        { "4711-2", false, false },
+        { "4711-2.txt", false, false },
+        { "4711.out", false, false },
+        { "-2.out", false, false },
+        { "x4711-2.out", false, false },
+        { "4711-2.out.gz", false, false },
+        { "4711-2.5.6.out", false, false },
+        { "", false, false },
+        { "4711-.out", false, false },
     };
     uint64_t task;
     bool item;

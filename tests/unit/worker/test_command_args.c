@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What command.run is told: each key with its type, which map goes before which, and the environment that comes of it. */
+/* What command.run is told: each key with its type, which map goes before which, and the environment that comes of it.
+ */
 #include <string.h>
 #include <unistd.h>
 
