@@ -162,7 +162,7 @@ static size_t without_extension(const char *s, size_t n)
 {
     for (size_t i = n; i > 0 && s[i - 1] != '/'; i--)
         if (s[i - 1] == '.')
-            return i < n ? i - 1 : n;
+            return i - 1;
     return n;
 }
 
