@@ -170,6 +170,12 @@ check "1: no argument has a NUL in it"
 run 0 -- sh -c 'head -c 300000 /dev/urandom | tee "$1"' sh ::: "$work/r1" "$work/r2" </dev/null &&
     cat "$work/r1" "$work/r2" | cmp -s - "$work/out"
 check "output of any bytes, whole"
+run 0 -- sh -c 'head -c 5000000 /dev/urandom | tee "$1"; head -c 3000000 "$1" >&2' sh ::: "$work/r1" "$work/r2" </dev/null &&
+    cat "$work/r1" "$work/r2" | cmp -s - "$work/out" && [ "$(wc -c <"$work/err")" -eq 6000000 ] &&
+    run 0 --json --results "$work/large" -- sh -c 'yes 123456789 | head -n 200000' sh ::: 1 </dev/null &&
+    [ "$(wc -c <"$work/out")" -gt 2200000 ] && yes 123456789 | head -n 200000 | cmp -s - "$work/large/1/1/stdout" &&
+    [ -z "$(find "$PTOOLS_DIR" -name '*.out*' -o -name '*.err*')" ]
+check "... also if it is long: the files that it came in are gone"
 (cd "$work" && X1=one run 0 --env X2=two --env X1 -- sh -c 'echo "$PWD $X1 $X2 $(umask)"; cat' ::: x </dev/null) &&
     is "$work one two $(umask)" && run 0 --cwd "$work" -n 0 -- pwd ::: x </dev/null &&
     is "$work"
