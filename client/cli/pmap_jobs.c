@@ -166,10 +166,11 @@ static int open_set(struct pmap_jobs *run, struct submission_set *set)
     else if (status == EXIT_VALUE)
         status = limit_all(run, set);
     run->wish->map.set = set->set;
-    if (run->wish->jobs.halt.when != HALT_NEVER || run->jobs.template.slot) {
+    if (run->wish->jobs.halt.when != HALT_NEVER || run->jobs.template.slot)
         run->jobs.window = run->workers > 0 ? run->workers : 1;
+    /* So what has ended is told when it has, and not with what runs long behind it. */
+    if (run->wish->map.batch_size == 0 || run->jobs.window > 0)
         run->wish->map.batch_size = 1;
-    }
     return status;
 }
 
