@@ -386,10 +386,21 @@ static int check(const struct command_line *line, struct pmap_wish *wish)
     return line->command ? check_command(line, wish) : check_function(line, wish);
 }
 
+/* Who comes from GNU parallel forgets the -- that it does not need. */
+static int take_function(const struct command_line *line, const char **ret)
+{
+    const char *first = command_line_word(line, 0);
+
+    if (first && !words_function(first))
+        return command_line_wrong(
+            line, "\"%.140s\" names no function, which is MODULE.FUNCTION; a command stands behind --", first);
+    return callee_function(line, ret);
+}
+
 static int run(const struct command_line *line)
 {
     struct pmap_wish wish = { .map = PTOOLS_PMAP_OPTIONS_INIT, .form = PMAP_TEXT, .separator = '\n' };
-    int status = line->command ? EXIT_VALUE : callee_function(line, &wish.function);
+    int status = line->command ? EXIT_VALUE : take_function(line, &wish.function);
 
     wish.bar = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO) ? BAR_DRAWN : BAR_NONE;
     wish.jobs.sources.separator = '\n';

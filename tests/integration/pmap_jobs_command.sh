@@ -133,7 +133,7 @@ run 2 -- </dev/null && run 2 -- ::: a </dev/null && complained 'sh -c {}' && run
     run 2 --pipe -- true ::: a </dev/null && run 2 --colsep 'a(' -- true </dev/null && run 2 -C 'x*' -- true </dev/null &&
     run 2 --init p.init -- true </dev/null && run 2 --json-lines -- true </dev/null && run 2 --env =x -- true </dev/null &&
     run 2 --tag math.square 1 </dev/null && complained 'stand behind --' && run 2 --header x -- true </dev/null &&
-    run 2 -- echo :::+ a </dev/null && run 2 --on-error default=1 -- true </dev/null
+    run 2 -- echo :::+ a </dev/null && run 2 gzip ::: a </dev/null && complained 'a command stands behind --' && run 2 --on-error default=1 -- true </dev/null
 check "2: usage"
 run 125 -a "$work/nosuch" -- true </dev/null && complained 'nosuch' && run 125 --joblog "$work/no/log" -- true ::: a </dev/null
 check "125: files that are not there"
@@ -191,6 +191,10 @@ run 1 -- sh -c 'echo o; echo e >&2; exit 4' ::: x </dev/null && is o && complain
 check "1: failures are told, and what they wrote is shown"
 run 1 -- sh -c 'kill -9 $$' ::: x </dev/null && complained 'killed by signal 9, SIGKILL'
 check "1: killed by a signal"
+run 1 --joblog "$work/log" -- sh -c 'kill -9 $PPID; exec sleep 1000' ::: x </dev/null && complained WORKER_DIED &&
+    [ "$(log 7,8)" = "-1${tab}9 " ] &&
+    run 0 --retries 2 -- sh -c '[ ! -e "$1" ] || exit 0; : >"$1"; kill -9 $PPID; exec sleep 1000' sh ::: "$work/w" </dev/null
+check "1: one that kills its worker, which may be tried again"
 run 127 -- nosuch ::: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 </dev/null && complained 'no such command: nosuch' &&
     complained 'were not run' && run 126 -- / ::: 1 </dev/null && complained 'cannot be run' &&
     run 127 -- {} ::: true nosuch true </dev/null && complained 'of 3 items 2 went well, 1 failed' &&
@@ -264,8 +268,9 @@ mapper=$!
 until [ -e "$work/k2/twenty" ] && [ "$(wc -l <"$work/log")" -gt 19 ]; do :; done
 kill -9 "$daemon"
 wait "$daemon" 2>/dev/null
-! wait $mapper && cut -f 1 "$work/log" | tail -n +2 | sort -n >"$work/before" && ! grep -qx 20 "$work/before" && start &&
-    run 0 --resume --joblog "$work/log" -- sh "$work/mark" {} "$work/k2" <"$work/forty" &&
+start # what is left is run there
+! wait $mapper && cut -f 1 "$work/log" | tail -n +2 | sort -n >"$work/before" && ! grep -qx 20 "$work/before" &&
+    grep -q 'item 20: .*(LOST)' "$work/err" && run 0 --resume --joblog "$work/log" -- sh "$work/mark" {} "$work/k2" <"$work/forty" &&
     log 1 | tr ' ' '\n' | grep . | cmp -s - "$work/forty" && sort -nu "$work/k2/marks" | cmp -s - "$work/forty" &&
     ! sort -n "$work/k2/marks" | uniq -d | grep -Fxqf "$work/before"
 check "... and of ptoolsd"
