@@ -288,7 +288,7 @@ static void pack(const struct job *job, ptools_pack *args)
 {
     size_t n;
 
-    ptools_pack_map(args, 1u + (job->block != NULL));
+    ptools_pack_map(args, 1u + (job->block != NULL) + (job->attempts > 1));
     ptools_pack_str(args, "argv");
     ptools_pack_list(args, (uint32_t)job->argv.n);
     for (size_t i = 0; i < job->argv.n; i++) {
@@ -299,6 +299,10 @@ static void pack(const struct job *job, ptools_pack *args)
     if (job->block) {
         ptools_pack_str(args, "stdin");
         ptools_pack_bytes(args, job->block, job->n_block);
+    }
+    if (job->attempts > 1) { /* for the library each is a new item */
+        ptools_pack_str(args, "attempt");
+        ptools_pack_u64(args, job->attempts);
     }
 }
 

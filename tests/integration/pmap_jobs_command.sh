@@ -263,12 +263,13 @@ run 0 --resume --joblog "$work/log" -- sh "$work/mark" {} "$work/k1" <"$work/for
     log 1 | tr ' ' '\n' | grep . | cmp -s - "$work/forty" && sort -nu "$work/k1/marks" | cmp -s - "$work/forty" &&
     ! sort -n "$work/k1/marks" | uniq -d | grep -Fxqf "$work/before"
 check "resume after a kill -9 of ptools"
-"$command" pmap --joblog "$work/log" -- sh "$work/mark" {} "$work/k2" <"$work/forty" >"$work/out" 2>"$work/err" &
+"$command" pmap --no-private --joblog "$work/log" -- sh "$work/mark" {} "$work/k2" <"$work/forty" >"$work/out" 2>"$work/err" &
 mapper=$!
 until [ -e "$work/k2/twenty" ] && [ "$(wc -l <"$work/log")" -gt 19 ]; do :; done
 kill -9 "$daemon"
 wait "$daemon" 2>/dev/null
 start # what is left is run there
+check "another daemon is ready"
 ! wait $mapper && cut -f 1 "$work/log" | tail -n +2 | sort -n >"$work/before" && ! grep -qx 20 "$work/before" &&
     grep -q 'item 20: .*(LOST)' "$work/err" && run 0 --resume --joblog "$work/log" -- sh "$work/mark" {} "$work/k2" <"$work/forty" &&
     log 1 | tr ' ' '\n' | grep . | cmp -s - "$work/forty" && sort -nu "$work/k2/marks" | cmp -s - "$work/forty" &&
@@ -300,6 +301,8 @@ run 0 --retries 3 -- sh -c 'echo x >>"$1"; [ "$(wc -l <"$1")" -ge 3 ] && echo do
     [ "$(wc -l <"$work/t3")" -eq 2 ] && complained 'in 2 attempts' &&
     run 1 --retries 3 --retry-on died -- sh -c 'echo x >>"$1"; exit 1' sh ::: "$work/t4" </dev/null && [ "$(wc -l <"$work/t4")" -eq 1 ]
 check "retries: attempts in all"
+run 0 --retries 3 -- sh -c 'echo $PTOOLS_TASK_ATTEMPT; [ $PTOOLS_TASK_ATTEMPT = 3 ]' ::: x </dev/null && is 3
+check "... which are told to the command; the output of the last is shown"
 run 124 --timeout 300ms --joblog "$work/log" -- sh -c '[ $1 = 2 ] || exit 0; echo late; exec sleep 1000' sh ::: 1 2 3 </dev/null &&
     complained DEADLINE && complained '^    late$' && complained 'of 3 items 2 went well, 1 failed' && [ "$(log 7,8)" = "0${tab}0 -1${tab}15 0${tab}0 " ]
 check "124: the time of an item, whose last lines are told"
@@ -321,7 +324,7 @@ check "in a random order"
 env --default-signal=INT "$command" pmap --joblog "$work/log" -- sh -c 'trap "echo asked >>$2; exit" TERM; echo "$1" >>"$2"; [ "$1" -lt 3 ] || { sleep 1000 & wait; }' sh {} "$work/sig" \
     ::: 1 2 3 4 5 6 >"$work/out" 2>"$work/err" &
 mapper=$!
-until grep -qs 4 "$work/sig"; do :; done
+until [ "$(grep -cs '[34]' "$work/sig")" = 2 ]; do :; done
 kill -INT $mapper
 wait $mapper
 [ $? -eq 130 ] && complained 'interrupted: of 6 items 2 went well, 2 were cancelled, 2 were not run' &&
@@ -339,7 +342,7 @@ yes | timeout 120 "$command" pmap -- echo 2>"$work/err" | head -n 1 >"$work/out"
 is y && complained 'Broken pipe'
 check "a reader that has seen enough ends it"
 
-kill "$daemon"
-wait "$daemon" 2>/dev/null
+kill "$daemon" && wait "$daemon"
+check "the daemon ends with 0"
 daemon=
 echo "1..$n"
