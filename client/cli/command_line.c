@@ -151,9 +151,10 @@ int command_line_parse(struct command_line *line, int argc, char *const argv[])
     if (!line->items)
         return -ENOMEM;
     for (int i = 1; i < argc && r == 0; i++) {
-        if (!only_words && strcmp(argv[i], "--") == 0)
+        if (!only_words && strcmp(argv[i], "--") == 0) {
             only_words = true;
-        else if (!only_words && !is_word(line, argv[i]))
+            line->command = line->verb && command_line_words(line) == 0;
+        } else if (!only_words && !is_word(line, argv[i]))
             r = take_option(line, argc, argv, &i);
         else if (!line->verb)
             r = take_verb(line, argv[i]);

@@ -22,6 +22,7 @@ struct command_line {
     const char *dir;         /* --dir; NULL: not given. Not both it and address */
     const char *address;
     bool json, help, version;
+    bool command;       /* the first word of the verb stands behind -- */
     struct item *items; /* after the verb, in their order; without the global options */
     size_t n;
     uint64_t input_line; /* that of standard input, from 1, which a mistake is in; 0: none of them */

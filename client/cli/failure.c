@@ -16,13 +16,13 @@
 
 const struct exit_status exit_statuses[] = {
     { EXIT_VALUE, "it went well; the value is on standard output" },
-    { EXIT_FAILED, "the function failed, refused its arguments, or its worker died; fork: so did a child" },
+    { EXIT_FAILED, "the function failed, refused its arguments, or its worker died; fork, pmap: so did a child, a command" },
     { EXIT_USAGE, "the command line is wrong" },
     { EXIT_TIME, "a time limit passed (--timeout, --timeout-all, --deadline, --expire)" },
     { EXIT_PTOOLS,
       "ptools itself: no daemon, no such module, function, set, worker, array or task, over a limit, output lost" },
-    { EXIT_BAD_COMMAND, "fork: the command is there, but cannot be run" },
-    { EXIT_NO_COMMAND, "fork: there is no such command" },
+    { EXIT_BAD_COMMAND, "fork, pmap: the command is there, but cannot be run" },
+    { EXIT_NO_COMMAND, "fork, pmap: there is no such command" },
     { EXIT_CANCELLED, "cancelled, by a signal or by somebody else" },
     { 0, NULL },
 };

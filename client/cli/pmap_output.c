@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pmap_output -- see pmap_output.h. Written through a FILE of its own whose bytes go out here: while standard output
- * takes none, signals are watched, so that a reader who has fallen asleep does not make us deaf.
+ * pmap_output -- see pmap_output.h.
  *
  * Plain lines are values alone, and `null` stands for an item that failed, which is told on standard error: line n is
  * always that of the n-th item. As objects, failures are in their lines.
@@ -10,82 +9,23 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "client/cli/failure.h"
 #include "client/cli/json.h"
 #include "client/cli/words.h"
 
-enum { BUFFER_BYTES = 65536 };
-
-/* -- bytes ------------------------------------------------------------------------------------------------- */
-
-static bool wait_for_room(struct pmap_output *o)
-{
-    struct pollfd fds[2] = { { .fd = o->fd, .events = POLLOUT }, { .fd = o->signals, .events = POLLIN } };
-
-    for (;;) {
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
-            return true; /* write() tells */
-        if (fds[1].revents && !o->on_signal(o->arg))
-            return false;
-        if (fds[0].revents)
-            return true;
-    }
-}
-
-static ssize_t write_out(void *cookie, const char *data, size_t n)
-{
-    struct pmap_output *o = cookie;
-    size_t done = 0;
-
-    while (done < n && !o->error) {
-        const size_t left = n - done;
-        ssize_t r;
-
-        if (!wait_for_room(o)) {
-            o->error = ECANCELED;
-            break;
-        }
-        r = write(o->fd, data + done, o->small && left > PIPE_BUF ? PIPE_BUF : left);
-        if (r < 0 && errno != EINTR && errno != EAGAIN)
-            o->error = errno;
-        done += r > 0 ? (size_t)r : 0;
-    }
-    return o->error ? 0 : (ssize_t)n;
-}
-
 int pmap_output_open(struct pmap_output *o, const struct command_line *line, bool ordered, struct bar *bar)
 {
-    const cookie_io_functions_t io = { .write = write_out };
-    struct stat st;
-
-    *o = (struct pmap_output){ .line = line, .ordered = ordered, .bar = bar, .fd = STDOUT_FILENO, .signals = -1 };
+    *o = (struct pmap_output){ .line = line, .ordered = ordered, .bar = bar };
     o->objects = line->json || !ordered; /* without an index it would be nobody's */
-    o->small = fstat(o->fd, &st) < 0 || !S_ISREG(st.st_mode);
-    o->out = fopencookie(o, "w", io);
-    if (!o->out || setvbuf(o->out, NULL, _IOFBF, BUFFER_BYTES) != 0)
-        return -ENOMEM;
-    return 0;
-}
-
-bool pmap_output_flush(struct pmap_output *o)
-{
-    (void)fflush(o->out);
-    return o->error == 0;
+    return outlet_open(&o->outlet);
 }
 
 void pmap_output_close(struct pmap_output *o)
 {
-    if (!o->error)
-        o->error = ECANCELED; /* fclose() writes no more */
-    if (o->out)
-        fclose(o->out);
+    outlet_close(&o->outlet);
     for (size_t i = 0; i < o->n_kept; i++)
         free(o->kept[i].text);
     free(o->kept);
@@ -173,15 +113,15 @@ static void write_kept(struct pmap_output *o)
 {
     const struct pmap_kept *kept = &o->kept[o->at_kept++];
 
-    fwrite(kept->text, 1, kept->n, o->out);
+    fwrite(kept->text, 1, kept->n, o->outlet.out);
     o->next++;
 }
 
 static void write_line(struct pmap_output *o, const ptools_item *item, uint64_t index)
 {
     count(o, item, index);
-    if (!write_item(o->out, o->objects, item, index))
-        o->error = ENOMEM;
+    if (!write_item(o->outlet.out, o->objects, item, index))
+        o->outlet.error = ENOMEM;
     o->next++;
 }
 

@@ -13,6 +13,7 @@
 
 #include "client/cli/bar.h"
 #include "client/cli/command_line.h"
+#include "client/cli/outlet.h"
 
 /* How the items fared. */
 struct pmap_counts {
@@ -33,12 +34,7 @@ struct pmap_output {
     bool objects;  /* a line is {"index": ..., "value": ...}, not the value */
     uint64_t next; /* ordered: index of the item whose line comes next */
     struct bar *bar;
-    FILE *out;
-    int fd, error;                /* of standard output */
-    bool small;                   /* no more than PIPE_BUF bytes at once, which never wait when there is room */
-    int signals;                  /* is watched while standard output takes nothing; -1 */
-    bool (*on_signal)(void *arg); /* false: give up */
-    void *arg;
+    struct outlet outlet;
     struct pmap_counts counts;
     ptools_err hopeless;    /* what one item came to, and all others would; PTOOLS_OK: nothing */
     struct pmap_kept *kept; /* by index */
@@ -59,7 +55,5 @@ bool pmap_output_keep(struct pmap_output *o, const ptools_item *item, uint64_t i
 void pmap_output_missing(struct pmap_output *o, uint64_t total);
 /* Writes what is kept and was not yet; in order, with a line for each item between that was not run. */
 void pmap_output_rest(struct pmap_output *o);
-/* False: standard output takes no more, and error tells why. */
-bool pmap_output_flush(struct pmap_output *o);
 
 #endif

@@ -1,41 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pmap_run -- `ptools pmap` from the connection to the exit status: one loop that waits for outcomes, for input that
- * is wanted, for signals, and for a reader that goes away, and that writes out what it has before it waits.
+ * pmap_run -- `ptools pmap` over a function, from the connection to the exit status; pmap_loop.c is its loop.
  *
- * The first signal, or the time limit, cancels what runs and begins nothing more: what had ended is written, and told
- * is how many were not run. The second signal ends it at once, and the daemon stops what runs because its client has
- * left.
+ * A signal or the time limit cancels what runs and begins nothing more: what had ended is written, and told is how many
+ * were not run.
  */
 #include "client/cli/verb_pmap.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "client/cli/failure.h"
+#include "client/cli/pmap_loop.h"
 #include "client/cli/pmap_output.h"
 #include "client/cli/rehearse.h"
 #include "client/cli/session.h"
-#include "client/cli/signals.h"
 #include "client/cli/waiting.h"
-
-enum { ITEMS_A_LOOK = 64 }; /* outcomes at hand that are written before signals and the clock are looked at */
 
 struct pmap_run {
     const struct command_line *line;
     struct pmap_wish *wish;
-    ptools *pt;
-    ptools_pmap *map;
+    struct pmap_loop loop;
     struct pmap_input in;
     struct pmap_output out;
     struct bar bar;
-    int signals;
-    unsigned interrupts;
     uint64_t started_us;
     size_t n_picked; /* items that are rehearsed, and ... */
     uint64_t picked[REHEARSE_ITEMS_MAX];
@@ -47,118 +39,50 @@ struct pmap_run {
     ptools_err end; /* what ptools_pmap_next() said at last */
 };
 
-/* -- the loop ---------------------------------------------------------------------------------------------- */
+/* -- for the loop ------------------------------------------------------------------------------------------ */
 
-/* False: give up. */
-static bool on_signal(void *arg)
+static void numbers(struct bar_numbers *n, void *arg)
+{
+    struct pmap_run *run = arg;
+    ptools_pmap_progress p;
+
+    if (ptools_pmap_progress_read(run->loop.map, &p) != PTOOLS_OK)
+        return;
+    n->of = run->rehearses ? run->n_picked : pmap_input_of(&run->in, &n->about);
+    n->done = p.ended + (run->rehearses ? 0 : run->n_picked);
+    n->failed = p.failed + (run->rehearses ? 0 : run->failed_before);
+}
+
+static bool flush(void *arg)
 {
     struct pmap_run *run = arg;
 
-    if (signals_take(run->signals) && ++run->interrupts == 1)
-        ptools_pmap_cancel(run->map);
-    return run->interrupts < 2;
-}
-
-static void show(struct pmap_run *run, uint64_t now_us)
-{
-    struct bar_numbers n = { 0 };
-    ptools_pmap_progress p;
-
-    if (ptools_pmap_progress_read(run->map, &p) != PTOOLS_OK)
-        return;
-    n.of = run->rehearses ? run->n_picked : pmap_input_of(&run->in, &n.about);
-    n.done = p.ended + (run->rehearses ? 0 : run->n_picked);
-    n.failed = p.failed + (run->rehearses ? 0 : run->failed_before);
-    bar_show(&run->bar, &n, now_us);
-}
-
-static void look(struct pmap_run *run)
-{
-    const uint64_t now_us = waiting_now_us();
-
-    on_signal(run);
-    if (now_us >= bar_due_us(&run->bar))
-        show(run, now_us);
-}
-
-/* How long nothing needs to be done. */
-static int patience_ms(struct pmap_run *run)
-{
-    const uint64_t now_us = waiting_now_us(), due_us = bar_due_us(&run->bar);
-    const int64_t map_ms = ptools_pmap_due_ms(run->map);
-    int64_t ms = -1;
-
-    if (due_us != UINT64_MAX)
-        ms = due_us > now_us ? (int64_t)((due_us - now_us + 999) / 1000) : 0;
-    if (map_ms >= 0 && (ms < 0 || map_ms < ms))
-        ms = map_ms;
-    return ms > 1000000 ? 1000000 : (int)ms;
-}
-
-/* Nothing is at hand: until something is. */
-static void wait_for_something(struct pmap_run *run)
-{
-    struct pollfd fds[4] = {
-        { .fd = run->signals, .events = POLLIN },
-        { .fd = ptools_fd(run->pt), .events = ptools_events(run->pt) },
-        { .fd = run->in.later ? STDIN_FILENO : -1, .events = POLLIN },
-        { .fd = STDOUT_FILENO }, /* POLLERR: its reader has gone away */
-    };
-
-    look(run);
-    if (poll(fds, 4, patience_ms(run)) <= 0)
-        return;
-    if (fds[2].revents)
-        run->in.later = false; /* until it is asked again, for which there may be no room now */
-    if (fds[3].revents & POLLERR)
-        run->out.error = EPIPE;
-}
-
-static bool goes_on(const struct pmap_run *run)
-{
-    return run->interrupts < 2 && run->out.error == 0;
+    return outlet_flush(&run->out.outlet);
 }
 
 /* One that was rehearsed waits for its turn among the others. */
-static void take(struct pmap_run *run, const ptools_item *item)
+static void keep(struct pmap_run *run, const ptools_item *item)
 {
     uint64_t run_us = item->run_us;
 
-    if (!run->rehearses) {
-        pmap_output_item(&run->out, item);
-        return;
-    }
     if (item->err == PTOOLS_ERR_DEADLINE) /* so long, at least */
         run_us = (uint64_t)run->wish->map.item_timeout_ms * 1000;
     if (item->attempts > 0 && run_us > 0)
         run->samples[run->n_samples++] = (struct rehearse_sample){ run_us, item->peak_kb };
     if (!pmap_output_keep(&run->out, item, run->picked[item->index]))
-        run->out.error = ENOMEM;
+        run->out.outlet.error = ENOMEM;
 }
 
-static void take_outcomes(struct pmap_run *run)
+static void take(const ptools_item *item, void *arg)
 {
-    uint64_t taken = 0;
-    ptools_item item;
+    struct pmap_run *run = arg;
 
-    run->end = PTOOLS_OK;
-    while (goes_on(run)) {
-        ptools_err err = ptools_pmap_next(run->map, 0, &item);
-
-        if (err == PTOOLS_OK) {
-            take(run, &item);
-            if (run->out.hopeless != PTOOLS_OK)
-                ptools_pmap_cancel(run->map);
-            if (++taken % ITEMS_A_LOOK == 0)
-                look(run);
-        } else if (err == PTOOLS_ERR_TIMEOUT) {
-            if (pmap_output_flush(&run->out))
-                wait_for_something(run);
-        } else {
-            run->end = err;
-            return;
-        }
-    }
+    if (run->rehearses)
+        keep(run, item);
+    else
+        pmap_output_item(&run->out, item);
+    if (run->out.hopeless != PTOOLS_OK)
+        ptools_pmap_cancel(run->loop.map);
 }
 
 /* -- how it went ------------------------------------------------------------------------------------------- */
@@ -201,7 +125,7 @@ static void write_counts(const struct pmap_run *run, FILE *out)
 static int tell_counts(const struct pmap_run *run)
 {
     const struct pmap_counts *c = &run->out.counts;
-    const bool late = run->interrupts == 0 && timed_out(run);
+    const bool late = run->loop.interrupts == 0 && timed_out(run);
     ptools_failure facts = { .exit_status = -1, .phase = "", .log = "", .backtrace = "", .code = PTOOLS_OK };
     int status = c->status;
     char text[400] = "";
@@ -209,10 +133,10 @@ static int tell_counts(const struct pmap_run *run)
 
     if (!out)
         return failure_report_code(run->line, PTOOLS_ERR_NO_MEMORY, NULL);
-    if (run->interrupts > 0) {
+    if (run->loop.interrupts > 0) {
         facts.code = PTOOLS_ERR_CANCELLED;
         status = EXIT_CANCELLED;
-        fputs(run->interrupts > 1 ? "interrupted twice, and ended at once: " : "interrupted: ", out);
+        fputs(run->loop.interrupts > 1 ? "interrupted twice, and ended at once: " : "interrupted: ", out);
     } else if (late) {
         facts.code = PTOOLS_ERR_TIMEOUT;
         status = EXIT_TIME;
@@ -255,13 +179,13 @@ static int finish(struct pmap_run *run)
     add_missing(run);
     if (!run->wish->rehearse_only)
         pmap_output_rest(&run->out);
-    if (goes_on(run))
-        pmap_output_flush(&run->out);
+    if (pmap_loop_goes_on(&run->loop))
+        outlet_flush(&run->out.outlet);
     bar_clear(&run->bar);
-    if (run->out.error && run->interrupts < 2)
-        failure_note_output(run->out.error); /* main() tells */
+    if (run->out.outlet.error && run->loop.interrupts < 2)
+        failure_note_output(run->out.outlet.error); /* main() tells */
     if (run->end != PTOOLS_OK && run->end != PTOOLS_ERR_RANGE && run->in.code == PTOOLS_OK)
-        worst = failure_report_last(run->line, run->pt, run->end);
+        worst = failure_report_last(run->line, run->loop.pt, run->end);
     if (run->in.code != PTOOLS_OK)
         worst = pmap_input_report(&run->in);
     status = tell_counts(run);
@@ -273,13 +197,13 @@ static int finish(struct pmap_run *run)
 static int open_set(struct pmap_run *run, struct submission_set *set)
 {
     struct submission *s = &run->wish->s;
-    int status = submission_task(run->line, run->pt, s, set);
+    int status = submission_task(run->line, run->loop.pt, s, set);
     ptools_err err;
 
     if (status == EXIT_VALUE && s->task.target == PTOOLS_TARGET_WORKERS) {
-        err = ptools_workerset_create(run->pt, NULL, s->workers, s->task.n_targets, PTOOLS_WS_FF, &set->set);
+        err = ptools_workerset_create(run->loop.pt, NULL, s->workers, s->task.n_targets, PTOOLS_WS_FF, &set->set);
         if (err != PTOOLS_OK)
-            status = failure_report_last(run->line, run->pt, err);
+            status = failure_report_last(run->line, run->loop.pt, err);
     }
     run->wish->map.set = set->set;
     return status;
@@ -287,12 +211,13 @@ static int open_set(struct pmap_run *run, struct submission_set *set)
 
 static int map(struct pmap_run *run, ptools_pmap_source source, const ptools_pmap_options *options)
 {
-    ptools_err err = ptools_pmap_start_from(run->pt, run->wish->function, source, &run->in, options, &run->map);
+    ptools_err err =
+        ptools_pmap_start_from(run->loop.pt, run->wish->function, source, &run->in, options, &run->loop.map);
 
     if (err != PTOOLS_OK)
-        return failure_report_last(run->line, run->pt, err);
-    take_outcomes(run);
-    run->map = ptools_pmap_free(run->map);
+        return failure_report_last(run->line, run->loop.pt, err);
+    run->end = pmap_loop_run(&run->loop);
+    run->loop.map = ptools_pmap_free(run->loop.map);
     return EXIT_VALUE;
 }
 
@@ -301,7 +226,7 @@ static uint32_t count_workers(const struct pmap_run *run)
     ptools_worker_info *workers = NULL;
     size_t n = run->wish->s.task.n_targets;
 
-    if (run->wish->s.task.target != PTOOLS_TARGET_WORKERS && ptools_workers(run->pt, &workers, &n) != PTOOLS_OK)
+    if (run->wish->s.task.target != PTOOLS_TARGET_WORKERS && ptools_workers(run->loop.pt, &workers, &n) != PTOOLS_OK)
         n = 0;
     free(workers);
     return (uint32_t)n;
@@ -356,8 +281,8 @@ static int rehearse(struct pmap_run *run)
 /* Whether there is a reason not to begin with the rest. */
 static bool is_over(const struct pmap_run *run)
 {
-    return !goes_on(run) || run->interrupts > 0 || run->in.code != PTOOLS_OK || run->out.hopeless != PTOOLS_OK ||
-           stopped(run) || timed_out(run) || run->end != PTOOLS_ERR_RANGE;
+    return !pmap_loop_goes_on(&run->loop) || run->loop.interrupts > 0 || run->in.code != PTOOLS_OK ||
+           run->out.hopeless != PTOOLS_OK || stopped(run) || timed_out(run) || run->end != PTOOLS_ERR_RANGE;
 }
 
 static int map_all(struct pmap_run *run)
@@ -374,42 +299,41 @@ static int map_all(struct pmap_run *run)
     return status == EXIT_VALUE ? finish(run) : status;
 }
 
-static int watch_signals(struct pmap_run *run)
-{
-    run->signals = signals_open(NULL);
-    if (run->signals < 0)
-        return failure_report_code(run->line, PTOOLS_ERR_SYSTEM, strerror(-run->signals));
-    run->out.signals = run->signals;
-    run->out.on_signal = on_signal;
-    run->out.arg = run;
-    return EXIT_VALUE;
-}
-
 int pmap_run(const struct command_line *line, struct pmap_wish *wish)
 {
-    struct pmap_run run = { .line = line, .wish = wish, .signals = -1, .started_us = waiting_now_us() };
+    struct pmap_run run = { .line = line, .wish = wish, .started_us = waiting_now_us() };
     const bool ordered = !(wish->map.flags & PTOOLS_PMAP_UNORDERED);
     struct submission_set set = { 0 };
-    int status = pmap_input_open(&run.in, line, wish->form, wish->separator);
+    int status = pmap_input_open(&run.in, line, wish->form, wish->separator), r = 0;
 
+    run.loop = (struct pmap_loop){ .bar = &run.bar,
+                                   .outlet = &run.out.outlet,
+                                   .signals = -1,
+                                   .input = STDIN_FILENO,
+                                   .later = &run.in.later,
+                                   .take = take,
+                                   .flush = flush,
+                                   .numbers = numbers,
+                                   .arg = &run };
     bar_start(&run.bar, wish->bar, stderr, run.started_us);
     if (pmap_output_open(&run.out, line, ordered, &run.bar) < 0 && status == EXIT_VALUE)
         status = failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
     if (status == EXIT_VALUE && wish->rehearse)
         status = pmap_input_read_ahead(&run.in);
     if (status == EXIT_VALUE)
-        status = session_open(line, !wish->no_private && !wish->s.set, wish->workers, &run.pt);
+        status = session_open(line, !wish->no_private && !wish->s.set, wish->workers, &run.loop.pt);
     if (status == EXIT_VALUE)
         status = open_set(&run, &set);
     if (status == EXIT_VALUE)
-        status = watch_signals(&run);
+        r = pmap_loop_watch(&run.loop);
+    if (r < 0)
+        status = failure_report_code(line, PTOOLS_ERR_SYSTEM, strerror(-r));
     if (status == EXIT_VALUE)
         status = map_all(&run);
     ptools_workerset_free(set.set);
-    ptools_close(run.pt);
+    ptools_close(run.loop.pt);
     pmap_output_close(&run.out);
     pmap_input_close(&run.in);
-    if (run.signals >= 0)
-        close(run.signals);
+    pmap_loop_close(&run.loop);
     return status;
 }

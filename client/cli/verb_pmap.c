@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * verb_pmap -- `ptools pmap`: a function over many items. Here its command line is read; pmap_run.c does the rest.
+ * verb_pmap -- `ptools pmap`: a function over many items, or a command, which stands behind --. Here its command line
+ * is read; pmap_run.c and pmap_jobs.c do the rest.
  */
 #include "client/cli/verb_pmap.h"
 
@@ -35,21 +36,54 @@ enum {
     OPTION_REHEARSE,
     OPTION_REHEARSE_ONLY,
     OPTION_NO_PRIVATE,
-    OPTION_WORKERS
+    OPTION_WORKERS,
+    OPTION_KEEP_ORDER,
+    OPTION_TIMEOUT_ALL,
+    OPTION_RETRIES,
+    OPTION_ETA
 };
 
 static const struct option_row options[] = {
     { OPTION_STRING, 's', "string", NULL, "the ARGs that follow are strings, whatever they look like" },
     { OPTION_NULL, '0', "null", NULL, "items on standard input end with NUL, not with a newline" },
     { OPTION_JSON_LINES, '\0', "json-lines", NULL, "items on standard input are JSON: a list of arguments, or one" },
+    { JOBS_ARG_FILE, 'a', "arg-file", "FILE", "CMD: items are the lines of FILE; several make products, as :::: does" },
+    { JOBS_COLSEP, 'C', "colsep", "SEP",
+      "CMD: a line has several values, {1}, {2}: SEP, a character or a pattern, between" },
+    { JOBS_CSV, '\0', "csv", NULL, "CMD: ... as in CSV, with quotes, and commas or SEP between" },
+    { JOBS_HEADER, '\0', "header", ":", "CMD: the first line has the names of the values, which {NAME} stands for" },
+    { JOBS_MAX_ARGS, 'n', "max-args", "N",
+      "CMD: so many lines or values make an item (0: one, and it is not inserted)" },
+    { JOBS_SHUF, '\0', "shuf", NULL, "CMD: begin and show them in a random order" },
+    { JOBS_PIPE, '\0', "pipe", NULL, "CMD: give standard input to the commands, in blocks that end with a line" },
+    { JOBS_BLOCK, '\0', "block", "SIZE", "CMD: about so much in each (default 1M)" },
+    { JOBS_JOBS, 'j', "jobs", "N|N%|+N",
+      "CMD: so many at once, or N% of the processors, or N more (default: all workers)" },
+    { OPTION_KEEP_ORDER, 'k', "keep-order", NULL, "outcomes in the order of the items (the default)" },
     { OPTION_UNORDERED, '\0', "unordered", NULL, "outcomes as they come, each with its index" },
+    { JOBS_TAG, '\0', "tag", NULL, "CMD: the values of its item go before each line of output" },
+    { JOBS_TAG_STRING, '\0', "tagstring", "TEXT", "CMD: ... or TEXT, in which placeholders are replaced" },
+    { JOBS_DRY_RUN, '\0', "dry-run", NULL, "CMD: print the commands, quoted, and run none" },
+    { JOBS_JOBLOG, '\0', "joblog", "FILE", "CMD: write a line for each that has ended, in GNU parallel's columns" },
+    { JOBS_RESUME, '\0', "resume", NULL, "CMD: leave out what stands in the job log" },
+    { JOBS_RESUME_FAILED, '\0', "resume-failed", NULL, "CMD: ... but for what failed" },
+    { JOBS_RESULTS, '\0', "results", "DIR", "CMD: keep what each writes in DIR/1/VALUE/2/VALUE/stdout and stderr" },
+    { JOBS_HALT, '\0', "halt", "WHEN,WHY=N",
+      "CMD: end soon or now at fail=N, success=N or done=N, or N% (default never)" },
+    { OPTION_RETRIES, '\0', "retries", "N", "the same as --attempts" },
+    { JOBS_ENV, '\0', "env", "NAME=VALUE", "CMD: set this in their environment, which else is that of ptools" },
+    { JOBS_CWD, '\0', "cwd", "DIR", "CMD: run them in DIR, and not in the current directory" },
+    { JOBS_NICE, '\0', "nice", "N", "CMD: so much nicer to others, up to 19" },
+    { JOBS_MEM, '\0', "mem", "SIZE", "CMD: so much address space for each process" },
+    { JOBS_CPUS, '\0', "cpus", "N", "CMD: so many processors for each" },
     { OPTION_ON_ERROR, '\0', "on-error", "HOW", "keep (the others go on; the default), stop, or default=VALUE" },
     { SUBMISSION_ATTEMPTS, '\0', "attempts", "N", "try an item so often at most (default once)" },
     { SUBMISSION_RETRY_ON, '\0', "retry-on", "CAUSE,...", "try again if it died, failed, timeout (default: all)" },
     { SUBMISSION_BACKOFF, '\0', "backoff", "TIME[,TIME]",
       "before the second attempt; doubled for each, up to the second" },
     { OPTION_ITEM_TIMEOUT, '\0', "item-timeout", "TIME", "stop each attempt after so long" },
-    { OPTION_TIMEOUT, '\0', "timeout", "TIME", "stop it all after so long (exit status 124)" },
+    { OPTION_TIMEOUT, '\0', "timeout", "TIME", "CMD: the same as --item-timeout; else as --timeout-all" },
+    { OPTION_TIMEOUT_ALL, '\0', "timeout-all", "TIME", "stop it all after so long (exit status 124)" },
     { OPTION_BATCH_SIZE, '\0', "batch-size", "N", "items in a message (default: as many as take 4 ms)" },
     { OPTION_INIT, '\0', "init", "FUNCTION", "run this once in each worker, before its first item" },
     { OPTION_CAPTURED, '\0', "captured", "LIST", "arguments before those of each item, which travel once: JSON" },
@@ -61,6 +95,7 @@ static const struct option_row options[] = {
     { OPTION_REHEARSE_ONLY, '\0', "rehearse-only", NULL, "... and no others" },
     { OPTION_BAR, '\0', "bar", NULL, "draw on standard error how far it is (default: if that is a terminal" },
     { OPTION_NO_BAR, '\0', "no-bar", NULL, "... and standard output is none); do not" },
+    { OPTION_ETA, '\0', "eta", NULL, "the same as --bar" },
     { OPTION_PROGRESS, '\0', "progress", NULL, "tell that in a line every 5 seconds, for logs" },
     { OPTION_NO_PRIVATE, '\0', "no-private", NULL, "where no daemon runs, do not start a private one" },
     { OPTION_WORKERS, '\0', "workers", "N", "workers of the private daemon (default: one a processor)" },
@@ -68,7 +103,9 @@ static const struct option_row options[] = {
 };
 
 static const char *const usage[] = { "[OPTION...] MODULE.FUNCTION ARG...",
-                                     "[OPTION...] [--null|--json-lines] MODULE.FUNCTION <ITEMS", NULL };
+                                     "[OPTION...] [--null|--json-lines] MODULE.FUNCTION <ITEMS",
+                                     "[OPTION...] -- CMD [ARG|{}]... ::: VALUE... [:::+ VALUE...] [:::: FILE...]",
+                                     "[OPTION...] [--null|--csv|--pipe] -- CMD [ARG|{}]... <ITEMS", NULL };
 
 /* -- options ----------------------------------------------------------------------------------------------- */
 
@@ -175,7 +212,10 @@ static int take_option(const struct command_line *line, const struct item *item,
     case OPTION_STRING:
         break;
     case OPTION_NULL:
-        wish->separator = '\0';
+        wish->separator = wish->jobs.sources.separator = '\0';
+        break;
+    case OPTION_KEEP_ORDER:
+        wish->map.flags &= ~(uint32_t)PTOOLS_PMAP_UNORDERED;
         break;
     case OPTION_JSON_LINES:
         wish->form = PMAP_JSON;
@@ -193,7 +233,12 @@ static int take_option(const struct command_line *line, const struct item *item,
     case OPTION_ITEM_TIMEOUT:
         return take_time(line, "item-timeout", item->text, &wish->map.item_timeout_ms);
     case OPTION_TIMEOUT:
-        return take_time(line, "timeout", item->text, &wish->map.timeout_ms);
+        return take_time(line, "timeout", item->text,
+                         line->command ? &wish->map.item_timeout_ms : &wish->map.timeout_ms);
+    case OPTION_TIMEOUT_ALL:
+        return take_time(line, "timeout-all", item->text, &wish->map.timeout_ms);
+    case OPTION_RETRIES:
+        return take_submission(line, &(struct item){ SUBMISSION_ATTEMPTS, item->text }, wish);
     case OPTION_INIT:
         wish->map.init = item->text;
         if (!words_function(item->text))
@@ -202,6 +247,7 @@ static int take_option(const struct command_line *line, const struct item *item,
     case OPTION_CAPTURED:
         return take_captured(line, item->text, wish);
     case OPTION_BAR:
+    case OPTION_ETA:
         wish->bar = BAR_DRAWN;
         break;
     case OPTION_NO_BAR:
@@ -224,7 +270,8 @@ static int take_option(const struct command_line *line, const struct item *item,
             return command_line_wrong(line, "--workers %s: allowed is a number, 1 or more", item->text);
         break;
     default:
-        return take_submission(line, item, wish);
+        return item->id >= JOBS_ARG_FILE && item->id < JOBS_OPTIONS_END ? jobs_wish_take(line, item, &wish->jobs)
+                                                                        : take_submission(line, item, wish);
     }
     return EXIT_VALUE;
 }
@@ -265,34 +312,99 @@ static void set_how(struct pmap_wish *wish)
     wish->map.priority = task->priority;
 }
 
-static int check(const struct command_line *line, struct pmap_wish *wish)
+static int check_attempts(const struct command_line *line, struct pmap_wish *wish)
 {
-    const bool words = command_line_words(line) > 1;
     char why[SUBMISSION_WHY_BYTES] = "";
 
-    for (size_t i = 0; i < line->n && !words; i++)
-        if (line->items[i].id == OPTION_STRING)
+    if (submission_check(&wish->s, why) != 0)
+        return command_line_wrong(line, "%s", why);
+    if (wish->s.task.attempts < 2 && (wish->s.task.retry_on || wish->s.task.backoff_ms))
+        return command_line_wrong(line, "--%s belongs to --attempts", wish->s.task.retry_on ? "retry-on" : "backoff");
+    return EXIT_VALUE;
+}
+
+static const char *name_of(int id)
+{
+    const struct option_row *row = options;
+
+    while (row->id != id)
+        row++;
+    return row->name;
+}
+
+static int check_function(const struct command_line *line, struct pmap_wish *wish)
+{
+    const bool words = command_line_words(line) > 1;
+
+    for (size_t i = 0; i < line->n; i++) {
+        if (line->items[i].id >= JOBS_ARG_FILE && line->items[i].id < JOBS_OPTIONS_END)
+            return command_line_wrong(line, "--%s is about commands, which stand behind --",
+                                      name_of(line->items[i].id));
+        if (line->items[i].id == OPTION_STRING && !words)
             return command_line_wrong(line, "--string is about ARGs, and there are none: lines are strings anyway");
+    }
     if (words && (wish->form == PMAP_JSON || wish->separator == '\0'))
         return command_line_wrong(line, "--%s is about standard input, and there are ARGs",
                                   wish->form == PMAP_JSON ? "json-lines" : "null");
     if (wish->form == PMAP_JSON && wish->separator == '\0')
         return command_line_wrong(line, "--null and --json-lines exclude each other");
-    if (submission_check(&wish->s, why) != 0)
-        return command_line_wrong(line, "%s", why);
-    if (wish->s.task.attempts < 2 && (wish->s.task.retry_on || wish->s.task.backoff_ms))
-        return command_line_wrong(line, "--%s belongs to --attempts", wish->s.task.retry_on ? "retry-on" : "backoff");
     if (words)
         wish->form = PMAP_WORDS;
     return EXIT_VALUE;
 }
 
+static int check_command(const struct command_line *line, struct pmap_wish *wish)
+{
+    static const int others[] = { OPTION_STRING, OPTION_JSON_LINES, OPTION_ISOLATED, OPTION_INIT, OPTION_CAPTURED };
+    struct jobs_wish *jobs = &wish->jobs;
+
+    for (size_t i = 0; i < line->n; i++)
+        for (size_t k = 0; k < sizeof others / sizeof others[0]; k++)
+            if (line->items[i].id == others[k])
+                return command_line_wrong(line, "--%s is about functions, and a command stands behind --",
+                                          name_of(others[k]));
+    if (wish->map.on_error == PTOOLS_ON_ERROR_DEFAULT)
+        return command_line_wrong(line, "--on-error default=VALUE is about functions; a command has no value");
+    if (wish->map.on_error == PTOOLS_ON_ERROR_STOP && jobs->halt.when == HALT_NEVER)
+        jobs->halt = (struct halt){ .when = HALT_NOW, .why = HALT_FAIL, .n = 1 };
+    wish->map.on_error = PTOOLS_ON_ERROR_KEEP;
+    if (jobs->pipe && (wish->rehearse || jobs->halt.percent))
+        return command_line_wrong(line, "--pipe does not go with %s: nobody knows how many blocks there will be",
+                                  wish->rehearse ? "--rehearse" : "a percentage of --halt");
+    if (jobs->at_once && wish->s.set)
+        return command_line_wrong(line, "--jobs and --set exclude each other: a set has its number of workers");
+    jobs->sources.all = jobs->shuf || wish->rehearse > 0 || jobs->halt.percent;
+    return jobs_wish_take_words(line, jobs);
+}
+
+static int check(const struct command_line *line, struct pmap_wish *wish)
+{
+    int status = check_attempts(line, wish);
+
+    if (status != EXIT_VALUE)
+        return status;
+    return line->command ? check_command(line, wish) : check_function(line, wish);
+}
+
+/* Who comes from GNU parallel forgets the -- that it does not need. */
+static int take_function(const struct command_line *line, const char **ret)
+{
+    const char *first = command_line_word(line, 0);
+
+    if (first && !words_function(first))
+        return command_line_wrong(
+            line, "\"%.140s\" names no function, which is MODULE.FUNCTION; a command stands behind --", first);
+    return callee_function(line, ret);
+}
+
 static int run(const struct command_line *line)
 {
     struct pmap_wish wish = { .map = PTOOLS_PMAP_OPTIONS_INIT, .form = PMAP_TEXT, .separator = '\n' };
-    int status = callee_function(line, &wish.function);
+    int status = line->command ? EXIT_VALUE : take_function(line, &wish.function);
 
     wish.bar = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO) ? BAR_DRAWN : BAR_NONE;
+    wish.jobs.sources.separator = '\n';
+    wish.jobs.sources.max_args = 1;
     submission_init(&wish.s);
     for (size_t i = 0; i < line->n && status == EXIT_VALUE; i++)
         status = take_option(line, &line->items[i], &wish);
@@ -300,9 +412,10 @@ static int run(const struct command_line *line)
         status = check(line, &wish);
     if (status == EXIT_VALUE) {
         set_how(&wish);
-        status = pmap_run(line, &wish);
+        status = line->command ? pmap_jobs(line, &wish) : pmap_run(line, &wish);
     }
     submission_deinit(&wish.s);
+    jobs_wish_deinit(&wish.jobs);
     ptools_pack_free(wish.default_value);
     ptools_pack_free(wish.captured);
     return status;
@@ -310,7 +423,7 @@ static int run(const struct command_line *line)
 
 const struct verb verb_pmap = {
     .name = "pmap",
-    .summary = "run a function over many items, and print their values in order",
+    .summary = "run a function or a command over many items, and print what they give in order",
     .usage = usage,
     .about =
         "Runs FUNCTION of MODULE once for each ARG, or without any for each line of standard input, in all workers\n"
@@ -321,7 +434,18 @@ const struct verb verb_pmap = {
         "no list. Input is read as items are wanted, and no faster than the output is read. An item that fails,\n"
         "hangs or kills its worker costs no other its value. The exit status is the largest of those that\n"
         "`ptools call` would have for each item. TIME: 2, 0.5, 500ms, 2s, 3m, 1h.\n"
-        "Where no daemon runs, a private one is started that ends with it.\n",
+        "Where no daemon runs, a private one is started that ends with it.\n"
+        "\n"
+        "Behind -- stands a command, as GNU parallel has it, and not its name alone: in its words {} is replaced by "
+        "the\n"
+        "item, {.} by that without its extension, {/} {//} {/.} by parts of its path, {1} {2.} {-1} {NAME} by values,\n"
+        "{#} and {%} by its number and its place; without any of them the item is appended. An item is an argument,\n"
+        "or a part of one, and no shell reads it: -- sh -c 'SCRIPT WITH \"$1\"' sh {}. Items are the values behind "
+        ":::,\n"
+        "lines of the files behind ::::, or lines of standard input; several sources make products, :::+ pairs. What\n"
+        "a command writes is written whole, in the order of items. --json: {\"schema\": 1, \"seq\": 1, \"args\": "
+        "...}.\n"
+        "The exit status is 1 if a command failed, 124 if one took too long, 126 and 127 as in a shell.\n",
     .options = options,
     .run = run,
 };

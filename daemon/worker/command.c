@@ -93,7 +93,7 @@ static ptools_err put_variables(struct command_environment *e, const struct run 
     ptools_err err = command_environment_put(e, false, "PTOOLS_TASK_ID=%" PRIu64, t->id);
 
     if (err == PTOOLS_OK)
-        err = command_environment_put(e, false, "PTOOLS_TASK_ATTEMPT=%" PRIu32, t->attempt);
+        err = command_environment_put(e, false, "PTOOLS_TASK_ATTEMPT=%" PRIu32, run->args.attempt);
     if (err == PTOOLS_OK)
         err = command_environment_put(e, false, "PTOOLS_WORKER=%" PRIu32, t->worker);
     if (err == PTOOLS_OK)

@@ -34,11 +34,12 @@ enum key {
     KEY_STAGE,
     KEY_OK,
     KEY_FAIL,
+    KEY_ATTEMPT,
     KEYS
 };
 static const char *const names[KEYS] = {
     "argv",       "env", "set_env", "cwd",  "umask",  "stdin", "stdin_file", "merge", "out_max",
-    "inline_max", "mem", "cpus",    "nice", "arrays", "stage", "ok",         "fail",
+    "inline_max", "mem", "cpus",    "nice", "arrays", "stage", "ok",         "fail",  "attempt",
 };
 
 static ptools_err no_memory(struct ptools_task *t)
@@ -233,7 +234,7 @@ static ptools_err read_stdin(struct ptools_task *t, const msgpack_object *o, str
 
 static ptools_err read_numbers(struct ptools_task *t, const msgpack_object *const found[KEYS], struct command_args *a)
 {
-    int64_t mask = -1, nice = 0, cpus = 0, mem = 0, out_max = 0, inline_max = INLINE_DEFAULT;
+    int64_t mask = -1, nice = 0, cpus = 0, mem = 0, out_max = 0, inline_max = INLINE_DEFAULT, attempt = t->attempt;
     ptools_err err = read_number(t, KEY_UMASK, found[KEY_UMASK], 0, 0777, &mask);
 
     if (err == PTOOLS_OK)
@@ -246,12 +247,15 @@ static ptools_err read_numbers(struct ptools_task *t, const msgpack_object *cons
         err = read_number(t, KEY_OUT_MAX, found[KEY_OUT_MAX], 0, INT64_MAX, &out_max);
     if (err == PTOOLS_OK)
         err = read_number(t, KEY_INLINE_MAX, found[KEY_INLINE_MAX], 0, INT32_MAX, &inline_max);
+    if (err == PTOOLS_OK)
+        err = read_number(t, KEY_ATTEMPT, found[KEY_ATTEMPT], 1, INT32_MAX, &attempt);
     a->umask = (int)mask;
     a->nice = (int)nice;
     a->cpus = (uint32_t)cpus;
     a->mem = (uint64_t)mem;
     a->out_max = (uint64_t)out_max;
     a->inline_max = (uint64_t)inline_max;
+    a->attempt = (uint32_t)attempt;
     return err;
 }
 

@@ -27,6 +27,7 @@ struct command_args {
     uint64_t mem;     /* 0: no limit */
     uint64_t out_max; /* 0: not said */
     uint64_t inline_max;
+    uint32_t attempt; /* as the command is told */
     bool merge, fail;
     uint8_t ok[COMMAND_STATUS_BYTES]; /* a bit for each exit status that is success */
 };

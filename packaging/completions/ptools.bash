@@ -23,7 +23,9 @@ _ptools()
         --fail-fast'
     local pmap='--string --null --json-lines --unordered --on-error --attempts --retry-on --backoff --item-timeout
         --timeout --batch-size --init --captured --set --worker --priority --isolated
-        --rehearse --rehearse-only --bar --no-bar --progress --no-private --workers'
+        --rehearse --rehearse-only --bar --no-bar --progress --no-private --workers --arg-file --colsep --csv --header
+        --max-args --shuf --pipe --block --jobs --keep-order --tag --tagstring --dry-run --joblog --resume --resume-failed
+        --results --halt --retries --env --cwd --nice --mem --cpus --timeout-all --eta'
     local verbs='call pmap submit ls info wait result why priority cancel dequeue hold release kick rerun forget events
         export workers sets modules shm stasks status fork help'
     local verb='' sub='' words='' place=0 i
@@ -42,10 +44,12 @@ _ptools()
         --state | --where | --columns | --priority | --target | --host | --delay | --at | --expire) ((i++)) ;;
         --attempts | --retry-on | --backoff | --key | --after | --result-max) ((i++)) ;;
         --tag | --keep)
-            # of fork, and of shm, they take no value
-            [[ $verb == fork || $verb == shm ]] || ((i++))
+            # of fork, shm and pmap they take no value
+            [[ $verb == fork || $verb == shm || $verb == pmap ]] || ((i++))
             ;;
         --on-error | --item-timeout | --batch-size | --init | --captured) ((i++)) ;;
+        --arg-file | --colsep | --header | --max-args | --block | --jobs | --tagstring | --joblog) ((i++)) ;;
+        --results | --halt | --retries | --env | --cwd | --mem) ((i++)) ;;
         --count | --at-once | -j | --timeout-all | --seed | --nice | --cpus | --limit | --output-limit) ((i++)) ;;
         -*) ;;
         *)

@@ -159,6 +159,33 @@ def on_terminals():
                    screen(seen)), "^C", status, screen(seen), out)
 
 
+def commands_on_terminals():
+    items = b"".join(b"%d\n" % i for i in range(60))
+    script = 'sleep 0.02; echo "$1"; if [ "$1" = 30 ]; then echo oops >&2; exit 3; fi'
+    t = Terminal(80, ["--", "sh", "-c", script, "sh"], items)
+    status, seen, out = t.end()
+    left = screen(seen).split(b"\n")
+    check(status == 1 and out == items and len(drawn(seen)) >= 3 and left[0] == b"oops" and
+          left[1].startswith(b"ptools pmap: item 31: sh -c ") and left[1].endswith(b" 30: exited with status 3") and
+          left[2] == b"ptools pmap: of 60 items 59 went well, 1 failed" and len(left) == 3,
+          "commands: a bar, which what they write replaces", status, left, out)
+
+    # ^Z stops no group without a shell: so it is sent to one that has a parent.
+    p = subprocess.Popen([COMMAND, "pmap", "--", "sh", "-c", 'test "$1" -lt 40 && echo "$1" || exec sleep 1000', "sh"], env=env,
+                         stdin=open(work + "/items", "rb"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         preexec_fn=os.setpgrp)
+    first = b"".join(p.stdout.readline() for i in range(40))
+    p.send_signal(signal.SIGTSTP)
+    state = os.waitpid(p.pid, os.WUNTRACED)[1]
+    check(os.WIFSTOPPED(state) and os.WSTOPSIG(state) == signal.SIGTSTP, "^Z stops it", state)
+    p.send_signal(signal.SIGCONT)
+    p.send_signal(signal.SIGINT)
+    rest, told = p.communicate()
+    check(p.returncode == 130 and first == items[:110] and
+          re.search(rb"interrupted: of \d+ items 40 went well, 2 were cancelled, ", told),
+          "... and it goes on, until ^C", p.returncode, told)
+
+
 def most_memory(lines):
     """Of the command, over so many lines through pipes that are read at once; KiB."""
     feeder = subprocess.Popen(["seq", str(lines)], stdout=subprocess.PIPE)
@@ -208,6 +235,7 @@ def flows(sanitizer):
 daemon = start_daemon()
 try:
     on_terminals()
+    commands_on_terminals()
     flows(sys.argv[1])
     daemon.terminate()
     check(daemon.wait() == 0, "the daemon ends with 0")

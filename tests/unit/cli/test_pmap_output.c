@@ -34,7 +34,7 @@ static void begin(bool ordered, bool json)
 /* That was written, to standard output and error. */
 static void end(const char *want_out, const char *want_err)
 {
-    bool flushed = pmap_output_flush(&o);
+    bool flushed = outlet_flush(&o.outlet);
     char *text_err = captured(&err), *text_out = captured(&out);
 
     ck_assert(flushed);
@@ -232,13 +232,13 @@ START_TEST(a_sleeping_reader)
     ptools_pack_i64(pack, 7);
     line = (struct command_line){ 0 };
     ck_assert_int_eq(pmap_output_open(&o, &line, true, &no_bar), 0);
-    o.signals = signals[0];
-    o.on_signal = give_up;
-    o.arg = &signs;
+    o.outlet.signals = signals[0];
+    o.outlet.on_signal = give_up;
+    o.outlet.arg = &signs;
     put(0, PTOOLS_OK);
-    ck_assert(!pmap_output_flush(&o));
+    ck_assert(!outlet_flush(&o.outlet));
     ck_assert_int_eq(signs, 1);
-    ck_assert_int_eq(o.error, ECANCELED);
+    ck_assert_int_eq(o.outlet.error, ECANCELED);
     pmap_output_close(&o);
     ptools_pack_free(pack);
     dup2(saved, STDOUT_FILENO);

@@ -176,6 +176,7 @@ START_TEST(refusals)
     bad_number("umask", -1);
     bad_number("umask", 01000);
     bad_number("nice", 41);
+    bad_number("attempt", 0);
     bad_number("cpus", 4097);
     bad_number("mem", -1);
     bad_number("out_max", -1);

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * jobs_wish -- see jobs_wish.h. The words are the command, argument by argument, and no shell reads them. Who writes
+ * a whole command line as one word, as GNU parallel takes it, is told what to write.
+ */
+#include "client/cli/jobs_wish.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/blocks.h"
+#include "client/cli/failure.h"
+#include "client/cli/words.h"
+
+enum { MAX_ARGS_MAX = 100000, AT_ONCE_MAX = 100000, NICE_MAX = 19 };
+
+void jobs_wish_deinit(struct jobs_wish *wish)
+{
+    free(wish->argv);
+    free(wish->sources.files);
+    free(wish->set_env);
+}
+
+/* -- numbers ----------------------------------------------------------------------------------------------- */
+
+static uint32_t processors(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
+}
+
+/* N, N% of the processors, so many more or fewer than them; 0: as many as there are workers. */
+static bool read_jobs(const char *text, uint32_t *ret)
+{
+    const char sign = *text == '+' || *text == '-' ? *text : '\0';
+    const size_t digits = strspn(text + (sign != 0), "0123456789");
+    const bool percent = !sign && strcmp(text + digits, "%") == 0;
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < digits && i < 9; i++)
+        n = 10 * n + (uint64_t)(text[(sign != 0) + i] - '0');
+    if (digits == 0 || digits > 8 || (text[(sign != 0) + digits] && !percent) || (percent && n == 0))
+        return false;
+    if (percent)
+        n = n * processors() / 100 > 0 ? n * processors() / 100 : 1;
+    else if (sign == '+')
+        n += processors();
+    else if (sign == '-')
+        n = n < processors() ? processors() - n : 1;
+    *ret = (uint32_t)n;
+    return n <= AT_ONCE_MAX;
+}
+
+static int take_jobs(const struct command_line *line, const char *text, struct jobs_wish *wish)
+{
+    if (read_jobs(text, &wish->at_once))
+        return EXIT_VALUE;
+    return command_line_wrong(line,
+                              "--jobs %.60s: allowed is a number up to %d, N%% of the processors, or +N or -N, more "
+                              "or fewer than them",
+                              text, AT_ONCE_MAX);
+}
+
+static int take_count(const struct command_line *line, const char *name, const char *text, uint64_t min, uint64_t max,
+                      uint64_t *ret)
+{
+    if (words_count(text, max, ret) && *ret >= min)
+        return EXIT_VALUE;
+    return command_line_wrong(line, "--%s %.60s: allowed is a number from %llu to %llu", name, text,
+                              (unsigned long long)min, (unsigned long long)max);
+}
+
+static int take_bytes(const struct command_line *line, const char *name, const char *text, uint64_t max, uint64_t *ret)
+{
+    if (words_bytes(text, ret) && *ret > 0 && *ret <= max)
+        return EXIT_VALUE;
+    return command_line_wrong(line, "--%s %.60s: " WORDS_SIZES, name, text);
+}
+
+/* -- lists ------------------------------------------------------------------------------------------------- */
+
+static int add(const struct command_line *line, const char ***list, size_t *n, const char *text)
+{
+    const char **larger = realloc(*list, (*n + 1) * sizeof *larger);
+
+    if (!larger)
+        return failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
+    larger[(*n)++] = text;
+    *list = larger;
+    return EXIT_VALUE;
+}
+
+/* NAME=VALUE; NAME alone, whose value is ours, is there already. */
+static int take_env(const struct command_line *line, const char *text, struct jobs_wish *wish)
+{
+    const size_t n = strcspn(text, "=");
+
+    if (n == 0)
+        return command_line_wrong(line, "--env %.60s: it is NAME=VALUE, or NAME", text);
+    return text[n] ? add(line, &wish->set_env, &wish->n_set_env, text) : EXIT_VALUE;
+}
+
+/* -- options ----------------------------------------------------------------------------------------------- */
+
+static int take_number(const struct command_line *line, const struct item *item, struct jobs_wish *wish)
+{
+    uint64_t n = 0;
+    int status = EXIT_VALUE;
+
+    switch (item->id) {
+    case JOBS_MAX_ARGS:
+        status = take_count(line, "max-args", item->text, 0, MAX_ARGS_MAX, &n);
+        wish->sources.max_args = (uint32_t)n;
+        break;
+    case JOBS_NICE:
+        status = take_count(line, "nice", item->text, 0, NICE_MAX, &n);
+        wish->nice = (int)n;
+        break;
+    case JOBS_CPUS:
+        status = take_count(line, "cpus", item->text, 1, CPU_SETSIZE, &n);
+        wish->cpus = (uint32_t)n;
+        break;
+    case JOBS_MEM:
+        return take_bytes(line, "mem", item->text, INT64_MAX, &wish->mem);
+    case JOBS_BLOCK:
+        return take_bytes(line, "block", item->text, BLOCKS_BYTES_MAX, &wish->block_bytes);
+    }
+    return status;
+}
+
+static int take_halt(const struct command_line *line, const char *text, struct jobs_wish *wish)
+{
+    return halt_read(text, &wish->halt) ? EXIT_VALUE : command_line_wrong(line, "--halt %.60s: " HALT_FORMS, text);
+}
+
+static int take_header(const struct command_line *line, const char *text, struct jobs_wish *wish)
+{
+    wish->sources.header = true;
+    return strcmp(text, ":") == 0
+               ? EXIT_VALUE
+               : command_line_wrong(line, "--header %.60s: allowed is :, for the first record", text);
+}
+
+int jobs_wish_take(const struct command_line *line, const struct item *item, struct jobs_wish *wish)
+{
+    switch (item->id) {
+    case JOBS_ARG_FILE:
+        return add(line, &wish->sources.files, &wish->sources.n_files, item->text);
+    case JOBS_COLSEP:
+        wish->sources.column_separator = item->text;
+        break;
+    case JOBS_CSV:
+        wish->sources.csv = true;
+        break;
+    case JOBS_HEADER:
+        return take_header(line, item->text, wish);
+    case JOBS_SHUF:
+        wish->shuf = true;
+        break;
+    case JOBS_PIPE:
+        wish->pipe = true;
+        break;
+    case JOBS_JOBS:
+        return take_jobs(line, item->text, wish);
+    case JOBS_HALT:
+        return take_halt(line, item->text, wish);
+    case JOBS_TAG:
+        wish->tag = true;
+        break;
+    case JOBS_TAG_STRING:
+        wish->tag = true;
+        wish->tag_string = item->text;
+        break;
+    case JOBS_DRY_RUN:
+        wish->dry_run = true;
+        break;
+    case JOBS_JOBLOG:
+        wish->joblog = item->text;
+        break;
+    case JOBS_RESUME:
+        wish->how = wish->how == JOBLOG_NEW ? JOBLOG_RESUME : wish->how;
+        break;
+    case JOBS_RESUME_FAILED:
+        wish->how = JOBLOG_RESUME_FAILED;
+        break;
+    case JOBS_RESULTS:
+        wish->results = item->text;
+        break;
+    case JOBS_ENV:
+        return take_env(line, item->text, wish);
+    case JOBS_CWD:
+        wish->cwd = item->text;
+        break;
+    default:
+        return take_number(line, item, wish);
+    }
+    return EXIT_VALUE;
+}
+
+/* -- words ------------------------------------------------------------------------------------------------- */
+
+/* One word that a shell was meant to read. */
+static bool is_script(const struct jobs_wish *wish)
+{
+    return wish->n_argv == 1 && strpbrk(wish->argv[0], " \t\n|&;<>") && access(wish->argv[0], X_OK) < 0;
+}
+
+static int check(const struct command_line *line, const struct jobs_wish *wish)
+{
+    const struct sources_wish *s = &wish->sources;
+
+    if (wish->n_argv == 0)
+        return command_line_wrong(line, "no command stands behind --; where items are commands, it is: -- sh -c {}");
+    if (is_script(wish))
+        return command_line_wrong(
+            line,
+            "\"%.200s\" is one word, the name of a program, for no shell reads it; write its words "
+            "apart, or -- sh -c 'SCRIPT WITH \"$1\"' sh {}",
+            wish->argv[0]);
+    if (wish->how != JOBLOG_NEW && !wish->joblog)
+        return command_line_wrong(line, "--resume and --resume-failed need --joblog, where it stands what has ended");
+    if (wish->pipe && (s->n_words > 0 || s->n_files > 0 || s->csv || s->column_separator || s->header || wish->shuf))
+        return command_line_wrong(line,
+                                  "--pipe gives standard input to the commands in blocks; there are no other items");
+    if (!wish->pipe && wish->block_bytes)
+        return command_line_wrong(line, "--block belongs to --pipe");
+    return EXIT_VALUE;
+}
+
+int jobs_wish_take_words(const struct command_line *line, struct jobs_wish *wish)
+{
+    const size_t n = command_line_words(line);
+    size_t begin, at = 0;
+
+    wish->argv = calloc(n + 1, sizeof wish->argv[0]);
+    if (!wish->argv)
+        return failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
+    for (size_t i = 0; i < line->n; i++)
+        if (line->items[i].id == ITEM_WORD)
+            wish->argv[at++] = line->items[i].text;
+    begin = sources_begin(wish->argv, n);
+    wish->n_argv = begin;
+    wish->sources.words = wish->argv + begin;
+    wish->sources.n_words = n - begin;
+    return check(line, wish);
+}

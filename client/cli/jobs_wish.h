@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * jobs_wish -- what a command line of `ptools pmap -- COMMAND` asks for beyond what one over a function can. See
+ * jobs_wish.c.
+ */
+#ifndef CLI_JOBS_WISH_H
+#define CLI_JOBS_WISH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/cli/command_line.h"
+#include "client/cli/halt.h"
+#include "client/cli/joblog.h"
+#include "client/cli/sources.h"
+
+enum { /* of the options that are about commands alone */
+       JOBS_ARG_FILE = OPTION_OF_VERB + 300,
+       JOBS_COLSEP,
+       JOBS_CSV,
+       JOBS_HEADER,
+       JOBS_MAX_ARGS,
+       JOBS_SHUF,
+       JOBS_PIPE,
+       JOBS_BLOCK,
+       JOBS_JOBS,
+       JOBS_HALT,
+       JOBS_TAG,
+       JOBS_TAG_STRING,
+       JOBS_DRY_RUN,
+       JOBS_JOBLOG,
+       JOBS_RESUME,
+       JOBS_RESUME_FAILED,
+       JOBS_RESULTS,
+       JOBS_ENV,
+       JOBS_CWD,
+       JOBS_NICE,
+       JOBS_MEM,
+       JOBS_CPUS,
+       JOBS_OPTIONS_END
+};
+
+#define JOBS_BLOCK_BYTES (UINT64_C(1) << 20)
+struct jobs_wish {
+    const char **argv; /* the command */
+    size_t n_argv;
+    struct sources_wish sources;
+    uint32_t at_once; /* 0: as many as there are workers */
+    struct halt halt;
+    bool shuf, pipe, tag, dry_run;
+    const char *tag_string; /* NULL: {} */
+    uint64_t block_bytes;   /* 0: JOBS_BLOCK_BYTES */
+    const char *joblog;     /* NULL: none */
+    enum joblog_how how;
+    const char *results;  /* NULL: none */
+    const char **set_env; /* NAME=VALUE */
+    size_t n_set_env;
+    const char *cwd; /* NULL: that of the caller */
+    int nice;
+    uint64_t mem; /* 0: no limit */
+    uint32_t cpus;
+};
+void jobs_wish_deinit(struct jobs_wish *wish);
+
+/* One option, of those above. The exit status; what is wrong was told. */
+int jobs_wish_take(const struct command_line *line, const struct item *item, struct jobs_wish *wish);
+/* The words: the command, and where its items come from. Then what holds for all of it together. */
+int jobs_wish_take_words(const struct command_line *line, struct jobs_wish *wish);
+
+#endif
