@@ -146,19 +146,21 @@ int command_line_parse(struct command_line *line, int argc, char *const argv[])
     bool only_words = false;
     int r = 0;
 
-    *line = (struct command_line){ 0 };
+    *line = (struct command_line){ .command = SIZE_MAX };
     line->items = calloc((size_t)argc + 1, sizeof *line->items);
     if (!line->items)
         return -ENOMEM;
     for (int i = 1; i < argc && r == 0; i++) {
-        if (!only_words && strcmp(argv[i], "--") == 0)
+        if (!only_words && strcmp(argv[i], "--") == 0) {
             only_words = true;
-        else if (!only_words && !is_word(line, argv[i]))
+            line->command = line->n;
+        } else if (!only_words && !is_word(line, argv[i])) {
             r = take_option(line, argc, argv, &i);
-        else if (!line->verb)
+        } else if (!line->verb) {
             r = take_verb(line, argv[i]);
-        else
+        } else {
             take_word(line, argv[i], &only_words);
+        }
     }
     return r;
 }

@@ -24,6 +24,7 @@ struct command_line {
     bool json, help, version;
     struct item *items; /* after the verb, in their order; without the global options */
     size_t n;
+    size_t command; /* the item behind "--", from which on all are words; n and more: there was no "--" */
     uint64_t input_line; /* that of standard input, from 1, which a mistake is in; 0: none of them */
     char problem[320];
 };
