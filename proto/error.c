@@ -62,6 +62,7 @@ static const struct {
     [PTOOLS_ERR_DAEMON_DIED] = { "DAEMON_DIED", "the daemon died while it ran; it may have been executed" },
     [PTOOLS_ERR_DEPENDENCY] = { "DEPENDENCY", "a task that had to come first did not get done" },
     [PTOOLS_ERR_PARTS] = { "PARTS", "some of its parts failed" },
+    [PTOOLS_ERR_EXITED] = { "EXITED", "the command exited with a status other than 0, or was killed by a signal" },
     [PTOOLS_ERR_INTERNAL] = { "INTERNAL", "a bug in ptools: please report it with the daemon's log" },
 };
 

@@ -10,12 +10,25 @@
 
 #include "proto/message.h"
 
+static bool read_end(const char *text, struct msg_failure *ret)
+{
+    int32_t status, signal;
+
+    if (sscanf(text, "%" SCNd32 " %" SCNd32, &status, &signal) != 2 || status < -1 || status > UINT8_MAX || signal < 0)
+        return false;
+    ret->exited = status >= 0;
+    ret->exit_status = status;
+    ret->signal = signal;
+    return true;
+}
+
 bool link_failure_read(const struct span *body, struct msg_failure *ret)
 {
-    struct text progress, *texts[] = { &ret->message, &ret->phase, &ret->log, &progress };
+    struct text progress, exited, *texts[] = { &ret->message, &ret->phase, &ret->log, &progress, &exited };
+    const size_t n_texts = ret->code == PTOOLS_ERR_EXITED ? 5 : 4;
     const char *at = (const char *)body->data, *end = at + body->n;
 
-    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+    for (size_t i = 0; i < n_texts; i++) {
         const char *nul = body->n ? memchr(at, '\0', (size_t)(end - at)) : NULL;
 
         if (!nul)
@@ -23,5 +36,7 @@ bool link_failure_read(const struct span *body, struct msg_failure *ret)
         *texts[i] = (struct text){ at, (size_t)(nul - at) };
         at = nul + 1;
     }
-    return at == end && sscanf(progress.data, "%" SCNu64 " %" SCNu64, &ret->progress, &ret->progress_of) == 2;
+    if (at != end || sscanf(progress.data, "%" SCNu64 " %" SCNu64, &ret->progress, &ret->progress_of) != 2)
+        return false;
+    return n_texts == 4 || read_end(exited.data, ret);
 }

@@ -34,7 +34,8 @@ enum link_type { /* those with a number travel on lanes, too: PROTOCOL.md */
     LINK_READY,     /* answer to START: takes tasks now */
     LINK_DONE = 5,  /* task, attempt, slot, code; a = run time in us, b = memory in KiB or 0, fds or 0;
                        body = the value (code 0), or four strings, each ended by NUL:
-                       message, phase, log, and the progress as "n of" */
+                       message, phase, log, and the progress as "n of"; with EXITED (a worker's alone) a fifth,
+                       "exit_status signal", of which one is -1 or 0 */
     LINK_DONE_ARRAY = 6, /* as DONE with code 0; body = struct link_reference, where the value is */
     LINK_LOG,       /* task, attempt, slot; body = the last lines that its function logged: before the DONE of one that
                        did not fail, if there are any */
@@ -95,7 +96,8 @@ struct link_frame {
 _Static_assert(sizeof(struct link_frame) == 40, "a wire struct");
 
 struct msg_failure;
-/* The body of a DONE frame that tells a failure: its texts point into the body. false: it is malformed. */
+/* The body of a DONE frame that tells a failure, whose code is in *ret: its texts point into the body. false: it is
+ * malformed. */
 bool link_failure_read(const struct span *body, struct msg_failure *ret);
 
 /* How a worker ends by itself, other than with 0 (asked to, or the daemon is gone). */

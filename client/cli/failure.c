@@ -40,6 +40,7 @@ int failure_exit_status(ptools_err code)
     case PTOOLS_ERR_DEAD:
     case PTOOLS_ERR_DAEMON_DIED:
     case PTOOLS_ERR_PARTS:
+    case PTOOLS_ERR_EXITED:
         return EXIT_FAILED;
     case PTOOLS_ERR_INVALID:
         return EXIT_USAGE;

@@ -189,8 +189,17 @@ void batch_failure_isolated(const struct isolated *done, const struct page_words
     ptools_pack_i64(self.pack, done->exit_status);
     ptools_pack_u64(self.pack, words->progress);
     ptools_pack_u64(self.pack, words->progress_of);
-    ptools_pack_str(self.pack, words->backtrace);
+    ptools_pack_str(self.pack, done->code == PTOOLS_ERR_EXITED ? "" : words->backtrace);
     end_failure();
+}
+
+void batch_failure_exited(const struct ptools_task *t, const struct page_words *words)
+{
+    struct isolated done = { .code = PTOOLS_ERR_EXITED, .run_us = t->exit_us, .peak_kb = t->exit_peak_kb,
+                             .signal = t->exit_signal, .exit_status = t->exit_status };
+
+    strcpy(done.message, t->message);
+    batch_failure_isolated(&done, words);
 }
 
 static uint8_t *half(void)

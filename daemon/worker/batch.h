@@ -5,7 +5,7 @@
  *
  * A record is a msgpack list: [value], or [code, message, phase, log] of an item that failed; of an isolated one, of
  * which more is known, [value, run_us, peak_kb], or [code, message, phase, log, run_us, peak_kb, signal, exit_status,
- * progress, progress_of, backtrace]. In a reduction [value] is what several items came to; [] stands for one that was
+ * progress, progress_of, backtrace], as of a command that failed. In a reduction [value] is what several items came to; [] stands for one that was
  * not kept. What an item is, and how it is run, is execute.c's.
  */
 #ifndef WORKER_BATCH_H
@@ -28,7 +28,7 @@ struct isolated {
     char message[TASK_MESSAGE_BYTES]; /* of a failure */
     uint64_t run_us;                  /* from the fork until all is gone */
     uint64_t peak_kb;                 /* its largest memory beyond what it began with; 0: it did not get so far */
-    int signal, exit_status;          /* of a process that did not come back; 0 and -1 */
+    int signal, exit_status;          /* of a process that did not come back, or of a command; 0 and -1 */
 };
 
 /* 0 or -ENOMEM. */
@@ -42,6 +42,8 @@ void batch_failure(ptools_err code, const char *message, const char *phase, cons
 /* The same of an isolated one. words: what the page has of it. */
 void batch_value_isolated(const struct isolated *done);
 void batch_failure_isolated(const struct isolated *done, const struct page_words *words);
+/* The same of a command (EXITED), which has had a process of its own in any case. */
+void batch_failure_exited(const struct ptools_task *t, const struct page_words *words);
 /* A reduction: one item more is done, and all since the last record come to this value. The page has it as one record,
  * or, if it is too large for that, the record that says so. */
 void batch_fold(const uint8_t *value, size_t n);

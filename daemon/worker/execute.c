@@ -404,7 +404,10 @@ static void record_failure(ptools_err code)
     struct page_words words;
 
     page_read_words(self.page, &words);
-    batch_failure(code, task_message(&self.task), words.phase, words.log);
+    if (code == PTOOLS_ERR_EXITED)
+        batch_failure_exited(&self.task, &words);
+    else
+        batch_failure(code, task_message(&self.task), words.phase, words.log);
 }
 
 /* A value that fits behind any records that may be there: whether it fits depends on no other item. */
@@ -617,12 +620,13 @@ void execute_refuse(const struct link_frame *frame, const struct span *body, pto
     (void)task_fail(&self.task, code, "%s", why);
 }
 
-/* The four texts of a failure: message, phase, log, and "n of" of the progress. */
+/* The texts of a failure: message, phase, log, and "n of" of the progress; of a command also how it ended. */
 static void failure_texts(struct execution *done, char room[EXECUTE_FAILURE_BYTES])
 {
-    const char *texts[4] = { task_message(&self.task) };
+    const size_t n_texts = done->code == PTOOLS_ERR_EXITED ? 5 : 4;
+    const char *texts[5] = { task_message(&self.task) };
     struct page_words words;
-    char progress[48];
+    char progress[48], end[24];
 
     page_read_words(self.page, &words);
     texts[1] = words.phase;
@@ -630,8 +634,10 @@ static void failure_texts(struct execution *done, char room[EXECUTE_FAILURE_BYTE
     snprintf(progress, sizeof progress, "%llu %llu", (unsigned long long)words.progress,
              (unsigned long long)words.progress_of);
     texts[3] = progress;
+    snprintf(end, sizeof end, "%d %d", self.task.exit_status, self.task.exit_signal);
+    texts[4] = end;
     done->n = 0;
-    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+    for (size_t i = 0; i < n_texts; i++) {
         memcpy(room + done->n, texts[i], strlen(texts[i]) + 1);
         done->n += strlen(texts[i]) + 1;
     }

@@ -11,7 +11,7 @@
 #include "proto/link.h"
 #include "proto/page.h"
 
-enum { EXECUTE_FAILURE_BYTES = TASK_MESSAGE_BYTES + sizeof(struct page_words) + 48 };
+enum { EXECUTE_FAILURE_BYTES = TASK_MESSAGE_BYTES + sizeof(struct page_words) + 48 + 24 };
 
 struct execution {
     ptools_err code;

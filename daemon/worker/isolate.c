@@ -50,6 +50,7 @@ struct shared {
     _Atomic uint32_t errand; /* errand_share() */
     uint64_t begun_kb;       /* ru_maxrss when it began; 0: it has not */
     uint32_t code;
+    int32_t exit_status, exit_signal; /* code EXITED */
     uint64_t n;
     char message[TASK_MESSAGE_BYTES];
     uint8_t value[];
@@ -161,6 +162,8 @@ static _Noreturn void run_child(pid_t worker, isolate_fn fn, void *arg)
         memcpy(s->value, value, n);
     } else {
         strcpy(s->message, task_message(self.task));
+        s->exit_status = self.task->exit_status;
+        s->exit_signal = self.task->exit_signal;
     }
     atomic_store_explicit(&s->state, COME_BACK, memory_order_release);
     storage_clear(&self.task->storage); /* destructors may take their time, or crash: what came of it is told */
@@ -247,6 +250,8 @@ static void read_outcome(struct isolated *ret)
     } else if (code != PTOOLS_OK && error_known(code)) {
         ret->code = code;
         memcpy(ret->message, s->message, sizeof ret->message - 1);
+        ret->exit_status = code == PTOOLS_ERR_EXITED ? s->exit_status : -1;
+        ret->signal = code == PTOOLS_ERR_EXITED ? MAX(s->exit_signal, 0) : 0;
         text_clean(ret->message, strlen(ret->message), true);
     } else {
         fail(ret, PTOOLS_ERR_FAILED, "its process has damaged what came of it");

@@ -216,6 +216,15 @@ static ptools_err add(struct modules *m, const char *name, const char *path, con
     return PTOOLS_OK;
 }
 
+ptools_err modules_add_own(struct modules *m, const char *name, const ptools_module_info *info)
+{
+    char why[WHY_BYTES];
+    struct module *module;
+    size_t n;
+
+    return check_info(info, &n, why) ? add(m, name, "(part of ptools-worker)", info, n, &module) : PTOOLS_ERR_INTERNAL;
+}
+
 ptools_err modules_load(struct modules *m, const char *name, struct module **ret, char ret_path[PATH_MAX],
                         char why[WHY_BYTES])
 {

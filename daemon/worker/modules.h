@@ -52,6 +52,9 @@ void modules_deinit(struct modules *m); /* forgets; the objects stay mapped */
 struct module *modules_find(struct modules *m, const char *name);
 struct function *modules_function(struct modules *m, const char *name, size_t n);
 
+/* Makes a module known that is part of the program: nothing is loaded for it, and no file can take its place. */
+ptools_err modules_add_own(struct modules *m, const char *name, const ptools_module_info *info);
+
 /* Loads NAME, unless it is loaded already. PTOOLS_OK; PTOOLS_ERR_NO_MODULE, PTOOLS_ERR_MODULE_BROKEN:
  * why is the sentence, and ret_path, if a file was found, its path, else "". */
 ptools_err modules_load(struct modules *m, const char *name, struct module **ret, char ret_path[PATH_MAX],

@@ -75,6 +75,8 @@ static inline void clear(struct ptools_task *t)
     t->strings = NULL;
     t->message_code = PTOOLS_OK;
     t->message[0] = '\0';
+    t->exit_status = -1;
+    t->exit_signal = 0;
     pack_reset(t->result);
 }
 
@@ -83,6 +85,7 @@ static void begin(struct ptools_task *t, const struct link_frame *run, const cha
     t->id = run->task;
     t->attempt = run->attempt;
     t->uid = run->a;
+    t->item = 0;
     t->function = function;
     clear(t);
 }
@@ -156,6 +159,7 @@ ptools_err task_begin_item(struct ptools_task *t, const uint8_t *arguments, size
                            size_t *ret_bytes)
 {
     clear(t);
+    t->item++;
     if (t->zone_used || captured || !flat_list_read(arguments, n, t->flat, &t->argc, ret_bytes))
         return begin_any_item(t, arguments, n, captured, ret_bytes);
     t->argv = t->flat;
@@ -177,7 +181,7 @@ static ptools_err failed(struct ptools_task *t, ptools_err returned)
     bool own = t->message_code == returned && t->message[0]; /* it says what went wrong with an array, and so may we */
     ptools_err code = returned == PTOOLS_ERR_BAD_ARGUMENT ||
                               (own && (returned == PTOOLS_ERR_NO_ARRAY || returned == PTOOLS_ERR_MISMATCH ||
-                                       returned == PTOOLS_ERR_BAD_FILE))
+                                       returned == PTOOLS_ERR_BAD_FILE || returned == PTOOLS_ERR_EXITED))
                           ? returned
                           : PTOOLS_ERR_FAILED;
 
@@ -204,6 +208,12 @@ ptools_err task_outcome(struct ptools_task *t, ptools_err returned, const uint8_
                          t->function);
     return task_fail(t, err == PTOOLS_ERR_TOO_LARGE ? err : PTOOLS_ERR_FAILED, "the result of %s: %s", t->function,
                      ptools_strerror(err));
+}
+
+void *task_room(struct ptools_task *t, size_t n)
+{
+    t->zone_used = true;
+    return msgpack_zone_malloc(&t->payload.zone, n);
 }
 
 void task_end(struct ptools_task *t)

@@ -26,6 +26,7 @@ struct ptools_task {
     struct payload payload;
     bool zone_used;                /* by this task or an earlier one of its batch; or there is none yet */
     msgpack_object flat[FLAT_MAX]; /* arguments that need no tree */
+    uint64_t item;                 /* of a batch, from 1; 0: it is none */
     uint32_t argc;
     const msgpack_object *argv;
     const char **strings; /* terminated copies of string arguments, made when asked for; in the zone */
@@ -35,6 +36,9 @@ struct ptools_task {
     char prefix[NAME_BYTES_MAX + 1];   /* of a server task; "" */
     ptools_err message_code;           /* the failure that message belongs to */
     char message[TASK_MESSAGE_BYTES];
+    /* of a failure that is EXITED: how the command ended, and what it took */
+    int exit_status, exit_signal; /* -1; 0 */
+    uint64_t exit_us, exit_peak_kb;
 };
 
 /* 0 or -ENOMEM. */
@@ -60,6 +64,8 @@ ptools_err task_fail(struct ptools_task *t, ptools_err code, const char *format,
     __attribute__((__format__(__printf__, 3, 4)));
 /* Clean UTF-8; never empty after a failure. */
 const char *task_message(const struct ptools_task *t);
+/* Memory that lives as long as the task, or the item. NULL: there is none. */
+void *task_room(struct ptools_task *t, size_t n);
 /* Lets go of what only this task needed. */
 void task_end(struct ptools_task *t);
 

@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/worker/command.h"
 #include "daemon/worker/log.h"
 #include "daemon/worker/probe.h"
 #include "proto/message.h"
@@ -341,6 +342,8 @@ int template_main(int link_fd, const struct template_options *options)
     t.options = options;
     TAILQ_INIT(&t.probes);
     modules_init(&t.modules, options->module_path);
+    if (modules_add_own(&t.modules, COMMAND_MODULE, &command_module) != PTOOLS_OK)
+        return EXIT_FAILURE;
     t.born = mmap(NULL, sizeof *t.born, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (t.born == MAP_FAILED)
         return EXIT_FAILURE;

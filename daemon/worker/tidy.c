@@ -91,13 +91,13 @@ static void wait_for(pid_t child, uint64_t us)
     close(p.fd);
 }
 
-void tidy_end_strays(void)
+bool tidy_end_strays(void)
 {
     uint64_t until, now;
     pid_t one;
 
     if (!have_children())
-        return;
+        return true;
     until = now_us() + STRAYS_US;
     do {
         one = kill_children();
@@ -105,12 +105,13 @@ void tidy_end_strays(void)
         if (one == 0 || now >= until) {
             log_say(LOG_LEVEL_WARNING, "strays-not-ended", "a function left children that cannot be %s",
                     one ? "killed" : "found");
-            return;
+            return false;
         }
         wait_for(one, until - now);
         while (waitpid(-1, NULL, __WALL | WNOHANG) > 0)
             ;
     } while (have_children());
+    return true;
 }
 
 /* -- environment ----------------------------------------------------------------------------- */

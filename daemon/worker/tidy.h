@@ -53,8 +53,9 @@ int tidy_accept(struct tidy *t);
 /* After a task; everything if a look was taken. */
 void tidy_restore(struct tidy *t);
 void tidy_restore_all(struct tidy *t);
-/* Kills and reaps all children of the process, and theirs. Gives up, and says so in the log, if that takes a second. */
-void tidy_end_strays(void);
+/* Kills and reaps all children of the process, and theirs. false: it gave up, and said so in the log, for that took a
+ * second. */
+bool tidy_end_strays(void);
 /* A task has ended that took run_us: is it time? */
 bool tidy_look_due(struct tidy *t, uint64_t now_us, uint64_t run_us);
 /* Resident memory in KiB (0: could not be read), and how many descriptors more are open than at birth. */

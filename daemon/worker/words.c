@@ -278,9 +278,12 @@ void words_set_base(const void *frame)
     self.base = frame;
 }
 
-void words_set_role(enum words_role role)
+enum words_role words_set_role(enum words_role role)
 {
+    const enum words_role before = (enum words_role)self.role;
+
     self.role = role;
+    return before;
 }
 
 void words_arm(void)

@@ -33,7 +33,8 @@ enum words_role {
     WORDS_WATCHING, /* the function is in a child: nothing, but that it interrupts */
     WORDS_ITEM      /* the child: as the first, and that is its end */
 };
-void words_set_role(enum words_role role);
+/* The one until now. */
+enum words_role words_set_role(enum words_role role);
 
 /* Learns the names of the shared objects that were loaded since the last time; those that were loaded
  * through a descriptor are called module.so and lie at path. */

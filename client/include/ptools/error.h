@@ -73,6 +73,8 @@ typedef enum ptools_err {
     PTOOLS_ERR_DAEMON_DIED = 70,   /* the daemon died while it ran; it may have been executed     */
     PTOOLS_ERR_DEPENDENCY = 71,    /* a task that had to come first did not get done              */
     PTOOLS_ERR_PARTS = 72,         /* some of its parts failed; each tells its own reason         */
+    PTOOLS_ERR_EXITED = 73,        /* the command exited with a status other than 0, or was killed by a signal: the
+                                      failure's exit_status and signal tell                       */
 
     PTOOLS_ERR_INTERNAL = 90, /* a bug in ptools: please report it with the daemon's log          */
 

@@ -197,8 +197,9 @@ typedef struct ptools_failure {
     uint32_t worker;        /* 0: never given to a worker                                        */
     uint32_t attempt;       /* 0: never begun                                                    */
     int32_t pid;            /* of the worker; 0: unknown                                         */
-    int32_t exit_status;    /* of the worker that died; -1: it did not exit by itself            */
-    int32_t signal;         /* that killed the worker; 0: none                                   */
+    int32_t exit_status;    /* of the worker that died, or (PTOOLS_ERR_EXITED) of the command; -1: it did not exit by
+                               itself                                                            */
+    int32_t signal;         /* that killed the worker, or the command; 0: none                   */
     bool maybe_executed;    /* the function had begun (or nobody knows)                          */
     uint64_t run_us;        /* time from its begin to its end                                    */
     uint64_t peak_bytes;    /* largest memory of the worker                                      */

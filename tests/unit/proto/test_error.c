@@ -28,7 +28,7 @@ START_TEST(every_code)
         ck_assert_uint_gt(strlen(ptools_strerror((ptools_err)code)), 8);
     }
     fclose(f);
-    ck_assert_uint_eq(codes, 49);
+    ck_assert_uint_eq(codes, 50);
 }
 END_TEST
 
