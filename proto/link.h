@@ -27,7 +27,7 @@ enum link_type { /* those with a number travel on lanes, too: PROTOCOL.md */
     LINK_START = 1, /* first frame: you are the daemon's child now; a = the daemon's pid, worker = your id */
     LINK_RUN = 2,   /* a task: task, attempt, slot, uid = a, large = b (a value of more bytes may be put into an
                        array; 0: never), code = RUN_... flags; body = name (name_bytes), then, as the flags say,
-                       the room (8 bytes: the number of an array), struct link_batch and the names of its init function
+                       when it was queued (8 bytes: ms since 1970), the room (8 bytes: the number of an array), struct link_batch and the names of its init function
                        and its operator, and the arguments or where they are */
     LINK_STOP,      /* finish what was given, then exit 0. a = 1 (server tasks): what runs shall stop as well */
     /* worker to daemon */
@@ -61,8 +61,9 @@ enum link_type { /* those with a number travel on lanes, too: PROTOCOL.md */
 enum { /* LINK_RUN: code */
     RUN_ARGS_ARRAY = 1, /* the arguments are a struct link_reference: they lie in that array */
     RUN_ROOM = 2,       /* there is a room */
-    RUN_BATCH = 4       /* a batch: there is a struct link_batch, and the arguments are a list for each item, one after
+    RUN_BATCH = 4,      /* a batch: there is a struct link_batch, and the arguments are a list for each item, one after
                            the other */
+    RUN_QUEUED = 8      /* a queued task: there is the time */
 };
 struct link_batch {
     uint64_t map;                      /* of the run, and of no other client's; 0: none, then there is no init function */

@@ -73,6 +73,7 @@ struct msg_call {
     uint32_t set_id;         /* a set by number; 0: none. Never both */
     uint32_t worker;         /* 0: any */
     uint64_t deadline_ms;    /* 0: none */
+    uint64_t grace_ms;       /* from the request to stop until it is killed; 0: as the daemon is set */
     bool has_priority;
     double priority;         /* among the calls of one user: lower runs first; not NaN; without: +infinity */
     bool detached;           /* answered when accepted; lives on without the client */
@@ -180,6 +181,7 @@ struct msg_submit {
     uint64_t start_ms;        /* ... or not before this: milliseconds since 1970. Not both */
     uint64_t expire_ms;       /* ends as expired if it has not begun after so long; 0: never */
     uint64_t deadline_ms;     /* each attempt is stopped after so long; 0: never */
+    uint64_t grace_ms;        /* as of a call */
     uint32_t attempts;        /* at most; 0: 1, or 3 for what is idempotent */
     uint64_t backoff_ms;      /* before the second attempt, doubled for each further one; 0: 500 */
     uint64_t backoff_max_ms;  /* 0: 60000 */
@@ -304,6 +306,7 @@ struct msg_failure {
     uint64_t retry_ms;    /* over a limit: try again after about so long; 0: it does not say */
     uint32_t state;       /* of a queued task: enum task_shown */
     uint32_t items;       /* of a batch: as in msg_reply; the next one is what failed */
+    struct text loading;  /* never sent: the module that a worker was loading when it died, by its last words */
 };
 
 struct msg_answer {
@@ -347,6 +350,8 @@ bool name_ok_tag(const char *s, size_t n);      /* also '.', ':', '/', '=', '@',
 bool name_ok_host(const char *s, size_t n);     /* 1 to HOST_BYTES_MAX: names, IPv4 and IPv6 addresses */
 /* Splits "module.function"; false if either is not a name. */
 bool name_split(const char *s, size_t n, struct text *ret_module, struct text *ret_function);
+/* Whether the function is command.run, which runs programs. */
+bool function_is_command(const struct text *function);
 /* Whether kind carries a payload frame from the client. */
 bool msg_kind_has_payload(enum msg_kind kind);
 /* Whether the table of errors has the code. */

@@ -101,6 +101,13 @@ bool name_ok_host(const char *s, size_t n)
     return n >= 1 && n <= HOST_BYTES_MAX && all_of(s, n, ".:%");
 }
 
+bool function_is_command(const struct text *function)
+{
+    static const char name[] = "command.run";
+
+    return function->n == sizeof name - 1 && memcmp(function->data, name, function->n) == 0;
+}
+
 bool name_split(const char *s, size_t n, struct text *ret_module, struct text *ret_function)
 {
     const char *dot = n > 0 ? memchr(s, '.', n) : NULL;

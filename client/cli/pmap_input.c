@@ -264,6 +264,7 @@ void pmap_input_close(struct pmap_input *in)
 uint64_t pmap_input_of(const struct pmap_input *in, bool *ret_about)
 {
     const struct lines *lines = &in->lines;
+    uint64_t about;
 
     *ret_about = false;
     if (in->form == PMAP_WORDS)
@@ -273,7 +274,8 @@ uint64_t pmap_input_of(const struct pmap_input *in, bool *ret_about)
     if (in->left == PMAP_NOT_KNOWN || lines->taken == 0)
         return PMAP_NOT_KNOWN;
     *ret_about = true;
-    return (uint64_t)((double)in->n_read * (double)in->left / (double)lines->taken);
+    about = (uint64_t)((double)in->n_read * (double)in->left / (double)lines->taken);
+    return about > in->n_read ? about : in->n_read; /* the file may have grown */
 }
 
 int pmap_input_report(const struct pmap_input *in)

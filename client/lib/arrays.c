@@ -158,6 +158,8 @@ ptools_err array_create(struct ptools *pt, const struct msg_array *m, uint64_t u
     struct ptools_future *f;
     ptools_err err = request_wait(pt, &request, until_us, &f);
 
+    if ((err == PTOOLS_ERR_LIMIT || err == PTOOLS_ERR_NO_SPACE) && captured_forget(pt))
+        err = request_wait(pt, &request, until_us, &f);
     if (err != PTOOLS_OK)
         return err;
     *ret_id = f->reply.array;

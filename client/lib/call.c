@@ -26,8 +26,12 @@ static ptools_err read_options(struct ptools *pt, const ptools_call_options *giv
     if (options.deadline_ms < 0)
         return fail(pt, PTOOLS_ERR_INVALID, "call options: deadline_ms is %lld: 0 (none) or more",
                     (long long)options.deadline_ms);
+    if (options.grace_ms < 0)
+        return fail(pt, PTOOLS_ERR_INVALID, "call options: grace_ms is %lld: 0 (as the daemon is set) or more",
+                    (long long)options.grace_ms);
     call->worker = options.worker;
     call->deadline_ms = (uint64_t)options.deadline_ms;
+    call->grace_ms = (uint64_t)options.grace_ms;
     return PTOOLS_OK;
 }
 

@@ -86,20 +86,13 @@ ptools_err options_read(struct ptools *pt, const char *what, const void *given, 
     return err == PTOOLS_OK ? err : fail(pt, err, "%s", why);
 }
 
-bool handle_is_ours(const struct ptools *pt)
-{
-    return *pt->birthmark != 0;
-}
-
-ptools_err handle_check(struct ptools *pt)
+ptools_err handle_refusal(struct ptools *pt)
 {
     if (!pt)
         return PTOOLS_ERR_INVALID;
     if (!handle_is_ours(pt))
         return fail_static(pt, PTOOLS_ERR_FORKED, "the handle was made before fork(): open a new one in the child");
-    if (pt->closing)
-        return fail_static(pt, PTOOLS_ERR_CLOSED, "ptools_close() was called by a callback");
-    return PTOOLS_OK;
+    return fail_static(pt, PTOOLS_ERR_CLOSED, "ptools_close() was called by a callback");
 }
 
 static unsigned char *birthmark_new(void)
@@ -128,6 +121,7 @@ struct ptools *handle_new(void)
     LIST_INIT(&pt->sets);
     LIST_INIT(&pt->stasks);
     LIST_INIT(&pt->watches);
+    TAILQ_INIT(&pt->captured);
     TAILQ_INIT(&pt->parked);
     pt->door_fd = pt->epoll_fd = pt->wake_fd = pt->epoll_transport_fd = pt->timer_fd = -1;
     pt->large = UINT64_MAX;
@@ -154,6 +148,7 @@ static void release(struct ptools *pt)
 
     while ((map = LIST_FIRST(&pt->maps)))
         pmap_orphan(map);
+    captured_forget(pt);
     while ((watch = LIST_FIRST(&pt->watches)))
         watch_orphan(watch);
     while ((f = LIST_FIRST(&pt->futures)))

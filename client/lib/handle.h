@@ -60,6 +60,7 @@ enum {
 };
 
 struct again;
+struct captured;
 struct lane;
 struct scratch;
 
@@ -228,6 +229,7 @@ struct ptools {
     struct ptools_array *arrays; /* mapped, by next */
     LIST_HEAD(, ptools_stasks) stasks;
     LIST_HEAD(, ptools_pmap) maps;
+    TAILQ_HEAD(, captured) captured; /* what maps have captured: pmap_captured.c */
     uint32_t last_map;
     unsigned lane_calls;         /* in flight on lanes */
     int epoll_fd, wake_fd;       /* multiplex.c; -1 */
@@ -243,10 +245,18 @@ struct ptools {
 
 /* -- handle.c ------------------------------------------------------------------------------------ */
 
-/* PTOOLS_OK, or why pt cannot be used at all: NULL, closed, forked. */
-ptools_err handle_check(struct ptools *pt);
 /* False in a child of the process that made pt. */
-bool handle_is_ours(const struct ptools *pt);
+static inline bool handle_is_ours(const struct ptools *pt)
+{
+    return *pt->birthmark != 0;
+}
+/* Why pt cannot be used at all: NULL, closed, forked. */
+ptools_err handle_refusal(struct ptools *pt);
+/* That, or PTOOLS_OK. */
+static inline ptools_err handle_check(struct ptools *pt)
+{
+    return pt && handle_is_ours(pt) && !pt->closing ? PTOOLS_OK : handle_refusal(pt);
+}
 struct ptools *handle_new(void);
 struct ptools *handle_free(struct ptools *pt);
 /* Record a failure of pt and return its code. */
@@ -296,10 +306,15 @@ ptools_err array_map(struct ptools *pt, struct fds_request *request, uint32_t fl
                      struct ptools_array **ret);
 /* The handle is closed. */
 void arrays_orphan(struct ptools *pt);
-/* Creates one; its number. One that is there after until_us is ended again, if the daemon tells of it. */
+/* Creates one; its number. If there is no room, what is kept for later maps goes first. One that is there after until_us is ended again, if the daemon tells of it. */
 ptools_err array_create(struct ptools *pt, const struct msg_array *m, uint64_t until_us, uint64_t *ret_id);
 /* Ends one without waiting for an answer; without a connection it has ended with that. pt's last failure stays. */
 void array_unlink(struct ptools *pt, uint64_t id);
+
+/* -- pmap_captured.c --------------------------------------------------------------------------------- */
+
+/* What no map uses now. Whether there was any. */
+bool captured_forget(struct ptools *pt);
 
 /* -- shm_options.c ------------------------------------------------------------------------------------ */
 

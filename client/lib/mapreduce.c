@@ -219,6 +219,17 @@ static ptools_err check(struct reduction *r, const struct ptools_pmap *map)
     return PTOOLS_OK;
 }
 
+static ptools_err work(struct reduction *r, struct ptools_pmap *map)
+{
+    ptools_err err = check(r, map), end;
+
+    if (err != PTOOLS_OK)
+        return err;
+    err = pmap_work(map, r->level[0].map->until_us);
+    end = check(r, map); /* that is told, and not what could not be sent any more */
+    return end != PTOOLS_OK ? end : err;
+}
+
 /* Once through all levels. ret_top: the level whose values came to one or none: it is over. */
 static ptools_err turn(struct reduction *r, bool *ret_moved, struct level **ret_top)
 {
@@ -229,11 +240,7 @@ static ptools_err turn(struct reduction *r, bool *ret_moved, struct level **ret_
         struct level *above = &r->level[i + 1];
         const uint64_t ended = map->progress.ended;
 
-        err = check(r, map);
-        if (err == PTOOLS_OK)
-            err = pmap_work(map, CLOCK_FOREVER);
-        if (err == PTOOLS_OK)
-            err = check(r, map);
+        err = work(r, map);
         if (err == PTOOLS_OK)
             err = carry(r, map, above, ret_moved);
         *ret_moved |= map->progress.ended != ended; /* there may be room for others */
@@ -298,9 +305,7 @@ static ptools_err conclude(struct reduction *r, const struct level *top, const p
         value = top->pending.data + 1; /* behind the head of its list */
         n = top->pending.n - 1;
     } else if (initial) {
-        err = pack_finish_value(initial, &value, &n);
-        if (err != PTOOLS_OK)
-            return fail(r->pt, err, "reduce options: initial cannot be used: %s", ptools_strerror(err));
+        (void)pack_finish_value(initial, &value, &n); /* it was found to be one */
     } else if (items->progress.items == 0) {
         return fail_static(r->pt, PTOOLS_ERR_INVALID, "there are no items to be reduced, and no initial value");
     }
@@ -354,6 +359,19 @@ ptools_err reduce_all(ptools *pt, struct ptools_pmap *take_map, const struct red
 
 /* -- what is asked for ---------------------------------------------------------------------------------------- */
 
+static ptools_err check_initial(ptools *pt, const ptools_pack *initial)
+{
+    const uint8_t *value;
+    size_t n;
+    ptools_err err = initial ? pack_finish_value(initial, &value, &n) : PTOOLS_OK;
+
+    if (err == PTOOLS_OK)
+        return PTOOLS_OK;
+    return fail(pt, err, "pmap options: initial cannot be used: %s",
+                err == PTOOLS_ERR_INVALID ? "it is not one value, or a list or map in it lacks items"
+                                          : ptools_strerror(err));
+}
+
 ptools_err reduce_request_read(ptools *pt, const char *function, const char *op, const ptools_pmap_options *given,
                                ptools_reduced **ret, struct reduce_request *ret_what)
 {
@@ -375,6 +393,8 @@ ptools_err reduce_request_read(ptools *pt, const char *function, const char *op,
         err = fail_static(pt, PTOOLS_ERR_INVALID,
                           "pmap options: PTOOLS_PMAP_ISOLATED: values of items that have a process "
                           "of their own are not reduced");
+    if (err == PTOOLS_OK)
+        err = check_initial(pt, ret_what->options.initial);
     ret_what->for_map = ret_what->options;
     ret_what->for_map.flags &= ~(uint32_t)PTOOLS_REDUCE_DETERMINISTIC;
     ret_what->for_map.initial = NULL;

@@ -215,11 +215,9 @@ static void let_go(struct ptools_pmap *map)
 {
     struct batch *b;
 
-    while ((b = LIST_FIRST(&map->batches))) {
-        if (!b->f->done)
-            ptools_future_cancel(b->f);
+    pmap_cancel_batches(map);
+    while ((b = LIST_FIRST(&map->batches)))
         batch_free(map, b);
-    }
     captured_drop(map);
 }
 
@@ -340,19 +338,13 @@ static bool is_over(const struct ptools_pmap *map)
     return map->exhausted && TAILQ_EMPTY(&map->segments);
 }
 
-ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *ret_item)
+/* There is none to hand out, or it is time to look whether there is something to do. */
+__attribute__((__noinline__)) static ptools_err wait_next(struct ptools_pmap *map, int64_t timeout_ms,
+                                                          ptools_item *ret_item)
 {
-    ptools_err err = map_check(map);
     uint64_t until_us;
+    ptools_err err;
 
-    if (err == PTOOLS_OK && !ret_item)
-        return fail_static(map->pt, PTOOLS_ERR_INVALID, "ret_item is NULL");
-    if (err == PTOOLS_OK)
-        err = check_timeout(map->pt, timeout_ms);
-    if (err != PTOOLS_OK)
-        return err;
-    if (map->read < map->look_at && !(map->read % READS_A_CLOCK == 0 && is_due(map)) && pmap_read(map, ret_item))
-        return PTOOLS_OK;
     map->look_at = map->read + MAX(READS_A_LOOK, map->last_items / LOOKS_A_BATCH);
     handle_pump(map->pt, 0);
     until_us = clock_until_us(timeout_ms);
@@ -376,6 +368,21 @@ ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *r
         if (!pmap_answered(map)) /* while the last batch left, answers may have come */
             pmap_rest(map, MIN(MIN(until_us, map->tell_us), pmap_due_us(map)));
     }
+}
+
+ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *ret_item)
+{
+    ptools_err err = map_check(map);
+
+    if (err == PTOOLS_OK && !ret_item)
+        return fail_static(map->pt, PTOOLS_ERR_INVALID, "ret_item is NULL");
+    if (err == PTOOLS_OK)
+        err = check_timeout(map->pt, timeout_ms);
+    if (err != PTOOLS_OK)
+        return err;
+    if (map->read < map->look_at && !(map->read % READS_A_CLOCK == 0 && is_due(map)) && pmap_read(map, ret_item))
+        return PTOOLS_OK;
+    return wait_next(map, timeout_ms, ret_item);
 }
 
 ptools_err pmap_run(struct ptools_pmap *map, const char *what, ptools_pmap_outcome outcome, void *arg)

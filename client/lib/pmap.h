@@ -89,13 +89,12 @@ struct ptools_pmap {
     char *function, *init;        /* init NULL: none */
     ptools_pmap_options options;  /* the pointers in it are not ours, but for set */
     int64_t *retry_delays;
-    struct bytes default_value;          /* empty: none */
-    struct bytes captured;               /* a list; empty: none ... */
-    struct ptools_array *captured_array; /* ... and where it is for workers ... */
-    uint64_t captured_generation;        /* ... on this connection */
-    uint32_t number;                     /* of this run, on its connection */
-    uint64_t until_us;                   /* of all; CLOCK_FOREVER */
-    uint64_t tell_us;                    /* when its progress is told next; CLOCK_FOREVER */
+    struct bytes default_value; /* empty: none */
+    struct bytes captured;      /* a list; empty: none ... */
+    struct captured *shared;    /* ... and where it is for workers; NULL: nowhere yet */
+    uint32_t number;            /* of this run, on its connection */
+    uint64_t until_us;          /* of all; CLOCK_FOREVER */
+    uint64_t tell_us;           /* when its progress is told next; CLOCK_FOREVER */
 
     ptools_pmap_source source; /* NULL: lists */
     void *source_arg;
@@ -173,8 +172,10 @@ void segment_end(struct ptools_pmap *map, struct segment *s, struct blob *record
 
 /* -- pmap_captured.c -- */
 
-/* What is captured lies in shared memory of this connection; or nowhere any more. */
-ptools_err captured_ready(struct ptools_pmap *map, uint64_t until_us);
+/* What is captured lies in shared memory of this connection: *ret; NULL: nothing is. Good until the map is sent again
+ * on another one. */
+ptools_err captured_ready(struct ptools_pmap *map, uint64_t until_us, const struct ptools_array **ret);
+/* This map does not use it any more. */
 void captured_drop(struct ptools_pmap *map);
 
 /* -- pmap_answer.c -- */
@@ -189,6 +190,8 @@ bool pmap_answered(const struct ptools_pmap *map);
 bool pmap_idle(const struct ptools_pmap *map);
 /* No item is begun any more. */
 ptools_err pmap_stop(struct ptools_pmap *map);
+/* Tells the daemon to stop them. If it reads nothing, one round trip is waited for it, and not one for each. */
+void pmap_cancel_batches(struct ptools_pmap *map);
 /* What waits comes to its end; what is held waits as soon as that before it has ended. */
 void pmap_end_waiting(struct ptools_pmap *map);
 /* It was sent and not begun after all: it is sent before items that come behind it. */

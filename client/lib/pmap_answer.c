@@ -330,6 +330,8 @@ static ptools_err take_answer(struct ptools_pmap *map, struct batch *b)
         map->workers = f->reply.workers;
     if (a.done > 0)
         map->in_vain = 0;
+    if (!f->failed)
+        map->not_before_us = 0; /* if it was one of ours that others had to wait for, there is room for one now */
     if (a.done > 0 && !a.records) {
         a.done = 0;
         a.no_memory = true;
@@ -384,13 +386,26 @@ void pmap_end_waiting(struct ptools_pmap *map)
     }
 }
 
-ptools_err pmap_stop(struct ptools_pmap *map)
+void pmap_cancel_batches(struct ptools_pmap *map)
 {
+    struct failure last;
     struct batch *b;
 
+    failure_init(&last);
+    failure_copy(&last, &map->pt->last);
+    LIST_FOREACH(b, &map->batches, link) {
+        if (ptools_future_cancel(b->f) == PTOOLS_ERR_TIMEOUT) {
+            failure_copy(&map->pt->last, &last); /* why it was stopped is what counts */
+            break;
+        }
+    }
+    failure_deinit(&last);
+}
+
+ptools_err pmap_stop(struct ptools_pmap *map)
+{
     map->stopping = true;
     pmap_end_waiting(map);
-    LIST_FOREACH(b, &map->batches, link)
-        ptools_future_cancel(b->f); /* if that cannot be told, the connection is lost, and the batch with it */
+    pmap_cancel_batches(map);
     return pmap_take_none(map);
 }

@@ -123,6 +123,7 @@ static void give_back(struct ptools_pmap *map, struct batch *b)
 static ptools_err ready(struct ptools_pmap *map, struct msg_call *call, uint64_t until_us)
 {
     struct ptools_pmap *owner = map->items ? map->items : map;
+    const struct ptools_array *captured = NULL;
     ptools_err err;
 
     if (!connection_alive(map->pt) || (map->options.set && map->options.set->generation != map->pt->generation))
@@ -131,9 +132,9 @@ static ptools_err ready(struct ptools_pmap *map, struct msg_call *call, uint64_t
     if (err == PTOOLS_OK && map->options.set)
         err = workerset_resolve(map->options.set, until_us, &call->set_id);
     if (err == PTOOLS_OK)
-        err = captured_ready(owner, until_us);
-    if (err == PTOOLS_OK && owner->captured_array) {
-        call->captured = owner->captured_array->id;
+        err = captured_ready(owner, until_us, &captured);
+    if (captured) {
+        call->captured = captured->id;
         call->captured_bytes = owner->captured.n;
     }
     return err;
@@ -227,6 +228,10 @@ ptools_err pmap_send(struct ptools_pmap *map, uint64_t until_us)
             err = stop ? pmap_stop(map) : PTOOLS_OK;
             if (stop)
                 break;
+        } else if (err == PTOOLS_ERR_TOO_LARGE) { /* with the values before its items: fewer of these */
+            map->batch_bytes = b->segments[0]->args_n / 2;
+            give_back(map, b);
+            err = PTOOLS_OK;
         } else {
             if (err == PTOOLS_ERR_TIMEOUT && !connection_alive(map->pt))
                 map->not_before_us = now_us + PMAP_PAUSE_MS * UINT64_C(1000);

@@ -162,6 +162,7 @@ static ptools_err describe_times(struct ptools *pt, const ptools_worker_task *ta
         { "start_ms", task->start_ms, &ret->start_ms },
         { "expire_ms", task->expire_ms, &ret->expire_ms },
         { "deadline_ms", task->deadline_ms, &ret->deadline_ms },
+        { "grace_ms", task->grace_ms, &ret->grace_ms },
         { "keep_ms", task->keep_ms, &ret->keep_ms },
     };
 

@@ -54,6 +54,7 @@ static const struct key {
     KEY(maybe_executed, KEY_BOOL),
     KEY(phase, KEY_TEXT),
     KEY(log, KEY_TEXT),
+    KEY(output, KEY_TEXT),
     KEY(progress, KEY_U64),
     KEY(progress_of, KEY_U64),
     KEY(key, KEY_BYTES),
@@ -252,7 +253,7 @@ ptools_err queued_read(struct ptools *pt, const struct queued_page *page, uint32
     size_t hint = 0, n;
 
     *ret = (ptools_queued_info){
-        .function = "", .target = "", .priority = PTOOLS_PRIORITY_LAST, .message = "", .phase = "", .log = ""
+        .function = "", .target = "", .priority = PTOOLS_PRIORITY_LAST, .message = "", .phase = "", .log = "", .output = ""
     };
     *ret_args = (struct span){ 0 };
     (void)ptools_get_item(page->tasks, i, &row);

@@ -90,6 +90,7 @@ enum action_type {
     ACT_ANSWER, /* to client: answer, payload (the value; NULL if none) */
     ACT_EVENT,  /* to client: answer, which is an event; it may be dropped, with core_event_missed() */
     ACT_RECORD, /* write row into the journal, then core_recorded(); row; who takes it sets it to NULL there */
+    ACT_FORGOTTEN, /* a queued command is forgotten, which began so many attempts: task, attempt, queued_ms */
     ACT_NOTE,   /* something worth a line in the log; note, worker and task if they belong to it */
     ACT_BUG     /* an impossible step was refused; text */
 };
@@ -178,6 +179,7 @@ struct action {
     struct blob *payload;    /* a reference that belongs to the action */
     struct core_large large; /* ACT_RUN */
     struct core_batch batch; /* ACT_RUN */
+    uint64_t queued_ms;      /* ACT_RUN: 0: it is not queued */
     uint64_t array;
     uint64_t bytes;          /* ACT_ARRAY_MAKE, with the three behind it */
     uint64_t file, offset;   /* file 0: none */
@@ -483,6 +485,8 @@ bool core_view_stask(const struct core *core, uint64_t stasks, uint32_t index, s
 /* The id of its array of that index; 0 beyond the end. */
 uint64_t core_view_stasks_array(const struct core *core, uint64_t stasks, uint32_t index);
 /* This queued task of this user; false: there is none of it. */
+/* Whether there is one of that number, of any user. */
+bool core_knows_queued(const struct core *core, uint64_t task);
 bool core_view_queued(struct core *core, uint32_t uid, uint64_t task, struct core_queued_view *ret);
 /* A walk along the queued tasks of a user, by their numbers. It is stopped when so much was looked at, for there may be
  * a million that are not meant, also of others: a task that is passed over counts 1, one that is shown WALK_SHOWN. */

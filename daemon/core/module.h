@@ -4,9 +4,10 @@
  *
  *     NEW --call--> LOADING --report--> LOADED | MISSING | BROKEN
  *
- * MISSING is asked for again at the next call, BROKEN at the first call after retry_at_us. A loaded
- * module whose loading kills a worker becomes BROKEN too. Structs of functions are never freed before the
- * core, so that a name in an action stays what it was: a function that is gone is only not present.
+ * MISSING is asked for again at the next call, BROKEN at the first call after retry_at_us. A loaded module becomes
+ * BROKEN, too, when a worker dies while it loads it for a call of its function; not for a batch that has an operator or
+ * an init function in it, for only the word of the worker tells that these were at fault. Structs of functions are never
+ * freed before the core, so that a name in an action stays what it was: a function that is gone is only not present.
  */
 #ifndef CORE_MODULE_H
 #define CORE_MODULE_H

@@ -141,7 +141,8 @@ struct death {
     const struct msg_failure *facts;
     const uint64_t *started;
     size_t n_started;
-    struct task *blamed; /* that it was loading a module for */
+    struct task *blamed;    /* that it was loading a module for ... */
+    const char *loaded_for; /* ... and the function that is in it */
 };
 
 enum { LOSSES_MAX = 5 };
@@ -167,6 +168,22 @@ static struct task *blame(const struct worker *w, const struct death *d)
     return w->held;
 }
 
+static bool is_in(const char *function, const struct text *module)
+{
+    return module->n > 0 && strncmp(function, module->data, module->n) == 0 && function[module->n] == '.';
+}
+
+/* Its own function, unless the worker said that it was at one of the others that a batch may have. Whatever it said,
+ * no module of another task comes into it: foreign code can write there. */
+static const char *loaded_for(const struct task *t, const struct text *module)
+{
+    if (!t->batch || is_in(t->function->name, module))
+        return t->function->name;
+    return is_in(t->batch->init, module) ? t->batch->init
+           : is_in(t->batch->op, module) ? t->batch->op
+                                         : t->function->name;
+}
+
 /* Each of its tasks ends, or goes back where it was. Returns how many it died of. */
 static uint32_t end_tasks(struct core *core, uint64_t now_us, struct worker *w, struct death *d, struct actions *out)
 {
@@ -177,8 +194,10 @@ static uint32_t end_tasks(struct core *core, uint64_t now_us, struct worker *w, 
 
     if (loading && w->held) {
         d->blamed = blame(w, d);
+        d->loaded_for = loaded_for(d->blamed, &d->facts->loading);
         death_text(w, d->pid, d->facts, " while loading it", "", text);
-        module_broke(core, now_us, d->blamed->function->module, text, out);
+        if (d->loaded_for == d->blamed->function->name) /* a batch with a bad operator breaks no module but that */
+            module_broke(core, now_us, d->blamed->function->module, text, out);
     }
     DL_FOREACH_SAFE2(w->held, t, next, place_next) {
         const bool begun = had_begun(d, t);
@@ -193,12 +212,13 @@ static uint32_t end_tasks(struct core *core, uint64_t now_us, struct worker *w, 
             task_fail(core, t, PTOOLS_ERR_WORKER_DIED, d->facts, false, out,
                       "%d workers ended after they were given %s and before they began it", LOSSES_MAX,
                       t->function->name);
-        } else if (t->batch && t->batch->done == t->batch->how.items) {
+        } else if (t->batch && t->batch->done == t->batch->how.items && !t->batch->op[0]) {
+            /* of a reduction the value may be lost, and only its client can tell */
             task_succeed(core, t, &(struct core_value){ 0 }, (struct text){ 0 }, d->facts->run_us, out);
         } else {
             crashed++;
             death_text(w, d->pid, d->facts, loading ? " while loading the module of " : " while running ",
-                       t->function->name, text);
+                       t == d->blamed ? d->loaded_for : t->function->name, text);
             action_note(out, NOTE_WORKER_DIED, w->id, t->id, "%s", text);
             task_fail(core, t, d->facts->code == PTOOLS_OK ? PTOOLS_ERR_WORKER_DIED : d->facts->code, d->facts,
                       !loading, out, "%s", text);

@@ -89,7 +89,8 @@ struct qtask {
     uint8_t kills, losses;
     uint8_t state, shown;     /* enum qtask_state; once it ends: enum task_shown */
     uint8_t durability, retry_on;
-    bool hold : 1, idempotent : 1, has_deadline : 1, has_result_max : 1, has_after : 1, is_parent : 1, in_set : 1,
+    bool hold : 1, idempotent : 1, is_command : 1, has_times : 1, has_result_max : 1, has_after : 1, is_parent : 1,
+        in_set : 1,
         host : 1, gone : 1, was_read : 1, rerun : 1, changed : 1, announced : 1,
         recovered : 1, stopping : 1, was_running : 1, stays : 1, passed : 1,
         probe : 1;            /* its breaker tries it */

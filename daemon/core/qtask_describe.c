@@ -189,7 +189,8 @@ int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *
     q->hold = m->hold && m->target != TARGET_ALL; /* its parts are held */
     q->idempotent = m->idempotent;
     qtask_learn_function(q, q->function, m);
-    q->has_deadline = m->deadline_ms > 0;
+    q->has_times = m->deadline_ms > 0 || m->grace_ms > 0;
+    q->is_command = function_is_command(&m->function);
     q->has_after = m->n_after > 0;
     q->has_result_max = m->result_max > 0;
     q->is_parent = m->target == TARGET_ALL;

@@ -365,11 +365,25 @@ static bool tell_forgotten(struct core *core, const struct qtask *q, bool all, s
     return true;
 }
 
+/* What it has written is forgotten with it. */
+static void tell_command(const struct qtask *q, struct actions *out)
+{
+    struct action *act = action_add(out, ACT_FORGOTTEN);
+
+    if (!act)
+        return;
+    act->task = q->id;
+    act->attempt = q->attempt;
+    act->queued_ms = q->queued_ms;
+}
+
 /* Who waited for it knows. */
 static void forget(struct core *core, struct qtask *q, struct actions *out)
 {
     if (qtask_journaled(q))
         record_forget(core, q, out);
+    if (q->is_command && q->attempt > 0)
+        tell_command(q, out);
     qtask_free(core, q);
 }
 

@@ -274,14 +274,16 @@ void set_redeal_queued(struct core *core, struct set *s, struct actions *out)
 
 /* -- to a worker, and back ----------------------------------------------------------------------------- */
 
-static void start_deadline(struct core *core, struct qtask *q, struct task *t)
+/* What an attempt has of it: its deadline begins to run, and its grace is known. */
+static void start_times(struct core *core, struct qtask *q, struct task *t)
 {
     struct msg_submit spec;
 
-    if (!q->has_deadline)
+    if (!q->has_times)
         return;
     qtask_spec(core, q, &spec);
     t->deadline_ms = spec.deadline_ms;
+    t->grace_ms = spec.grace_ms;
     if (spec.deadline_ms && !heap_holds(&t->deadline_node))
         (void)heap_push(&core->deadlines, &t->deadline_node, core->now_us + spec.deadline_ms * 1000);
 }
@@ -315,7 +317,7 @@ void qtask_give(struct core *core, struct worker *w, struct qtask *q, struct act
         t->row = core->row_number;
         return;
     }
-    start_deadline(core, q, t);
+    start_times(core, q, t);
     worker_give(core, core->now_us, w, t, out);
     event_emit(core, q, EVENT_STARTED, PTOOLS_OK, out);
 }
@@ -333,7 +335,7 @@ void qtask_give_booked(struct core *core, uint64_t number, uint64_t task, struct
         task_attempt_back(core, t, false, out);
         return;
     }
-    start_deadline(core, t->queued, t);
+    start_times(core, t->queued, t);
     worker_give(core, core->now_us, w, t, out);
     event_emit(core, t->queued, EVENT_STARTED, PTOOLS_OK, out);
 }

@@ -221,6 +221,11 @@ static void describe(struct core *core, const struct qtask *q, struct core_queue
     }
 }
 
+bool core_knows_queued(const struct core *core, uint64_t task)
+{
+    return qtask_find(core, task) != NULL;
+}
+
 bool core_view_queued(struct core *core, uint32_t uid, uint64_t task, struct core_queued_view *ret)
 {
     const struct qtask *q = qtask_find(core, task);

@@ -24,7 +24,7 @@ static void interrupt(struct core *core, uint64_t now_us, struct task *t, struct
     if (!worker_step(core, w, EV_INTERRUPT, out) || w->state == WORKER_KILLED)
         return;
     action_worker(out, ACT_CANCEL, w->id, t->id);
-    worker_set_timer(core, w, now_us + core->limits.kill_grace_us);
+    worker_set_timer(core, w, now_us + (t->grace_ms ? t->grace_ms * 1000 : core->limits.kill_grace_us));
 }
 
 void core_stop_task(struct core *core, uint64_t now_us, struct task *t, enum stop why, struct actions *out)

@@ -110,6 +110,7 @@ struct task *task_new(struct core *core, struct client *client, struct set *set,
     t->pinned = t->bound = call->worker;
     t->detached = call->detached;
     t->deadline_ms = call->deadline_ms;
+    t->grace_ms = call->grace_ms;
     t->priority = call->has_priority ? call->priority : INFINITY;
     if (!t->detached)
         nested_begin(t, client);

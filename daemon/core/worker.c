@@ -266,6 +266,7 @@ void worker_give(struct core *core, uint64_t now_us, struct worker *w, struct ta
     act->task = t->id;
     act->attempt = t->attempt;
     act->uid = t->user->uid;
+    act->queued_ms = t->queued ? t->queued->queued_ms : 0;
     act->function = t->function->name;
     act->payload = t->payload ? blob_ref(t->payload) : NULL;
     if (t->batch) {

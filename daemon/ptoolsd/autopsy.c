@@ -63,6 +63,7 @@ void autopsy_read(struct process *p, const siginfo_t *end, uint64_t max_rss_byte
         facts->message = text_of(p->broke);
     } else if (words->process_phase == PAGE_LOADING && facts->signal != SIGKILL) {
         facts->code = PTOOLS_ERR_MODULE_BROKEN; /* a SIGKILL comes from outside: no fault of the module's */
+        facts->loading = text_of(words->module);
     } else if (out_of_memory(p, facts)) {
         facts->code = PTOOLS_ERR_OUT_OF_MEMORY;
     }

@@ -19,6 +19,7 @@
 
 #include "proto/limits.h"
 #include "proto/message.h"
+#include "proto/output.h"
 #include "proto/page.h"
 #include "proto/util.h"
 
@@ -45,6 +46,10 @@ const struct setting config_settings[] = {
       "directory of the journal, which keeps queued tasks over restarts" },
     { "daemon", "journal", SETTING_SWITCH, AT(journal), 0, 0, NULL, "auto",
       "whether there is one: yes, no, or auto: unless the daemon is a private one" },
+    { "daemon", "output_dir", SETTING_PATH, AT(output_dir), 1, OUTPUT_DIR_BYTES_MAX - 1, NULL, "",
+      "directory of the output of commands" },
+    { "daemon", "output_max", SETTING_BYTES, AT(output_max), 8192, 1024 * T, NULL, "64M",
+      "what is kept of the output of a command, and as much of its error output; the last of it" },
 
     { "modules", "path", SETTING_PATHS, AT(module_path), 1, LIST_BYTES_MAX, NULL, "",
       "directories of modules, ':' between; the first that has NAME.so gives module NAME" },
@@ -484,6 +489,18 @@ static int find_state_dir(struct config *c, bool dir_given, char why[CONFIG_WHY_
     return config_set(c, "daemon", "state_dir", dir, false, why);
 }
 
+/* With the journal, whose tasks it is of; without one, it is of no use longer than the sockets are. */
+static int find_output_dir(struct config *c, char why[CONFIG_WHY_BYTES])
+{
+    AUTO_MEM char *dir = NULL;
+
+    if (asprintf(&dir, "%s/output", c->journal && *c->state_dir ? c->state_dir : c->dir) < 0) {
+        dir = NULL;
+        return -ENOMEM;
+    }
+    return config_set(c, "daemon", "output_dir", dir, false, why);
+}
+
 /* $PTOOLS_MODULE_PATH, the user's, the installed ones. */
 static int find_modules(struct config *c, char why[CONFIG_WHY_BYTES])
 {
@@ -525,6 +542,8 @@ int config_finish(struct config *c, char why[CONFIG_WHY_BYTES])
         r = find_dir(c, why);
     if (r == 0 && !*c->state_dir)
         r = find_state_dir(c, dir_given, why);
+    if (r == 0 && !*c->output_dir)
+        r = find_output_dir(c, why);
     if (r == 0 && !*c->module_path)
         r = find_modules(c, why);
     if (r)

@@ -26,6 +26,8 @@ struct config {
     char *state_dir;        /* absolute; "" only without a journal */
     uint64_t journal;       /* enum config_switch; never SWITCH_AUTO once config_finish() has run */
     bool state_implied;     /* nobody said state_dir: it was found */
+    char *output_dir;       /* absolute */
+    uint64_t output_max;    /* bytes */
     /* [modules] */
     char *module_path;      /* absolute directories, ':' between */
     char *preload;          /* module names, a space between; "" if none */

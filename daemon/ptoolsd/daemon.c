@@ -24,6 +24,7 @@
 #include "daemon/ptoolsd/host.h"
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/memory.h"
+#include "daemon/ptoolsd/outputs.h"
 #include "daemon/ptoolsd/process.h"
 #include "daemon/ptoolsd/progress.h"
 #include "daemon/ptoolsd/recorder.h"
@@ -105,6 +106,9 @@ static void carry_out(struct daemon *d, size_t i)
         log_debug("task-given", LOG_U64("task", a.task), LOG_U64("worker", a.worker), LOG_U64("attempt", a.attempt),
                   LOG_STR("function", a.function));
         supervisor_run(d->supervisor, &a);
+        break;
+    case ACT_FORGOTTEN:
+        outputs_forget(d, a.queued_ms, a.task, a.attempt);
         break;
     case ACT_REVOKE: {
         bool taken = supervisor_revoke(d->supervisor, &a);
@@ -455,6 +459,8 @@ static int daemon_start(struct daemon *d)
     if (r >= 0) /* the first template is no child of a process with threads */
         r = said(d, recorder_start(d->recorder, why), why);
     if (r >= 0)
+        outputs_sweep(d);
+    if (r >= 0)
         r = sd_event_add_time(d->event, &d->core_timer, CLOCK_MONOTONIC, 0, 1, on_core_timer, d);
     if (r >= 0)
         r = sd_event_source_set_priority(d->core_timer, PHASE_TIMER);
@@ -485,6 +491,7 @@ static void daemon_end(struct daemon *d)
         door_close(d->door);
     recorder_turn(d->recorder);
     d->supervisor = supervisor_free(d->supervisor);
+    outputs_end(d);
     status = recorder_end(d->recorder);
     if (status && d->exit_code == 0)
         d->exit_code = status;

@@ -6,11 +6,13 @@
  * entries, so each task is gone through twice, the first time to count.
  */
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
 #include "daemon/ptoolsd/inspect.h"
 #include "daemon/ptoolsd/supervisor.h"
+#include "proto/output.h"
 
 enum { WALK_MAX = TASK_PAGE_MAX * WALK_SHOWN }; /* a page ends there, maybe empty: nobody else waits longer */
 enum { PAGE_BYTES_MAX = 4 << 20 }; /* a page ends with the task that goes beyond it */
@@ -64,6 +66,7 @@ struct look {
     uint64_t run_us;
     struct page_words words; /* of one that runs */
     bool args;
+    char output[PATH_MAX]; /* path of what the last attempt of a command writes, without suffix; "" */
 };
 
 static void write_lists(struct writer *w, const struct msg_submit *spec)
@@ -114,6 +117,7 @@ static void write_task(struct writer *w, const struct look *l)
     put_u64(w, "progress", l->words.progress);
     put_u64(w, "progress_of", l->words.progress_of);
     put_text(w, "log", l->log.data, l->log.n);
+    put_text(w, "output", l->output, strlen(l->output));
     if (!spec->key_passing)
         put_bytes(w, "key", spec->key.data, spec->key.n);
     write_lists(w, spec);
@@ -139,6 +143,8 @@ static void task_map(struct daemon *d, struct msg_decoder *decoder, const struct
         l.words = (struct page_words){ 0 };
     else
         l.log = (struct text){ l.words.log, strlen(l.words.log) };
+    if (function_is_command(&v->spec.function) && v->attempt > 0)
+        (void)output_path(l.output, sizeof l.output, d->config->output_dir, v->queued_ms, v->id, v->attempt, -1);
     write_task(&w, &l);
     ptools_pack_map(p, w.n);
     w = (struct writer){ p, 0 };

@@ -208,7 +208,7 @@ int process_born(struct process *p, pid_t pid)
 void process_run(struct process *p, const struct action *a)
 {
     size_t name_bytes = strlen(a->function), payload_bytes = a->payload ? a->payload->n : 0;
-    uint64_t room = a->large.room;
+    uint64_t room = a->large.room, queued_ms = a->queued_ms;
     struct link_reference args = { a->large.args, a->large.args_bytes };
     struct link_batch batch = { .map = a->batch.map,
                                 .captured = a->batch.captured,
@@ -219,7 +219,8 @@ void process_run(struct process *p, const struct action *a)
                                 .init_bytes = a->batch.items ? (uint16_t)strlen(a->batch.init) : 0,
                                 .op_bytes = a->batch.items ? (uint16_t)strlen(a->batch.op) : 0,
                                 .values = a->batch.values };
-    struct iovec head[6] = { { (void *)(uintptr_t)a->function, name_bytes },
+    struct iovec head[7] = { { (void *)(uintptr_t)a->function, name_bytes },
+                             { &queued_ms, queued_ms ? sizeof queued_ms : 0 },
                              { &room, room ? sizeof room : 0 },
                              { &batch, batch.items ? sizeof batch : 0 },
                              { (void *)(uintptr_t)a->batch.init, batch.init_bytes },
@@ -228,8 +229,9 @@ void process_run(struct process *p, const struct action *a)
     struct link_frame run = {
         .type = LINK_RUN,
         .body_bytes = (uint32_t)(name_bytes + head[1].iov_len + head[2].iov_len + head[3].iov_len + head[4].iov_len +
-                                 head[5].iov_len + payload_bytes),
-        .code = (uint16_t)((args.array ? RUN_ARGS_ARRAY : 0) | (room ? RUN_ROOM : 0) | (batch.items ? RUN_BATCH : 0)),
+                                 head[5].iov_len + head[6].iov_len + payload_bytes),
+        .code = (uint16_t)((args.array ? RUN_ARGS_ARRAY : 0) | (room ? RUN_ROOM : 0) | (batch.items ? RUN_BATCH : 0) |
+                           (queued_ms ? RUN_QUEUED : 0)),
         .b = (uint32_t)MIN(a->large.limit, (uint64_t)UINT32_MAX),
         .name_bytes = (uint8_t)name_bytes,
         .task = a->task,
@@ -570,6 +572,7 @@ void process_ended(struct process *p)
     struct rusage usage = { 0 };
     siginfo_t end = { 0 };
     struct core_calls calls;
+    struct supervisor *supervisor;
 
     if (!p->broke)
         while (process_receive(p) > 0)
@@ -593,7 +596,9 @@ void process_ended(struct process *p)
         core_worker_gone(d->core, daemon_now(d), p->id, &autopsy.facts, autopsy.started, autopsy.n_started,
                          &d->actions);
     }
+    supervisor = p->s;
     process_free(p); /* before the core's ACT_SPAWN of the same id */
+    orphans_end(supervisor);
     daemon_deliver(d);
 }
 

@@ -51,6 +51,8 @@ struct supervisor {
     struct process *by_pid;
     struct process_list dirty;
     sd_event_source *orphans;          /* SIGCHLD: children that nobody else reaps */
+    bool had_children;                 /* before it was a daemon: others than its own may come */
+    bool orphans_due;                  /* to be looked for when the template has no process under way */
     uint64_t oom_kills;                /* of this machine, as last seen ... */
     uint64_t oom_seen_us;              /* ... then */
 };
@@ -82,6 +84,14 @@ struct autopsy {
     size_t n_started;
 };
 void autopsy_read(struct process *p, const siginfo_t *end, uint64_t max_rss_bytes, struct autopsy *ret);
+/* orphans.c: before anything is started. */
+void orphans_init(struct supervisor *s);
+/* A process has ended: what it has left, which is ours now, is killed, if not now then soon. */
+void orphans_end(struct supervisor *s);
+/* At the daemon's end, when nobody else is left: waits until they are gone, for a second at most. */
+void orphans_end_all(struct supervisor *s);
+/* If that is due. */
+void orphans_end_due(struct supervisor *s);
 /* A pidfd, or -errno. -ENOSYS (an old kernel, valgrind) is no obstacle: SIGCHLD, which is watched for orphans,
  * tells of every end as well, only a little later in the turn. */
 int pidfd_of(pid_t pid);

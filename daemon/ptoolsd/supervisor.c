@@ -42,6 +42,7 @@ static struct process *process_of(struct supervisor *s, uint32_t id)
 static int on_sigchld(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
     struct supervisor *s = userdata;
+    bool unknown = false;
 
     (void)source;
     (void)info;
@@ -50,15 +51,18 @@ static int on_sigchld(sd_event_source *source, const struct signalfd_siginfo *in
         struct process *p;
 
         if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
-            return 0;
+            break;
         HASH_FIND(hh_pid, s->by_pid, &si.si_pid, sizeof si.si_pid, p);
         if (p)
             process_ended(p);
         else if (si.si_pid == template_pid(s->template))
             template_ended(s->template);
         else
-            waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
+            unknown = waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG) == 0;
     }
+    if (unknown)
+        orphans_end(s); /* it may have had children */
+    return 0;
 }
 
 int supervisor_new(struct daemon *d, struct supervisor **ret)
@@ -73,6 +77,7 @@ int supervisor_new(struct daemon *d, struct supervisor **ret)
     s->oom_kills = headroom_oom_kills();
     if (prctl(PR_SET_CHILD_SUBREAPER, 1L) < 0)
         return -errno;
+    orphans_init(s);
     r = sd_event_add_signal(d->event, &s->orphans, SIGCHLD, on_sigchld, s);
     if (r >= 0) /* after the pidfds, before the timers */
         r = sd_event_source_set_priority(s->orphans, PHASE_WORKER_EXIT + 1);
@@ -136,6 +141,7 @@ struct supervisor *supervisor_free(struct supervisor *s)
             shutdown(p->link_fd, SHUT_RDWR);
     end_all(s);
     s->template = template_free(s->template);
+    orphans_end_all(s);
     sd_event_source_disable_unref(s->orphans);
     free(s);
     return NULL;

@@ -110,10 +110,11 @@ static int template_exec(struct template *t, int child_fd)
 {
     const struct config *config = t->s->d->config;
     const bool fenced = t->s->d->fence_fd >= 0;
-    char parent[16], memory[24], message[24], *env[ENVIRONMENT_MAX + 1], dir[PATH_MAX + 16];
+    char parent[16], memory[24], message[24], output[24], *env[ENVIRONMENT_MAX + 1], dir[PATH_MAX + 16];
     const char *argv[] = { config->worker_program, "--template", "--parent", parent,
                            "--module-path", config->module_path, "--log-level", log_level_name(config->log_level),
-                           "--memory-max", memory, "--message-max", message, fenced ? "--fence" : NULL, NULL };
+                           "--memory-max", memory, "--message-max", message,
+                           "--output-dir", config->output_dir, "--output-max", output, fenced ? "--fence" : NULL, NULL };
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t none, all;
@@ -122,6 +123,7 @@ static int template_exec(struct template *t, int child_fd)
     snprintf(parent, sizeof parent, "%d", (int)getpid());
     snprintf(memory, sizeof memory, "%llu", (unsigned long long)config->memory_max);
     snprintf(message, sizeof message, "%llu", (unsigned long long)config->message_max);
+    snprintf(output, sizeof output, "%llu", (unsigned long long)config->output_max);
     snprintf(dir, sizeof dir, "PTOOLS_DIR=%s", config->dir);
     environment_make(dir, env);
     sigemptyset(&none);
@@ -220,6 +222,7 @@ static void handle_spawned(struct template *t, const struct link_frame *f, const
     r = f->code == PTOOLS_OK ? process_born(p, (pid_t)f->a) : -EAGAIN;
     if (r < 0)
         spawn_failed(t, f->worker, f->code == PTOOLS_OK ? strerror(-r) : why);
+    orphans_end_due(t->s);
     daemon_deliver(t->s->d);
 }
 
@@ -243,6 +246,16 @@ static void handle_loaded(struct template *t, const uint8_t *body, size_t n)
     asking_free(t, a);
     core_module_loaded(d->core, daemon_now(d), report, &d->actions);
     daemon_deliver(d);
+}
+
+bool template_is_forking(const struct template *t)
+{
+    const struct asking *a;
+
+    TAILQ_FOREACH(a, &t->asked, link)
+        if (a->sent && a->worker != 0)
+            return true;
+    return false;
 }
 
 static bool is_asked(const struct template *t, const char *module)

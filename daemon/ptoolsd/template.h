@@ -21,6 +21,8 @@ void template_spawn(struct template *t, struct process *p);
 void template_load(struct template *t, const char *module);
 /* Sends it a descriptor to close, which takes long. false: it does not take it now. */
 bool template_close(struct template *t, int fd);
+/* Whether a process that it was asked for may be there, and is not known yet. */
+bool template_is_forking(const struct template *t);
 pid_t template_pid(const struct template *t);
 /* Its process has ended. */
 void template_ended(struct template *t);

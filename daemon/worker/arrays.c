@@ -202,6 +202,20 @@ ptools_err arrays_make(uint64_t task, uint64_t bytes, struct ptools_array **ret,
     return ask(&request, FDS_OWN, ret, why);
 }
 
+ptools_err arrays_descriptor(uint64_t id, uint64_t task, int *ret_fd, uint64_t *ret_offset, char why[ARRAYS_WHY_BYTES])
+{
+    struct fds_request request = { .kind = FDS_ARRAY, .id = id, .task = task, .owner = FDS_OWN };
+    struct fds_answer answer;
+
+    errand_ask(&request, &answer, ret_fd);
+    if (answer.code != PTOOLS_OK) {
+        answer.text[sizeof answer.text - 1] = '\0';
+        return refuse(why, (ptools_err)answer.code, "%s", answer.text);
+    }
+    *ret_offset = answer.offset;
+    return PTOOLS_OK;
+}
+
 void arrays_given(struct ptools_array *array)
 {
     CONTAINER_OF(array, struct mapped, array)->given = true;

@@ -26,6 +26,8 @@ ptools_err arrays_by_name(const char *prefix, const char *name, uint64_t task, u
                           char why[ARRAYS_WHY_BYTES]);
 /* A new one for a value. */
 ptools_err arrays_make(uint64_t task, uint64_t bytes, struct ptools_array **ret, char why[ARRAYS_WHY_BYTES]);
+/* A descriptor of it, the caller's; the array's first byte is at *ret_offset of it. */
+ptools_err arrays_descriptor(uint64_t id, uint64_t task, int *ret_fd, uint64_t *ret_offset, char why[ARRAYS_WHY_BYTES]);
 /* A function gets to see it. */
 void arrays_given(struct ptools_array *array);
 /* Whose it is. */

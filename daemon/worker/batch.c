@@ -40,7 +40,7 @@ int batch_init(struct page *page, uint32_t worker)
     return self.pack ? 0 : -ENOMEM;
 }
 
-static void publish(void)
+static inline void publish(void)
 {
     atomic_store_explicit(&self.page->outbox_failed, self.failed, memory_order_relaxed);
     atomic_store_explicit(&self.page->outbox_word, page_outbox_word(self.items, self.second, self.used),
@@ -120,16 +120,22 @@ static void add(bool failed, const struct span *parts, size_t n_parts)
     empty_outbox(self.first + 1);
 }
 
-void batch_value(const uint8_t *value, size_t n)
+__attribute__((__noinline__)) static void add_value(const uint8_t *value, size_t n)
 {
     static const uint8_t head = ONE_VALUE;
+
+    add(false, (const struct span[]){ { &head, 1, NULL }, { value, n, NULL } }, 2);
+}
+
+void batch_value(const uint8_t *value, size_t n)
+{
     uint8_t *at = self.page->outbox + self.used;
 
     if (n >= sizeof self.page->outbox - self.used) {
-        add(false, (const struct span[]){ { &head, 1, NULL }, { value, n, NULL } }, 2);
+        add_value(value, n);
         return;
     }
-    at[0] = head;
+    at[0] = ONE_VALUE;
     bytes_copy(at + 1, value, n);
     added(1 + n, false);
 }
@@ -214,7 +220,7 @@ void batch_fold(const uint8_t *value, size_t n)
     self.second = !self.second; /* the other one is as it was until this one is whole */
     half()[0] = fits ? ONE_VALUE : NO_VALUE;
     if (fits)
-        memcpy(half() + 1, value, n);
+        bytes_copy(half() + 1, value, n);
     self.used = fits ? (uint32_t)n + 1 : 1;
     self.items++;
     publish();

@@ -27,18 +27,21 @@
 #include <unistd.h>
 
 #include "daemon/worker/command_args.h"
+#include "daemon/worker/command_arrays.h"
 #include "daemon/worker/command_output.h"
 #include "daemon/worker/command_spawn.h"
+#include "daemon/worker/command_stage.h"
 #include "daemon/worker/command_tree.h"
 #include "daemon/worker/execute.h"
 #include "daemon/worker/task.h"
 #include "daemon/worker/tidy.h"
 #include "daemon/worker/words.h"
+#include "proto/output.h"
 #include "proto/util.h"
 
 /* As the shell, env and others say them. */
 enum { STATUS_NOT_BEGUN = 125, STATUS_NOT_RUN = 126, STATUS_NOT_FOUND = 127 };
-enum { VARIABLES = 16 };
+enum { VARIABLES = 16, FIRST_ARRAY = 3 };
 
 struct run {
     struct ptools_task *task;
@@ -53,9 +56,19 @@ struct run {
     uint64_t wall_us;
     struct rusage usage;
     uint64_t own_peak_kb; /* of this process */
+    struct stage stage;
 };
 
 static struct output streams[OUTPUT_STREAMS];
+static struct output_place place;
+static const char *output_dir = "";
+static uint64_t output_max;
+
+void command_configure(const char *dir, uint64_t max)
+{
+    output_dir = dir;
+    output_max = max;
+}
 
 /* -- beginning ----------------------------------------------------------------------------------------------- */
 
@@ -85,6 +98,8 @@ static ptools_err put_variables(struct command_environment *e, const struct run 
         err = command_environment_put(e, true, "PTOOLS_SEED=%" PRIu64, seed_of(t));
     if (err == PTOOLS_OK && dir)
         err = command_environment_put(e, true, "PTOOLS_DIR=%s", dir);
+    if (err == PTOOLS_OK && run->stage.dir)
+        err = command_environment_put(e, false, "PTOOLS_OUT_DIR=%s", run->stage.part);
     for (size_t i = 0; err == PTOOLS_OK && run->args.cpus > 0 && i < ELEMENTS(threads); i++)
         err = command_environment_put(e, true, "%s=%" PRIu32, threads[i], run->args.cpus);
     return err;
@@ -194,50 +209,83 @@ static int64_t wall_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* PTOOLS_OK: it was begun, or run->error tells why not. */
-static ptools_err begin(struct run *run)
+static void choose_place(const struct run *run)
+{
+    const struct ptools_task *t = run->task;
+
+    place.queued = t->queued_ms != 0;
+    place.inline_max = run->args.inline_max;
+    place.max = run->args.out_max ? run->args.out_max : output_max;
+    if (!*output_dir || output_path(place.path, sizeof place.path - sizeof ".out.old", output_dir,
+                                    place.queued ? t->queued_ms : (uint64_t)run->start_ms, t->id, t->attempt,
+                                    place.queued ? -1 : (int64_t)t->item) == 0)
+        place.path[0] = '\0';
+}
+
+/* Everything is ready but the process. It was begun, or run->error tells why not. */
+static void start(struct run *run, struct spawn *s)
 {
     const struct command_args *a = &run->args;
-    struct command_environment env;
     struct spawned spawned;
-    cpu_set_t cpus;
     bool ours = false;
-    struct spawn s;
-    int r = output_begin(streams, a->inline_max);
-    ptools_err err = command_environment_make(run->task, a, VARIABLES, &env);
+    int r;
 
-    if (err == PTOOLS_OK)
-        err = put_variables(&env, run);
-    if (err != PTOOLS_OK)
-        return err;
-    s = (struct spawn){ .argv = a->argv, .envp = env.entries, .path = command_environment_get(&env, "PATH"),
-                        .cwd = a->cwd, .n_fds = 3, .umask = a->umask, .nice = a->nice, .mem = a->mem,
-                        .cpus = choose_cpus(a->cpus, run->task->worker, &cpus) };
-    run->start_ms = wall_ms();
-    if (r < 0) {
-        not_begun(run, STATUS_NOT_BEGUN, "%s was not begun: its output: %s", run->name, strerror(-r));
-        return PTOOLS_OK;
-    }
-    s.fds[0] = open_input(a, &ours);
-    if (s.fds[0] < 0) {
+    s->fds[0] = open_input(a, &ours);
+    if (s->fds[0] < 0) {
         not_begun(run, STATUS_NOT_BEGUN, "%s was not begun: its input%s%s: %s", run->name, a->stdin_file ? " " : "",
                   a->stdin_file ? a->stdin_file : "", strerror(errno));
-        return PTOOLS_OK;
+        return;
     }
-    s.fds[1] = output_write_fd(0);
-    s.fds[2] = output_write_fd(a->merge ? 0 : 1);
-    r = command_spawn(&s, &spawned);
+    s->fds[1] = output_write_fd(0);
+    s->fds[2] = output_write_fd(a->merge ? 0 : 1);
+    r = command_spawn(s, &spawned);
     if (ours)
-        close(s.fds[0]);
+        close(s->fds[0]);
     if (r < 0) {
         tell_spawn_failure(run, spawned.step, -r);
-        return PTOOLS_OK;
+        return;
     }
     run->begun = true;
     run->own_peak_kb = own_peak_kb();
     run->pid = spawned.pid;
     run->pidfd = spawned.pidfd;
-    return PTOOLS_OK;
+}
+
+/* Whatever it needs, in the order in which it can fail. PTOOLS_OK: it was begun, or run->error tells why not. */
+static ptools_err begin(struct run *run)
+{
+    const struct command_args *a = &run->args;
+    const uint32_t n_arrays = command_arrays_count(a->arrays);
+    struct command_arrays arrays = { .n = 0 };
+    struct command_environment env;
+    cpu_set_t cpus;
+    struct spawn s;
+    ptools_err err = command_environment_make(run->task, a, VARIABLES + ARRAY_VARIABLES * n_arrays, &env);
+    int r;
+
+    run->start_ms = wall_ms();
+    choose_place(run);
+    r = output_begin(streams, &place);
+    if (r < 0)
+        not_begun(run, STATUS_NOT_BEGUN, "%s was not begun: its output: %s", run->name, strerror(-r));
+    if (r == 0 && a->stage) {
+        r = stage_begin(&run->stage, a->stage, run->task);
+        if (r < 0)
+            not_begun(run, STATUS_NOT_BEGUN, "%s was not begun: the stage of %s: %s", run->name, a->stage, strerror(-r));
+    }
+    if (err == PTOOLS_OK)
+        err = put_variables(&env, run);
+    if (err == PTOOLS_OK)
+        err = command_arrays_open(run->task, a->arrays, FIRST_ARRAY, &env, &arrays);
+    if (err == PTOOLS_OK && r == 0) {
+        s = (struct spawn){ .argv = a->argv, .envp = env.entries, .path = command_environment_get(&env, "PATH"),
+                            .cwd = a->cwd, .n_fds = FIRST_ARRAY + arrays.n, .umask = a->umask, .nice = a->nice,
+                            .mem = a->mem, .cpus = choose_cpus(a->cpus, run->task->worker, &cpus) };
+        memcpy(s.fds + FIRST_ARRAY, arrays.fds, arrays.n * sizeof arrays.fds[0]);
+        start(run, &s);
+    }
+    command_arrays_close(&arrays);
+    return err;
 }
 
 /* -- until the end ------------------------------------------------------------------------------------------- */
@@ -326,24 +374,37 @@ static void pack_u64(ptools_pack *pack, const char *key, uint64_t v)
     ptools_pack_u64(pack, v);
 }
 
-static void pack_stream(ptools_pack *pack, const struct output *o, const char *key, const char *bytes_key)
+static void pack_stream(ptools_pack *pack, const struct output *o, const char *const keys[3])
 {
-    ptools_pack_str(pack, key);
-    ptools_pack_bytes(pack, o->kept.n ? o->kept.data : (const uint8_t *)"", o->kept.n);
-    pack_u64(pack, bytes_key, o->bytes);
+    char path[PATH_MAX];
+
+    pack_u64(pack, keys[1], o->bytes);
+    if (o->there) {
+        output_file(o, path);
+        ptools_pack_str(pack, keys[2]);
+        ptools_pack_bytes(pack, path, strlen(path));
+    } else {
+        ptools_pack_str(pack, keys[0]);
+        ptools_pack_bytes(pack, o->kept.n ? o->kept.data : (const uint8_t *)"", o->kept.n);
+    }
 }
 
 static void pack_value(const struct run *run, ptools_pack *pack)
 {
+    static const char *const out[] = { "out", "out_bytes", "out_file" }, *const err[] = { "err", "err_bytes", "err_file" };
+    const uint64_t lost = streams[0].lost + streams[1].lost;
     const bool measured = run->begun;
     const unsigned n_streams = run->args.merge ? 1 : OUTPUT_STREAMS;
 
-    ptools_pack_map(pack, 2 + 2 * n_streams + (measured ? 4 : 0) + (run->error[0] != '\0'));
+    ptools_pack_map(pack, 2 + 2 * n_streams + (measured ? 4 : 0) + (run->error[0] != '\0') +
+                               (lost > 0));
     pack_u64(pack, run->signal ? "signal" : "status", (uint64_t)(run->signal ? run->signal : run->status));
     pack_u64(pack, "start_ms", (uint64_t)run->start_ms);
-    pack_stream(pack, &streams[0], "out", "out_bytes");
+    pack_stream(pack, &streams[0], out);
     if (n_streams > 1)
-        pack_stream(pack, &streams[1], "err", "err_bytes");
+        pack_stream(pack, &streams[1], err);
+    if (lost > 0)
+        pack_u64(pack, "lost_bytes", lost);
     if (measured) {
         pack_u64(pack, "wall_us", run->wall_us);
         pack_u64(pack, "user_us", microseconds(&run->usage.ru_utime));
@@ -400,7 +461,9 @@ static ptools_err run_blocked(struct run *run)
 static ptools_err command_run(ptools_task *t)
 {
     struct run run = { .task = t, .status = -1 };
+    bool failed, stopped;
     ptools_err err;
+    int r;
 
     if (t->stask_count > 0)
         return task_fail(t, PTOOLS_ERR_BAD_ARGUMENT, "%s is not for server tasks: a command keeps no state",
@@ -410,9 +473,17 @@ static ptools_err command_run(ptools_task *t)
         return err;
     run.name = run.args.argv[0];
     err = run_blocked(&run);
+    stopped = ptools_task_cancelled(t);
+    failed = run.signal || run.error[0] || !command_status_ok(&run.args, MAX(run.status, 0));
+    r = stage_end(&run.stage, err == PTOOLS_OK && !failed && !stopped);
+    if (err == PTOOLS_OK && r < 0)
+        err = task_fail(t, PTOOLS_ERR_FAILED, "what %s left cannot be put into %s: %s", run.name, run.args.stage,
+                        strerror(-r));
+    failed &= run.args.fail;
+    output_end(streams, !place.queued && (err != PTOOLS_OK || failed || stopped)); /* then nobody gets its value */
     if (err != PTOOLS_OK)
         return err;
-    if (run.args.fail && (run.signal || run.error[0] || !command_status_ok(&run.args, run.status)))
+    if (failed)
         return tell_failure(&run);
     pack_value(&run, ptools_task_result(t));
     return PTOOLS_OK;

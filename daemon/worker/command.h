@@ -12,4 +12,7 @@
 
 extern const ptools_module_info command_module;
 
+/* Where output lies ("": nowhere, then what does not fit into a value is dropped), and how much of a stream. Borrowed. */
+void command_configure(const char *output_dir, uint64_t output_max);
+
 #endif

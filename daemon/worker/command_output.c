@@ -4,6 +4,10 @@
  *
  * The pipes stay with the worker, both ends of them, for the next command: when one has ended nobody is left who could
  * write, and its end is known by other means than the end of its output. So a pipe costs no system call but for reading.
+ *
+ * What a queued command writes is in its files as soon as it was read here, for others to read while it runs and after
+ * it, or this worker, or the daemon, has died. When a file has half of what may be kept, it takes the place of the one
+ * before, and another is begun: so the last half of it, at least, is always there.
  */
 #include "daemon/worker/command_output.h"
 
@@ -12,11 +16,13 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/worker/log.h"
 #include "proto/util.h"
 
-enum { BUFFER_BYTES = 64 << 10, FD_FROM = 100 };
+enum { BUFFER_BYTES = 64 << 10, FD_FROM = 100, TRIES = 3, HALF_LEAST = 4096, KEEP_BYTES = 1 << 20 };
 
 static int pipes[OUTPUT_STREAMS][2] = { { -1, -1 }, { -1, -1 } };
 
@@ -67,16 +73,21 @@ int output_read_fd(unsigned stream)
 
 /* -- streams ------------------------------------------------------------------------------------------------- */
 
-int output_begin(struct output streams[OUTPUT_STREAMS], size_t inline_max)
+int output_begin(struct output streams[OUTPUT_STREAMS], struct output_place *place)
 {
+    static const char *const suffixes[OUTPUT_STREAMS] = { ".out", ".err" };
     int r = 0;
 
     for (unsigned i = 0; i < OUTPUT_STREAMS; i++) {
         struct output *o = &streams[i];
 
-        o->inline_max = o->kept.max_bytes = inline_max;
+        o->suffix = suffixes[i];
+        o->place = place;
+        o->fd = -1;
+        o->there = false;
+        o->kept.max_bytes = place->inline_max;
         bytes_reset(&o->kept);
-        o->bytes = o->tail_n = 0;
+        o->bytes = o->lost = o->file_bytes = o->tail_n = 0;
         if (r == 0)
             r = make_pipe(pipes[i]);
     }
@@ -92,11 +103,130 @@ static void keep_tail(struct output *o, const uint8_t *data, size_t n)
     o->tail_n = old + new;
 }
 
+void output_file(const struct output *o, char ret[PATH_MAX])
+{
+    snprintf(ret, PATH_MAX, "%s%s", o->place->path, o->suffix);
+}
+
+static int create(const char *path)
+{
+    return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+/* The directories of a path, but for the upper ones: that of all output, and that of the day. */
+static void make_directories(const char *path)
+{
+    char dir[PATH_MAX];
+    char *day, *file;
+
+    snprintf(dir, sizeof dir, "%s", path);
+    file = strrchr(dir, '/');
+    *file = '\0';
+    day = strrchr(dir, '/');
+    *day = '\0';
+    mkdir(dir, 0700);
+    *day = '/';
+    mkdir(dir, 0700);
+}
+
+static bool open_file(struct output *o)
+{
+    char path[PATH_MAX];
+
+    output_file(o, path);
+    o->fd = create(path);
+    for (int i = 0; o->fd < 0 && errno == ENOENT && i < TRIES; i++) { /* the daemon removes empty ones */
+        make_directories(path);
+        o->fd = create(path);
+    }
+    if (o->fd < 0)
+        log_say(LOG_LEVEL_WARNING, "output-lost", "%s: %s", path, strerror(errno));
+    o->there |= o->fd >= 0;
+    o->file_bytes = 0;
+    return o->fd >= 0;
+}
+
+/* The file has its half of the room: it becomes the one before. */
+static void turn_over(struct output *o)
+{
+    char path[PATH_MAX], old[PATH_MAX];
+
+    output_file(o, path);
+    close(o->fd);
+    o->fd = -1;
+    if ((size_t)snprintf(old, sizeof old, "%s.old", path) < sizeof old)
+        rename(path, old);
+}
+
+/* What cannot be written is counted, and the next is tried again: there may be space then. */
+static void write_file(struct output *o, const uint8_t *data, size_t n)
+{
+    const uint64_t half = MAX(o->place->max / 2, (uint64_t)HALF_LEAST);
+
+    while (n > 0) {
+        size_t part;
+        ssize_t done;
+
+        if (o->fd >= 0 && o->file_bytes >= half)
+            turn_over(o);
+        if (o->fd < 0 && !open_file(o))
+            break;
+        part = MIN(n, half - o->file_bytes);
+        done = write(o->fd, data, part);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            break;
+        o->file_bytes += (uint64_t)done;
+        data += done;
+        n -= (size_t)done;
+    }
+    o->lost += n;
+}
+
 static void keep(struct output *o, const uint8_t *data, size_t n)
 {
+    const struct output_place *place = o->place;
+
     o->bytes += n;
     keep_tail(o, data, n);
-    (void)bytes_append(&o->kept, data, MIN(n, o->inline_max - o->kept.n));
+    if (!place->queued && o->fd < 0 && n <= place->inline_max - MIN(place->inline_max, o->kept.n) &&
+        bytes_append(&o->kept, data, n) == 0)
+        return;
+    if (!place->path[0]) {
+        const size_t part = MIN(n, place->inline_max - MIN(place->inline_max, o->kept.n));
+
+        o->lost += n - (bytes_append(&o->kept, data, part) == 0 ? part : 0);
+        return;
+    }
+    if (o->kept.n > 0) { /* it does not fit: a file has it from the beginning */
+        write_file(o, o->kept.data, o->kept.n);
+        bytes_reset(&o->kept);
+    }
+    write_file(o, data, n);
+}
+
+void output_end(struct output streams[OUTPUT_STREAMS], bool forget)
+{
+    char path[PATH_MAX], old[PATH_MAX];
+
+    for (unsigned i = 0; i < OUTPUT_STREAMS; i++) {
+        struct output *o = &streams[i];
+
+        if (o->fd >= 0)
+            close(o->fd);
+        o->fd = -1;
+        if (o->kept.cap > KEEP_BYTES) { /* one large value shall not hold its memory for ever */
+            bytes_deinit(&o->kept);
+            bytes_init(&o->kept, o->place->inline_max);
+        }
+        if (!forget || !o->there)
+            continue;
+        output_file(o, path);
+        unlink(path);
+        if ((size_t)snprintf(old, sizeof old, "%s.old", path) < sizeof old)
+            unlink(old);
+    }
 }
 
 void output_take(struct output *o, unsigned stream, bool all)

@@ -218,6 +218,7 @@ ptools_err execute_call(const char *name, struct function **f, const uint8_t **r
 
 /* Where in the body what is. */
 struct parts {
+    uint64_t queued_ms; /* 0: it is not queued */
     uint64_t room;
     struct link_reference args; /* array 0: they are in the body */
     struct link_batch batch;    /* items 0: none */
@@ -229,8 +230,8 @@ struct parts {
 
 static size_t fixed_bytes(const struct link_frame *run)
 {
-    return run->name_bytes + (run->code & RUN_ROOM ? sizeof(uint64_t) : 0u) +
-           (run->code & RUN_BATCH ? sizeof(struct link_batch) : 0u) +
+    return run->name_bytes + (run->code & RUN_QUEUED ? sizeof(uint64_t) : 0u) +
+           (run->code & RUN_ROOM ? sizeof(uint64_t) : 0u) + (run->code & RUN_BATCH ? sizeof(struct link_batch) : 0u) +
            (run->code & RUN_ARGS_ARRAY ? sizeof(struct link_reference) : 0u);
 }
 
@@ -241,14 +242,17 @@ static size_t names_bytes(const struct link_frame *run, const struct span *body)
 
     if (!(run->code & RUN_BATCH) || body->n < fixed_bytes(run))
         return 0;
-    memcpy(&batch, body->data + run->name_bytes + (run->code & RUN_ROOM ? sizeof(uint64_t) : 0), sizeof batch);
+    memcpy(&batch,
+           body->data + run->name_bytes + (run->code & RUN_QUEUED ? sizeof(uint64_t) : 0) +
+               (run->code & RUN_ROOM ? sizeof(uint64_t) : 0),
+           sizeof batch);
     return MAX(batch.init_bytes, batch.op_bytes) > FUNCTION_BYTES_MAX ? UINT32_MAX : batch.init_bytes + batch.op_bytes;
 }
 
 bool execute_frame_ok(const struct link_frame *run, const struct span *body)
 {
     const uint16_t flags =
-        RUN_ARGS_ARRAY | RUN_ROOM | (self.keep_state ? 0 : RUN_BATCH); /* calls of server tasks are single */
+        RUN_ARGS_ARRAY | RUN_ROOM | (self.keep_state ? 0 : RUN_BATCH | RUN_QUEUED); /* calls of server tasks are single */
     const size_t fixed = fixed_bytes(run) + names_bytes(run, body);
 
     return run->task != 0 && run->name_bytes <= FUNCTION_BYTES_MAX && !(run->code & ~flags) &&
@@ -260,6 +264,10 @@ static void parts_read(const struct link_frame *run, const struct span *body, st
     const uint8_t *at = body->data + run->name_bytes;
 
     *ret = (struct parts){ 0 };
+    if (run->code & RUN_QUEUED) {
+        memcpy(&ret->queued_ms, at, sizeof ret->queued_ms);
+        at += sizeof ret->queued_ms;
+    }
     if (run->code & RUN_ROOM) {
         memcpy(&ret->room, at, sizeof ret->room);
         at += sizeof ret->room;
@@ -536,7 +544,7 @@ static ptools_err run_batch(struct function *f, const struct link_frame *frame, 
         ready = run_init(p, frame);
     if (ready == PTOOLS_OK && p->batch.isolated)
         ready = begin_isolated(&f);
-    reduce_begin(p->op, p->batch.op_bytes, self.modules);
+    reduce_begin(self.page, p->op, p->batch.op_bytes, self.modules);
     stopped = ptools_task_cancelled(&self.task);
     for (uint32_t i = 0; !stopped && more && i < p->batch.items; i++) {
         if (p->batch.op_bytes) {
@@ -560,6 +568,7 @@ static ptools_err run(struct function *f, const struct link_frame *frame, struct
 {
     ptools_err err;
 
+    self.task.queued_ms = p->queued_ms;
     if (p->args.array || p->batch.items) { /* to ask for an array, the task has to be known */
         (void)task_begin(&self.task, frame, self.function, NULL, 0);
         err = p->args.array ? find_there(&p->args, &p->data) : PTOOLS_OK;

@@ -21,12 +21,13 @@
 #include "daemon/worker/log.h"
 #include "daemon/worker/template.h"
 #include "proto/limits.h"
+#include "proto/output.h"
 
 enum { LINK_FD = 3, FENCE_FD, EXIT_USAGE = 2, LOAD_MAX_MS = 10000 };
 
 enum {
     OPT_TEMPLATE = 1, OPT_PARENT, OPT_MODULE_PATH, OPT_LOG_LEVEL, OPT_MEMORY_MAX, OPT_MESSAGE_MAX, OPT_LOAD_MAX_MS,
-    OPT_FENCE
+    OPT_FENCE, OPT_OUTPUT_DIR, OPT_OUTPUT_MAX
 };
 
 static const struct option options[] = {
@@ -37,6 +38,8 @@ static const struct option options[] = {
     { "memory-max", required_argument, NULL, OPT_MEMORY_MAX },   /* bytes a worker may have; 0: no limit */
     { "message-max", required_argument, NULL, OPT_MESSAGE_MAX }, /* bytes of a message to a client */
     { "load-max-ms", required_argument, NULL, OPT_LOAD_MAX_MS }, /* a module may take to load */
+    { "output-dir", required_argument, NULL, OPT_OUTPUT_DIR },   /* of commands */
+    { "output-max", required_argument, NULL, OPT_OUTPUT_MAX },   /* bytes of one stream of a command */
     { "fence", no_argument, NULL, OPT_FENCE },                   /* descriptor 4 is the daemon's fence */
     { 0 }
 };
@@ -84,6 +87,11 @@ static bool parse_option(int which, const char *value, struct arguments *ret)
         return parse_number(value, &ret->template_options.worker.message_max_bytes);
     case OPT_LOAD_MAX_MS:
         return parse_number(value, &ret->load_max_ms) && ret->load_max_ms <= 3600000;
+    case OPT_OUTPUT_DIR:
+        ret->template_options.worker.output_dir = value;
+        return value[0] == '/' && strlen(value) < OUTPUT_DIR_BYTES_MAX;
+    case OPT_OUTPUT_MAX:
+        return parse_number(value, &ret->template_options.worker.output_max_bytes);
     case OPT_FENCE:
         ret->template_options.worker.fence_fd = FENCE_FD;
         return fcntl(FENCE_FD, F_SETFD, FD_CLOEXEC) == 0;
@@ -113,7 +121,8 @@ int main(int argc, char *argv[])
 {
     struct arguments a = {
         .load_max_ms = LOAD_MAX_MS,
-        .template_options = { .module_path = "", .worker = { .message_max_bytes = MESSAGE_BYTES_DEFAULT } },
+        .template_options = { .module_path = "", .worker = { .message_max_bytes = MESSAGE_BYTES_DEFAULT, .output_dir = "",
+                                                            .output_max_bytes = OUTPUT_BYTES_DEFAULT } },
     };
     bool good = true;
     int which;
@@ -123,7 +132,7 @@ int main(int argc, char *argv[])
     if (!good || !a.template || optind != argc || a.parent == 0 || !is_template_link(LINK_FD)) {
         fprintf(stderr, "ptools-worker is a part of ptoolsd, which starts it with --template --parent PID "
                         "[--module-path DIR:...] [--log-level LEVEL] [--memory-max BYTES] [--message-max BYTES] "
-                        "[--load-max-ms MS] [--fence] and its link as descriptor 3\n");
+                        "[--load-max-ms MS] [--output-dir DIR] [--output-max BYTES] [--fence] and its link as descriptor 3\n");
         return EXIT_USAGE;
     }
     a.template_options.load_max_us = a.load_max_ms * 1000;

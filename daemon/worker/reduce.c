@@ -19,12 +19,13 @@ enum { ONE_VALUE = 0x91, TWO_VALUES = 0x92, KEEP_BYTES = 1 << 20 };
 
 static struct {
     char op[FUNCTION_BYTES_MAX + 1];
-    struct function *function; /* NULL: it is not known here yet */
-    struct bytes list;         /* head, what there is, and the next value */
-    size_t has;                /* bytes of what there is; 0: nothing */
+    char item[FUNCTION_BYTES_MAX + 1]; /* the function of the items: the page tells which of the two is running */
+    struct function *function;         /* of op; NULL: it is not known here yet */
+    struct bytes list;                 /* head, what there is, and the next value */
+    size_t has;                        /* bytes of what there is; 0: nothing */
 } self = { .list = { .max_bytes = SIZE_MAX } };
 
-void reduce_begin(const char *op, size_t op_bytes, struct modules *modules)
+void reduce_begin(const struct page *page, const char *op, size_t op_bytes, struct modules *modules)
 {
     self.has = 0;
     if (op_bytes == 0)
@@ -35,6 +36,7 @@ void reduce_begin(const char *op, size_t op_bytes, struct modules *modules)
     }
     memcpy(self.op, op, op_bytes);
     self.op[op_bytes] = '\0';
+    memcpy(self.item, page->function, sizeof self.item);
     self.function = modules_function(modules, self.op, op_bytes);
 }
 
@@ -53,6 +55,18 @@ ptools_err reduce_read(struct ptools_task *task, const uint8_t **data, size_t *n
     return PTOOLS_OK;
 }
 
+/* Behind what is in the list. */
+static inline bool append(const uint8_t *data, size_t n)
+{
+    uint8_t *to = bytes_room(&self.list, n);
+
+    if (!to)
+        return false;
+    bytes_copy(to, data, n);
+    self.list.n += n;
+    return true;
+}
+
 /* It is what there is now. */
 static bool take(const uint8_t *value, size_t n)
 {
@@ -60,30 +74,34 @@ static bool take(const uint8_t *value, size_t n)
 
     bytes_reset(&self.list);
     self.has = 0;
-    if (bytes_append(&self.list, &head, 1) < 0 || bytes_append(&self.list, value, n) < 0)
+    if (!append(&head, 1) || !append(value, n))
         return false;
     self.has = n;
     batch_fold(value, n);
     return true;
 }
 
+/* The page tells that it runs. The whole array: that is less work than as many bytes as there are. */
+static inline void show(struct page *page, const char function[FUNCTION_BYTES_MAX + 1])
+{
+    memcpy(page->function, function, FUNCTION_BYTES_MAX + 1);
+}
+
 static ptools_err call_op(struct ptools_task *task, const uint8_t **value, size_t *n)
 {
     const char *const its = task->function;
-    char function[sizeof task->page->function];
     ptools_err err;
     size_t bytes;
 
     self.list.n = 1 + self.has;
-    if (bytes_append(&self.list, *value, *n) < 0)
+    if (!append(*value, *n))
         return task_fail(task, PTOOLS_ERR_FAILED, "the worker has no memory for its arguments");
-    strcpy(function, task->page->function);
-    strcpy(task->page->function, self.op);
+    show(task->page, self.op);
     task->function = self.op;
     err = task_begin_item(task, self.list.data, self.list.n, NULL, &bytes);
     if (err == PTOOLS_OK)
         err = execute_call(self.op, &self.function, value, n);
-    strcpy(task->page->function, function);
+    show(task->page, self.item);
     task->function = its;
     return err;
 }

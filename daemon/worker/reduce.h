@@ -9,8 +9,8 @@
 #include "daemon/worker/modules.h"
 #include "daemon/worker/task.h"
 
-/* A batch: nothing was folded yet. op_bytes 0: it is no reduction. */
-void reduce_begin(const char *op, size_t op_bytes, struct modules *modules);
+/* A batch: nothing was folded yet, and the page names the function of its items. op_bytes 0: it is no reduction. */
+void reduce_begin(const struct page *page, const char *op, size_t op_bytes, struct modules *modules);
 /* The next item is a value already: in a list, which is taken from the front of *data. */
 ptools_err reduce_read(struct ptools_task *task, const uint8_t **data, size_t *n, const uint8_t **ret_value,
                        size_t *ret_n);

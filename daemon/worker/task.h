@@ -26,6 +26,7 @@ struct ptools_task {
     struct payload payload;
     bool zone_used;                /* by this task or an earlier one of its batch; or there is none yet */
     msgpack_object flat[FLAT_MAX]; /* arguments that need no tree */
+    uint64_t queued_ms;            /* when it was queued, since 1970; 0: it was not */
     uint64_t item;                 /* of a batch, from 1; 0: it is none */
     uint32_t argc;
     const msgpack_object *argv;

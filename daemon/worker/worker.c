@@ -34,6 +34,7 @@
 
 #include "daemon/worker/answers.h"
 #include "daemon/worker/arrays.h"
+#include "daemon/worker/command.h"
 #include "daemon/worker/errand.h"
 #include "daemon/worker/execute.h"
 #include "daemon/worker/isolate.h"
@@ -379,6 +380,7 @@ static int set_up(const struct worker_birth *birth, struct modules *modules, con
         r = -ENOMEM;
     if (r == 0)
         r = execute_init(self.page, self.stask ? 0 : self.id, modules, value_max, self.stask);
+    command_configure(options->output_dir, options->output_max_bytes);
     if (r == 0 && self.stask)
         set_up_stask(birth, options->message_max_bytes);
     return r;

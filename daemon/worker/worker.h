@@ -13,6 +13,8 @@
 struct worker_options {
     uint64_t memory_max_bytes;  /* RLIMIT_DATA; 0: none */
     int fence_fd;               /* kept open for as long as the process lives, and for nothing else; 0: none */
+    const char *output_dir;     /* where the output of commands lies; "": nowhere */
+    uint64_t output_max_bytes;  /* of a stream of one, if it does not say */
     uint64_t message_max_bytes; /* largest message to a client: results must leave room for its envelope */
 };
 

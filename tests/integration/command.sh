@@ -1,65 +1,24 @@
 #!/bin/sh
 # The command against a real daemon: what it prints, and every exit status of the table in ptools(1).
 # usage: command.sh  (PTOOLS_TEST_COMMAND, _DAEMON, _WORKER, _MODULES and PTOOLS_DAEMON as Meson sets them)
-set -u
-command=$PTOOLS_TEST_COMMAND
-work=$(mktemp -d /tmp/ptools-test-XXXXXX) || exit 99
-export PTOOLS_DIR="$work/d" PTOOLS_MODULE_PATH="$PTOOLS_TEST_MODULES"
-unset PTOOLS_ADDRESS XDG_RUNTIME_DIR
-daemon=
-n=0
-
-finish() {
-    [ -z "$daemon" ] || kill "$daemon" 2>/dev/null
-    rm -rf "$work"
-}
-trap finish EXIT
-
-# check NAME: the last command's status decides
-check() {
-    status=$?
-    n=$((n + 1))
-    if [ $status -eq 0 ]; then
-        echo "ok $n - $1"
-    else
-        echo "not ok $n - $1"
-        sed 's/^/# /' "$work/out" "$work/err"
-    fi
-}
-
-# run STATUS ARG...: the command must end with STATUS; its output is in out and err
-run() {
-    expected=$1
-    shift
-    "$command" "$@" >"$work/out" 2>"$work/err" </dev/null
-    got=$?
-    [ $got -eq "$expected" ] || { echo "# status $got instead of $expected: $*"; return 1; }
-}
-
-said() { grep -q -- "$1" "$work/out"; }
-complained() { grep -q -- "$1" "$work/err"; }
+# shellcheck source-path=SCRIPTDIR source=command_rig.sh
+. "$(dirname "$0")/command_rig.sh"
 
 run 125 status && complained ptoolsd
 check "where no daemon runs, status says how to start one"
-run 0 call math.square 12 && [ "$(cat "$work/out")" = 144 ]
+run 0 call math.square 12 && is 144
 check "call starts a private daemon where none runs"
 while [ -e "$PTOOLS_DIR" ]; do :; done # it ends by itself, but the call does not wait for that
 run 125 call --no-private math.square 12
 check "and does not where it is told not to"
 
-mkdir -m 700 "$PTOOLS_DIR"
-mkfifo "$work/ready"
-"$PTOOLS_DAEMON" -o daemon.journal=no --workers 2 --dir "$PTOOLS_DIR" --module-path "$PTOOLS_TEST_MODULES" --ready-fd 3 \
-    3>"$work/ready" >"$work/log" 2>&1 &
-daemon=$!
-read -r line <"$work/ready"
-[ "$line" = READY ]
+start_daemon no
 check "the daemon is ready"
 
-run 0 call math.square 12 && [ "$(cat "$work/out")" = 144 ]
+run 0 call math.square 12 && is 144
 check "a value"
 run 0 call t.echo 1 true null '"1"' word '[1,{"a":2.5}]' -s 7 &&
-    [ "$(cat "$work/out")" = '[1,true,null,"1","word",[1,{"a":2.5}],"7"]' ]
+    is '[1,true,null,"1","word",[1,{"a":2.5}],"7"]'
 check "arguments are JSON where they are, strings elsewhere"
 printf 'one two\nthree\n' >"$work/file"
 run 0 call text.count "$work/file" && said '"lines":2' && said '"words":3' && said '"bytes":14'
@@ -93,8 +52,8 @@ wait $caller
 [ $? -eq 130 ]
 check "130: interrupted"
 
-run 0 sets create night --mode rr 2 1 && run 0 call --set night t.id && [ "$(cat "$work/out")" = 2 ] &&
-    run 0 call --set night t.id && [ "$(cat "$work/out")" = 1 ]
+run 0 sets create night --mode rr 2 1 && run 0 call --set night t.id && is 2 &&
+    run 0 call --set night t.id && is 1
 check "a worker set: round robin in the order given"
 run 0 sets && said night && run 0 sets rm night && run 125 call --set night t.id
 check "sets are listed and removed"
@@ -113,11 +72,8 @@ check "a closed pipe hurts nobody"
 [ $? -eq 125 ]
 check "125: standard output cannot be written"
 
-kill -TERM $daemon
-wait $daemon
-[ $? -eq 0 ]
+stop_daemon
 check "the daemon ends with 0"
-daemon=
 rmdir "$PTOOLS_DIR" 2>"$work/err"
 check "and leaves nothing behind"
 echo "1..$n"

@@ -3,33 +3,14 @@
 # `ptools fork`: what it runs, in which order it prints, how it ends, and that nothing is left behind. No daemon.
 # usage: fork_command.sh  (PTOOLS_TEST_COMMAND as Meson sets it)
 # shellcheck disable=SC2016 # $PTOOLS_INDEX and $$ are the children's
-set -u
-command=$PTOOLS_TEST_COMMAND
-work=$(mktemp -d /tmp/ptools-test-XXXXXX) || exit 99
+# shellcheck source-path=SCRIPTDIR source=command_rig.sh
+. "$(dirname "$0")/command_rig.sh"
 cd "$work" || exit 99
 export PATH=/usr/local/bin:/usr/bin:/bin # without a directory that we may not look into
-unset PTOOLS_DIR PTOOLS_ADDRESS XDG_RUNTIME_DIR
+unset PTOOLS_DIR
 runner=
-n=0
 
-finish() {
-    [ -z "$runner" ] || kill -KILL "$runner" 2>/dev/null
-    rm -rf "$work"
-}
-trap finish EXIT
-
-# check NAME: the last command's status decides
-check() {
-    status=$?
-    n=$((n + 1))
-    if [ $status -eq 0 ]; then
-        echo "ok $n - $1"
-    else
-        echo "not ok $n - $1"
-        head -c 2000 out | tr -d '\0' | sed 's/^/# out: /'
-        head -c 2000 err | tr -d '\0' | sed 's/^/# err: /'
-    fi
-}
+at_end() { [ -z "$runner" ] || kill -KILL "$runner" 2>/dev/null; }
 
 # skip NAME WHY
 skip() {
@@ -37,19 +18,14 @@ skip() {
     echo "ok $n - $1 # SKIP $2"
 }
 
-# run STATUS ARG...: `ptools fork ARG...` must end with STATUS; its output is in out and err
+# run STATUS ARG...: `ptools fork ARG...` must end with STATUS; its input is that of this function
 run() {
     expected=$1
     shift
-    "$command" fork "$@" >out 2>err
-    got=$?
-    [ $got -eq "$expected" ] || { echo "# status $got instead of $expected: fork $*"; return 1; }
+    ends "$expected" fork "$@"
 }
 
-is() { [ "$(cat out)" = "$1" ]; }
 complaints_are() { [ "$(cat err)" = "$1" ]; }
-complained() { grep -q -- "$1" err; }
-quiet() { [ ! -s err ]; }
 wrong() { # TEXT ARG...: a mistake of the command line, and what is said of it
     text=$1
     shift

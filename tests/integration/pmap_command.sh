@@ -1,47 +1,19 @@
 #!/bin/sh
 # `ptools pmap` against a real daemon: every form of input and output, what failures and signals do, every exit status.
 # usage: pmap_command.sh  (PTOOLS_TEST_COMMAND, _MODULES and PTOOLS_DAEMON as Meson sets them)
-set -u
-command=$PTOOLS_TEST_COMMAND
-work=$(mktemp -d /tmp/ptools-test-XXXXXX) || exit 99
-export PTOOLS_DIR="$work/d" PTOOLS_MODULE_PATH="$PTOOLS_TEST_MODULES"
-unset PTOOLS_ADDRESS XDG_RUNTIME_DIR
-daemon=
-n=0
+# shellcheck source-path=SCRIPTDIR source=command_rig.sh
+. "$(dirname "$0")/command_rig.sh"
+as='timeout 120'
 
-finish() {
-    [ -z "$daemon" ] || kill "$daemon" 2>/dev/null
-    rm -rf "$work"
-}
-trap finish EXIT
-
-# check NAME: the last command's status decides
-check() {
-    status=$?
-    n=$((n + 1))
-    if [ $status -eq 0 ]; then
-        echo "ok $n - $1"
-    else
-        echo "not ok $n - $1"
-        head -c 3000 "$work/out" | sed 's/^/# /'
-        head -c 3000 "$work/err" | sed 's/^/# /'
-    fi
-}
-
-# run STATUS ARG...: the command, its input that of this function, must end with STATUS; its output is in out and err
+# run STATUS ARG...: its input is that of this function
 run() {
     expected=$1
     shift
-    timeout 120 "$command" pmap "$@" >"$work/out" 2>"$work/err"
-    got=$?
-    [ $got -eq "$expected" ] || { echo "# status $got instead of $expected: $*"; return 1; }
+    ends "$expected" pmap "$@"
 }
 
 # is LINE...: that is all there is on standard output
 is() { printf '%s\n' "$@" | cmp -s - "$work/out"; }
-said() { grep -q -- "$1" "$work/out"; }
-complained() { grep -q -- "$1" "$work/err"; }
-quiet() { [ ! -s "$work/err" ]; }
 # fates: items of every kind, as lines of JSON
 fates() { printf '["value",1]\n["fail","boo"]\n["raise",9]\n["value",4]\n'; }
 
@@ -51,13 +23,8 @@ while [ -e "$PTOOLS_DIR" ]; do :; done # it ends by itself, but pmap does not wa
 run 125 --no-private math.square 12 </dev/null && complained ptoolsd
 check "and does not where it is told not to"
 
-mkdir -m 700 "$PTOOLS_DIR"
-mkfifo "$work/ready" "$work/in" "$work/lines"
-"$PTOOLS_DAEMON" -o daemon.journal=no --workers 2 --dir "$PTOOLS_DIR" --module-path "$PTOOLS_TEST_MODULES" \
-    --ready-fd 3 3>"$work/ready" >"$work/log" 2>&1 &
-daemon=$!
-read -r line <"$work/ready"
-[ "$line" = READY ]
+mkfifo "$work/in" "$work/lines"
+start_daemon no
 check "the daemon is ready"
 
 # -- input ------------------------------------------------------------------------------------------------------
@@ -242,8 +209,6 @@ exec 5<&-
 
 run 0 math.square 3 </dev/null && is 9
 check "all is well with the daemon"
-kill -TERM $daemon
-wait $daemon
+stop_daemon
 check "the daemon ends with 0"
-daemon=
 echo "1..$n"

@@ -1,51 +1,11 @@
 #!/bin/sh
 # The verbs of the queue against a real daemon: what they print, what becomes of the tasks, every exit status.
 # usage: queue_command.sh  (PTOOLS_TEST_COMMAND, _MODULES and PTOOLS_DAEMON as Meson sets them)
-set -u
-command=$PTOOLS_TEST_COMMAND
-work=$(mktemp -d /tmp/ptools-test-XXXXXX) || exit 99
-export PTOOLS_DIR="$work/d" PTOOLS_MODULE_PATH="$PTOOLS_TEST_MODULES"
-unset PTOOLS_ADDRESS XDG_RUNTIME_DIR
-daemon=
+# shellcheck source-path=SCRIPTDIR source=command_rig.sh
+. "$(dirname "$0")/command_rig.sh"
 watcher=
-n=0
 
-finish() {
-    [ -z "$watcher" ] || kill "$watcher" 2>/dev/null
-    [ -z "$daemon" ] || kill "$daemon" 2>/dev/null
-    rm -rf "$work"
-}
-trap finish EXIT
-
-# check NAME: the last command's status decides
-check() {
-    status=$?
-    n=$((n + 1))
-    if [ $status -eq 0 ]; then
-        echo "ok $n - $1"
-    else
-        echo "not ok $n - $1"
-        head -c 3000 "$work/out" | sed 's/^/# /'
-        head -c 3000 "$work/err" | sed 's/^/# /'
-    fi
-}
-
-# fed FILE STATUS ARG...: the command, its input the file, must end with STATUS; its output is in out and err
-fed() {
-    input=$1
-    expected=$2
-    shift 2
-    "$command" "$@" >"$work/out" 2>"$work/err" <"$input"
-    got=$?
-    [ $got -eq "$expected" ] || { echo "# status $got instead of $expected: $*"; return 1; }
-}
-
-# run STATUS ARG...: without input
-run() { fed /dev/null "$@"; }
-
-is() { [ "$(cat "$work/out")" = "$1" ]; }
-said() { grep -q -- "$1" "$work/out"; }
-complained() { grep -q -- "$1" "$work/err"; }
+at_end() { [ -z "$watcher" ] || kill "$watcher" 2>/dev/null; }
 
 # queue ARG...: submits; its id is in id
 queue() {
@@ -87,16 +47,7 @@ done
 [ $refused = yes ] && [ ! -e "$PTOOLS_DIR" ]
 check "where no daemon runs, none is started"
 
-mkdir -m 700 "$PTOOLS_DIR"
-mkfifo "$work/ready"
-start_daemon() {
-    "$PTOOLS_DAEMON" --workers 2 --dir "$PTOOLS_DIR" --module-path "$PTOOLS_TEST_MODULES" --ready-fd 3 \
-        3>"$work/ready" >>"$work/log" 2>&1 &
-    daemon=$!
-    read -r line <"$work/ready"
-    [ "$line" = READY ]
-}
-start_daemon
+start_daemon auto
 check "the daemon is ready"
 
 # -- submit, result ------------------------------------------------------------------------------------------
@@ -387,15 +338,13 @@ run 0 forget --where true && queue --hold --volatile t.nop && gone=$id && queue 
 check "tasks of all three kinds"
 kill -KILL $daemon
 wait $daemon 2>/dev/null
-start_daemon
+start_daemon auto
 check "the daemon was killed, and is back"
 listed && [ "$ids" = "$kept $durable $ended " ] && run 0 result "$ended" && is 81 && run 125 result "$gone" &&
     run 0 ls --columns priority "$durable" && said '^ *2$' && run 0 release "$kept" && run 0 result "$kept" &&
     is '["kept"]'
 check "volatile ones are gone, the others are there, with values and priorities"
 
-kill -TERM $daemon
-wait $daemon
+stop_daemon
 check "the daemon ends with 0"
-daemon=
 echo "1..$n"

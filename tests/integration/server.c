@@ -379,6 +379,20 @@ void server_stask_at_phase(ptools *pt, uint32_t i, const char *phase)
     }
 }
 
+uint64_t server_status(ptools *pt, const char *map, const char *key)
+{
+    PTOOLS_AUTO(ptools_future) f = NULL;
+    ptools_value v;
+    uint64_t n = 0;
+
+    ck_assert_ptools(ptools_inspect(pt, "status", &f, &v));
+    if (map)
+        ck_assert_ptools(ptools_get_field(v, map, &v));
+    ck_assert_ptools(ptools_get_field(v, key, &v));
+    ck_assert_ptools(ptools_get_u64(v, &n));
+    return n;
+}
+
 /* Children of pid that are zombies. */
 static unsigned count_zombies(pid_t pid)
 {

@@ -57,6 +57,8 @@ void server_at_phase(ptools *pt, uint32_t id, const char *phase);
 void server_stask_at_phase(ptools *pt, uint32_t i, const char *phase);
 /* Waits until the daemon knows t and has no call left: the next calls of t are given to idle workers at once. */
 void server_knows_t(ptools *pt, unsigned workers);
+/* A number of its status, or of a map in that, if map is not NULL. */
+uint64_t server_status(ptools *pt, const char *map, const char *key);
 /* Waits until there is no zombie among its children and no descriptor more than when it was ready (clients:
  * connections open now). */
 void server_clean(struct server *s, unsigned clients);

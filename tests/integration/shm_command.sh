@@ -2,48 +2,14 @@
 # `ptools shm` and `ptools stasks` against a real daemon, and numpy's files both ways, if numpy is there.
 # usage: shm_command.sh START_STASKS  (that program, built from start_stasks.c; PTOOLS_TEST_COMMAND, _MODULES and
 # PTOOLS_DAEMON as Meson sets them)
-set -u
-command=$PTOOLS_TEST_COMMAND
+# shellcheck source-path=SCRIPTDIR source=command_rig.sh
+. "$(dirname "$0")/command_rig.sh"
 start_stasks=$(realpath "$1") || exit 99
-work=$(mktemp -d /tmp/ptools-test-XXXXXX) || exit 99
-export PTOOLS_DIR="$work/d" PTOOLS_MODULE_PATH="$PTOOLS_TEST_MODULES"
-unset PTOOLS_ADDRESS XDG_RUNTIME_DIR
-daemon=
 holder=
-n=0
 
-finish() {
-    [ -z "$holder" ] || kill -KILL "$holder" 2>/dev/null
-    [ -z "$daemon" ] || kill "$daemon" 2>/dev/null
-    rm -rf "$work"
-}
-trap finish EXIT
+at_end() { [ -z "$holder" ] || kill -KILL "$holder" 2>/dev/null; }
 
-# check NAME: the last command's status decides
-check() {
-    status=$?
-    n=$((n + 1))
-    if [ $status -eq 0 ]; then
-        echo "ok $n - $1"
-    else
-        echo "not ok $n - $1"
-        head -c 2000 "$work/out" | tr -d '\0' | sed 's/^/# /'
-        sed 's/^/# /' "$work/err"
-    fi
-}
-
-as= # what runs it as somebody else
-# fed FILE STATUS ARG...: the command, its input the file, must end with STATUS; its output is in out and err
-fed() {
-    input=$1
-    expected=$2
-    shift 2
-    $as "$command" "$@" >"$work/out" 2>"$work/err" <"$input"
-    got=$?
-    [ $got -eq "$expected" ] || { echo "# status $got instead of $expected: $*"; return 1; }
-}
-
-# piped FILE STATUS ARG...: the same through a pipe
+# piped FILE STATUS ARG...: as fed, through a pipe
 piped() {
     mkfifo "$work/pipe"
     cat "$1" >"$work/pipe" 2>/dev/null &
@@ -56,12 +22,6 @@ piped() {
     return $status
 }
 
-# run STATUS ARG...: without input
-run() { fed /dev/null "$@"; }
-
-is() { [ "$(cat "$work/out")" = "$1" ]; }
-said() { grep -q -- "$1" "$work/out"; }
-complained() { grep -q -- "$1" "$work/err"; }
 there() { "$command" shm info "$@" >/dev/null 2>&1; }
 sum_is() { # NAME SUM
     run 0 shm sum "$1" && is "$2"
@@ -70,13 +30,7 @@ sum_is() { # NAME SUM
 run 125 shm && complained ptoolsd && run 125 shm create --keep a int8 10 && run 125 stasks && [ ! -e "$PTOOLS_DIR" ]
 check "where no daemon runs, none is started"
 
-mkdir -m 700 "$PTOOLS_DIR"
-mkfifo "$work/ready"
-"$PTOOLS_DAEMON" -o daemon.journal=no --workers 2 --dir "$PTOOLS_DIR" --module-path "$PTOOLS_TEST_MODULES" --ready-fd 3 \
-    3>"$work/ready" >"$work/log" 2>&1 &
-daemon=$!
-read -r line <"$work/ready"
-[ "$line" = READY ]
+start_daemon no
 check "the daemon is ready"
 
 # -- create, look, remove ---------------------------------------------------------------------------
@@ -339,10 +293,8 @@ check "stop --timeout 0 only asks"
 # -- the end ---------------------------------------------------------------------------------------------------
 
 hold mine float32 100
-kill -TERM $daemon
-wait $daemon
+stop_daemon
 check "the daemon ends with 0, arrays or not"
-daemon=
 wait $holder
 status=$?
 cat <&9 >"$work/err"

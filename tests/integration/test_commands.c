@@ -497,6 +497,62 @@ START_TEST(cancelled_gracefully)
 }
 END_TEST
 
+/* It is killed after the grace, with what it has started, wherever that went. */
+START_TEST(ignores_sigterm)
+{
+    ptools_future *f;
+    pid_t pid, child;
+
+    command_sh(&c, "trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$ > child.new; mv child.new child; "
+                   "while :; do sleep 1; done' & " TELL "while :; do sleep 1; done");
+    command_str(&c, "cwd", dir);
+    f = start();
+    pid = command_pid_in(in_dir("pid"));
+    child = command_pid_in(in_dir("child"));
+    cancel(f);
+    command_pid_gone(pid);
+    command_pid_gone(child);
+    server_whole(pt, WORKERS);
+    command_begin(&c, "echo", "next", NULL);
+    command_prints(pt, &c, "next\n");
+}
+END_TEST
+
+/* The daemon's grace is half a second; this one needs longer, and gets it. Another is given less. */
+START_TEST(grace)
+{
+    ptools_call_options options = PTOOLS_CALL_OPTIONS_INIT;
+    ptools_future *f = NULL;
+    char *text;
+    pid_t pid;
+
+    options.grace_ms = WAIT_MS;
+    command_sh(&c, "trap 'sleep 0.8; echo slowly > ended; exit' TERM; " TELL "while :; do sleep 0.01; done");
+    command_str(&c, "cwd", dir);
+    ck_assert_ptools(ptools_remotecall(pt, NULL, "command.run", command_args(&c), &options, &f));
+    pid = command_pid_in(in_dir("pid"));
+    cancel(f);
+    command_pid_gone(pid);
+    text = slurp(in_dir("ended"));
+    ck_assert_str_eq(text, "slowly\n");
+    free(text);
+    server_whole(pt, WORKERS);
+    ck_assert_uint_eq(deaths(), 0);
+    unlink(in_dir("pid"));
+    options.grace_ms = 1;
+    command_sh(&c, "trap '' TERM; " TELL "while :; do sleep 0.01; done");
+    command_str(&c, "cwd", dir);
+    ck_assert_ptools(ptools_remotecall(pt, NULL, "command.run", command_args(&c), &options, &f));
+    pid = command_pid_in(in_dir("pid"));
+    cancel(f);
+    command_pid_gone(pid);
+    options.grace_ms = -1;
+    command_begin(&c, "true", NULL);
+    ck_assert_err(ptools_remotecall(pt, NULL, "command.run", command_args(&c), &options, &f), PTOOLS_ERR_INVALID);
+    command_free(&c);
+}
+END_TEST
+
 START_TEST(deadline)
 {
     ptools_call_options options = PTOOLS_CALL_OPTIONS_INIT;
@@ -537,6 +593,27 @@ START_TEST(forks_away)
     ptools_future_free(f);
     command_free(&c);
     ck_assert_uint_eq(deaths(), 0);
+}
+END_TEST
+
+/* A worker that dies takes its command with it. */
+START_TEST(worker_dies)
+{
+    ptools_future *f;
+    pid_t pid, child;
+
+    command_sh(&c, "setsid sh -c 'trap \"\" TERM; echo $$ > child.new; mv child.new child; while :; do sleep 1; done' & "
+                   TELL "while test ! -e child; do sleep 0.01; done; kill -9 $PPID; while :; do sleep 1; done");
+    command_str(&c, "cwd", dir);
+    f = start();
+    pid = command_pid_in(in_dir("pid"));
+    child = command_pid_in(in_dir("child"));
+    ck_assert_ptools(ptools_future_wait(f, WAIT_MS));
+    ck_assert_int_eq(ptools_future_failure(f)->code, PTOOLS_ERR_WORKER_DIED);
+    ptools_future_free(f);
+    command_free(&c);
+    command_pid_gone(pid);
+    command_pid_gone(child);
 }
 END_TEST
 
@@ -639,8 +716,11 @@ int main(void)
     tcase_add_test(t, merged_output);
     tcase_add_test(t, closes_its_output);
     tcase_add_test(t, cancelled_gracefully);
+    tcase_add_test(t, ignores_sigterm);
+    tcase_add_test(t, grace);
     tcase_add_test(t, deadline);
     tcase_add_test(t, forks_away);
+    tcase_add_test(t, worker_dies);
     tcase_add_test(t, items);
     tcase_add_test(t, isolated_items);
     suite_add_tcase(s, t);

@@ -3,59 +3,27 @@
  * Calls within calls, in a real daemon: functions of module n open it, as any client does, and wait for functions of
  * the same workers. Nothing waits for ever, the processes for it are few, and go.
  */
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <ptools/pmap.h>
+#include "tests/integration/pmap_rig.h"
 
-#include "tests/integration/server.h"
-#include "tests/support/suite.h"
+enum { STAND_IN_FIRST = 1000000001 };
 
-enum { WAIT_MS = 60000, STAND_IN_FIRST = 1000000001 };
-
-static struct server server;
-static ptools *pt;
-static ptools_pack *args;
-
-static void up(unsigned workers, const char *const *more)
+static uint64_t stand_ins(void)
 {
-    server_start(&server, workers, more);
-    pt = server_open(&server);
-    args = ptools_pack_new();
+    return server_status(pt, NULL, "stand_ins");
 }
 
-/* "stand_ins" or another number of the daemon's. */
-static uint64_t status(const char *key)
-{
-    PTOOLS_AUTO(ptools_future) f = NULL;
-    ptools_value document, v;
-    uint64_t n = 0;
-
-    ck_assert_ptools(ptools_inspect(pt, "status", &f, &document));
-    ck_assert_ptools(ptools_get_field(document, key, &v));
-    ck_assert_ptools(ptools_get_u64(v, &n));
-    return n;
-}
-
-static void stand_ins_gone(void)
+static void down_to_workers(void)
 {
     const uint64_t until = now_ms() + WAIT_MS;
 
-    while (status("stand_ins") > 0)
+    while (stand_ins() > 0)
         ck_assert_msg(now_ms() < until, "there are still stand-ins");
-}
-
-static void down(unsigned workers)
-{
-    stand_ins_gone();
-    server_whole(pt, workers);
-    args = ptools_pack_free(args);
-    pt = ptools_close(pt);
-    server_clean(&server, 0);
-    server_stop(&server);
+    down();
 }
 
 static int64_t value_of(const char *function)
@@ -63,110 +31,109 @@ static int64_t value_of(const char *function)
     PTOOLS_AUTO(ptools_future) f = NULL;
     ptools_value v;
     int64_t n = -1;
-    ptools_err err = ptools_remotecall_fetch(pt, NULL, function, args, NULL, WAIT_MS, &f, &v);
 
-    ck_assert_msg(err == PTOOLS_OK, "%s: %s", ptools_errname(err), ptools_error_message(pt));
+    came_to(ptools_remotecall_fetch(pt, NULL, function, list, NULL, WAIT_MS, &f, &v), PTOOLS_OK, NULL);
     ck_assert_ptools(ptools_get_i64(v, &n));
     return n;
 }
 
 static int64_t deep(int64_t levels)
 {
-    args = (ptools_pack_free(args), ptools_pack_new());
-    ptools_pack_i64(args, levels);
+    anew();
+    ptools_pack_i64(list, levels);
     return value_of("n.deep");
 }
 
 START_TEST(one_worker_is_enough)
 {
-    up(1, NULL);
+    up(1);
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(deep(3), 15);
-    ck_assert_uint_le(status("stand_ins"), 3);
-    ck_assert_uint_eq(status("workers"), 1);
-    down(1);
+    ck_assert_uint_le(stand_ins(), 3);
+    ck_assert_uint_eq(server_status(pt, NULL, "workers"), 1);
+    down_to_workers();
 }
 END_TEST
 
 /* Each has a process of its own, which is inside of its worker, too; and so have those that it calls. */
 START_TEST(isolated_items_may_call)
 {
-    ptools_pmap_options isolated = PTOOLS_PMAP_OPTIONS_INIT;
-    PTOOLS_AUTO(ptools_pmap) map = NULL;
+    ptools_pmap *map;
 
-    up(1, NULL);
-    isolated.flags = PTOOLS_PMAP_ISOLATED;
+    up(1);
+    options.flags = PTOOLS_PMAP_ISOLATED;
     for (int i = 0; i < 6; i++)
-        ptools_pack_i64(args, i % 3);
-    ck_assert_ptools(ptools_pmap_start(pt, "n.deep", (const ptools_pack *const[]){ args }, 1, &isolated, &map));
+        ptools_pack_i64(list, i % 3);
+    map = start("n.deep");
     for (int i = 0; i < 6; i++) {
-        ptools_item item;
-        int64_t n = 0;
+        ptools_item item = next(map);
 
-        ck_assert_ptools(ptools_pmap_next(map, WAIT_MS, &item));
-        ck_assert_msg(item.err == PTOOLS_OK, "item %d: %s", i, item.failure ? item.failure->message : "");
-        ck_assert_ptools(ptools_get_i64(item.value, &n));
-        ck_assert_int_eq(n, (2 << i % 3) - 1);
+        ck_assert_int_eq(number_of(&item), (2 << i % 3) - 1);
         ck_assert_uint_gt(item.run_us, 0);
     }
-    map = ptools_pmap_free(map);
-    down(1);
+    ends(map);
+    down_to_workers();
 }
 END_TEST
 
 START_TEST(many_items_of_many_items)
 {
-    PTOOLS_AUTO(ptools_pmap) map = NULL;
+    ptools_pmap *map;
 
-    up(2, NULL);
-    for (int i = 0; i < 50; i++)
-        ptools_pack_i64(args, i);
-    ck_assert_ptools(ptools_pmap_start(pt, "n.wide", (const ptools_pack *const[]){ args }, 1, NULL, &map));
+    up(2);
+    numbers(0, 50);
+    map = start("n.wide");
     for (int i = 0; i < 50; i++) {
-        ptools_item item;
-        int64_t n = 0;
-
-        ck_assert_ptools(ptools_pmap_next(map, WAIT_MS, &item));
-        ck_assert_msg(item.err == PTOOLS_OK, "item %d: %s", i, item.failure ? item.failure->message : "");
-        ck_assert_ptools(ptools_get_i64(item.value, &n));
-        ck_assert_int_eq(n, 1 + 20 * i);
-        ck_assert_uint_le(status("stand_ins"), 2);
+        next_is(map, i, 1 + 20 * i);
+        ck_assert_uint_le(stand_ins(), 2);
     }
-    map = ptools_pmap_free(map);
-    down(2);
+    ends(map);
+    down_to_workers();
 }
 END_TEST
 
+/* Worker 1 calls worker 1. */
+static void call_itself(void)
+{
+    anew();
+    ptools_pack_i64(list, 1);
+    ptools_pack_str(list, "p.same");
+    ptools_pack_i64(list, 42);
+    ck_assert_int_eq(value_of("n.pinned"), 42);
+}
+
 START_TEST(a_worker_may_call_itself)
 {
-    up(1, NULL);
-    ptools_pack_i64(args, 1);
-    ptools_pack_str(args, "p.same");
-    ptools_pack_i64(args, 42);
-    ck_assert_int_eq(value_of("n.pinned"), 42);
-    down(1);
+    up(1);
+    call_itself();
+    down_to_workers();
 }
 END_TEST
 
 START_TEST(forked_children_are_inside)
 {
-    up(1, NULL);
+    up(1);
     ck_assert_int_eq(value_of("n.forks"), 43);
-    ck_assert_uint_eq(status("stand_ins"), 1);
-    down(1);
+    ck_assert_uint_eq(stand_ins(), 1);
+    down_to_workers();
 }
 END_TEST
+
+/* Each call makes another, until that is refused with these words. */
+static void calls_for_ever(const char *words)
+{
+    ptools_pack_i64(list, 0);
+    came_to(ptools_remotecall_fetch(pt, NULL, "n.forever", list, NULL, WAIT_MS, NULL, NULL), PTOOLS_ERR_FAILED, words);
+}
 
 START_TEST(a_cycle_ends)
 {
     const uint64_t began = now_ms();
 
-    up(1, NULL);
-    ptools_pack_i64(args, 0);
-    ck_assert_err(ptools_remotecall_fetch(pt, NULL, "n.forever", args, NULL, WAIT_MS, NULL, NULL), PTOOLS_ERR_FAILED);
-    ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "DEADLOCK: a call within 16 calls"));
-    ck_assert_uint_eq(status("stand_ins"), 16);
-    down(1);
+    up(1);
+    calls_for_ever("DEADLOCK: a call within 16 calls");
+    ck_assert_uint_eq(stand_ins(), 16);
+    down_to_workers();
     ck_assert_uint_lt(now_ms() - began, 30000);
 }
 END_TEST
@@ -175,13 +142,11 @@ START_TEST(so_many_stand_ins_and_no_more)
 {
     static const char *const few[] = { "-o", "limits.stand_ins_max=3", NULL };
 
-    up(1, few);
-    ptools_pack_i64(args, 0);
-    ck_assert_err(ptools_remotecall_fetch(pt, NULL, "n.forever", args, NULL, WAIT_MS, NULL, NULL), PTOOLS_ERR_FAILED);
-    ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "all 3 stand-ins that there may be (stand_ins_max)"));
+    up_with(1, few);
+    calls_for_ever("all 3 stand-ins that there may be (stand_ins_max)");
     ck_assert_int_eq(deep(3), 15); /* which needs just so many */
-    ck_assert_uint_le(status("stand_ins"), 3);
-    down(1);
+    ck_assert_uint_le(stand_ins(), 3);
+    down_to_workers();
 }
 END_TEST
 
@@ -190,14 +155,14 @@ START_TEST(a_plain_call_waits_for_a_worker)
     PTOOLS_AUTO(ptools_future) outer = NULL;
     PTOOLS_AUTO(ptools_future) plain = NULL;
 
-    up(1, NULL);
-    ptools_pack_i64(args, 300);
-    ck_assert_ptools(ptools_remotecall(pt, NULL, "n.waits", args, NULL, &outer));
+    up(1);
+    ptools_pack_i64(list, 300);
+    ck_assert_ptools(ptools_remotecall(pt, NULL, "n.waits", list, NULL, &outer));
     server_at_phase(pt, 1, "waiting");
     ck_assert_ptools(ptools_remotecall(pt, NULL, "t.nop", NULL, NULL, &plain));
     ck_assert_ptools(ptools_future_wait(plain, WAIT_MS));
     ck_assert_ptools(ptools_future_wait(outer, 0)); /* it was done before */
-    down(1);
+    down_to_workers();
 }
 END_TEST
 
@@ -208,13 +173,13 @@ static uint64_t stand_in_rests(uint64_t *ret_pid)
 
     for (;;) {
         PTOOLS_AUTO(ptools_future) f = NULL;
-        ptools_value list, row, v;
+        ptools_value rows, row, v;
         uint64_t id, stands_for;
         const char *phase;
         size_t phase_n;
 
-        ck_assert_ptools(ptools_inspect(pt, "workers", &f, &list));
-        for (uint32_t i = 0; ptools_get_item(list, i, &row) == PTOOLS_OK; i++) {
+        ck_assert_ptools(ptools_inspect(pt, "workers", &f, &rows));
+        for (uint32_t i = 0; ptools_get_item(rows, i, &row) == PTOOLS_OK; i++) {
             ck_assert(!ptools_get_field(row, "stands_for", &v) && !ptools_get_u64(v, &stands_for));
             ck_assert(!ptools_get_field(row, "id", &v) && !ptools_get_u64(v, &id));
             ck_assert(!ptools_get_field(row, "phase", &v) && !ptools_get_str(v, &phase, &phase_n));
@@ -234,9 +199,9 @@ START_TEST(the_lender_is_killed)
     uint64_t pid;
     size_t n;
 
-    up(1, NULL);
-    ptools_pack_i64(args, 3600000);
-    ck_assert_ptools(ptools_remotecall(pt, NULL, "n.waits", args, NULL, &outer));
+    up(1);
+    ptools_pack_i64(list, 3600000);
+    ck_assert_ptools(ptools_remotecall(pt, NULL, "n.waits", list, NULL, &outer));
     ck_assert_uint_eq(stand_in_rests(&pid), STAND_IN_FIRST);
     ck_assert_ptools(ptools_workers(pt, &infos, &n));
     ck_assert_uint_eq(n, 1); /* it is no worker */
@@ -244,7 +209,7 @@ START_TEST(the_lender_is_killed)
     free(infos);
     ck_assert_ptools(ptools_future_wait(outer, WAIT_MS));
     ck_assert_err(ptools_future_fetch(outer, 0, NULL), PTOOLS_ERR_WORKER_DIED);
-    down(1); /* what it waited for has been stopped */
+    down_to_workers(); /* what it waited for has been stopped */
     ck_assert_int_eq(kill((pid_t)pid, 0), -1);
 }
 END_TEST
@@ -254,15 +219,15 @@ START_TEST(the_stand_in_is_killed)
     uint64_t pid;
     PTOOLS_AUTO(ptools_future) outer = NULL;
 
-    up(1, NULL);
-    ptools_pack_i64(args, 3600000);
-    ck_assert_ptools(ptools_remotecall(pt, NULL, "n.waits", args, NULL, &outer));
+    up(1);
+    ptools_pack_i64(list, 3600000);
+    ck_assert_ptools(ptools_remotecall(pt, NULL, "n.waits", list, NULL, &outer));
     ck_assert_uint_eq(stand_in_rests(&pid), STAND_IN_FIRST);
     ck_assert_int_eq(kill((pid_t)pid, SIGKILL), 0);
     ck_assert_ptools(ptools_future_wait(outer, WAIT_MS));
     ck_assert_err(ptools_future_fetch(outer, 0, NULL), PTOOLS_ERR_FAILED);
-    ck_assert_ptr_nonnull(strstr(ptools_future_failure(outer)->message, "was killed by signal 9"));
-    down(1);
+    ck_has(ptools_future_failure(outer)->message, "was killed by signal 9");
+    down_to_workers();
 }
 END_TEST
 
@@ -272,18 +237,15 @@ START_TEST(it_takes_little_time)
     enum { ROUNDS = 200 };
     uint64_t began;
 
-    up(1, NULL);
-    ptools_pack_i64(args, 1);
-    ptools_pack_str(args, "p.same");
-    ptools_pack_i64(args, 42);
-    ck_assert_int_eq(value_of("n.pinned"), 42);
+    up(1);
+    call_itself();
     began = now_ms();
     for (int i = 0; i < ROUNDS; i++)
-        ck_assert_int_eq(value_of("n.pinned"), 42);
+        call_itself();
     began = now_ms() - began;
     printf("# %d nested calls: %.0f us each\n", ROUNDS, 1000.0 * (double)began / ROUNDS);
     ck_assert_uint_lt(began, 20 * ROUNDS);
-    down(1);
+    down_to_workers();
 }
 END_TEST
 

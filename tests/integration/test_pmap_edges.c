@@ -6,106 +6,13 @@
  */
 #include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <ptools/pmap.h>
-
-#include "tests/integration/server.h"
-#include "tests/support/suite.h"
-
-enum { WAIT_MS = 60000 };
-
-static struct server server;
-static ptools *pt;
-static ptools_pack *list;
-static ptools_pmap_options options;
-
-static void up_with(unsigned workers, const char *const *args)
-{
-    static const ptools_pmap_options none = PTOOLS_PMAP_OPTIONS_INIT;
-
-    server_start(&server, workers, args);
-    pt = server_open(&server);
-    list = ptools_pack_new();
-    options = none;
-}
-
-static void up(unsigned workers)
-{
-    up_with(workers, NULL);
-}
-
-/* As after up(), with the same daemon. */
-static void anew(void)
-{
-    static const ptools_pmap_options none = PTOOLS_PMAP_OPTIONS_INIT;
-
-    options = none;
-    ptools_pack_reset(list);
-}
-
-static void down(unsigned workers)
-{
-    server_whole(pt, workers);
-    list = ptools_pack_free(list);
-    pt = ptools_close(pt);
-    server_clean(&server, 0);
-    server_stop(&server);
-}
-
-static ptools_pmap *start(const char *function)
-{
-    const ptools_pack *const lists[] = { list };
-    ptools_pmap *map = NULL;
-    ptools_err err = ptools_pmap_start(pt, function, lists, 1, &options, &map);
-
-    ck_assert_msg(err == PTOOLS_OK, "%s", ptools_error_message(pt));
-    return map;
-}
-
-static ptools_item next(ptools_pmap *map)
-{
-    ptools_item item;
-    ptools_err err = ptools_pmap_next(map, WAIT_MS, &item);
-
-    suite_holds(err == PTOOLS_OK, "%s: %s", ptools_errname(err), ptools_error_message(pt));
-    return item;
-}
-
-static int64_t number_of(const ptools_item *item)
-{
-    int64_t n = -1;
-
-    suite_holds(item->err == PTOOLS_OK && ptools_get_i64(item->value, &n) == PTOOLS_OK, "item %" PRIu64 ": %s: %s",
-                item->index, ptools_errname(item->err), item->failure ? item->failure->message : "it is no number");
-    return n;
-}
-
-static void ends(ptools_pmap *map)
-{
-    ptools_item item;
-
-    ck_assert_err(ptools_pmap_next(map, WAIT_MS, &item), PTOOLS_ERR_RANGE);
-    ptools_pmap_free(map);
-}
-
-static uint64_t deaths_now(void)
-{
-    ptools_worker_info *infos = NULL;
-    uint64_t deaths = 0;
-    size_t n = 0;
-
-    ck_assert_ptools(ptools_workers(pt, &infos, &n));
-    for (size_t i = 0; i < n; i++)
-        deaths += infos[i].deaths;
-    free(infos);
-    return deaths;
-}
+#include "tests/integration/pmap_rig.h"
 
 static void add_bytes(size_t n)
 {
@@ -140,7 +47,7 @@ static void items_may_be_too_large_together_once(int k)
             continue;
         }
         ck_assert_err(item.err, PTOOLS_ERR_TOO_LARGE);
-        ck_assert_ptr_nonnull(strstr(item.failure->message, "the daemon takes messages of at most 1048576"));
+        ck_has(item.failure->message, "the daemon takes messages of at most 1048576");
         ck_assert_uint_eq(item.attempts, 0);
         ck_assert(!item.failure->maybe_executed);
     }
@@ -154,7 +61,7 @@ START_TEST(items_may_be_too_large_together)
     up_with(2, args);
     for (int i = 0; i < SIZES; i++)
         items_may_be_too_large_together_once(i);
-    down(2);
+    down();
 }
 END_TEST
 
@@ -168,11 +75,8 @@ static void a_limit_of_the_user_is_waited_for_once(int k)
         add_bytes(i % 2 ? 900000 : 400000);
     options.batch_size = sizes[k];
     map = start("i.length");
-    for (int i = 0; i < 40; i++) {
-        const ptools_item item = next(map);
-
-        ck_assert_int_eq(number_of(&item), i % 2 ? 900000 : 400000);
-    }
+    for (int i = 0; i < 40; i++)
+        next_is(map, i, i % 2 ? 900000 : 400000);
     ends(map);
 }
 
@@ -183,7 +87,7 @@ START_TEST(a_limit_of_the_user_is_waited_for)
     up_with(4, args);
     for (int i = 0; i < SIZES; i++)
         a_limit_of_the_user_is_waited_for_once(i);
-    down(4);
+    down();
 }
 END_TEST
 
@@ -209,7 +113,7 @@ START_TEST(an_item_that_is_too_large_may_end_it)
     ck_assert_uint_eq(too_large, 1);
     ck_assert_uint_gt(not_run, 150);
     ends(map);
-    down(1);
+    down();
 }
 END_TEST
 
@@ -223,39 +127,30 @@ START_TEST(an_item_of_100_megabytes)
 #endif
     const size_t bytes = slow ? 10000000 : 100000000;
     ptools_pmap *map;
-    ptools_item item;
 
     up(1);
     add_bytes(1);
     add_bytes(bytes);
     add_bytes(2);
     map = start("i.length");
-    item = next(map);
-    ck_assert_int_eq(number_of(&item), 1);
-    item = next(map);
-    ck_assert_int_eq(number_of(&item), (int64_t)bytes);
-    item = next(map);
-    ck_assert_int_eq(number_of(&item), 2);
+    next_is(map, 0, 1);
+    next_is(map, 1, (int64_t)bytes);
+    next_is(map, 2, 2);
     ends(map);
-    down(1);
+    down();
 }
 END_TEST
 
 /* Values of which one alone nearly fills a message: they fit behind others, and what does not fit is told. */
 static void values_may_be_as_large_as_a_batch_allows_once(int k)
 {
-    PTOOLS_AUTO(ptools_pack) what = ptools_pack_new();
-    const ptools_pack *zipped[] = { what, NULL };
-    ptools_pmap *map = NULL;
+    ptools_pmap *map;
 
     anew();
-    for (int64_t i = 0; i < 300; i++) {
-        ptools_pack_str(what, "bytes");
-        ptools_pack_i64(list, i % 90 == 80 ? 480000 : i == 100 ? 600000 : 5000);
-    }
-    zipped[1] = list;
+    for (int64_t i = 0; i < 300; i++)
+        add("bytes", i % 90 == 80 ? 480000 : i == 100 ? 600000 : 5000);
     options.batch_size = sizes[k];
-    ck_assert_ptools(ptools_pmap_start(pt, "p.item", zipped, 2, &options, &map));
+    map = zip("p.item");
     for (int64_t i = 0; i < 300; i++) {
         const ptools_item item = next(map);
         const void *data;
@@ -263,7 +158,7 @@ static void values_may_be_as_large_as_a_batch_allows_once(int k)
 
         if (i == 100) {
             ck_assert_err(item.err, PTOOLS_ERR_TOO_LARGE);
-            ck_assert_ptr_nonnull(strstr(item.failure->message, "the limit of an item is"));
+            ck_has(item.failure->message, "the limit of an item is");
             continue;
         }
         suite_holds(item.err == PTOOLS_OK && ptools_get_bytes(item.value, &data, &n) == PTOOLS_OK, "item %d: %s",
@@ -271,7 +166,7 @@ static void values_may_be_as_large_as_a_batch_allows_once(int k)
         suite_holds(n == (i % 90 == 80 ? 480000 : 5000), "item %d has %zu bytes", (int)i, n);
     }
     ends(map);
-    ck_assert_uint_eq(deaths_now(), 0);
+    ck_assert_uint_eq(crew_now().deaths, 0);
 }
 
 START_TEST(values_may_be_as_large_as_a_batch_allows)
@@ -281,13 +176,9 @@ START_TEST(values_may_be_as_large_as_a_batch_allows)
     up_with(1, args);
     for (int i = 0; i < SIZES; i++)
         values_may_be_as_large_as_a_batch_allows_once(i);
-    down(1);
+    down();
 }
 END_TEST
-
-struct counted {
-    int64_t next, of;
-};
 
 static int give_nothing(ptools_pack *args, void *arg)
 {
@@ -297,24 +188,14 @@ static int give_nothing(ptools_pack *args, void *arg)
     return c->next++ < c->of;
 }
 
-static int give(ptools_pack *args, void *arg)
-{
-    struct counted *c = arg;
-
-    if (c->next == c->of)
-        return 0;
-    ptools_pack_i64(args, c->next++);
-    return 1;
-}
-
 START_TEST(items_and_values_may_be_nothing)
 {
-    struct counted c = { 0, 70000 }, d = { 0, 70000 };
-    ptools_pmap *map = NULL;
+    struct counted c = { .of = 70000 }, d = { .of = 70000 };
+    ptools_pmap *map;
 
     up(2);
     options.batch_size = 65536;
-    ck_assert_ptools(ptools_pmap_start_from(pt, "i.count", give_nothing, &c, &options, &map));
+    map = start_from("i.count", give_nothing, &c);
     for (int64_t i = 0; i < 70000; i++) {
         const ptools_item item = next(map);
 
@@ -322,7 +203,7 @@ START_TEST(items_and_values_may_be_nothing)
     }
     ends(map);
     options.batch_size = 0;
-    ck_assert_ptools(ptools_pmap_start_from(pt, "i.mute", give, &d, &options, &map));
+    map = start_from("i.mute", give, &d);
     for (int64_t i = 0; i < 70000; i++) {
         const ptools_item item = next(map);
 
@@ -330,23 +211,21 @@ START_TEST(items_and_values_may_be_nothing)
                     "item %" PRId64 " is something", i);
     }
     ends(map);
-    down(2);
+    down();
 }
 END_TEST
 
 static void a_window_of_a_byte_is_enough_once(int k)
 {
-    struct counted c = { 0, 3000 };
-    ptools_pmap *map = NULL;
+    struct counted c = { .of = 3000 };
+    ptools_pmap *map;
 
     anew();
     options.window_bytes = 1;
     options.batch_size = sizes[k];
-    ck_assert_ptools(ptools_pmap_start_from(pt, "p.same", give, &c, &options, &map));
+    map = start_from("p.same", give, &c);
     for (int64_t i = 0; i < 3000; i++) {
-        const ptools_item item = next(map);
-
-        suite_holds(number_of(&item) == i, "item %" PRId64 " is another", i);
+        next_is(map, i, i);
         suite_holds(c.next <= i + 2, "%" PRId64 " were taken at item %" PRId64, c.next, i);
     }
     ends(map);
@@ -357,7 +236,7 @@ START_TEST(a_window_of_a_byte_is_enough)
     up(2);
     for (int i = 0; i < SIZES; i++)
         a_window_of_a_byte_is_enough_once(i);
-    down(2);
+    down();
 }
 END_TEST
 
@@ -368,8 +247,7 @@ static void functions_may_say_too_much_once(int k)
     ptools_pmap *map;
 
     anew();
-    for (int64_t i = 0; i < 60; i++)
-        ptools_pack_i64(list, i);
+    numbers(0, 60);
     options.batch_size = sizes[k];
     map = start("i.noisy");
     for (int64_t i = 0; i < 60; i++) {
@@ -380,7 +258,7 @@ static void functions_may_say_too_much_once(int k)
             continue;
         }
         ck_assert_err(item.err, PTOOLS_ERR_FAILED);
-        ck_assert_ptr_nonnull(strstr(item.failure->message, "enough of "));
+        ck_has(item.failure->message, "enough of ");
         ck_assert_uint_gt(strlen(item.failure->log), 100);
         ck_assert_uint_le(strlen(item.failure->log), 4096);
         for (const char *s = item.failure->log; *s; s++) /* what was no text is none now */
@@ -394,7 +272,7 @@ START_TEST(functions_may_say_too_much)
     up(2);
     for (int i = 0; i < SIZES; i++)
         functions_may_say_too_much_once(i);
-    down(2);
+    down();
 }
 END_TEST
 
@@ -406,8 +284,7 @@ START_TEST(who_closes_everything_dies_alone)
     ptools_pmap *map;
 
     up(2);
-    for (int64_t i = 0; i < 40; i++)
-        ptools_pack_i64(list, i);
+    numbers(0, 40);
     ptools_pack_i64(captured, 13);
     ptools_pack_i64(captured, times);
     options.captured = captured;
@@ -427,8 +304,8 @@ START_TEST(who_closes_everything_dies_alone)
         ck_assert_int_eq(n, times);
     }
     ends(map);
-    ck_assert_uint_eq(deaths_now(), 1);
-    down(2);
+    ck_assert_uint_eq(crew_now().deaths, 1);
+    down();
 }
 END_TEST
 
@@ -438,13 +315,11 @@ static ptools_pmap *used; /* by those that must not */
 
 static int give_and_use(ptools_pack *args, void *arg)
 {
-    struct counted *c = arg;
     ptools_item item;
 
     ck_assert_err(ptools_pmap_next(used, 0, &item), PTOOLS_ERR_INVALID);
-    ck_assert_err(ptools_pmap_cancel(used), PTOOLS_ERR_INVALID);
-    ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "must not use it"));
-    return give(args, c);
+    came_to(ptools_pmap_cancel(used), PTOOLS_ERR_INVALID, "must not use it");
+    return give(args, arg);
 }
 
 static bool check_and_use(const ptools_item *item, void *arg)
@@ -461,7 +336,7 @@ static bool check_and_use(const ptools_item *item, void *arg)
 START_TEST(callbacks_that_use_the_map_are_told)
 {
     const int64_t delays[] = { 0 };
-    struct counted c = { 0, 300 };
+    struct counted c = { .of = 300 };
     int checks = 0;
 
     up(2);
@@ -470,7 +345,7 @@ START_TEST(callbacks_that_use_the_map_are_told)
     options.n_retry_delays = 1;
     options.arg = &checks;
     options.init = "p.init_fails";
-    ck_assert_ptools(ptools_pmap_start_from(pt, "p.same", give_and_use, &c, &options, &used));
+    used = start_from("p.same", give_and_use, &c);
     for (int64_t i = 0; i < 300; i++) {
         const ptools_item item = next(used);
 
@@ -479,7 +354,7 @@ START_TEST(callbacks_that_use_the_map_are_told)
     }
     ck_assert_int_eq(checks, 300);
     ends(used);
-    down(2);
+    down();
 }
 END_TEST
 
@@ -495,7 +370,7 @@ static int give_a_torso(ptools_pack *args, void *arg)
 START_TEST(lists_and_items_that_lie_are_told)
 {
     const ptools_pack *lists[] = { list };
-    struct counted c = { 0, 100 };
+    struct counted c = { .of = 100 };
     ptools_pmap *map = NULL;
     ptools_item item;
 
@@ -503,25 +378,22 @@ START_TEST(lists_and_items_that_lie_are_told)
     lists[0] = list;
     ptools_pack_i64(list, 1);
     ptools_pack_list(list, 1000000); /* and nothing in it */
-    ck_assert_err(ptools_pmap_start(pt, "p.same", lists, 1, &options, &map), PTOOLS_ERR_INVALID);
-    ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "list 1 cannot be used: a list or map in it lacks items"));
-    ck_assert_ptools(ptools_pmap_start_from(pt, "p.same", give_a_torso, &c, NULL, &map));
-    for (int64_t i = 0; i < 5; i++) {
-        item = next(map);
-        ck_assert_int_eq(number_of(&item), i);
-    }
-    ck_assert_err(ptools_pmap_next(map, WAIT_MS, &item), PTOOLS_ERR_INVALID);
-    ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "item 5 of the source cannot be used"));
+    came_to(ptools_pmap_start(pt, "p.same", lists, 1, &options, &map), PTOOLS_ERR_INVALID,
+            "list 1 cannot be used: a list or map in it lacks items");
+    map = start_from("p.same", give_a_torso, &c);
+    for (int64_t i = 0; i < 5; i++)
+        next_is(map, i, i);
+    came_to(ptools_pmap_next(map, WAIT_MS, &item), PTOOLS_ERR_INVALID, "item 5 of the source cannot be used");
     ptools_pmap_free(map);
-    down(1);
+    down();
 }
 END_TEST
 
 START_TEST(a_forked_child_harms_nothing)
 {
     PTOOLS_AUTO(ptools_pack) captured = ptools_pack_new();
-    struct counted c = { 0, 3000 };
-    ptools_pmap *map = NULL;
+    struct counted c = { .of = 3000 };
+    ptools_pmap *map;
     ptools_item item;
     int status;
     pid_t pid;
@@ -529,16 +401,14 @@ START_TEST(a_forked_child_harms_nothing)
     up(2);
     ptools_pack_i64(captured, 1);
     options.captured = captured;
-    ck_assert_ptools(ptools_pmap_start_from(pt, "p.add", give, &c, &options, &map));
-    for (int64_t i = 0; i < 500; i++) {
-        item = next(map);
-        ck_assert_int_eq(number_of(&item), i + 1);
-    }
+    map = start_from("p.add", give, &c);
+    for (int64_t i = 0; i < 500; i++)
+        next_is(map, i, i + 1);
     pid = fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
-        const bool told = ptools_pmap_next(map, 0, &item) == PTOOLS_ERR_FORKED &&
-                          ptools_pmap_cancel(map) == PTOOLS_ERR_FORKED;
+        const bool told =
+            ptools_pmap_next(map, 0, &item) == PTOOLS_ERR_FORKED && ptools_pmap_cancel(map) == PTOOLS_ERR_FORKED;
 
         ptools_pmap_free(map);
         ptools_close(pt);
@@ -546,30 +416,28 @@ START_TEST(a_forked_child_harms_nothing)
     }
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_int_eq(status, 0);
-    for (int64_t i = 500; i < 3000; i++) {
-        item = next(map);
-        suite_holds(number_of(&item) == i + 1, "item %" PRId64 " is another", i);
-    }
+    for (int64_t i = 500; i < 3000; i++)
+        next_is(map, i, i + 1);
     ends(map);
-    down(2);
+    down();
 }
 END_TEST
 
 /* One is freed in the middle of the other's, again and again. */
 START_TEST(maps_come_and_go_beside_each_other)
 {
-    struct counted c = { 0, INT64_MAX };
-    ptools_pmap *map = NULL;
+    struct counted c = { .of = INT64_MAX };
+    ptools_pmap *map;
 
     up(2);
-    ck_assert_ptools(ptools_pmap_start_from(pt, "p.same", give, &c, NULL, &map));
+    map = start_from("p.same", give, &c);
     for (int64_t round = 0, at = 0; round < 30; round++) {
-        struct counted d = { 0, INT64_MAX };
-        ptools_pmap *other = NULL;
+        struct counted d = { .of = INT64_MAX };
+        ptools_pmap *other;
 
         options.flags = round % 2 ? PTOOLS_PMAP_UNORDERED : 0;
         options.window_bytes = round % 3 ? 0 : 1000;
-        ck_assert_ptools(ptools_pmap_start_from(pt, "p.same", give, &d, &options, &other));
+        other = start_from("p.same", give, &d);
         for (int i = 0; i < 100; i++) {
             const ptools_item one = next(map), two = next(other);
 
@@ -581,7 +449,7 @@ START_TEST(maps_come_and_go_beside_each_other)
         ptools_pmap_free(other);
     }
     ptools_pmap_free(map);
-    down(2);
+    down();
 }
 END_TEST
 
@@ -592,30 +460,27 @@ START_TEST(another_daemon_goes_on_with_it)
 {
     PTOOLS_AUTO(ptools_pack) captured = ptools_pack_new();
     const int64_t delays[] = { 0, 0, 0 };
-    struct counted c = { 0, 4000 };
-    char dir[sizeof server.dir];
-    ptools_pmap *map = NULL;
+    struct counted c = { .of = 4000 };
+    ptools_pmap *map;
 
     up(2);
-    snprintf(dir, sizeof dir, "%s", server.dir);
     ptools_pack_i64(captured, 1000000);
     options.captured = captured;
     options.retry_delays_ms = delays; /* it adds: what may have been run may be run again */
     options.n_retry_delays = 3;
     options.batch_size = 50;
-    ck_assert_ptools(ptools_pmap_start_from(pt, "p.add", give, &c, &options, &map));
+    map = start_from("p.add", give, &c);
     for (int64_t i = 0; i < 4000; i++) {
         const ptools_item item = next(map);
 
         suite_holds(number_of(&item) == 1000000 + i, "item %" PRId64 " is another", i);
         if (i != 700 && i != 2000)
             continue;
-        ck_assert_int_eq(kill(server.pid, SIGKILL), 0);
-        ck_assert_int_eq(server_end(&server), -SIGKILL);
-        server_start_in(&server, dir, 2, NULL);
+        kill_daemon();
+        next_daemon();
     }
     ends(map);
-    down(2);
+    down();
 }
 END_TEST
 
@@ -623,26 +488,23 @@ END_TEST
 START_TEST(its_time_holds_when_nobody_greets)
 {
     const int64_t delays[] = { 0, 0 };
-    struct counted c = { 0, 1000 };
-    char dir[sizeof server.dir];
-    ptools_pmap *map = NULL;
+    struct counted c = { .of = 1000 };
+    ptools_pmap *map;
     ptools_item item;
     uint64_t began;
     int64_t at = 0;
 
     up(2);
-    snprintf(dir, sizeof dir, "%s", server.dir);
     options.retry_delays_ms = delays;
     options.n_retry_delays = 2;
     options.batch_size = 10;
-    ck_assert_ptools(ptools_pmap_start_from(pt, "p.same", give, &c, &options, &map));
+    map = start_from("p.same", give, &c);
     for (; at < 100; at++) {
         item = next(map);
         ck_assert_int_eq(number_of(&item), at);
     }
-    ck_assert_int_eq(kill(server.pid, SIGKILL), 0);
-    ck_assert_int_eq(server_end(&server), -SIGKILL);
-    server_start_in(&server, dir, 2, NULL);
+    kill_daemon();
+    next_daemon();
     ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
     began = now_ms();
     for (int timeouts = 0; timeouts < 50;) {
@@ -661,7 +523,7 @@ START_TEST(its_time_holds_when_nobody_greets)
         ck_assert_int_eq(number_of(&item), at);
     }
     ends(map);
-    down(2);
+    down();
 }
 END_TEST
 
@@ -682,17 +544,13 @@ START_TEST(without_a_connection_it_sleeps)
     options.batch_size = 3;
     map = start("i.worker");
     ck_assert_err(ptools_pmap_next(map, 0, &item), PTOOLS_ERR_TIMEOUT);
-    ck_assert_int_eq(kill(server.pid, SIGKILL), 0);
-    ck_assert_int_eq(server_end(&server), -SIGKILL);
+    kill_daemon();
     before = clock();
     err = ptools_pmap_next(map, WAIT_MS, &item);
     ck_assert_msg(err == PTOOLS_ERR_NO_DAEMON, "%s: %s", ptools_errname(err), ptools_error_message(pt));
     ck_assert_int_lt(clock() - before, CLOCKS_PER_SEC / 3); /* of its own time: it waited for twice as long */
     ptools_pmap_free(map);
-    list = ptools_pack_free(list);
-    pt = ptools_close(pt);
-    temp_remove(server.dir);
-    unlink(server.log);
+    down_without_daemon();
 }
 END_TEST
 

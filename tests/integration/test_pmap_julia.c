@@ -7,13 +7,14 @@
  *   --------------------------------------------------------  ---------------------------------------------------------
  *   as map: same order, whatever the keywords                 every_combination_of_options_is_as_map, and in
  *                                                             test_pmap.c outcomes_come_in_the_order_of_the_items
- *   batch_size                                                ..., each_item_has_its_own_fate_in_batches_of_every_size
- *   on_error that returns a value takes the error's place     every_combination_of_options_is_as_map,
- *                                                             test_pmap.c a_default_takes_the_place_of_what_failed
+ *   batch_size                                                ..., test_pmap_fates.c
+ *                                                             each_item_has_its_own_fate_in_batches_of_every_size
+ *   on_error that returns a value takes the error's place     every_combination_of_options_is_as_map, test_pmap_fates.c
+ *                                                             a_default_takes_the_place_of_what_failed
  *   on_error that rethrows; none: the first error ends it     an_error_ends_it_and_is_told
  *   retry_delays: what fails in one worker ends up in others  retries_find_a_worker_that_can
  *   retry_check                                               every_combination_of_options_is_as_map,
- *                                                             test_pmap.c whether_it_is_tried_again_can_be_asked
+ *                                                             test_pmap_fates.c whether_it_is_tried_again_can_be_asked
  *   on_error with retry_delays: there on_error comes first,   a_default_comes_after_the_last_retry
  *     and nothing is tried again; here after the last retry
  *   distributed=false, and a pool of the caller alone: as     a_pool_of_one_worker_does_it_all (there is no caller's
@@ -25,102 +26,19 @@
  *     too                                                     have tests of their own)
  *   WorkerPool(pids): these, all of these, and no others      a_set_of_workers_and_no_others
  *   a pool is of use after an error                           a_set_of_workers_and_no_others
- *   CachingPool: what is captured is sent once a worker       what_is_captured_is_sent_once, test_pmap.c
- *                                                             what_is_captured_goes_before_each_item
+ *   CachingPool: what is captured is sent once a worker       what_is_captured_is_sent_once, test_pmap_captured.c,
+ *                                                             test_pmap.c what_is_captured_goes_before_each_item
  *   clear!(pool): nothing of it is kept                       what_is_captured_is_sent_once
  *   asyncmap, results as they come                            test_pmap.c unordered_outcomes_come_once_each
  *   the error of an item has its words, not those of a batch  an_error_ends_it_and_is_told
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <ptools/pmap.h>
+#include "tests/integration/pmap_rig.h"
 
-#include "tests/integration/server.h"
-#include "tests/support/suite.h"
-
-enum { WAIT_MS = 60000, WORKERS = 3, ITEMS = 100 };
-
-static struct server server;
-static ptools *pt;
-static ptools_pack *list, *captured;
-static ptools_pmap_options options;
-
-static void up(unsigned workers)
-{
-    static const ptools_pmap_options none = PTOOLS_PMAP_OPTIONS_INIT;
-
-    server_start(&server, workers, NULL);
-    pt = server_open(&server);
-    list = ptools_pack_new();
-    captured = ptools_pack_new();
-    options = none;
-    server_whole(pt, workers);
-}
-
-/* As after up(), with the same daemon. */
-static void anew(void)
-{
-    static const ptools_pmap_options none = PTOOLS_PMAP_OPTIONS_INIT;
-
-    options = none;
-    ptools_pack_reset(list);
-    ptools_pack_reset(captured);
-}
-
-static void down(void)
-{
-    list = ptools_pack_free(list);
-    captured = ptools_pack_free(captured);
-    pt = ptools_close(pt);
-    server_clean(&server, 0);
-    server_stop(&server);
-}
-
-static ptools_pmap *start(const char *function)
-{
-    const ptools_pack *const lists[] = { list };
-    ptools_pmap *map = NULL;
-    ptools_err err = ptools_pmap_start(pt, function, lists, 1, &options, &map);
-
-    ck_assert_msg(err == PTOOLS_OK, "%s", ptools_error_message(pt));
-    return map;
-}
-
-static ptools_item next(ptools_pmap *map)
-{
-    ptools_item item;
-    ptools_err err = ptools_pmap_next(map, WAIT_MS, &item);
-
-    suite_holds(err == PTOOLS_OK, "%s: %s", ptools_errname(err), ptools_error_message(pt));
-    return item;
-}
-
-static int64_t number_of(const ptools_item *item)
-{
-    int64_t n = -1;
-
-    suite_holds(item->err == PTOOLS_OK && ptools_get_i64(item->value, &n) == PTOOLS_OK, "item %" PRIu64 ": %s",
-                item->index, item->failure ? item->failure->message : "it is no number");
-    return n;
-}
-
-static void ends(ptools_pmap *map)
-{
-    ptools_item item;
-
-    ck_assert_err(ptools_pmap_next(map, WAIT_MS, &item), PTOOLS_ERR_RANGE);
-    ptools_pmap_free(map);
-}
-
-static void numbers(int64_t n)
-{
-    ptools_pack_reset(list);
-    for (int64_t i = 1; i <= n; i++)
-        ptools_pack_i64(list, i);
-}
+enum { WORKERS = 3, ITEMS = 100 };
 
 /* -- all of them together ------------------------------------------------------------------------------------ */
 
@@ -136,6 +54,7 @@ static void every_combination_of_options_is_as_map_once(int k)
     const bool batches = k & 1, retries = k & 2, checked = k & 4, with_default = k & 8, unordered = k & 16;
     int64_t delays[1000];
     bool seen[ITEMS + 1] = { false };
+    PTOOLS_AUTO(ptools_pack) captured = ptools_pack_new();
     PTOOLS_AUTO(ptools_pack) nothing = ptools_pack_new();
     unsigned failed = 0;
     ptools_pmap *map;
@@ -143,7 +62,7 @@ static void every_combination_of_options_is_as_map_once(int k)
     anew();
     for (size_t i = 0; i < 1000; i++)
         delays[i] = 1;
-    numbers(ITEMS);
+    numbers(1, ITEMS);
     ptools_pack_i64(captured, 2);
     ptools_pack_i64(nothing, -1);
     options.captured = captured;
@@ -188,28 +107,29 @@ END_TEST
 
 /* -- errors and retries -------------------------------------------------------------------------------------- */
 
+/* An item of p.item that fails with words of its own, or has its number as its value. */
+static void fail_or_value(bool fails, int64_t i)
+{
+    ptools_pack_str(what, fails ? "fail" : "value");
+    if (fails)
+        ptools_pack_str(list, "foobar");
+    else
+        ptools_pack_i64(list, i);
+}
+
 /* Item 50 fails: it has its own words, those that had ended keep their values, and the rest is not run. */
 START_TEST(an_error_ends_it_and_is_told)
 {
-    PTOOLS_AUTO(ptools_pack) what = ptools_pack_new();
-    const ptools_pack *zipped[2] = { what, NULL };
-    ptools_pmap *map = NULL;
+    ptools_pmap *map;
     unsigned not_run = 0;
-    const char *words = NULL;
     char told[32] = "";
 
     up(WORKERS);
-    for (int64_t i = 1; i <= 2000; i++) {
-        ptools_pack_str(what, i == 50 ? "fail" : "value");
-        if (i == 50)
-            ptools_pack_str(list, "foobar");
-        else
-            ptools_pack_i64(list, i);
-    }
-    zipped[1] = list;
+    for (int64_t i = 1; i <= 2000; i++)
+        fail_or_value(i == 50, i);
     options.on_error = PTOOLS_ON_ERROR_STOP;
     options.batch_size = _i ? 7 : 1;
-    ck_assert_ptools(ptools_pmap_start(pt, "p.item", zipped, 2, &options, &map));
+    map = zip("p.item");
     for (uint64_t i = 0; i < 2000; i++) {
         const ptools_item item = next(map);
 
@@ -222,13 +142,11 @@ START_TEST(an_error_ends_it_and_is_told)
         if (item.err != PTOOLS_ERR_FAILED)
             continue;
         ck_assert_uint_eq(i, 49);
-        words = item.failure->message;
-        snprintf(told, sizeof told, "%s", words);
+        snprintf(told, sizeof told, "%s", item.failure->message);
     }
     ck_assert_str_eq(told, "foobar");
     ck_assert_uint_gt(not_run, 1000);
     ends(map);
-    server_whole(pt, WORKERS);
     down();
 }
 END_TEST
@@ -237,11 +155,12 @@ END_TEST
 START_TEST(retries_find_a_worker_that_can)
 {
     int64_t delays[200] = { 0 };
+    PTOOLS_AUTO(ptools_pack) captured = ptools_pack_new();
     ptools_pmap_progress p;
     ptools_pmap *map;
 
     up(2);
-    numbers(ITEMS);
+    numbers(1, ITEMS);
     ptools_pack_i64(captured, 1);
     options.captured = captured;
     options.batch_size = 1;
@@ -254,7 +173,7 @@ START_TEST(retries_find_a_worker_that_can)
         ck_assert_int_eq(number_of(&item), 2 * x);
         ck_assert_ptr_null(item.failure);
     }
-    ck_assert_ptools(ptools_pmap_progress_read(map, &p));
+    p = progress_of(map);
     ck_assert_uint_eq(p.failed, 0);
     ck_assert_uint_gt(p.retried, 0);
     ends(map);
@@ -266,25 +185,17 @@ START_TEST(a_default_comes_after_the_last_retry)
 {
     const int64_t delays[] = { 0, 1 };
     PTOOLS_AUTO(ptools_pack) nothing = ptools_pack_new();
-    PTOOLS_AUTO(ptools_pack) what = ptools_pack_new();
-    const ptools_pack *zipped[2] = { what, NULL };
-    ptools_pmap *map = NULL;
+    ptools_pmap *map;
 
     up(2);
-    for (int64_t i = 0; i < 20; i++) {
-        ptools_pack_str(what, i % 5 == 1 ? "fail" : "value");
-        if (i % 5 == 1)
-            ptools_pack_str(list, "foobar");
-        else
-            ptools_pack_i64(list, i);
-    }
-    zipped[1] = list;
+    for (int64_t i = 0; i < 20; i++)
+        fail_or_value(i % 5 == 1, i);
     ptools_pack_i64(nothing, -1);
     options.on_error = PTOOLS_ON_ERROR_DEFAULT;
     options.default_value = nothing;
     options.retry_delays_ms = delays;
     options.n_retry_delays = 2;
-    ck_assert_ptools(ptools_pmap_start(pt, "p.item", zipped, 2, &options, &map));
+    map = zip("p.item");
     for (int64_t i = 0; i < 20; i++) {
         const ptools_item item = next(map);
 
@@ -362,6 +273,7 @@ END_TEST
 START_TEST(a_pool_of_one_worker_does_it_all)
 {
     const uint32_t ids[] = { 1 };
+    PTOOLS_AUTO(ptools_pack) captured = ptools_pack_new();
     const int64_t delays[] = { 0 };
     ptools_workerset *set = NULL;
     ptools_pmap *map;
@@ -373,14 +285,11 @@ START_TEST(a_pool_of_one_worker_does_it_all)
     options.captured = captured;
     options.retry_delays_ms = delays;
     options.n_retry_delays = 1;
-    numbers(ITEMS);
+    numbers(1, ITEMS);
     ptools_pack_i64(captured, 2); /* fails there, where it never comes */
     map = start("i.not_in");
-    for (int64_t x = 1; x <= ITEMS; x++) {
-        const ptools_item item = next(map);
-
-        ck_assert_int_eq(number_of(&item), 2 * x);
-    }
+    for (int64_t i = 0; i < ITEMS; i++)
+        next_is(map, i, 2 * (i + 1));
     ends(map);
     ptools_pack_reset(captured);
     ptools_pack_i64(captured, 1);
@@ -435,76 +344,50 @@ START_TEST(collections_of_every_kind)
     ends(start("t.echo"));
     ptools_pack_nil(list);
     map = start("i.count");
-    item = next(map);
-    ck_assert_int_eq(number_of(&item), 1);
+    next_is(map, 0, 1);
     ends(map);
     same[0] = same[1] = list; /* one list twice */
     ck_assert_ptools(ptools_pmap_start(pt, "i.count", same, 2, NULL, &map));
-    item = next(map);
-    ck_assert_int_eq(number_of(&item), 2);
+    next_is(map, 0, 2);
     ends(map);
     down();
 }
 END_TEST
 
-struct slow {
-    int64_t given;
-};
-
 static int give_slowly(ptools_pack *args, void *arg)
 {
-    struct slow *s = arg;
     const uint64_t until = now_ms() + 1;
 
-    if (s->given == 60)
-        return 0;
     while (now_ms() < until) /* it computes */
         continue;
-    ptools_pack_i64(args, s->given++);
-    return 1;
+    return give(args, arg);
 }
 
 START_TEST(a_source_that_takes_its_time)
 {
-    struct slow s = { 0 };
-    ptools_pmap *map = NULL;
+    struct counted c = { .of = 60 };
+    ptools_pmap *map;
 
     up(2);
-    ck_assert_ptools(ptools_pmap_start_from(pt, "p.same", give_slowly, &s, NULL, &map));
-    for (int64_t i = 0; i < 60; i++) {
-        const ptools_item item = next(map);
-
-        ck_assert_int_eq(number_of(&item), i);
-    }
+    map = start_from("p.same", give_slowly, &c);
+    for (int64_t i = 0; i < 60; i++)
+        next_is(map, i, i);
     ends(map);
     down();
 }
 END_TEST
 
-/* How many arrays the daemon has. */
-static uint32_t arrays_now(void)
-{
-    PTOOLS_AUTO(ptools_future) f = NULL;
-    ptools_value v;
-    uint32_t n = 0;
-
-    ck_assert_ptools(ptools_inspect(pt, "arrays", &f, &v));
-    ck_assert_ptools(ptools_get_count(v, &n));
-    return n;
-}
-
-/* One segment for all batches and all retries, and none when it is over. */
+/* One segment for all batches and all retries, and none when it is given back. */
 START_TEST(what_is_captured_is_sent_once)
 {
     PTOOLS_AUTO(ptools_pack) big = ptools_pack_new();
     void *zeros = calloc(1, 1 << 20);
-    ptools_pmap_progress p;
     ptools_pmap *map;
 
     up(2);
     ptools_pack_bytes(big, zeros, 1 << 20);
     free(zeros);
-    numbers(ITEMS);
+    numbers(1, ITEMS);
     options.captured = big;
     options.batch_size = 1;
     map = start("i.length");
@@ -512,12 +395,12 @@ START_TEST(what_is_captured_is_sent_once)
         const ptools_item item = next(map);
 
         ck_assert_int_eq(number_of(&item), 1 << 20);
-        ck_assert_uint_eq(arrays_now(), 1);
+        ck_assert_uint_eq(server_status(pt, NULL, "arrays"), 1);
     }
-    ck_assert_ptools(ptools_pmap_progress_read(map, &p));
-    ck_assert_uint_eq(p.batches, ITEMS);
+    ck_assert_uint_eq(progress_of(map).batches, ITEMS);
     ends(map);
-    for (uint64_t until = now_ms() + WAIT_MS; arrays_now() > 0;)
+    ck_assert_ptools(ptools_pmap_forget(pt));
+    for (uint64_t until = now_ms() + WAIT_MS; server_status(pt, NULL, "arrays") > 0;)
         ck_assert_msg(now_ms() < until, "the segment stays");
     down();
 }

@@ -17,84 +17,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <ptools/pmap.h>
-
 #include "tests/integration/memory_use.h"
-#include "tests/support/suite.h"
+#include "tests/integration/pmap_rig.h"
 
-enum { WAIT_MS = 60000, WORKERS = 4, FREE_MS = 1000 };
-
-static struct server server;
-static ptools *pt;
-static ptools_pmap_options options;
-
-static void up(unsigned workers)
-{
-    static const ptools_pmap_options none = PTOOLS_PMAP_OPTIONS_INIT;
-
-    server_start(&server, workers, NULL);
-    pt = server_open(&server);
-    server_whole(pt, workers);
-    options = none;
-}
-
-static void down(void)
-{
-    pt = ptools_close(pt);
-    server_clean(&server, 0);
-    server_stop(&server);
-}
-
-/* What a source gives: numbers from 0, `of` of them; behind each other or behind `first`. */
-struct counted {
-    int64_t next, of;
-    int64_t first; /* -1: none */
-};
-
-static int give(ptools_pack *args, void *arg)
-{
-    struct counted *c = arg;
-
-    if (c->next == c->of)
-        return 0;
-    if (c->first >= 0)
-        ptools_pack_i64(args, c->first);
-    ptools_pack_i64(args, c->next++);
-    return 1;
-}
-
-static ptools_item next(ptools_pmap *map)
-{
-    ptools_item item;
-    ptools_err err = ptools_pmap_next(map, WAIT_MS, &item);
-
-    suite_holds(err == PTOOLS_OK, "%s: %s", ptools_errname(err), ptools_error_message(pt));
-    return item;
-}
-
-static int64_t number_of(const ptools_item *item)
-{
-    int64_t n = -1;
-
-    suite_holds(item->err == PTOOLS_OK && ptools_get_i64(item->value, &n) == PTOOLS_OK, "item %" PRIu64 ": %s",
-                item->index, item->failure ? item->failure->message : "it is no number");
-    return n;
-}
-
-/* A number of the daemon's status, or of a map in it. */
-static uint64_t status_of(const char *map, const char *field)
-{
-    PTOOLS_AUTO(ptools_future) f = NULL;
-    ptools_value v;
-    uint64_t n = 0;
-
-    ck_assert_ptools(ptools_inspect(pt, "status", &f, &v));
-    if (map)
-        ck_assert_ptools(ptools_get_field(v, map, &v));
-    ck_assert_ptools(ptools_get_field(v, field, &v));
-    ck_assert_ptools(ptools_get_u64(v, &n));
-    return n;
-}
+enum { WORKERS = 4, FREE_MS = 1000 };
 
 /* Waits until all workers are idle, nothing waits and no array is left, since began; and says when that was. */
 static void assert_free(const char *after, uint64_t began, unsigned workers)
@@ -102,12 +28,15 @@ static void assert_free(const char *after, uint64_t began, unsigned workers)
     const uint64_t until = now_ms() + WAIT_MS;
     uint64_t ms;
 
+    ck_assert_ptools(ptools_pmap_forget(pt)); /* what it keeps for a next map */
     server_whole(pt, workers);
-    while (status_of("tasks", "waiting") + status_of("tasks", "given") + status_of(NULL, "arrays") > 0)
+    while (server_status(pt, "tasks", "waiting") + server_status(pt, "tasks", "given") +
+               server_status(pt, NULL, "arrays") >
+           0)
         ck_assert_msg(now_ms() < until, "something is left");
     ms = now_ms() - began;
     printf("# %s: free after %" PRIu64 " ms\n", after, ms);
-    ck_assert_uint_eq(status_of(NULL, "payload_bytes"), 0);
+    ck_assert_uint_eq(server_status(pt, NULL, "payload_bytes"), 0);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     ck_assert_uint_le(ms, FREE_MS);
 #endif
@@ -119,16 +48,16 @@ static void assert_free(const char *after, uint64_t began, unsigned workers)
 START_TEST(a_slow_reader_is_waited_for_everywhere)
 {
     PTOOLS_AUTO(ptools_pack) captured = ptools_pack_new();
-    struct counted c = { 0, INT64_MAX, -1 };
+    struct counted c = { .of = INT64_MAX };
     struct memory_use early, late;
-    ptools_pmap *map = NULL;
+    ptools_pmap *map;
 
     up(WORKERS);
     ptools_pack_str(captured, "bytes");
     ptools_pack_i64(captured, 20000);
     options.captured = captured;
     options.window_bytes = 4 << 20;
-    ck_assert_ptools(ptools_pmap_start_from(pt, "p.item", give, &c, &options, &map));
+    map = start_from("p.item", give, &c);
     for (int64_t i = 0; i < 2000; i++)
         ck_assert_err(next(map).err, PTOOLS_OK);
     memory_look(&server, pt, &early);
@@ -154,23 +83,20 @@ END_TEST
 START_TEST(memory_is_constant_however_many_items)
 {
     const char *wanted = getenv("PTOOLS_TEST_ITEMS");
-    struct counted c = { 0, wanted ? atoll(wanted) : 1000000, -1 };
+    struct counted c = { .of = wanted ? atoll(wanted) : 1000000 };
     struct memory_use early, late;
-    ptools_pmap *map = NULL;
-    ptools_item item;
+    ptools_pmap *map;
 
     up(WORKERS);
     ck_assert_int_ge(c.of, 1000);
-    ck_assert_ptools(ptools_pmap_start_from(pt, "p.same", give, &c, NULL, &map));
+    map = start_from("p.same", give, &c);
     for (int64_t i = 0; i < c.of; i++) {
         if (i == c.of / 10)
             memory_look(&server, pt, &early);
-        item = next(map);
-        suite_holds(number_of(&item) == i, "item %" PRId64 " is another", i);
+        next_is(map, i, i);
     }
     memory_look(&server, pt, &late);
-    ck_assert_err(ptools_pmap_next(map, WAIT_MS, &item), PTOOLS_ERR_RANGE);
-    ptools_pmap_free(map);
+    ends(map);
     memory_assert_flat(&early, &late, 4 << 10);
     down();
 }
@@ -179,24 +105,22 @@ END_TEST
 /* Very many items of a byte each, while the first of them takes its time: what each costs by being there counts. */
 START_TEST(small_items_count_for_what_they_cost)
 {
-    PTOOLS_AUTO(ptools_pack) ms = ptools_pack_new();
-    const ptools_pack *const lists[] = { ms };
     struct memory_use early, late;
     ptools_pmap_progress p;
-    ptools_pmap *map = NULL;
+    ptools_pmap *map;
     ptools_item item;
     uint64_t before = UINT64_MAX;
 
     up(2);
-    ptools_pack_i64(ms, 2000);
+    ptools_pack_i64(list, 2000); /* ms */
     for (int64_t i = 1; i < 100000; i++)
-        ptools_pack_i64(ms, 0);
+        ptools_pack_i64(list, 0);
     options.batch_size = 1;
     options.window_bytes = 1 << 20;
     memory_look(&server, pt, &early);
-    ck_assert_ptools(ptools_pmap_start(pt, "i.worker", lists, 1, &options, &map));
+    map = start("i.worker");
     do { /* until nothing moves but the first */
-        ck_assert_ptools(ptools_pmap_progress_read(map, &p));
+        p = progress_of(map);
         if (p.items == before)
             break;
         before = p.items;
@@ -224,7 +148,7 @@ static pid_t client_in_the_middle(void)
     if (pid == 0) {
         ptools *own = server_open(&server);
         ptools_pack *captured = ptools_pack_new();
-        struct counted c = { 0, INT64_MAX, -1 };
+        struct counted c = { .of = INT64_MAX };
         ptools_pmap *map = NULL;
         ptools_item item;
 
@@ -251,7 +175,7 @@ START_TEST(a_client_that_dies_leaves_nothing)
 
     up(WORKERS);
     pid = client_in_the_middle();
-    ck_assert_uint_eq(status_of(NULL, "arrays"), 1);
+    ck_assert_uint_eq(server_status(pt, NULL, "arrays"), 1);
     killed = now_ms();
     ck_assert_int_eq(kill(pid, SIGKILL), 0);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
@@ -265,19 +189,16 @@ END_TEST
 START_TEST(a_cancel_in_the_middle_frees_all)
 {
     PTOOLS_AUTO(ptools_pack) captured = ptools_pack_new();
-    PTOOLS_AUTO(ptools_pack) list = ptools_pack_new();
-    const ptools_pack *const lists[] = { list };
     enum { N = 4000 };
     unsigned values = 0, cancelled = 0, not_run = 0;
-    ptools_pmap *map = NULL;
+    ptools_pmap *map;
     uint64_t began;
 
     up(WORKERS);
-    for (int64_t i = 0; i < N; i++)
-        ptools_pack_i64(list, i);
+    numbers(0, N);
     ptools_pack_i64(captured, 1); /* ms */
     options.captured = captured;
-    ck_assert_ptools(ptools_pmap_start(pt, "i.worker", lists, 1, &options, &map));
+    map = start("i.worker");
     for (int64_t i = 0; i < N / 2; i++)
         ck_assert_ptools(next(map).err);
     began = now_ms();
@@ -316,7 +237,7 @@ struct race {
 static pid_t racer(struct race *race, int place, int64_t n, const int gate[2])
 {
     pid_t pid = fork();
-    struct counted c = { 0, n, 1 };
+    struct counted c = { .of = n, .first = 1 };
     ptools_pmap *map = NULL;
     ptools_item item;
     ptools *own;
@@ -413,14 +334,14 @@ static unsigned busy_now(void)
 
 START_TEST(workers_that_come_are_used_and_those_that_go_are_not_waited_for)
 {
-    struct counted c = { 0, INT64_MAX, 20 }; /* ms */
-    ptools_pmap *map = NULL;
+    struct counted c = { .of = INT64_MAX, .first = 20 }; /* ms */
+    ptools_pmap *map;
     uint32_t first = 0;
     uint64_t until = now_ms() + WAIT_MS;
 
     up(1);
     options.batch_size = 1;
-    ck_assert_ptools(ptools_pmap_start_from(pt, "i.worker", give, &c, &options, &map));
+    map = start_from("i.worker", give, &c);
     for (int i = 0; i < 4; i++)
         ck_assert_ptools(next(map).err);
     ck_assert_uint_le(c.next, 4 + 2);
@@ -434,7 +355,8 @@ START_TEST(workers_that_come_are_used_and_those_that_go_are_not_waited_for)
     do { /* and with one again there are two, in the daemon and on their way */
         ck_assert_ptools(next(map).err);
         ck_assert_msg(now_ms() < until, "it sends as if they were there");
-    } while (status_of("tasks", "waiting") + status_of("tasks", "given") > 2 || status_of(NULL, "workers") > 1);
+    } while (server_status(pt, "tasks", "waiting") + server_status(pt, "tasks", "given") > 2 ||
+             server_status(pt, NULL, "workers") > 1);
     ptools_pmap_free(map);
     down();
 }
@@ -443,22 +365,22 @@ END_TEST
 /* A set is as wide as it is, not as all workers are: what waits there is little. */
 START_TEST(the_width_of_a_set_counts)
 {
-    struct counted c = { 0, 200, 6 }; /* ms */
+    struct counted c = { .of = 200, .first = 6 }; /* ms */
     const uint32_t ids[] = { 2 };
     ptools_workerset *set = NULL;
-    ptools_pmap *map = NULL;
+    ptools_pmap *map;
     unsigned narrow = 0;
 
     up(WORKERS + 2);
     ck_assert_ptools(ptools_workerset_create(pt, NULL, ids, 1, PTOOLS_WS_FF, &set));
     options.set = set;
     options.batch_size = 1;
-    ck_assert_ptools(ptools_pmap_start_from(pt, "i.worker", give, &c, &options, &map));
+    map = start_from("i.worker", give, &c);
     for (int64_t i = 0; i < c.of; i++) {
         const ptools_item item = next(map);
 
         ck_assert_int_eq(number_of(&item), 2);
-        narrow += status_of("tasks", "waiting") + status_of("tasks", "given") <= 2;
+        narrow += server_status(pt, "tasks", "waiting") + server_status(pt, "tasks", "given") <= 2;
     }
     ck_assert_uint_gt(narrow, 100);
     ptools_pmap_free(map);

@@ -140,6 +140,18 @@ static ptools_err length(ptools_task *task)
     return err;
 }
 
+/* Writes to what it may only read. */
+static ptools_err scribbles(ptools_task *task)
+{
+    const void *data;
+    size_t n = 0;
+    ptools_err err = ptools_task_arg_bytes(task, 0, &data, &n);
+
+    if (err == PTOOLS_OK && n > 0)
+        *(char *)(uintptr_t)data = 'x';
+    return err;
+}
+
 static const ptools_function functions[] = {
     { "fate", fate, "fate HANG_EVERY N -> 3 N, or fails, or never ends", PTOOLS_FN_IDEMPOTENT | PTOOLS_FN_TIDY },
     { "worker", worker, "worker MS [N] -> the worker it ran in, after so long", 0 },
@@ -149,6 +161,7 @@ static const ptools_function functions[] = {
     { "noisy", noisy, "noisy N: logs 2000 lines -> N", 0 },
     { "closes", closes, "closes CULPRIT TIMES N: closes all if N is that -> a list of N, so often", 0 },
     { "length", length, "length BYTES -> how many there are", PTOOLS_FN_TIDY },
+    { "scribbles", scribbles, "scribbles BYTES ...: writes to what it was given", 0 },
     { NULL, NULL, NULL, 0 }
 };
 PTOOLS_MODULE_EXPORT const ptools_module_info ptools_module = { PTOOLS_MODULE_ABI, sizeof(ptools_module_info),

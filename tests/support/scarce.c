@@ -22,6 +22,13 @@ char *__wrap_strndup(const char *s, size_t n);
 atomic_bool scarce_armed, scarce_lasts;
 _Atomic uint64_t scarce_count, scarce_fails;
 
+void scarce_from_now(uint64_t nth)
+{
+    scarce_count = 0;
+    scarce_fails = nth;
+    scarce_armed = true;
+}
+
 bool scarce_fail_now(void)
 {
     uint64_t n;

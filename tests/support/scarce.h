@@ -16,6 +16,8 @@ extern _Atomic uint64_t scarce_count; /* requests so far */
 extern atomic_bool scarce_lasts;      /* all fail that come after it, too */
 extern _Atomic uint64_t scarce_fails; /* the one that fails; 0: none */
 
+/* From now on requests are counted, and the nth fails, until scarce_armed is false; 0: none. */
+void scarce_from_now(uint64_t nth);
 /* Counts one; true: it is the one. For libraries that can be told where their memory comes from. */
 bool scarce_fail_now(void);
 

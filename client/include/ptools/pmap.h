@@ -121,8 +121,9 @@ typedef struct ptools_pmap_options {
     int64_t timeout_ms;          /* when so much time has passed since the start, the rest is cancelled; 0: never */
     const char *init;            /* a function that is run in each worker before its first item, with what is
                                     captured as its arguments; if it fails, so does each item there. NULL: none */
-    const ptools_pack *captured; /* arguments that go before those of each item. They travel once, as shared
-                                    memory, and each worker reads them once; NULL: none                  */
+    const ptools_pack *captured; /* arguments that go before those of each item. They travel once, as shared memory,
+                                    and each worker reads them once, also for the next maps of this handle that
+                                    capture the same: see ptools_pmap_forget(). NULL: none               */
     uint64_t window_bytes;       /* of arguments and outcomes, and of what the library needs to keep them, at most about
                                     so many are in this process; 0: 64 MiB                               */
     const ptools_pack *initial;  /* reductions alone: the value if there is nothing to be reduced; NULL: none */
@@ -160,8 +161,9 @@ ptools_err ptools_pmap_next(ptools_pmap *map, int64_t timeout_ms, ptools_item *r
  * limit, progress to tell); -1: it has not. Only looks. */
 int64_t ptools_pmap_due_ms(ptools_pmap *map);
 
-/* Ends it early: running items are cancelled, those that were not begun are PTOOLS_ERR_NOT_RUN. Does not wait: all
- * outcomes still come from ptools_pmap_next(). A source is not asked any more. */
+/* Ends it early: running items are cancelled, those that were not begun are PTOOLS_ERR_NOT_RUN. Does not wait (but for
+ * one round trip, if the daemon reads nothing): all outcomes still come from ptools_pmap_next(). A source is not asked
+ * any more. */
 ptools_err ptools_pmap_cancel(ptools_pmap *map);
 
 /* How far it is. Only looks. */
@@ -211,7 +213,9 @@ ptools_err ptools_pmap_array(ptools *pt, const char *function, const ptools_arra
  * no value.
  *
  * A failing item ends its batch: where many fail, each costs a message. If the value is of more than 32 KB, a worker
- * that dies takes the items of its batch with it, up to the one that it died of: they fail as that one. */
+ * that dies takes the items of its batch with it, up to the one that it died of: they fail as that one. Two
+ * values that do not fit into one message of the daemon (message_max) together are the end of it all with
+ * PTOOLS_ERR_TOO_LARGE. */
 typedef struct ptools_reduced {
     uint64_t items;     /* that there were                                                               */
     uint64_t failed;    /* for good: those are not in the value, but for their default                   */
@@ -225,7 +229,9 @@ typedef struct ptools_reduced {
  * PTOOLS_OK and PTOOLS_ERR_PARTS, and is yours to free. */
 ptools_err ptools_mapreduce(ptools *pt, const char *function, const char *op, const ptools_pack *const *lists,
                             size_t n_lists, const ptools_pmap_options *options, ptools_reduced **ret_reduced);
-/* The same over what a source yields, as in ptools_pmap_start_from(); one that gives up: PTOOLS_ERR_INVALID. */
+/* The same over what a source yields, as in ptools_pmap_start_from(); one that gives up: PTOOLS_ERR_INVALID, and one
+ * that has none yet though nothing is under way: PTOOLS_ERR_TIMEOUT, both without a value. function NULL: each item is
+ * one value. */
 ptools_err ptools_mapreduce_from(ptools *pt, const char *function, const char *op, ptools_pmap_source source, void *arg,
                                  const ptools_pmap_options *options, ptools_reduced **ret_reduced);
 /* The same over parts of shared arrays, as in ptools_pmap_array(): function returns the value of its ranges. */
@@ -234,8 +240,15 @@ ptools_err ptools_mapreduce_array(ptools *pt, const char *function, const char *
 /* Frees it, and returns NULL; NULL is welcome. */
 ptools_reduced *ptools_reduced_free(ptools_reduced *reduced);
 
-/* Cancels what is in flight, and frees it; NULL is welcome. */
+/* Cancels what is in flight (which waits for one round trip if the daemon reads nothing), and frees it; NULL is
+ * welcome. */
 ptools_pmap *ptools_pmap_free(ptools_pmap *map);
+
+/* What maps have captured is known by its content, and kept in shared memory for the next map over the same: up to 8
+ * of those that no map uses now, and 64 MiB of them, the ones used last; fewer, if there is no room for another array
+ * of this handle. It counts as the user's shared memory. This gives back what no map uses; ptools_close() does, too.
+ * Does not wait. Julia: clear!(pool) of a CachingPool. */
+ptools_err ptools_pmap_forget(struct ptools *pt);
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop

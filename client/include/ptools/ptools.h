@@ -122,8 +122,10 @@ typedef struct ptools_call_options {
     uint32_t worker;      /* 0: any of the set; else this worker and no other                    */
     int64_t deadline_ms;  /* 0: none; else, that long after the daemon took the call, the task is
                              stopped, even in an endless loop, or taken from the queue           */
+    int64_t grace_ms;     /* a task that is to stop is killed after so long; 0: as the daemon is set. Not for
+                             calls of server tasks                                               */
 } ptools_call_options;
-#define PTOOLS_CALL_OPTIONS_INIT { sizeof(ptools_call_options), 0, 0, 0 }
+#define PTOOLS_CALL_OPTIONS_INIT { sizeof(ptools_call_options), 0, 0, 0, 0 }
 
 /* Common to the four: function is "module.function"; args may be NULL (no arguments), stays yours
  * and may be used again; set NULL is all workers, first free; options may be NULL. */

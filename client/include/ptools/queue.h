@@ -134,6 +134,7 @@ typedef struct ptools_worker_task {
     int64_t start_ms;                /* ... or not before this time, in ms since 1970; not both     */
     int64_t expire_ms;               /* ends as expired if it has not begun so long from now; 0: never */
     int64_t deadline_ms;             /* each attempt is stopped after so long; 0: never             */
+    int64_t grace_ms;                /* an attempt that is to stop is killed after so long; 0: as the daemon is set */
     int64_t keep_ms;                 /* how long it is known after its end, a part after that of its whole; 0: as the
                                         daemon is set                                               */
     uint64_t result_max;             /* bytes of its value; a larger one is a failure. 0: as the daemon is set */
@@ -220,6 +221,9 @@ typedef struct ptools_queued_info {
     uint64_t progress, progress_of;
     const char *log;         /* the last lines it logged, in the last attempt, while it runs and once it has ended:
                                 each ended by '\n'; ""                                              */
+    const char *output;      /* of a command (command.run) that has begun: its last attempt writes into the files of
+                                this path with .out and .err behind it, and with .old behind that what came before;
+                                those that have nothing are not there. "": it is none               */
     const void *key;         /* one that was chosen by a user; NULL: none                           */
     size_t key_bytes;
     const char *const *tags;

@@ -202,6 +202,29 @@ START_TEST(none_yet)
 }
 END_TEST
 
+/* It has more bytes by now than there were at the begin: its items are no fewer than those that were read. */
+START_TEST(a_file_that_grows)
+{
+    struct command_line line = parse(no_words);
+    struct pmap_input in;
+    enum { MANY = 1 << 20 }; /* more than is read ahead */
+    static char more[2 * MANY];
+    bool about = false;
+
+    for (size_t i = 0; i < sizeof more; i++)
+        more[i] = i % 2 ? '\n' : '1';
+    feed("1\n", 2);
+    ck_assert_int_eq(pmap_input_open(&in, &line, PMAP_TEXT, '\n'), EXIT_VALUE);
+    ck_assert_int_eq(pwrite(STDIN_FILENO, more, sizeof more, 2), sizeof more);
+    ck_assert_int_eq(pmap_input_read_ahead(&in), EXIT_VALUE);
+    ck_assert_uint_ge(in.n_ahead, 1000);
+    ck_assert_uint_eq(pmap_input_of(&in, &about), in.n_ahead);
+    ck_assert(about);
+    pmap_input_close(&in);
+    command_line_deinit(&line);
+}
+END_TEST
+
 /* A thousand lines of four bytes. */
 static void feed_thousand(void)
 {
@@ -327,6 +350,7 @@ int main(void)
     tcase_add_loop_test(tc, lines, 0, (int)(sizeof rows / sizeof rows[0]));
     tcase_add_test(tc, a_bad_line_is_named);
     tcase_add_test(tc, none_yet);
+    tcase_add_test(tc, a_file_that_grows);
     tcase_add_test(tc, how_many_by_the_size_of_a_file);
     tcase_add_test(tc, read_ahead_and_picked);
     tcase_add_test(tc, read_ahead_is_bounded);

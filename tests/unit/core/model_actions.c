@@ -221,6 +221,7 @@ static void carry_out(struct model *m, size_t i)
     case ACT_ANSWER:
         on_answer(m, &m->out.v[i]);
         break;
+    case ACT_FORGOTTEN:
     case ACT_NOTE:
         m->recycled += a.note == NOTE_WORKER_RECYCLED;
         m->stuck += a.note == NOTE_WORKER_STUCK;

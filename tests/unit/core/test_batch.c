@@ -111,6 +111,7 @@ static const struct {
     { { .reduce = { "m.g", 3 } }, "items: it is missing" },
     { { .items = 2, .values = 1 }, "values: it is for batches with reduce" },
     { { .items = 2, .values = 3, .reduce = { "m.g", 3 } }, "values: it is more than items" },
+    { { .items = 2, .isolated = true, .reduce = { "m.g", 3 } }, "isolated: it is not for batches with reduce" },
     { { .items = 2, .detached = true }, "detached: " },
     { { .items = 2, .room = 7 }, "room: " },
     { { .items = 2, .captured = 5, .args = 5, .args_bytes = 1 }, "captured: it must be another array" },
@@ -155,6 +156,25 @@ START_TEST(a_worker_that_dies_behind_its_batch_has_done_it)
     ck_assert(!rig_answer(&r, q)->answer.failed);
     check_records(rig_answer(&r, q), 10);
     ck_assert_uint_eq(rig_answer(&r, q)->answer.reply.items_failed, 3);
+    rig_end(&r);
+}
+END_TEST
+
+/* What it was reduced to may be gone with the worker. */
+START_TEST(a_worker_that_dies_behind_its_reduction_has_failed)
+{
+    const struct msg_call call = { .function = TEXT("m.f"), .items = 10, .reduce = TEXT("m.h") };
+    uint64_t q;
+
+    setup(1);
+    q = rig_call_with(&r, r.client, &call);
+    rig_assign(&r);
+    rig_clear(&r);
+    tell(q, 10, 0);
+    rig_dies(&r, 1, 9, q);
+    ck_has(rig_failure(&r, q, PTOOLS_ERR_WORKER_DIED), "signal 9");
+    ck_assert(rig_answer(&r, q)->answer.failure.maybe_executed);
+    check_records(rig_answer(&r, q), 10);
     rig_end(&r);
 }
 END_TEST
@@ -302,6 +322,7 @@ int main(void)
     tcase_add_loop_test(tc, what_makes_no_sense_is_refused, 0, ELEMENTS(refused));
     tcase_add_test(tc, what_is_done_outlives_the_worker);
     tcase_add_test(tc, a_worker_that_dies_behind_its_batch_has_done_it);
+    tcase_add_test(tc, a_worker_that_dies_behind_its_reduction_has_failed);
     tcase_add_test(tc, one_that_was_not_begun_waits_for_another_worker);
     tcase_add_test(tc, more_than_it_was_given_is_not_believed);
     tcase_add_test(tc, what_is_done_when_it_is_cancelled_counts);

@@ -152,6 +152,38 @@ START_TEST(a_worker_that_dies_loading_it)
 }
 END_TEST
 
+/* A batch may load others than that of its function, and whoever wrote these has no say in whether that is broken. */
+START_TEST(a_worker_that_dies_loading_another_of_a_batch)
+{
+    static const struct {
+        const char *loading, *function;
+        bool its_own;
+    } rows[] = { { "o", "o.op", false }, { "i", "i.init", false }, { "m", "m.f", true },
+                 { "x", "m.f", true },   { "o.op", "m.f", true },  { "", "m.f", true } };
+    const struct msg_call call = {
+        .function = { "m.f", 3 }, .items = 2, .reduce = { "o.op", 4 }, .init = { "i.init", 6 }
+    };
+    struct msg_failure facts = { .code = PTOOLS_ERR_MODULE_BROKEN, .signal = 11 };
+    uint64_t q, id;
+
+    setup(1);
+    rig_loaded(&r, "x", PTOOLS_OK, f_and_g, 2);
+    q = rig_call_with(&r, r.client, &call);
+    rig_assign(&r);
+    rig_clear(&r);
+    id = rig_task(&r, q)->id;
+    facts.loading = (struct text){ rows[_i].loading, strlen(rows[_i].loading) };
+    core_worker_gone(r.core, r.now, 1, &facts, &id, 1, &r.out);
+    rig_check(&r);
+    ck_has(rig_failure(&r, q, PTOOLS_ERR_MODULE_BROKEN), "while loading the module of ");
+    ck_has(rig_failure(&r, q, PTOOLS_ERR_MODULE_BROKEN), rows[_i].function);
+    q = rig_call(&r, "m.f");
+    ck_assert_int_eq(rig_answer(&r, q) != NULL, rows[_i].its_own);
+    ck_assert_ptr_null(rig_answer(&r, rig_call(&r, "x.f")));
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(the_one_it_was_about_to_begin_is_blamed)
 {
     uint64_t q;
@@ -306,6 +338,7 @@ int main(void)
     tcase_add_test(tc, broken_fails_at_once_until_it_is_tried_again);
     tcase_add_test(tc, held_tasks_can_be_cancelled);
     tcase_add_test(tc, a_worker_that_dies_loading_it);
+    tcase_add_loop_test(tc, a_worker_that_dies_loading_another_of_a_batch, 0, 6);
     tcase_add_test(tc, the_one_it_was_about_to_begin_is_blamed);
     tcase_add_test(tc, only_a_task_that_was_done_makes_it_well);
     tcase_add_test(tc, loaded_again_with_other_functions);

@@ -73,7 +73,7 @@ static void after_everything(void)
     accepted(0);
     q = rig_qtask(&r, rig_queue_id(&r, r.request));
     ck_assert_uint_eq(qtask_shown(q), SHOWN_WAITING);
-    ck_assert(q->x->after && q->x->key && q->x->expire_us > r.now && q->has_deadline);
+    ck_assert(q->x->after && q->x->key && q->x->expire_us > r.now && q->has_times);
     ck_assert_ptr_eq(qtask_by_key(r.core, q->user, TEXT("a key"), false), q);
     rig_change(&r, CHANGE_CANCEL, q->id - 1); /* one of those that come first: it ends with that */
     rig_recorded(&r);

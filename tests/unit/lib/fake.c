@@ -568,6 +568,20 @@ void fake_serve(struct fake *f, unsigned connections)
         serve_connection(&s);
 }
 
+void fake_serve_deaf(struct fake *f)
+{
+    ptools_pack *records = ptools_pack_new();
+    struct msg_answer answer = { .reply = { .task = 1, .worker = 1, .items = 1, .workers = 64 } };
+
+    FAKE_CHECK(fake_accept_hello(f));
+    answer.id = fake_next_call(f);
+    ptools_pack_list(records, 1);
+    ptools_pack_u64(records, 7);
+    fake_reply_records(f, &answer, records);
+    ptools_pack_free(records);
+    fake_wait_gate(f);
+}
+
 void fake_serve_one(struct fake *f)
 {
     fake_serve(f, 1);

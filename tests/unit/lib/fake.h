@@ -98,6 +98,8 @@ void fake_close(struct fake *f);
  * t.hold -> nothing until t.release, then the answers in reverse; t.never; t.drop closes the connection
  * without an answer; t.big N -> N bytes; t.count -> how many connections there were. Sets and workers: see fake.c. */
 void fake_serve(struct fake *f, unsigned connections);
+/* A script: one batch of one item is answered, by one of many workers, and no more is read until the gate is open. */
+void fake_serve_deaf(struct fake *f);
 void fake_serve_one(struct fake *f); /* scripts */
 void fake_serve_two(struct fake *f);
 

@@ -64,9 +64,7 @@ static bool pump(uint64_t nth, uint64_t until_us)
 {
     bool happened;
 
-    scarce_count = 0;
-    scarce_fails = nth;
-    scarce_armed = true;
+    scarce_from_now(nth);
     happened = handle_pump(pt, until_us);
     scarce_armed = false;
     return happened;

@@ -6,17 +6,10 @@
 #include <signal.h>
 #include <string.h>
 
-#include <ptools/pmap.h>
-
-#include "client/lib/handle.h"
 #include "tests/support/suite.h"
-#include "tests/unit/lib/fake.h"
+#include "tests/unit/lib/fake_batch.h"
 
-enum { WAIT_MS = 20000, BACKTRACE_BYTES = 3000 };
-
-static struct fake fake;
-static ptools *pt;
-static ptools_pack *items;
+enum { BACKTRACE_BYTES = 3000 };
 
 /* What the daemon answers, item by item; and what is made of it. */
 enum kind { VALUE, TREE, DEATH, EXIT, PLAIN, PLAIN_FAILURE, KINDS };
@@ -63,64 +56,38 @@ static void pack_record(ptools_pack *out, enum kind kind)
         return;
     case PLAIN_FAILURE:
     case KINDS:
-        ptools_pack_list(out, 4);
-        ptools_pack_i64(out, PTOOLS_ERR_NO_FUNCTION);
-        for (int i = 0; i < 3; i++)
-            ptools_pack_str(out, "");
+        fake_pack_failure(out, PTOOLS_ERR_NO_FUNCTION, "");
         return;
     }
+}
+
+static void answer(struct fake *f, struct fake_batch *b)
+{
+    (void)f;
+    FAKE_CHECK(b->request->call.isolated && b->request->call.items == KINDS);
+    for (int kind = 0; kind < KINDS; kind++)
+        pack_record(b->records, (enum kind)kind);
+    b->answer.reply.items = KINDS;
+    b->answer.reply.items_failed = 3;
 }
 
 static void serve(struct fake *f)
 {
-    struct msg_request r;
-
-    while (fake_accept_hello(f)) {
-        while (fake_next(f, &r)) {
-            ptools_pack *records = ptools_pack_new();
-            struct msg_answer answer = { .id = r.id, .reply = { .task = 1, .worker = 1, .attempt = 1 } };
-
-            FAKE_CHECK(r.kind == MSG_CALL && r.call.isolated && r.call.items == KINDS);
-            for (int kind = 0; kind < KINDS; kind++)
-                pack_record(records, (enum kind)kind);
-            answer.reply.items = KINDS;
-            answer.reply.items_failed = 3;
-            fake_reply_records(f, &answer, records);
-            ptools_pack_free(records);
-        }
-        fake_close(f);
-        return;
-    }
+    fake_serve_batches(f, answer);
 }
 
-static ptools_pmap *start(void (*server)(struct fake *f), uint32_t batch_size, uint64_t n)
+static ptools_pmap *start(fake_script *script, uint32_t batch_size, uint64_t n)
 {
     ptools_pmap_options options = PTOOLS_PMAP_OPTIONS_INIT;
-    const ptools_pack *lists[1];
     ptools_pmap *map = NULL;
 
-    lists[0] = items = ptools_pack_new();
-    fake_begin(&fake);
-    fake_run(&fake, server);
+    batch_setup(script, n);
     pt = fake_open(&fake, VIA_UNIX);
-    for (uint64_t i = 0; i < n; i++)
-        ptools_pack_u64(items, i);
     options.flags = PTOOLS_PMAP_ISOLATED;
     options.batch_size = batch_size;
-    ck_assert_int_eq(ptools_pmap_start(pt, "t.f", lists, 1, &options, &map), PTOOLS_OK);
+    ck_assert_int_eq(batch_start(&options, &map), PTOOLS_OK);
     ck_assert_int_eq(ptools_pmap_next(map, 0, &(ptools_item){ 0 }), PTOOLS_ERR_TIMEOUT); /* the items are sent */
     return map;
-}
-
-static void end(ptools_pmap *map)
-{
-    ptools_item item;
-
-    ck_assert_int_eq(ptools_pmap_next(map, WAIT_MS, &item), PTOOLS_ERR_RANGE);
-    ptools_pmap_free(map);
-    pt = ptools_close(pt);
-    items = ptools_pack_free(items);
-    fake_end(&fake);
 }
 
 static void check(const ptools_item *item, enum kind kind)
@@ -161,14 +128,14 @@ static void check(const ptools_item *item, enum kind kind)
 START_TEST(what_they_took_is_told)
 {
     ptools_pmap *map = start(serve, KINDS, 2 * KINDS);
-    ptools_item item;
 
     for (int i = 0; i < 2 * KINDS; i++) {
-        ck_assert_int_eq(ptools_pmap_next(map, WAIT_MS, &item), PTOOLS_OK);
-        ck_assert_uint_eq(item.index, (uint64_t)i);
+        const ptools_item item = batch_next(map, (uint64_t)i);
+
         check(&item, (enum kind)(i % KINDS));
     }
-    end(map);
+    batch_ends(map);
+    batch_teardown();
 }
 END_TEST
 
@@ -189,37 +156,31 @@ static void pack_nonsense(ptools_pack *out, enum nonsense which)
     }
 }
 
+static void answer_nonsense(struct fake *f, struct fake_batch *b)
+{
+    (void)f;
+    pack_nonsense(b->records, (enum nonsense)(b->turn % NONSENSES));
+    b->answer.reply.items = 1;
+    b->answer.reply.items_failed = b->turn / NONSENSES; /* then they are looked at before */
+}
+
 static void serve_nonsense(struct fake *f)
 {
-    struct msg_request r;
-
-    while (fake_accept_hello(f)) {
-        for (unsigned turn = 0; fake_next(f, &r); turn++) {
-            ptools_pack *records = ptools_pack_new();
-            struct msg_answer answer = { .id = r.id, .reply = { .task = 1, .worker = 1, .items = 1 } };
-
-            pack_nonsense(records, (enum nonsense)(turn % NONSENSES));
-            answer.reply.items_failed = turn / NONSENSES; /* then they are looked at before */
-            fake_reply_records(f, &answer, records);
-            ptools_pack_free(records);
-        }
-        fake_close(f);
-        return;
-    }
+    fake_serve_batches(f, answer_nonsense);
 }
 
 START_TEST(nonsense_is_an_outcome_too)
 {
     ptools_pmap *map = start(serve_nonsense, 1, 2 * NONSENSES);
-    ptools_item item;
 
     for (uint64_t i = 0; i < 2 * NONSENSES; i++) {
-        ck_assert_int_eq(ptools_pmap_next(map, WAIT_MS, &item), PTOOLS_OK);
-        ck_assert_uint_eq(item.index, i);
+        const ptools_item item = batch_next(map, i);
+
         ck_assert_msg(item.err == PTOOLS_ERR_PROTOCOL, "item %u: %s", (unsigned)i, ptools_errname(item.err));
         ck_assert_ptr_nonnull(item.failure);
     }
-    end(map);
+    batch_ends(map);
+    batch_teardown();
 }
 END_TEST
 

@@ -530,9 +530,7 @@ static bool try_without(const struct call *c, struct fake *f, int via, uint64_t 
 
     pt = open_handle(f, via);
     put_away();
-    scarce_count = 0;
-    scarce_fails = nth;
-    scarce_armed = true;
+    scarce_from_now(nth);
     err = c->call();
     scarce_armed = false;
     failed = scarce_count >= nth;

@@ -31,7 +31,7 @@ END_TEST
 START_TEST(call)
 {
     static const char wire[] = "[1 'call' 18446744073709551615 {'function' 'text.count' 'set' 'night' 'worker' 3 "
-                               "'deadline_ms' 500 'detached' true}]";
+                               "'deadline_ms' 500 'grace_ms' 700 'detached' true}]";
     struct msg_request m = request_from(wire);
 
     ck_assert_int_eq(m.kind, MSG_CALL);
@@ -41,6 +41,7 @@ START_TEST(call)
     ck_assert_uint_eq(m.call.set_id, 0);
     ck_assert_uint_eq(m.call.worker, 3);
     ck_assert_uint_eq(m.call.deadline_ms, 500);
+    ck_assert_uint_eq(m.call.grace_ms, 700);
     ck_assert(m.call.detached);
     assert_request(&m, wire);
 }

@@ -29,7 +29,7 @@ START_TEST(submit)
     static const char wire[] =
         "[1 'task-submit' 5 {'function' 'text.count' 'hosts' ['node1.lan' '10.0.0.7' 'fe80::1%eth0'] 'wait_target' "
         "true "
-        "'priority' " F64_HALF " 'delay_ms' 1 'expire_ms' 2 'deadline_ms' 3 'attempts' 255 'backoff_ms' 4 "
+        "'priority' " F64_HALF " 'delay_ms' 1 'expire_ms' 2 'deadline_ms' 3 'grace_ms' 9 'attempts' 255 'backoff_ms' 4 "
         "'backoff_max_ms' 5 'retry_on' ['died' 'failed' 'timeout'] 'idempotent' true 'key' #c403610062 "
         "'key_passing' true 'tags' ['night' 'v=1:2/3@x+y.z' '9'] 'after' [7 18446744073709551615] 'after_any' true "
         "'after_keep' true 'keep_ms' 6 'result_max' 18446744073709551615 'durability' 'durable' 'hold' true "
@@ -51,6 +51,7 @@ START_TEST(submit)
     ck_assert_uint_eq(s->delay_ms, 1);
     ck_assert_uint_eq(s->expire_ms, 2);
     ck_assert_uint_eq(s->deadline_ms, 3);
+    ck_assert_uint_eq(s->grace_ms, 9);
     ck_assert_uint_eq(s->attempts, ATTEMPTS_MAX);
     ck_assert_uint_eq(s->backoff_ms, 4);
     ck_assert_uint_eq(s->backoff_max_ms, 5);

@@ -177,9 +177,7 @@ static bool live_without(bool kept, uint64_t nth)
 
     for (uint64_t i = 0; i < ROWS; i++)
         rows[i] = make_row(i + 1);
-    scarce_count = 0;
-    scarce_fails = nth;
-    scarce_armed = true;
+    scarce_from_now(nth);
     recorded = live(rows);
     scarce_armed = false;
     failed = scarce_count >= nth;
@@ -274,9 +272,7 @@ START_TEST(looked_at)
         FILE *out = open_memstream(&told, &n);
         int status;
 
-        scarce_count = 0;
-        scarce_fails = nth;
-        scarce_armed = true;
+        scarce_from_now(nth);
         status = exported ? journal_export(rig_dir, out, out) : journal_check(rig_dir, out, out);
         scarce_armed = false;
         more = scarce_count >= nth;
