@@ -154,12 +154,13 @@ int command_line_parse(struct command_line *line, int argc, char *const argv[])
         if (!only_words && strcmp(argv[i], "--") == 0) {
             only_words = true;
             line->command = line->verb && command_line_words(line) == 0;
-        } else if (!only_words && !is_word(line, argv[i]))
+        } else if (!only_words && !is_word(line, argv[i])) {
             r = take_option(line, argc, argv, &i);
-        else if (!line->verb)
+        } else if (!line->verb) {
             r = take_verb(line, argv[i]);
-        else
+        } else {
             take_word(line, argv[i], &only_words);
+        }
     }
     return r;
 }

@@ -256,6 +256,8 @@ static int set_in_group(struct submission *s, int field, const char *text, char 
         return set_duration(&s->task.expire_ms, text, why);
     case SUBMISSION_DEADLINE:
         return set_duration(&s->task.deadline_ms, text, why);
+    case SUBMISSION_GRACE:
+        return set_duration(&s->task.grace_ms, text, why);
     case SUBMISSION_ATTEMPTS:
         return set_attempts(s, text, why);
     case SUBMISSION_RETRY_ON:

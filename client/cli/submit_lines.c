@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * submit_lines -- `ptools submit --stdin`: a task for each line of JSON, and an id for each, in their order.
+ * submit_lines -- `ptools submit --stdin` and `--lines`: a task for each line of JSON, or of text, and an id for each,
+ * in their order.
  *
  * Thousands are under way at once: they are sent corked, and their ids printed as the oldest one is accepted. Whenever
  * no line is there to be read, all that are under way are waited for first, so that a program that writes a line and
@@ -29,9 +30,17 @@ struct under_way {
     ptools_future *f;
     uint64_t line;
 };
+struct task { /* that a line says */
+    struct submission s;
+    struct program program;
+    const char **argv; /* of a command; NULL: it is a function ... */
+    size_t n;
+    bool args; /* ... with arguments */
+};
 struct batch {
     struct command_line line; /* with the number of the line that is worked on */
-    bool fail_fast, failed;
+    const struct submit_lines_wish *wish;
+    bool failed;
     ptools *pt;
     ptools_pack *args;
     struct submission_set set;
@@ -44,7 +53,7 @@ struct batch {
 
 static bool goes_on(const struct batch *b)
 {
-    return !b->failed || !b->fail_fast;
+    return !b->failed || !b->wish->fail_fast;
 }
 
 static void print_id(const struct batch *b, uint64_t task, uint64_t number)
@@ -139,10 +148,10 @@ static const char *text_of(struct json_object *value)
 static bool adds_up(int field)
 {
     return field == SUBMISSION_WORKER || field == SUBMISSION_HOST || field == SUBMISSION_RETRY_ON ||
-           field == SUBMISSION_TAG || field == SUBMISSION_AFTER;
+           field == SUBMISSION_TAG || field == SUBMISSION_AFTER || field == PROGRAM_ENV || field == PROGRAM_ARRAY;
 }
 
-static int set_one(const struct batch *b, const struct option_row *row, struct json_object *value, struct submission *s)
+static int set_one(const struct batch *b, const struct option_row *row, struct json_object *value, struct task *t)
 {
     char why[SUBMISSION_WHY_BYTES] = "";
     const char *text = text_of(value);
@@ -152,52 +161,62 @@ static int set_one(const struct batch *b, const struct option_row *row, struct j
         return wrong_field(b, row->name,
                            adds_up(row->id) ? "allowed are a string, a number, or a list of them"
                                             : "allowed are a string and a number");
-    r = submission_set(s, row->id, text, why);
+    if (row->id >= SUBMISSION_FIELDS)
+        return program_take(&b->line, &(struct item){ row->id, text }, &t->program);
+    r = submission_set(&t->s, row->id, text, why);
     return r == 0   ? EXIT_VALUE
            : r == 1 ? wrong_field(b, row->name, why)
                     : failure_report_code(&b->line, PTOOLS_ERR_NO_MEMORY, NULL);
 }
 
-static int set_flag(const struct batch *b, const struct option_row *row, struct json_object *value,
-                    struct submission *s)
+static int set_flag(const struct batch *b, const struct option_row *row, struct json_object *value, struct task *t)
 {
     char why[SUBMISSION_WHY_BYTES] = "";
 
     if (!json_object_is_type(value, json_type_boolean))
         return wrong_field(b, row->name, "allowed are true and false");
-    if (json_object_get_boolean(value) && submission_set(s, row->id, NULL, why) != 0)
-        return wrong_field(b, row->name, why);
-    return EXIT_VALUE;
+    if (!json_object_get_boolean(value))
+        return EXIT_VALUE;
+    if (row->id >= SUBMISSION_FIELDS)
+        return program_take(&b->line, &(struct item){ row->id, NULL }, &t->program);
+    return submission_set(&t->s, row->id, NULL, why) != 0 ? wrong_field(b, row->name, why) : EXIT_VALUE;
 }
 
-static int set_field(const struct batch *b, const char *name, struct json_object *value, struct submission *s)
+static bool is_field(int id)
+{
+    return id < SUBMISSION_FIELDS || (id >= PROGRAM_ENV && id < PROGRAM_OPTIONS_END && id != PROGRAM_STDIN);
+}
+
+static int set_field(const struct batch *b, const char *name, struct json_object *value, struct task *t)
 {
     const struct option_row *row = submit_options;
     struct nearest near;
-    char why[160];
+    char why[176];
     int status = EXIT_VALUE;
 
     nearest_init(&near, name);
     nearest_offer(&near, "function");
     nearest_offer(&near, "args");
+    nearest_offer(&near, "command");
     for (; row->name; row++) {
-        if (row->id >= SUBMISSION_FIELDS)
+        if (!is_field(row->id))
             continue;
         if (strcmp(row->name, name) == 0)
             break;
         nearest_offer(&near, row->name);
     }
     if (!row->name) {
-        snprintf(why, sizeof why, "there is no such field%s%s; there are function, args, and the options of submit",
+        snprintf(why, sizeof why,
+                 "there is no such field%s%s; there are function, args, command, and the options of submit",
                  near.best ? "; the nearest is " : "", near.best ? near.best : "");
         return wrong_field(b, name, why);
     }
     if (!row->value)
-        return set_flag(b, row, value, s);
+        return set_flag(b, row, value, t);
     if (!json_object_is_type(value, json_type_array) || !adds_up(row->id))
-        return set_one(b, row, value, s);
+        return set_one(b, row, value, t);
     for (size_t i = 0; i < json_object_array_length(value) && status == EXIT_VALUE; i++)
-        status = set_one(b, row, json_object_array_get_idx(value, i), s);
+        status = set_one(b, row, json_object_array_get_idx(value, i), t);
     return status;
 }
 
@@ -211,13 +230,14 @@ static int set_function(const struct batch *b, struct json_object *value, struct
     return EXIT_VALUE;
 }
 
-static int set_args(const struct batch *b, struct json_object *value)
+static int set_args(const struct batch *b, struct json_object *value, struct task *t)
 {
     char why[JSON_WHY_BYTES] = "";
     int r;
 
     if (!json_object_is_type(value, json_type_array))
         return wrong_field(b, "args", "it is a list, [1, \"two\"]");
+    t->args = true;
     r = json_append_items(value, b->args, why);
     if (r == JSON_CANNOT)
         return wrong_field(b, "args", why);
@@ -226,32 +246,72 @@ static int set_args(const struct batch *b, struct json_object *value)
     return failure_report_code(&b->line, r == 0 ? ptools_pack_error(b->args) : PTOOLS_ERR_NO_MEMORY, NULL);
 }
 
-/* What the line says, then what the command line says and the line does not. */
-static int set_fields(const struct batch *b, struct json_object *o, struct submission *s)
+/* The words of a command; they live as long as value. */
+static int set_command(const struct batch *b, struct json_object *value, struct task *t)
 {
+    const size_t n = json_object_is_type(value, json_type_array) ? json_object_array_length(value) : 0;
+
+    free(t->argv);
+    t->argv = calloc(n + 1, sizeof *t->argv);
+    if (!t->argv)
+        return failure_report_code(&b->line, PTOOLS_ERR_NO_MEMORY, NULL);
+    for (t->n = 0; t->n < n; t->n++) {
+        t->argv[t->n] = text_of(json_object_array_get_idx(value, t->n));
+        if (!t->argv[t->n])
+            break;
+    }
+    return n > 0 && t->n == n ? EXIT_VALUE
+                              : wrong_field(b, "command", "it is a list of strings, [\"gzip\", \"a file\"]");
+}
+
+/* A function with its arguments, or a command. */
+static int check_what(const struct batch *b, const struct task *t)
+{
+    if (t->argv && (t->s.task.function || t->args))
+        return wrong_field(b, "command", "there is function or args, too");
+    if (!t->argv && !t->s.task.function)
+        return wrong_field(b, "function", "it is missing, and there is no command");
+    if (!t->argv && t->program.given)
+        return wrong_field(b, "function", "and something that is said of commands alone");
+    return EXIT_VALUE;
+}
+
+/* What the command line says, and the line does not. */
+static int set_rest(const struct batch *b, struct task *t)
+{
+    const uint64_t given = t->s.given;
     char why[SUBMISSION_WHY_BYTES] = "";
     int status = EXIT_VALUE;
-    uint64_t given;
+
+    for (size_t i = 0; i < b->line.n && status == EXIT_VALUE; i++) {
+        const struct item *item = &b->line.items[i];
+
+        if (item->id < SUBMISSION_FIELDS && item->id != ITEM_WORD && !(given >> submission_group(item->id) & 1))
+            status = submit_take(&b->line, item, &t->s);
+    }
+    if (status == EXIT_VALUE && submission_check(&t->s, why) != 0)
+        status = command_line_wrong(&b->line, "%s", why);
+    return status;
+}
+
+static int set_fields(const struct batch *b, struct json_object *o, struct task *t)
+{
+    struct submission *s = &t->s;
+    int status = EXIT_VALUE;
 
     json_object_object_foreach(o, name, value)
     {
         if (status != EXIT_VALUE)
             break;
-        status = strcmp(name, "function") == 0 ? set_function(b, value, s)
-                 : strcmp(name, "args") == 0   ? set_args(b, value)
-                                               : set_field(b, name, value, s);
+        status = strcmp(name, "function") == 0  ? set_function(b, value, s)
+                 : strcmp(name, "args") == 0    ? set_args(b, value, t)
+                 : strcmp(name, "command") == 0 ? set_command(b, value, t)
+                                                : set_field(b, name, value, t);
     }
-    if (status == EXIT_VALUE && !s->task.function)
-        status = wrong_field(b, "function", "it is missing");
-    given = s->given;
-    for (size_t i = 0; i < b->line.n && status == EXIT_VALUE; i++) {
-        const struct item *item = &b->line.items[i];
-
-        if (item->id < SUBMISSION_FIELDS && !(given >> submission_group(item->id) & 1))
-            status = submit_take(&b->line, item, s);
-    }
-    if (status == EXIT_VALUE && submission_check(s, why) != 0)
-        status = command_line_wrong(&b->line, "%s", why);
+    if (status == EXIT_VALUE)
+        status = check_what(b, t);
+    if (status == EXIT_VALUE)
+        status = set_rest(b, t);
     return status;
 }
 
@@ -263,39 +323,35 @@ static bool names_others(const struct submission *s)
     return false;
 }
 
-static int submit(struct batch *b, struct json_object *o)
+/* o: the line; NULL: it is text, and the command is known. */
+static int submit(struct batch *b, struct task *t, struct json_object *o)
 {
-    struct submission s;
-    int status;
+    int status = o ? set_fields(b, o, t) : set_rest(b, t);
 
-    submission_init(&s);
-    ptools_pack_reset(b->args);
-    status = set_fields(b, o, &s);
-    if (status == EXIT_VALUE && names_others(&s))
+    if (status == EXIT_VALUE && names_others(&t->s))
         finish_all(b); /* it may mean one of the lines before */
     if (status == EXIT_VALUE)
-        status = submission_task(&b->line, b->pt, &s, &b->set);
-    if (status == EXIT_VALUE) {
-        s.task.args = b->args;
-        start(b, &s.task);
+        status = submission_task(&b->line, b->pt, &t->s, &b->set);
+    if (status == EXIT_VALUE && t->argv) {
+        t->s.task.function = PROGRAM_FUNCTION;
+        status = program_pack(&b->line, b->pt, &t->program, t->argv, t->n, b->args);
     }
-    submission_deinit(&s);
+    if (status == EXIT_VALUE) {
+        t->s.task.args = b->args;
+        start(b, &t->s.task);
+    }
     return status;
 }
 
-/* text ends with a NUL, and has n bytes. */
-static void work(struct batch *b, const char *text, size_t n)
+static void submit_json(struct batch *b, struct task *t, const char *text, size_t n)
 {
     struct json_object *o = NULL;
     char why[JSON_WHY_BYTES] = "";
     int status, r;
 
-    b->line.input_line = b->lines.number;
-    if (strspn(text, " \t\r") == n)
-        return;
     r = strlen(text) == n ? json_parse(text, &o, why) : JSON_NOT;
     if (r == 0 && json_object_is_type(o, json_type_object))
-        status = submit(b, o);
+        status = submit(b, t, o);
     else if (r == JSON_CANNOT)
         status = command_line_wrong(&b->line, "%s", why);
     else if (r == -ENOMEM)
@@ -305,8 +361,44 @@ static void work(struct batch *b, const char *text, size_t n)
                                     "it is no JSON object, such as {\"function\": \"math.square\", \"args\": [12]}");
     if (r == 0)
         json_object_put(o);
-    if (status != EXIT_VALUE)
-        b->failed = true;
+    b->failed |= status != EXIT_VALUE;
+}
+
+/* The line is the last word of the command. */
+static void submit_text(struct batch *b, struct task *t, const char *text, size_t n)
+{
+    int status;
+
+    if (strlen(text) != n) {
+        status = command_line_wrong(&b->line, "there is a NUL in it, and words of commands have none");
+    } else if (!(t->argv = calloc(b->wish->n + 1, sizeof *t->argv))) {
+        status = failure_report_code(&b->line, PTOOLS_ERR_NO_MEMORY, NULL);
+    } else {
+        memcpy(t->argv, b->wish->argv, b->wish->n * sizeof *t->argv);
+        t->argv[b->wish->n] = text;
+        t->n = b->wish->n + 1;
+        status = submit(b, t, NULL);
+    }
+    b->failed |= status != EXIT_VALUE;
+}
+
+/* text ends with a NUL, and has n bytes. */
+static void work(struct batch *b, const char *text, size_t n)
+{
+    struct task t = { .program = *b->wish->program };
+
+    b->line.input_line = b->lines.number;
+    if (strspn(text, " \t\r") == n)
+        return;
+    t.program.given = false; /* what the command line says of commands is no mistake here */
+    submission_init(&t.s);
+    ptools_pack_reset(b->args);
+    if (b->wish->text)
+        submit_text(b, &t, text, n);
+    else
+        submit_json(b, &t, text, n);
+    submission_deinit(&t.s);
+    free(t.argv);
 }
 
 /* -- lines ------------------------------------------------------------------------------------------------ */
@@ -346,7 +438,7 @@ static int run(struct batch *b)
     return b->failed ? EXIT_PTOOLS : EXIT_VALUE;
 }
 
-int submit_lines(const struct command_line *line, bool fail_fast)
+int submit_lines(const struct command_line *line, const struct submit_lines_wish *wish)
 {
     struct batch *b = calloc(1, sizeof *b);
     int status;
@@ -354,7 +446,7 @@ int submit_lines(const struct command_line *line, bool fail_fast)
     if (!b)
         return failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
     b->line = *line;
-    b->fail_fast = fail_fast;
+    b->wish = wish;
     b->args = ptools_pack_new();
     status = lines_init(&b->lines, STDIN_FILENO, '\n') == 0 && b->args
                  ? run(b)

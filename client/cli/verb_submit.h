@@ -8,14 +8,24 @@
 #include <stdbool.h>
 
 #include "client/cli/command_line.h"
+#include "client/cli/program.h"
 #include "client/cli/submission.h"
 
-extern const struct option_row submit_options[]; /* those below SUBMISSION_FIELDS are fields of a line, too */
+extern const struct option_row submit_options[]; /* those of submission and program are fields of a line, too */
+
+/* What is the same for all lines. */
+struct submit_lines_wish {
+    bool text;               /* a line is the last word of argv; else it is JSON */
+    bool fail_fast;
+    const char *const *argv; /* with room for a word more, which is NULL; n of them */
+    size_t n;
+    const struct program *program;
+};
 
 /* What the option says, into s; a mistake is reported with its name. The exit status. */
 int submit_take(const struct command_line *line, const struct item *item, struct submission *s);
 
 /* A task for each line of standard input. The exit status. */
-int submit_lines(const struct command_line *line, bool fail_fast);
+int submit_lines(const struct command_line *line, const struct submit_lines_wish *wish);
 
 #endif

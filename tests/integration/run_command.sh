@@ -1,0 +1,208 @@
+#!/bin/sh
+# Commands as tasks, by the command: run, submit -- COMMAND, log, replay.
+# usage: run_command.sh  (PTOOLS_TEST_COMMAND, _MODULES and PTOOLS_DAEMON as Meson sets them)
+# shellcheck source-path=SCRIPTDIR source=command_rig.sh
+. "$(dirname "$0")/command_rig.sh"
+# shellcheck disable=SC2016 # what stands in '' is for the shells of the commands
+
+at_end() { [ -z "${follower:-}" ] || kill "$follower" 2>/dev/null; }
+
+# submit ARG...: its id is in $id
+submit() {
+    run 0 submit "$@" && id=$(cat "$work/out") && [ "$id" -gt 0 ]
+}
+# ended STATE: the task $id
+ended() {
+    "$command" wait "$id" >/dev/null 2>&1
+    run 0 ls --columns state "$id" && said "$1"
+}
+err_is() { [ "$(cat "$work/err")" = "$1" ]; }
+# until_there FILE
+until_there() { while [ ! -e "$1" ]; do :; done; }
+
+run 125 run true && complained 'no daemon\|ptoolsd'
+check "where no daemon runs, run says so"
+start_daemon auto
+check "the daemon is ready"
+
+# -- run -----------------------------------------------------------------------------------------------------
+
+run 3 run sh -c 'echo out; echo err >&2; exit 3' && is out && err_is err
+check "run: output, errors and exit status are those of the command"
+run 0 run true && [ ! -s "$work/out" ] && quiet
+check "run: nothing is nothing"
+run 137 run sh -c 'kill -9 $$' && complained 'killed by signal 9'
+check "run: 128 and the signal"
+run 127 run no-such-command-here && complained 'no such command: no-such-command-here'
+check "run: 127, there is no such command"
+run 126 run /etc && complained '/etc cannot be run'
+check "run: 126, it cannot be run"
+run 125 run --cwd /no/such/dir true && complained /no/such/dir
+check "run: a directory that is not there"
+run 0 run printf '%s|' 'a b' "it's" '"q"' '$HOME' '*' '' "$(printf 'l1\nl2')" &&
+    is "$(printf '%s|' 'a b' "it's" '"q"' '$HOME' '*' '' "$(printf 'l1\nl2')")"
+check "run: words are words, whatever is in them"
+printf '\377\376\001' >"$work/bytes"
+run 0 run printf '%s' "$(cat "$work/bytes")" && cmp -s "$work/out" "$work/bytes"
+check "run: and need not be UTF-8"
+run 0 run -- sh -c 'echo "$A $B"; pwd; umask' && cd / && A=1 B='x y' run 0 run --env B=z sh -c 'echo "$A $B"; pwd' &&
+    is "$(printf '1 z\n/')" && cd "$work"
+check "run: our environment and directory, and what --env says"
+(umask 027 && run 0 run --cwd .. sh -c 'umask; pwd') && is "$(printf '0027\n%s' "$(dirname "$(pwd -P)")")"
+check "run: our umask, and --cwd from here"
+echo text >"$work/text"
+fed "$work/text" 0 run cat && is '' && fed "$work/text" 0 run --stdin - cat && is text &&
+    run 0 run --stdin text cat && is text
+check "run: it reads nothing, or what --stdin says"
+run 125 run --stdin no-such-file cat && complained no-such-file
+check "run: a file to read that is not there"
+run 0 run --merge sh -c 'echo a; echo b >&2; echo c' && is "$(printf 'a\nb\nc')" && quiet
+check "run: --merge"
+run 0 run --ok 0,3 sh -c 'exit 3' && run 3 run --ok 4 sh -c 'exit 3'
+[ $? -eq 0 ] || run 3 run --ok 0,3 sh -c 'exit 3'
+check "run: the status is the command's also where --ok calls it success"
+run 124 run --deadline 200ms sleep 60
+check "run: 124, the deadline"
+run 0 run sh -c 'head -c 3000000 /dev/zero | tr "\0" x' && [ "$(wc -c <"$work/out")" -eq 3000000 ]
+check "run: much output"
+mkfifo "$work/gate" "$work/shown"
+"$command" run sh -c 'echo first; read -r line <"$0"; echo "$line"' "$work/gate" >"$work/shown" 2>"$work/err" &
+follower=$!
+exec 3<"$work/shown"
+read -r shown <&3
+[ "$shown" = first ] && echo second >"$work/gate" && read -r shown <&3 && [ "$shown" = second ] && wait "$follower"
+check "run: output comes while the command runs"
+exec 3<&-
+"$command" run sh -c 'trap "echo asked; exit 9" TERM; echo up; while :; do sleep 0.01; done' >"$work/shown" 2>"$work/err" &
+follower=$!
+exec 3<"$work/shown"
+read -r shown <&3
+kill -INT "$follower"
+read -r shown <&3
+wait "$follower"
+status=$?
+exec 3<&-
+[ "$shown" = asked ] && [ $status -eq 130 ]
+check "run: an interrupt asks the command to end, and waits for it"
+follower=
+run 2 run && complained 'no command' && run 2 run --cpus 0 true && complained '--cpus 0' &&
+    run 2 run --ok 256 true && complained '0 to 255' && run 2 run --env A true && complained 'NAME=VALUE'
+check "run: mistakes are told"
+
+# -- submit, log ---------------------------------------------------------------------------------------------
+
+submit -- sh -c 'echo out; echo err >&2' && ended done && run 0 log "$id" && is out && err_is err &&
+    run 0 log --stdout "$id" && is out && quiet && run 0 log --stderr "$id" && is '' && err_is err
+check "log: what a command wrote, or one part of it"
+submit -- sh -c 'echo to look at; exit 5' && ended failed && run 1 result "$id" &&
+    complained 'exited with status 5' && complained 'to look at'
+check "result: of one that failed the last lines are shown without being asked for"
+submit -- sh -c 'echo early; : >"$0"; read -r x <"$1"; echo late' "$work/up" "$work/gate" && until_there "$work/up" &&
+    run 0 log "$id" && is early
+check "log: while it runs"
+"$command" log -f "$id" >"$work/shown" 2>"$work/err" &
+follower=$!
+exec 3<"$work/shown"
+read -r shown <&3
+echo >"$work/gate"
+read -r late <&3
+wait "$follower" && [ "$shown $late" = "early late" ]
+check "log -f: until it has ended"
+exec 3<&-
+follower=
+submit --attempts 2 --idempotent --retry-on failed --backoff 1ms -- sh -c 'echo try $PTOOLS_TASK_ATTEMPT; [ $PTOOLS_TASK_ATTEMPT = 2 ]' &&
+    ended done && run 0 log "$id" && is 'try 2' && run 0 log --attempt 1 "$id" && is 'try 1' &&
+    run 2 log --attempt 3 "$id" && complained 'begun 2 times'
+check "log: each attempt has its own output"
+run 0 call t.nop && submit t.nop && ended done && run 0 log "$id" && [ ! -s "$work/out" ]
+check "log: of a function"
+printf 'one\ntwo words\n' >"$work/lines"
+fed "$work/lines" 0 submit --lines --tag lines -- echo got && [ "$(wc -l <"$work/out")" -eq 2 ] &&
+    run 0 wait --tag lines && run 0 log --tag lines && is "$(printf 'got one\ngot two words')"
+check "submit --lines: the line is the last word of the command"
+echo 'echo $((6 * 7))' >"$work/lines"
+fed "$work/lines" 0 submit --lines && id=$(cat "$work/out") && ended done && run 0 log "$id" && is 42
+check "submit --lines: without a command the shell reads it"
+cat >"$work/lines" <<EOF
+{"command": ["sh", "-c", "echo \"\$A\"; pwd"], "env": ["A=from json"], "cwd": "/"}
+{"function": "math.square", "args": [3]}
+EOF
+fed "$work/lines" 0 submit --stdin && id=$(head -n 1 "$work/out") && ended done && run 0 log "$id" &&
+    is "$(printf 'from json\n/')"
+check "submit --stdin: commands and functions"
+cat >"$work/lines" <<EOF
+{"command": "true"}
+{"command": []}
+{"command": ["true"], "function": "t.nop"}
+{"command": ["true"], "cpus": 0}
+{"function": "t.nop", "cwd": "/"}
+EOF
+fed "$work/lines" 125 submit --stdin && [ ! -s "$work/out" ] && [ "$(wc -l <"$work/err")" -eq 5 ] &&
+    complained 'line 2.*list of strings' && complained 'line 4' && complained 'line 5.*commands alone'
+check "submit --stdin: a mistake in each line"
+run 2 submit --cwd / math.square 1 && complained 'COMMAND' && run 2 submit -- && complained 'no command' &&
+    run 2 submit --lines math.square && complained 'math.square' && run 2 submit --stdin -- cat && complained 'stdin=FILE'
+check "submit: mistakes are told"
+submit --stdin="$work/text" -- cat && ended done && run 0 log "$id" && is text
+check "submit: --stdin=FILE"
+cat >"$work/job" <<'EOF'
+#!/bin/sh
+# a job
+#PTOOLS --tag from-script --env 'X=a b' --priority 3
+
+#PTOOLS --hold
+echo "$X $1"
+#PTOOLS --tag no
+EOF
+chmod +x "$work/job"
+submit --priority 4 -- "$work/job" word && run 0 ls --columns priority,state,tags "$id" && said '4 waiting from-script$' &&
+    run 0 release "$id" && ended done && run 0 log "$id" && is 'a b word'
+check "submit: a script has options in it, and the command line goes before them"
+printf '#!/bin/sh\n#PTOOLS --no-such-option\n' >"$work/job"
+run 2 submit -- "$work/job" && complained 'PTOOLS lines: there is no option' &&
+    printf '#!/bin/sh\n#PTOOLS --tag "a\n' >"$work/job" && run 2 submit -- "$work/job" && complained 'quote' &&
+    printf '#!/bin/sh\n#PTOOLS --wait\n' >"$work/job" && run 2 submit -- "$work/job" && complained 'no more'
+check "submit: mistakes in a script are told"
+submit --notify 'echo $PTOOLS_NOTIFY_TASK >said.new; mv said.new said' -- false && until_there "$work/said" &&
+    [ "$(cat "$work/said")" = "$id" ]
+check "submit --notify: at the end, well or not"
+submit --wait -- true 2>/dev/null || run 0 submit --wait -- true && said '"status":0'
+check "submit --wait: the record of the command"
+mkdir "$work/dir"
+submit --out-dir dir -- sh -c 'echo a >$PTOOLS_OUT_DIR/good' && ended done && [ "$(ls -A dir)" = good ] &&
+    submit --out-dir dir -- sh -c 'echo a >$PTOOLS_OUT_DIR/bad; false' && ended failed && [ "$(ls -A dir)" = good ]
+check "submit --out-dir: only of one that went well"
+run 0 shm create numbers int32 4 && submit --array numbers -- sh -c 'echo $PTOOLS_ARRAY_numbers_COUNT $PTOOLS_ARRAY_numbers_TYPE; printf "\7" >&$PTOOLS_ARRAY_numbers_FD' &&
+    ended done && run 0 log "$id" && is '4 int32' && run 0 shm head numbers && said 7
+check "submit --array: shared arrays, as descriptors"
+
+# -- replay --------------------------------------------------------------------------------------------------
+
+cat >"$work/tell" <<'EOF'
+#!/bin/sh
+printf '%s|' "$@" "$PTOOLS_TASK_ID" "$PTOOLS_SEED" "$V"
+pwd; umask; cat
+exit 6
+EOF
+chmod +x "$work/tell"
+(umask 077 && cd / && submit --env 'V=x y' --stdin="$work/text" -- "$work/tell" 'a b' '' && echo "$id" >"$work/id")
+id=$(cat "$work/id")
+ended failed && run 0 log "$id" && cp "$work/out" "$work/first" && run 6 replay "$id" && cmp "$work/out" "$work/first"
+check "replay: words, environment, directory, umask, input, seed and status are the same"
+submit t.nop && ended done && run 2 replay "$id" && complained 'no command but the function' && run 2 replay
+check "replay: a function is none"
+
+# -- the daemon is killed ------------------------------------------------------------------------------------
+
+rm -f "$work/up"
+submit -- sh -c 'echo before; : >"$0"; read -r x <"$1"' "$work/up" "$work/gate" && until_there "$work/up"
+kill -KILL "$daemon"
+wait "$daemon" 2>/dev/null
+start_daemon auto
+ended lost && run 0 log "$id" && is before
+check "what a command wrote is there after the daemon was killed, too"
+run 0 forget "$id" && [ -z "$(find "$PTOOLS_DIR" -name "$id-*")" ]
+check "and goes when the task is forgotten"
+stop_daemon
+check "the daemon ends with 0"
+echo "1..$n"
