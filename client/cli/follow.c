@@ -10,20 +10,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-int follow_open(struct follow *f, const char *path, int to, bool waits)
+int follow_open(struct follow *f, const char *path, int to)
 {
     *f = (struct follow){ .path = strdup(path), .to = to, .file = -1, .inotify = -1, .watch = -1 };
-    if (!f->path)
-        return -ENOMEM;
-    if (waits)
-        f->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    return waits && f->inotify < 0 ? -errno : 0;
+    return f->path ? 0 : -ENOMEM;
 }
 
 void follow_close(struct follow *f)
@@ -65,6 +62,21 @@ static void watch_way(struct follow *f)
     free(way);
 }
 
+static void watch_file(struct follow *f)
+{
+    watch(f, f->path, IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF | IN_ATTRIB);
+}
+
+int follow_watch(struct follow *f)
+{
+    f->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (f->inotify < 0)
+        return -errno;
+    if (f->file >= 0)
+        watch_file(f);
+    return 0;
+}
+
 static bool try_open(struct follow *f)
 {
     f->file = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -88,7 +100,7 @@ static int find(struct follow *f)
     return error == ENOENT ? 0 : -error;
 found:
     if (f->inotify >= 0)
-        watch(f, f->path, IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF | IN_ATTRIB);
+        watch_file(f);
     return 1;
 }
 

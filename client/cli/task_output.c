@@ -4,7 +4,8 @@
  * to the same user on the same machine; the daemon tells where, and when the task begins, is tried again and ends.
  *
  * A file is complete when its task has ended. The next attempt has files of its own: what is left of the one before
- * is copied first.
+ * is copied first. Files are not watched before the task has run for a while: to end a watch takes the kernel longer
+ * than most short commands take.
  */
 #include "client/cli/task_output.h"
 
@@ -19,7 +20,7 @@
 #include "client/cli/follow.h"
 #include "client/cli/signals.h"
 
-enum { STREAMS = 2 };
+enum { STREAMS = 2, UNWATCHED_MS = 10 };
 static const struct {
     unsigned bit;
     const char *suffix;
@@ -31,7 +32,7 @@ struct copy {
     ptools *pt;
     const struct task_output_wish *wish;
     struct follow files[STREAMS];
-    bool open, more[STREAMS];
+    bool open, watched, more[STREAMS];
     char *output; /* of the attempt that is copied; NULL: none yet */
     bool look;    /* something has happened to the task */
     bool ended;
@@ -50,14 +51,14 @@ static int cannot(const struct command_line *line, const char *what, int r)
 
 /* -- files ------------------------------------------------------------------------------------------------- */
 
-static int open_file(struct follow *f, const char *output, unsigned stream, const char *more, bool waits)
+static int open_file(struct follow *f, const char *output, unsigned stream, const char *more)
 {
     char *path = NULL;
     int r = asprintf(&path, "%s%s%s", output, streams[stream].suffix, more);
 
     if (r < 0)
         return -ENOMEM;
-    r = follow_open(f, path, streams[stream].to, waits);
+    r = follow_open(f, path, streams[stream].to);
     free(path);
     return r;
 }
@@ -81,7 +82,7 @@ int task_output_print(const struct command_line *line, const char *output, unsig
         for (size_t k = 0; k < sizeof parts / sizeof parts[0] && r >= 0 && which & streams[i].bit; k++) {
             struct follow f;
 
-            r = open_file(&f, output, i, parts[k], false);
+            r = open_file(&f, output, i, parts[k]);
             if (r >= 0)
                 r = copy_all(&f);
             follow_close(&f);
@@ -99,7 +100,7 @@ static int close_files(struct copy *c)
             r = copy_all(&c->files[i]);
         follow_close(&c->files[i]);
     }
-    c->open = false;
+    c->open = c->watched = false;
     return r;
 }
 
@@ -115,11 +116,10 @@ static int open_files(struct copy *c, const char *output)
     for (unsigned i = 0; i < STREAMS; i++)
         c->files[i] = (struct follow){ .file = -1, .inotify = -1, .watch = -1 };
     c->open = true;
-    for (unsigned i = 0; i < STREAMS && r >= 0; i++) {
-        c->more[i] = c->wish->which & streams[i].bit;
-        if (c->more[i])
-            r = open_file(&c->files[i], output, i, "", true);
-    }
+    c->watched = false;
+    for (unsigned i = 0; i < STREAMS && r >= 0; i++)
+        if (c->wish->which & streams[i].bit)
+            r = open_file(&c->files[i], output, i, "");
     return r;
 }
 
@@ -151,24 +151,39 @@ static int look(struct copy *c)
     return r < 0 ? cannot(c->line, "copied", r) : EXIT_VALUE;
 }
 
+static int watch_files(struct copy *c)
+{
+    int r = 0;
+
+    c->watched = true;
+    for (unsigned i = 0; i < STREAMS && r >= 0; i++) {
+        c->more[i] = c->wish->which & streams[i].bit;
+        if (c->more[i])
+            r = follow_watch(&c->files[i]);
+    }
+    return r;
+}
+
 /* Copies a piece of each file, if its reader takes it; waits, if there is nothing to be done. */
 static int turn(struct copy *c, int *ret_signal)
 {
     struct pollfd fds[2 + STREAMS] = { { .fd = c->wish->signals, .events = POLLIN } };
-    ptools_err err;
-    int r = 0;
+    int r = 0, n;
 
-    while ((err = ptools_dispatch(c->pt, 0)) == PTOOLS_OK && !c->look)
+    while (ptools_dispatch(c->pt, 0) == PTOOLS_OK && !c->look)
         ;
     if (c->look)
         return 0;
     fds[1] = (struct pollfd){ .fd = ptools_fd(c->pt), .events = ptools_events(c->pt) };
     for (unsigned i = 0; i < STREAMS; i++)
-        fds[2 + i] = !c->open     ? (struct pollfd){ .fd = -1 }
+        fds[2 + i] = !c->watched  ? (struct pollfd){ .fd = -1 }
                      : c->more[i] ? (struct pollfd){ .fd = streams[i].to, .events = POLLOUT }
                                   : (struct pollfd){ .fd = follow_fd(&c->files[i]), .events = POLLIN };
-    if (poll(fds, 2 + STREAMS, -1) < 0 && errno != EINTR)
+    n = poll(fds, 2 + STREAMS, c->open && !c->watched ? UNWATCHED_MS : -1);
+    if (n < 0 && errno != EINTR)
         return -errno;
+    if (n == 0)
+        return watch_files(c);
     *ret_signal = signals_take(c->wish->signals);
     for (unsigned i = 0; i < STREAMS && r >= 0; i++) {
         if (!fds[2 + i].revents)

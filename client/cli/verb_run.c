@@ -90,15 +90,15 @@ static int take_items(const struct command_line *line, struct wish *wish)
 
 /* -- its end ----------------------------------------------------------------------------------------------- */
 
-static int print_status(const struct command_line *line, const ptools_failure *f, const char *name)
+/* What ended by itself has said why, unless it was never begun. */
+static int print_status(const struct command_line *line, const ptools_failure *f)
 {
-    if (f->signal == 0 && f->exit_status != EXIT_BAD_COMMAND && f->exit_status != EXIT_NO_COMMAND && !line->json)
-        return f->exit_status; /* it has said itself why */
-    (void)name;
+    if (f->signal == 0 && f->exit_status < EXIT_PTOOLS && !line->json)
+        return f->exit_status;
     return failure_report(line, f, f->signal ? STATUS_OF_SIGNAL + f->signal : f->exit_status);
 }
 
-static int conclude(const struct command_line *line, ptools *pt, uint64_t task, const char *name)
+static int conclude(const struct command_line *line, ptools *pt, uint64_t task)
 {
     PTOOLS_AUTO(ptools_future) f = NULL;
     ptools_value value, status;
@@ -112,7 +112,7 @@ static int conclude(const struct command_line *line, ptools *pt, uint64_t task, 
     if (err == PTOOLS_OK)
         return (int)code;
     if (err == PTOOLS_ERR_EXITED && ptools_future_failure(f))
-        return print_status(line, ptools_future_failure(f), name);
+        return print_status(line, ptools_future_failure(f));
     return f && ptools_future_failure(f) ? failure_report(line, ptools_future_failure(f), failure_exit_status(err))
                                          : failure_report_last(line, pt, err);
 }
@@ -149,7 +149,7 @@ static int run_task(const struct command_line *line, ptools *pt, struct wish *wi
     if (err != PTOOLS_OK)
         return failure_report_last(line, pt, err);
     status = task_output_follow(line, pt, &output, &ended);
-    return status == EXIT_VALUE && ended ? conclude(line, pt, output.task, wish->argv[0]) : status;
+    return status == EXIT_VALUE && ended ? conclude(line, pt, output.task) : status;
 }
 
 static int start(const struct command_line *line, struct wish *wish)
