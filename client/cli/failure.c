@@ -16,7 +16,8 @@
 
 const struct exit_status exit_statuses[] = {
     { EXIT_VALUE, "it went well; the value is on standard output" },
-    { EXIT_FAILED, "the function failed, refused its arguments, or its worker died; fork, pmap: so did a child, a command" },
+    { EXIT_FAILED,
+      "the function failed, refused its arguments, or its worker died; fork, pmap: so did a child, a command" },
     { EXIT_USAGE, "the command line is wrong" },
     { EXIT_TIME, "a time limit passed (--timeout, --timeout-all, --deadline, --expire)" },
     { EXIT_PTOOLS,
