@@ -25,7 +25,7 @@ const struct option_row submit_options[] = {
     { OPTION_STRING, 's', "string", NULL, "the ARGs that follow are strings, whatever they look like" },
     { OPTION_FILE, '\0', "file", "FILE", "here comes an argument: what is in FILE (text, or else bytes)" },
     { OPTION_STDIN, '\0', "stdin", "[=FILE]",
-      "here comes an argument: what is on standard input; or tasks (see above). A command reads FILE, or with - that" },
+      "here comes an argument, from standard input; or tasks, see above. FILE: for COMMAND" },
     { OPTION_LINES, '\0', "lines", NULL, "a task for each line of standard input, which is the last word of COMMAND" },
     { SUBMISSION_PRIORITY, '\0', "priority", "N", "lower runs first (default inf)" },
     { SUBMISSION_TARGET, '\0', "target", "any|all", "in one worker (the default), or in each of them once" },

@@ -20,15 +20,18 @@ _ptools()
     local submit='--string --file --stdin --priority --target --worker --host --set --wait-target --any-target --delay
         --at --expire --deadline --attempts --retry-on --backoff --idempotent --key --tag --after --after-any
         --after-keep --keep --result-max --volatile --crashsafe --durable --hold --block --wait --timeout --raw
-        --fail-fast'
+        --fail-fast --lines --notify'
+    local program='--env --cwd --merge --mem --cpus --nice --array --out-dir --output-max --ok --grace --stdin'
+    local how='--priority --worker --host --set --after --after-any --expire --deadline --attempts --retry-on --backoff
+        --idempotent --tag'
     local pmap='--string --null --json-lines --unordered --on-error --attempts --retry-on --backoff --item-timeout
         --timeout --batch-size --init --captured --set --worker --priority --isolated
         --rehearse --rehearse-only --bar --no-bar --progress --no-private --workers --arg-file --colsep --csv --header
         --max-args --shuf --pipe --block --jobs --keep-order --tag --tagstring --dry-run --joblog --resume --resume-failed
         --results --halt --retries --env --cwd --nice --mem --cpus --timeout-all --eta'
-    local verbs='call pmap submit ls info wait result why priority cancel dequeue hold release kick rerun forget events
+    local verbs='call pmap run submit log replay ls info wait result why priority cancel dequeue hold release kick rerun forget events
         export workers sets modules shm stasks status fork help'
-    local verb='' sub='' words='' place=0 i
+    local verb='' sub='' words='' place=0 behind=0 i
     local -a daemon=()
     COMPREPLY=()
 
@@ -40,7 +43,8 @@ _ptools()
             ;;
         --file | --set | --worker | --timeout | --deadline | --workers | --mode) ((i++)) ;;
         --prefix | --owner | --for | --order | --share | --file-mode | --offset | --type | --dims) ((i++)) ;;
-        --lines | -n) ((i++)) ;;
+        --lines) [[ $verb == submit ]] || ((i++)) ;;
+        -n) ((i++)) ;;
         --state | --where | --columns | --priority | --target | --host | --delay | --at | --expire) ((i++)) ;;
         --attempts | --retry-on | --backoff | --key | --after | --result-max) ((i++)) ;;
         --tag | --keep)
@@ -50,6 +54,8 @@ _ptools()
         --on-error | --item-timeout | --batch-size | --init | --captured) ((i++)) ;;
         --arg-file | --colsep | --header | --max-args | --block | --jobs | --tagstring | --joblog) ((i++)) ;;
         --results | --halt | --retries | --env | --cwd | --mem) ((i++)) ;;
+        --array | --out-dir | --output-max | --ok | --grace | --notify | --attempt) ((i++)) ;;
+        --) [[ -n $verb ]] && behind=$((i + 1)) && break ;;
         --count | --at-once | -j | --timeout-all | --seed | --nice | --cpus | --limit | --output-limit) ((i++)) ;;
         -*) ;;
         *)
@@ -64,8 +70,12 @@ _ptools()
         esac
     done
 
-    # Behind the command that fork runs, all is that command's.
-    if [[ $verb:$sub == fork:?* ]]; then
+    # Behind the command that fork and run run, all is that command's; the command itself stands behind --.
+    if ((behind > 0 && COMP_CWORD == behind)) || [[ $verb == run && -z $sub && $cur != -* && $prev != --* ]]; then
+        mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+        return
+    fi
+    if ((behind > 0)) || [[ $verb:$sub == fork:?* || $verb:$sub == run:?* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
     fi
@@ -85,6 +95,16 @@ _ptools()
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
+    --stdin)
+        [[ $verb == run ]] && mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        [[ $verb == run ]] && return
+        ;;
+    --cwd | --out-dir)
+        mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+        return
+        ;;
+    --array) words=$(_ptools_names shm) ;;
+    --env | --mem | --output-max | --ok | --grace | --notify | --attempt) return ;;
     --set) words=$(_ptools_names sets) ;;
     --worker) words=$(_ptools_names workers) ;;
     --mode) words='rr ff' ;;
@@ -127,11 +147,14 @@ _ptools()
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             words="$global $pmap"
             ;;
-        submit:) words="$(_ptools_names modules | grep '[.]') $global $submit" ;;
+        submit:) words="$(_ptools_names modules | grep '[.]') $global $submit $program" ;;
         submit:*)
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-            words="$global $submit"
+            words="$global $submit $program"
             ;;
+        run:*) words="$global $how $program" ;;
+        log:*) words="$(_ptools_names ls) last --follow --stdout --stderr --attempt $select $global" ;;
+        replay:*) words="$(_ptools_names ls) last --gdb $global" ;;
         ls:*) words="$(_ptools_names ls) last $select --columns $global" ;;
         wait:*) words="$(_ptools_names ls) last --all --any --timeout $select $global" ;;
         result:*) words="$(_ptools_names ls) last --no-wait --timeout --raw $global" ;;
