@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/integration/command_rig.h"
+#include "tests/integration/commands_rig.h"
 #include "tests/support/suite.h"
 
 enum { WORKERS = 2, WAIT_MS = 60000 };

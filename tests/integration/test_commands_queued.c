@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "proto/util.h"
-#include "tests/integration/command_rig.h"
+#include "tests/integration/commands_rig.h"
 #include "tests/integration/memory_use.h"
 #include "tests/integration/queue_rig.h"
 #include "tests/support/suite.h"

@@ -15,7 +15,7 @@
 
 #include <ptools/pmap.h>
 
-#include "tests/integration/command_rig.h"
+#include "tests/integration/commands_rig.h"
 #include "tests/support/suite.h"
 
 enum { WORKERS = 2, WAIT_MS = 60000, KEPT_FDS = 5 };

@@ -210,7 +210,7 @@ START_TEST(mistakes_in_lines)
           "line 2: \"prioriti\": there is no such field; the nearest is priority" },
         { "{\"function\":\"a.b\",\"wait\":true}", "line 2: \"wait\": there is no such field" },
         { "{\"function\":\"a.b\",\"stdin\":true}", "line 2: \"stdin\": there is no such field" },
-        { "{\"function\":\"a.b\",\"zzzzzz\":1}", "there are function, args, and the options of submit" },
+        { "{\"function\":\"a.b\",\"zzzzzz\":1}", "there are function, args, command, and the options of submit" },
         { "{\"function\":\"a.b\",\"priority\":\"high\"}", "line 2: \"priority\": high: a priority is" },
         { "{\"function\":\"a.b\",\"priority\":null}", "line 2: \"priority\": allowed are a string and a number" },
         { "{\"function\":\"a.b\",\"priority\":[1]}", "line 2: \"priority\": allowed are a string and a number" },

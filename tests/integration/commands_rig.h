@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * command_rig -- what the tests of commands share: putting the map of command.run together, key by key, and looking at
+ * commands_rig -- what the tests of commands share: putting the map of command.run together, key by key, and looking at
  * the map that it returns.
  */
-#ifndef TESTS_COMMAND_RIG_H
-#define TESTS_COMMAND_RIG_H
+#ifndef TESTS_COMMANDS_RIG_H
+#define TESTS_COMMANDS_RIG_H
 
 #include <stdarg.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* command_rig -- see command_rig.h. */
-#include "tests/integration/command_rig.h"
+/* commands_rig -- see commands_rig.h. */
+#include "tests/integration/commands_rig.h"
 
 #include <errno.h>
 #include <poll.h>
