@@ -4,6 +4,7 @@
  *
  * The task is a task as any other: it stands in the queue, and goes on should this process be killed. ^C asks it to
  * end, and waits for that; the second ^C leaves it.
+ * All that it writes is kept, unless --output-max says how much: a reader who is slower than the command loses nothing.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -81,6 +82,8 @@ static int take_items(const struct command_line *line, struct wish *wish)
         else
             status = take_option(line, &line->items[i], wish);
     }
+    if (wish->program.output_max == 0)
+        wish->program.output_max = INT64_MAX;
     if (status == EXIT_VALUE && wish->n == 0)
         status = command_line_wrong(line, "no command is named");
     if (status == EXIT_VALUE && submission_check(&wish->s, why) != 0)

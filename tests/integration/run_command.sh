@@ -64,6 +64,12 @@ run 124 run --deadline 200ms sleep 60
 check "run: 124, the deadline"
 run 0 run sh -c 'head -c 3000000 /dev/zero | tr "\0" x' && [ "$(wc -c <"$work/out")" -eq 3000000 ]
 check "run: much output"
+mkfifo "$work/late"
+{ until_there "$work/written"; wc -c; } <"$work/late" >"$work/count" &
+follower=$!
+"$command" run sh -c 'head -c 200000000 /dev/zero; : >"$0"' "$work/written" >"$work/late" 2>"$work/err"
+wait "$follower" && [ "$(cat "$work/count")" -eq 200000000 ] && quiet
+check "run: a reader that comes late loses nothing of it"
 mkfifo "$work/gate" "$work/shown"
 "$command" run sh -c 'echo first; read -r line <"$0"; echo "$line"' "$work/gate" >"$work/shown" 2>"$work/err" &
 follower=$!
