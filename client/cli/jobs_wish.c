@@ -15,13 +15,12 @@
 #include "client/cli/failure.h"
 #include "client/cli/words.h"
 
-enum { MAX_ARGS_MAX = 100000, AT_ONCE_MAX = 100000, NICE_MAX = 19 };
+enum { MAX_ARGS_MAX = 100000, AT_ONCE_MAX = 100000 };
 
 void jobs_wish_deinit(struct jobs_wish *wish)
 {
     free(wish->argv);
     free(wish->sources.files);
-    free(wish->set_env);
 }
 
 /* -- numbers ----------------------------------------------------------------------------------------------- */
@@ -94,16 +93,6 @@ static int add(const struct command_line *line, const char ***list, size_t *n, c
     return EXIT_VALUE;
 }
 
-/* NAME=VALUE; NAME alone, whose value is ours, is there already. */
-static int take_env(const struct command_line *line, const char *text, struct jobs_wish *wish)
-{
-    const size_t n = strcspn(text, "=");
-
-    if (n == 0)
-        return command_line_wrong(line, "--env %.60s: it is NAME=VALUE, or NAME", text);
-    return text[n] ? add(line, &wish->set_env, &wish->n_set_env, text) : EXIT_VALUE;
-}
-
 /* -- options ----------------------------------------------------------------------------------------------- */
 
 static int take_number(const struct command_line *line, const struct item *item, struct jobs_wish *wish)
@@ -116,16 +105,6 @@ static int take_number(const struct command_line *line, const struct item *item,
         status = take_count(line, "max-args", item->text, 0, MAX_ARGS_MAX, &n);
         wish->sources.max_args = (uint32_t)n;
         break;
-    case JOBS_NICE:
-        status = take_count(line, "nice", item->text, 0, NICE_MAX, &n);
-        wish->nice = (int)n;
-        break;
-    case JOBS_CPUS:
-        status = take_count(line, "cpus", item->text, 1, CPU_SETSIZE, &n);
-        wish->cpus = (uint32_t)n;
-        break;
-    case JOBS_MEM:
-        return take_bytes(line, "mem", item->text, INT64_MAX, &wish->mem);
     case JOBS_BLOCK:
         return take_bytes(line, "block", item->text, BLOCKS_BYTES_MAX, &wish->block_bytes);
     }
@@ -143,6 +122,11 @@ static int take_header(const struct command_line *line, const char *text, struct
     return strcmp(text, ":") == 0
                ? EXIT_VALUE
                : command_line_wrong(line, "--header %.60s: allowed is :, for the first record", text);
+}
+
+bool jobs_wish_has(int id)
+{
+    return (id >= JOBS_ARG_FILE && id < JOBS_OPTIONS_END) || (id >= PROGRAM_ENV && id < PROGRAM_OPTIONS_END);
 }
 
 int jobs_wish_take(const struct command_line *line, const struct item *item, struct jobs_wish *wish)
@@ -190,13 +174,8 @@ int jobs_wish_take(const struct command_line *line, const struct item *item, str
     case JOBS_RESULTS:
         wish->results = item->text;
         break;
-    case JOBS_ENV:
-        return take_env(line, item->text, wish);
-    case JOBS_CWD:
-        wish->cwd = item->text;
-        break;
     default:
-        return take_number(line, item, wish);
+        return item->id < JOBS_OPTIONS_END ? take_number(line, item, wish) : program_take(line, item, &wish->program);
     }
     return EXIT_VALUE;
 }

@@ -13,6 +13,7 @@
 #include "client/cli/command_line.h"
 #include "client/cli/halt.h"
 #include "client/cli/joblog.h"
+#include "client/cli/program.h"
 #include "client/cli/sources.h"
 
 enum { /* of the options that are about commands alone */
@@ -33,11 +34,6 @@ enum { /* of the options that are about commands alone */
        JOBS_RESUME,
        JOBS_RESUME_FAILED,
        JOBS_RESULTS,
-       JOBS_ENV,
-       JOBS_CWD,
-       JOBS_NICE,
-       JOBS_MEM,
-       JOBS_CPUS,
        JOBS_OPTIONS_END
 };
 
@@ -53,17 +49,14 @@ struct jobs_wish {
     uint64_t block_bytes;   /* 0: JOBS_BLOCK_BYTES */
     const char *joblog;     /* NULL: none */
     enum joblog_how how;
-    const char *results;  /* NULL: none */
-    const char **set_env; /* NAME=VALUE */
-    size_t n_set_env;
-    const char *cwd; /* NULL: that of the caller */
-    int nice;
-    uint64_t mem; /* 0: no limit */
-    uint32_t cpus;
+    const char *results;    /* NULL: none */
+    struct program program;
 };
 void jobs_wish_deinit(struct jobs_wish *wish);
 
-/* One option, of those above. The exit status; what is wrong was told. */
+/* Whether it is an option about commands alone. */
+bool jobs_wish_has(int id);
+/* One of these. The exit status; what is wrong was told. */
 int jobs_wish_take(const struct command_line *line, const struct item *item, struct jobs_wish *wish);
 /* The words: the command, and where its items come from. Then what holds for all of it together. */
 int jobs_wish_take_words(const struct command_line *line, struct jobs_wish *wish);

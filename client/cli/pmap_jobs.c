@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/cli/failure.h"
@@ -39,82 +38,18 @@ struct pmap_jobs {
 
 /* -- what all commands have in common ---------------------------------------------------------------------- */
 
-static void pack_bytes(ptools_pack *pack, const char *key, const char *text)
-{
-    if (key)
-        ptools_pack_str(pack, key);
-    ptools_pack_bytes(pack, text, strlen(text));
-}
-
-static void pack_number(ptools_pack *pack, const char *key, uint64_t v)
-{
-    ptools_pack_str(pack, key);
-    ptools_pack_u64(pack, v);
-}
-
-static void pack_env(ptools_pack *pack, const char *key, const char *const *env, size_t n)
-{
-    ptools_pack_str(pack, key);
-    ptools_pack_list(pack, (uint32_t)n);
-    for (size_t i = 0; i < n; i++)
-        pack_bytes(pack, NULL, env[i]);
-}
-
-static mode_t own_umask(void)
-{
-    const mode_t mask = umask(0);
-
-    umask(mask);
-    return mask;
-}
-
-/* The directory of the commands, seen from here. NULL: errno tells. */
-static char *directory(const char *named)
-{
-    char *here = named && *named == '/' ? strdup("") : getcwd(NULL, 0), *path = NULL;
-
-    if (here && asprintf(&path, "%s%s%s", here, named && *here ? "/" : "", named ? named : "") < 0)
-        path = NULL;
-    free(here);
-    return path;
-}
-
 static int pack_common(struct pmap_jobs *run)
 {
-    const struct jobs_wish *wish = &run->wish->jobs;
-    char *cwd = directory(wish->cwd);
-    size_t n_env = 0;
+    struct program *program = &run->wish->jobs.program;
 
-    if (!cwd)
-        return failure_report_code(run->line, PTOOLS_ERR_SYSTEM, "cannot find out the current directory");
-    while (environ && environ[n_env])
-        n_env++;
+    program->record = true;
+    program->inline_max = INLINE_BYTES;
+    program->output_max = INT64_MAX; /* what is not in memory is in a file, and all of it */
     run->common = ptools_pack_new();
-    if (run->common) {
-        ptools_pack_map(run->common,
-                        6u + (wish->n_set_env > 0) + (wish->nice > 0) + (wish->mem > 0) + (wish->cpus > 0));
-        pack_env(run->common, "env", (const char *const *)environ, n_env);
-        ptools_pack_str(run->common, "cwd");
-        ptools_pack_bytes(run->common, cwd, strlen(cwd));
-        pack_number(run->common, "umask", own_umask());
-        pack_number(run->common, "out_max", INT64_MAX); /* what is not in memory is in a file, and all of it */
-        pack_number(run->common, "inline_max", INLINE_BYTES);
-        ptools_pack_str(run->common, "fail");
-        ptools_pack_bool(run->common, false);
-        if (wish->n_set_env > 0)
-            pack_env(run->common, "set_env", wish->set_env, wish->n_set_env);
-        if (wish->nice > 0)
-            pack_number(run->common, "nice", (uint64_t)wish->nice);
-        if (wish->mem > 0)
-            pack_number(run->common, "mem", wish->mem);
-        if (wish->cpus > 0)
-            pack_number(run->common, "cpus", wish->cpus);
-    }
-    free(cwd);
-    if (!run->common || ptools_pack_error(run->common) != PTOOLS_OK)
+    if (!run->common)
         return failure_report_code(run->line, PTOOLS_ERR_NO_MEMORY, NULL);
     run->wish->map.captured = run->common;
-    return EXIT_VALUE;
+    return program_pack(run->line, run->loop.pt, program, NULL, 0, run->common);
 }
 
 /* -- workers ----------------------------------------------------------------------------------------------- */
@@ -378,6 +313,8 @@ static int connect_and_run(struct pmap_jobs *run)
     int status = session_open(run->line, !wish->no_private && !wish->s.set, workers, &run->loop.pt), r = 0;
 
     if (status == EXIT_VALUE)
+        status = pack_common(run);
+    if (status == EXIT_VALUE)
         status = open_set(run, &set);
     if (status == EXIT_VALUE)
         r = pmap_loop_watch(&run->loop);
@@ -423,7 +360,7 @@ int pmap_jobs(const struct command_line *line, struct pmap_wish *wish)
         run.loop.input = run.jobs.sources.fd;
     if (status == EXIT_VALUE && wish->jobs.dry_run)
         status = dry_run(&run);
-    else if (status == EXIT_VALUE && (status = pack_common(&run)) == EXIT_VALUE)
+    else if (status == EXIT_VALUE)
         status = connect_and_run(&run);
     ptools_close(run.loop.pt);
     ptools_pack_free(run.common);

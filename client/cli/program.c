@@ -31,9 +31,10 @@ static int take_env(const struct command_line *line, const char *text, struct pr
 {
     const size_t n = strcspn(text, "=");
 
-    if (n == 0 || !text[n])
-        return command_line_wrong(line, "--env %.60s: it is NAME=VALUE; what our environment has is there already",
-                                  text);
+    if (n == 0)
+        return command_line_wrong(line, "--env %.60s: it is NAME=VALUE, or NAME", text);
+    if (!text[n]) /* its value is ours, and is there already */
+        return EXIT_VALUE;
     if (program->n_env == PROGRAM_LIST_MAX)
         return command_line_wrong(line, "--env %.60s: that is one too many; %d are allowed", text, PROGRAM_LIST_MAX);
     program->env[program->n_env++] = text;
@@ -242,9 +243,9 @@ static int put_arrays(const struct command_line *line, ptools *pt, const struct 
     return EXIT_VALUE;
 }
 
-static uint32_t count_pairs(const struct program *p)
+static uint32_t count_pairs(const struct program *p, size_t n)
 {
-    return 4u + (p->n_env > 0) + (p->input != NULL) + p->merge + (p->mem > 0) + (p->cpus > 0) + (p->nice > 0) +
+    return 3u + (n > 0) + p->record + (p->inline_max > 0) + (p->n_env > 0) + (p->input != NULL) + p->merge + (p->mem > 0) + (p->cpus > 0) + (p->nice > 0) +
            (p->n_arrays > 0) + (p->out_dir != NULL) + (p->output_max > 0) + (p->ok != NULL);
 }
 
@@ -257,8 +258,9 @@ int program_pack(const struct command_line *line, ptools *pt, const struct progr
 
     if (!getcwd(here, sizeof here))
         return failure_report_code(line, PTOOLS_ERR_SYSTEM, "the directory that we are in is gone");
-    ptools_pack_map(args, count_pairs(program));
-    put_list(args, "argv", argv, n);
+    ptools_pack_map(args, count_pairs(program, n));
+    if (n > 0)
+        put_list(args, "argv", argv, n);
     put_environment(args);
     put_umask(args);
     r = put_path(args, "cwd", here, program->cwd ? program->cwd : here);
@@ -276,6 +278,11 @@ int program_pack(const struct command_line *line, ptools *pt, const struct progr
     put_number(args, "cpus", program->cpus);
     put_number(args, "nice", program->nice);
     put_number(args, "out_max", program->output_max);
+    put_number(args, "inline_max", program->inline_max);
+    if (program->record) {
+        ptools_pack_str(args, "fail");
+        ptools_pack_bool(args, false);
+    }
     if (status == EXIT_VALUE && program->n_arrays > 0)
         status = put_arrays(line, pt, program, args);
     if (r == PTOOLS_OK && program->out_dir)

@@ -71,11 +71,7 @@ static const struct option_row options[] = {
     { JOBS_HALT, '\0', "halt", "WHEN,WHY=N",
       "CMD: end soon or now at fail=N, success=N or done=N, or N% (default never)" },
     { OPTION_RETRIES, '\0', "retries", "N", "the same as --attempts" },
-    { JOBS_ENV, '\0', "env", "NAME=VALUE", "CMD: set this in their environment, which else is that of ptools" },
-    { JOBS_CWD, '\0', "cwd", "DIR", "CMD: run them in DIR, and not in the current directory" },
-    { JOBS_NICE, '\0', "nice", "N", "CMD: so much nicer to others, up to 19" },
-    { JOBS_MEM, '\0', "mem", "SIZE", "CMD: so much address space for each process" },
-    { JOBS_CPUS, '\0', "cpus", "N", "CMD: so many processors for each" },
+    PROGRAM_ROWS("CMD: "),
     { OPTION_ON_ERROR, '\0', "on-error", "HOW", "keep (the others go on; the default), stop, or default=VALUE" },
     { SUBMISSION_ATTEMPTS, '\0', "attempts", "N", "try an item so often at most (default once)" },
     { SUBMISSION_RETRY_ON, '\0', "retry-on", "CAUSE,...", "try again if it died, failed, timeout (default: all)" },
@@ -270,8 +266,7 @@ static int take_option(const struct command_line *line, const struct item *item,
             return command_line_wrong(line, "--workers %s: allowed is a number, 1 or more", item->text);
         break;
     default:
-        return item->id >= JOBS_ARG_FILE && item->id < JOBS_OPTIONS_END ? jobs_wish_take(line, item, &wish->jobs)
-                                                                        : take_submission(line, item, wish);
+        return jobs_wish_has(item->id) ? jobs_wish_take(line, item, &wish->jobs) : take_submission(line, item, wish);
     }
     return EXIT_VALUE;
 }
@@ -337,7 +332,7 @@ static int check_function(const struct command_line *line, struct pmap_wish *wis
     const bool words = command_line_words(line) > 1;
 
     for (size_t i = 0; i < line->n; i++) {
-        if (line->items[i].id >= JOBS_ARG_FILE && line->items[i].id < JOBS_OPTIONS_END)
+        if (jobs_wish_has(line->items[i].id))
             return command_line_wrong(line, "--%s is about commands, which stand behind --",
                                       name_of(line->items[i].id));
         if (line->items[i].id == OPTION_STRING && !words)

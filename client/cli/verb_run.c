@@ -39,7 +39,8 @@ static const struct option_row options[] = {
       "before the second attempt; doubled for each, up to the second" },
     { SUBMISSION_IDEMPOTENT, '\0', "idempotent", NULL, "running it twice is the same as once" },
     { SUBMISSION_TAG, '\0', "tag", "TAG", "to find it by; may be given several times" },
-    PROGRAM_ROWS,
+    PROGRAM_ROWS(""),
+    PROGRAM_TASK_ROWS,
     { PROGRAM_STDIN, '\0', "stdin", "FILE", "what it reads: a file, or - for our standard input (default: nothing)" },
     { 0 },
 };

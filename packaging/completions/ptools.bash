@@ -28,7 +28,7 @@ _ptools()
         --timeout --batch-size --init --captured --set --worker --priority --isolated
         --rehearse --rehearse-only --bar --no-bar --progress --no-private --workers --arg-file --colsep --csv --header
         --max-args --shuf --pipe --block --jobs --keep-order --tag --tagstring --dry-run --joblog --resume --resume-failed
-        --results --halt --retries --env --cwd --nice --mem --cpus --timeout-all --eta'
+        --results --halt --retries --env --cwd --merge --nice --mem --cpus --array --out-dir --timeout-all --eta'
     local verbs='call pmap run submit log replay ls info wait result why priority cancel dequeue hold release kick rerun forget events
         export workers sets modules shm stasks status fork help'
     local verb='' sub='' words='' place=0 behind=0 i

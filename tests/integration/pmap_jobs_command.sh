@@ -318,6 +318,10 @@ run 0 --rehearse=3 -- echo ::: 1 2 3 4 5 </dev/null && is 1 2 3 4 5 && complaine
 check "a rehearsal"
 run 0 --shuf -- echo ::: 1 2 3 4 5 </dev/null && [ "$(sort "$work/out" | tr -d '\n')" = 12345 ]
 check "in a random order"
+mkdir "$work/staged"
+run 1 --merge --out-dir "$work/staged" -- sh -c 'echo a; echo b >&2; : >"$PTOOLS_OUT_DIR/$0"; [ $0 != bad ]' ::: good bad </dev/null &&
+    is "$(printf 'a\nb\na\nb')" && [ "$(ls -A "$work/staged")" = good ]
+check "--merge and --out-dir: as of run and submit"
 
 # -- signals -----------------------------------------------------------------------------------------------------
 

@@ -91,7 +91,7 @@ exec 3<&-
 check "run: an interrupt asks the command to end, and waits for it"
 follower=
 run 2 run && complained 'no command' && run 2 run --cpus 0 true && complained '--cpus 0' &&
-    run 2 run --ok 256 true && complained '0 to 255' && run 2 run --env A true && complained 'NAME=VALUE'
+    run 2 run --ok 256 true && complained '0 to 255' && run 2 run --env =b true && complained 'NAME=VALUE'
 check "run: mistakes are told"
 
 # -- submit, log ---------------------------------------------------------------------------------------------
