@@ -245,8 +245,9 @@ static int put_arrays(const struct command_line *line, ptools *pt, const struct 
 
 static uint32_t count_pairs(const struct program *p, size_t n)
 {
-    return 3u + (n > 0) + p->record + (p->inline_max > 0) + (p->n_env > 0) + (p->input != NULL) + p->merge + (p->mem > 0) + (p->cpus > 0) + (p->nice > 0) +
-           (p->n_arrays > 0) + (p->out_dir != NULL) + (p->output_max > 0) + (p->ok != NULL);
+    return 3u + (n > 0) + p->record + (p->inline_max > 0) + (p->n_env > 0) + (p->input != NULL) + p->merge +
+           (p->mem > 0) + (p->cpus > 0) + (p->nice > 0) + (p->n_arrays > 0) + (p->out_dir != NULL) +
+           (p->output_max > 0) + (p->ok != NULL);
 }
 
 int program_pack(const struct command_line *line, ptools *pt, const struct program *program, const char *const *argv,
