@@ -24,8 +24,8 @@ _ptools()
     local pmap='--string --null --json-lines --unordered --on-error --attempts --retry-on --backoff --item-timeout
         --timeout --batch-size --init --captured --set --worker --priority --isolated
         --rehearse --rehearse-only --bar --no-bar --progress --no-private --workers'
-    local verbs='call pmap submit ls info wait result why priority cancel dequeue hold release kick rerun forget events
-        export workers sets modules shm stasks status fork help'
+    local verbs='call pmap submit ls info wait result why priority cancel kill dequeue hold release kick rerun forget
+        purge events export workers sets modules shm stasks status fork help'
     local verb='' sub='' words='' place=0 i
     local -a daemon=()
     COMPREPLY=()
@@ -130,11 +130,10 @@ _ptools()
             ;;
         ls:*) words="$(_ptools_names ls) last $select --columns $global" ;;
         wait:*) words="$(_ptools_names ls) last --all --any --timeout $select $global" ;;
-        result:*) words="$(_ptools_names ls) last --no-wait --timeout --raw $global" ;;
-        why:*) words="$(_ptools_names ls) last $global" ;;
-        events:*) words="$(_ptools_names ls) last --tag $global" ;;
-        info:* | priority:* | export:*) words="$(_ptools_names ls) last $select $global" ;;
-        cancel:* | dequeue:* | hold:* | release:* | kick:* | rerun:* | forget:*)
+        result:*) words="$(_ptools_names ls) last --no-wait --timeout --raw $select $global" ;;
+        rerun:*) words="$(_ptools_names ls) last --failed $select $global" ;;
+        why:* | events:* | info:* | priority:* | export:*) words="$(_ptools_names ls) last $select $global" ;;
+        cancel:* | kill:* | dequeue:* | hold:* | release:* | kick:* | forget:* | purge:*)
             words="$(_ptools_names ls) last $select $global"
             ;;
         workers:) words="add rm $global" ;;
