@@ -41,6 +41,8 @@ void help_print(const struct verb *verb, FILE *out)
 {
     if (verb) {
         print_usage_lines(verb, out);
+        if (verb->alias)
+            fprintf(out, "Also:  ptools %s\n", verb->alias);
         fprintf(out, "\n%s", verb->about);
         if (verb->options)
             print_options("Options:", verb->options, out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * verb_change -- `ptools cancel`, dequeue, hold, release, kick, rerun and forget: one deed each, done to tasks.
+ * verb_change -- `ptools cancel`, kill, dequeue, hold, release, kick, rerun, forget and purge: one deed each, done to
+ * tasks.
  *
  * Tasks that are named one by one are changed one by one: each that can be is, and of each that cannot the reason is
  * told. Those of a range or a tag, or that filters pick, are changed at once; that some of them are in no state for it
@@ -21,6 +22,21 @@ static const struct option_row options[] = {
     { OPTION_WHERE, '\0', "where", "EXPR", TASKS_WHERE_HELP },
     { 0 },
 };
+enum { OPTION_FAILED = OPTION_OF_VERB };
+static const struct option_row rerun_options[] = {
+    { OPTION_FAILED, '\0', "failed", NULL, "that ended as failed, timeout, expired, dead or lost" },
+    { OPTION_STATE, '\0', "state", "STATE,...", TASKS_STATE_HELP },
+    { OPTION_TAG, '\0', "tag", "TAG", TASKS_TAG_HELP },
+    { OPTION_WHERE, '\0', "where", "EXPR", TASKS_WHERE_HELP },
+    { 0 },
+};
+#define BIT(state) (UINT32_C(1) << (PTOOLS_QUEUED_##state))
+#define FAILED     (BIT(FAILED) | BIT(TIMEOUT) | BIT(EXPIRED) | BIT(DEAD) | BIT(LOST))
+#define ENDED      (FAILED | BIT(DONE) | BIT(CANCELLED))
+
+static const char *const purge_usage[] = { "[--state STATE,...] [--tag TAG] [--where EXPR] [ID...]", NULL };
+static const char *const rerun_usage[] = { "ID...", "[--failed] [--state STATE,...] [--tag TAG] [--where EXPR] [ID...]",
+                                           NULL };
 static const char *const usage[] = { "ID...", "[--state STATE,...] [--tag TAG] [--where EXPR] [ID...]", NULL };
 
 struct count {
@@ -96,8 +112,8 @@ static int change_found(const struct command_line *line, ptools *pt, const struc
     struct count count = { .picked = tasks->n, .status = tasks->status, .several = wish->ids.n == 0 };
     int status, reported;
 
-    for (size_t i = 0; i < tasks->n; i++)
-        count.several = count.several || !tasks->items[i].named;
+    for (size_t i = 0; i < wish->ids.n; i++)
+        count.several = count.several || !id_is_one(&wish->ids.items[i]);
     status = change_each(line, pt, tasks, change, &count);
     if (status == EXIT_VALUE)
         status = change_at_once(line, pt, tasks, change, &count);
@@ -107,20 +123,61 @@ static int change_found(const struct command_line *line, ptools *pt, const struc
     return count.status != EXIT_VALUE ? count.status : reported;
 }
 
-static int run(const struct command_line *line, ptools_change change)
+static int take(const struct command_line *line, uint32_t states, struct tasks_wish *wish)
+{
+    int status = tasks_take(line, 0, command_line_words(line), wish);
+
+    for (size_t i = 0; i < line->n && status == EXIT_VALUE; i++) {
+        if (line->items[i].id != OPTION_FAILED)
+            continue;
+        if (wish->states)
+            return command_line_wrong(line, "--failed and --state exclude each other");
+        wish->states = FAILED;
+        break;
+    }
+    if (wish->ids.n == 0 && wish->states == 0)
+        wish->states = states;
+    if (status == EXIT_VALUE && !tasks_narrowed(wish))
+        status =
+            command_line_wrong(line, "which tasks? An ID, --state, --tag or --where is missing; --where true is all");
+    return status;
+}
+
+/* Of those that are not running, what was named is told. The exit status. */
+static int keep_running(const struct command_line *line, struct tasks *tasks)
+{
+    char message[120];
+    size_t n = 0;
+
+    for (size_t i = 0; i < tasks->n; i++) {
+        const struct task task = tasks->items[i];
+
+        if (task.info->state == PTOOLS_QUEUED_RUNNING) {
+            tasks->items[n++] = task;
+        } else if (task.named) {
+            snprintf(message, sizeof message, "task %" PRIu64 " is %s: only one that runs can be killed", task.id,
+                     ptools_queued_state_name(task.info->state));
+            tasks->status = failure_report_code(line, PTOOLS_ERR_NOT_NOW, message);
+        }
+    }
+    tasks->n = n;
+    return EXIT_VALUE;
+}
+
+/* states: those that are meant where neither an ID nor a state is; 0: then something must say which. */
+static int run(const struct command_line *line, ptools_change change, uint32_t states, bool running)
 {
     PTOOLS_AUTO(ptools) pt = NULL;
     struct tasks_wish wish = { 0 };
     struct tasks tasks = { 0 };
-    int status = tasks_take(line, 0, command_line_words(line), &wish);
+    int status = take(line, states, &wish);
 
-    if (status == EXIT_VALUE && !tasks_narrowed(&wish))
-        status =
-            command_line_wrong(line, "which tasks? An ID, --state, --tag or --where is missing; --where true is all");
     if (status == EXIT_VALUE)
         status = session_open(line, false, 0, &pt);
     if (status == EXIT_VALUE)
-        status = tasks_find(line, pt, &wish, 0, &tasks);
+        status = tasks_find(line, pt, &wish, running ? TASKS_LOOK : 0, &tasks);
+    if (status == EXIT_VALUE && running)
+        status = keep_running(line, &tasks);
     if (status == EXIT_VALUE)
         status = change_found(line, pt, &wish, change, &tasks);
     tasks_deinit(&tasks);
@@ -130,37 +187,47 @@ static int run(const struct command_line *line, ptools_change change)
 
 static int run_cancel(const struct command_line *line)
 {
-    return run(line, PTOOLS_CHANGE_CANCEL);
+    return run(line, PTOOLS_CHANGE_CANCEL, 0, false);
+}
+
+static int run_kill(const struct command_line *line)
+{
+    return run(line, PTOOLS_CHANGE_CANCEL, 0, true);
 }
 
 static int run_dequeue(const struct command_line *line)
 {
-    return run(line, PTOOLS_CHANGE_DEQUEUE);
+    return run(line, PTOOLS_CHANGE_DEQUEUE, 0, false);
 }
 
 static int run_hold(const struct command_line *line)
 {
-    return run(line, PTOOLS_CHANGE_HOLD);
+    return run(line, PTOOLS_CHANGE_HOLD, 0, false);
 }
 
 static int run_release(const struct command_line *line)
 {
-    return run(line, PTOOLS_CHANGE_RELEASE);
+    return run(line, PTOOLS_CHANGE_RELEASE, 0, false);
 }
 
 static int run_kick(const struct command_line *line)
 {
-    return run(line, PTOOLS_CHANGE_KICK);
+    return run(line, PTOOLS_CHANGE_KICK, 0, false);
 }
 
 static int run_rerun(const struct command_line *line)
 {
-    return run(line, PTOOLS_CHANGE_RERUN);
+    return run(line, PTOOLS_CHANGE_RERUN, 0, false);
 }
 
 static int run_forget(const struct command_line *line)
 {
-    return run(line, PTOOLS_CHANGE_FORGET);
+    return run(line, PTOOLS_CHANGE_FORGET, 0, false);
+}
+
+static int run_purge(const struct command_line *line)
+{
+    return run(line, PTOOLS_CHANGE_FORGET, ENDED, false);
 }
 
 #define COMMON                                                                                                         \
@@ -175,6 +242,15 @@ const struct verb verb_cancel = {
              "grace time kills their workers. They end as cancelled.\n" COMMON,
     .options = options,
     .run = run_cancel,
+};
+const struct verb verb_kill = {
+    .name = "kill",
+    .summary = "stop queued tasks that run, and no others",
+    .usage = usage,
+    .about = "Stops tasks that run as `ptools cancel` does, and leaves those alone that wait: their workers, with all\n"
+             "processes below them, are asked to end (TERM), and killed after the grace time.\n" COMMON,
+    .options = options,
+    .run = run_kill,
 };
 const struct verb verb_dequeue = {
     .name = "dequeue",
@@ -214,16 +290,25 @@ const struct verb verb_kick = {
 const struct verb verb_rerun = {
     .name = "rerun",
     .summary = "queue tasks again that have ended",
-    .usage = usage,
+    .usage = rerun_usage,
     .about = "Queues tasks again that have ended, well or not, under the same ids, with new attempts.\n" COMMON,
-    .options = options,
+    .options = rerun_options,
     .run = run_rerun,
 };
 const struct verb verb_forget = {
     .name = "forget",
+    .alias = "rm",
     .summary = "drop tasks that have ended, with their values",
     .usage = usage,
     .about = "Drops tasks that have ended, with their values and keys. Nobody can ask for them afterwards.\n" COMMON,
     .options = options,
     .run = run_forget,
+};
+const struct verb verb_purge = {
+    .name = "purge",
+    .summary = "drop all tasks that have ended, or some of them",
+    .usage = purge_usage,
+    .about = "Drops tasks that have ended as `ptools forget` does: without words and options all of them.\n" COMMON,
+    .options = options,
+    .run = run_purge,
 };

@@ -3,9 +3,14 @@
  * verb_events -- `ptools events`: what happens to queued tasks, a line each, as it happens.
  *
  * Each line is written out at once, so that a signal, which ends the command as usual, loses nothing.
+ *
+ * The daemon tells of all tasks, of a tag's, or of one; what else picks them is looked at here. Tasks that are named
+ * are found once, at the beginning, and when all have ended there is no more to see. --state and --where are asked of
+ * each event's task as it is when the event is shown, but for its state, which is that of the event.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/cli/failure.h"
@@ -16,17 +21,26 @@
 #include "client/cli/words.h"
 
 static const struct option_row options[] = {
-    { OPTION_TAG, '\0', "tag", "TAG", "what happens to tasks that have this tag" },
+    { OPTION_STATE, '\0', "state", "STATE,...", TASKS_STATE_HELP },
+    { OPTION_TAG, '\0', "tag", "TAG", TASKS_TAG_HELP },
+    { OPTION_WHERE, '\0', "where", "EXPR", TASKS_WHERE_HELP },
     { 0 },
 };
-static const char *const usage[] = { "[--tag TAG]", "ID", NULL };
+static const char *const usage[] = { "[--state STATE,...] [--tag TAG] [--where EXPR] [ID...]", NULL };
+
+enum { EVENTS_MAX = 65536 }; /* that wait to be shown */
 
 struct watch {
     const struct command_line *line;
-    uint64_t task; /* 0: all */
-    bool missed;   /* something, so nobody knows whether it has ended */
-    bool ended;
-    ptools_err lost; /* there will be no more, for this reason */
+    ptools *pt;
+    const struct tasks_wish *wish;
+    struct task *tasks; /* those that were named, by their ids; without words: none */
+    bool *ended;        /* ... which of them have */
+    size_t n, open;
+    bool look;            /* something was missed, so nobody knows which of them have ended */
+    ptools_err lost;      /* there will be no more, for this reason */
+    ptools_event *events; /* what came, and was not looked at yet */
+    size_t n_events, room;
 };
 
 static const char *kind_name(ptools_event_kind kind)
@@ -96,79 +110,176 @@ static void print_text(const ptools_event *event)
     putchar('\n');
 }
 
+static int by_id(const void *a, const void *b)
+{
+    const struct task *x = a, *y = b;
+
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
 static void happened(const ptools_event *event, void *arg)
 {
     struct watch *watch = arg;
 
-    if (watch->line->json)
-        print_json(event);
-    else
-        print_text(event);
-    failure_flush_output();
-    if (event->kind == PTOOLS_EVENT_MISSED) {
-        watch->missed = true;
-        watch->lost = event->code;
+    if (watch->n_events == watch->room) {
+        size_t room = watch->room ? 2 * watch->room : 64;
+        ptools_event *events = room > EVENTS_MAX ? NULL : reallocarray(watch->events, room, sizeof *events);
+
+        if (!events) {
+            watch->lost = PTOOLS_ERR_NO_MEMORY;
+            return;
+        }
+        watch->events = events;
+        watch->room = room;
     }
-    if (watch->task && event->task == watch->task && event->kind == PTOOLS_EVENT_ENDED)
-        watch->ended = true;
+    watch->events[watch->n_events++] = *event;
 }
 
-/* It may have ended before anybody watched, or while the connection was away. */
-static ptools_err look(ptools *pt, struct watch *watch)
+static void note_end(struct watch *watch, size_t i)
 {
-    PTOOLS_AUTO(ptools_queued) list = NULL;
-    ptools_err r = ptools_queued_get(pt, watch->task, 0, &list);
+    watch->open -= !watch->ended[i];
+    watch->ended[i] = true;
+}
 
-    watch->missed = false;
-    if (r == PTOOLS_OK)
-        watch->ended = ptools_queued_at(list, 0)->state >= PTOOLS_QUEUED_DONE;
+/* Those that are named may have ended before anybody watched, or while the connection was away. */
+static ptools_err look(struct watch *watch)
+{
+    ptools_err r = PTOOLS_OK;
+
+    watch->look = false;
+    for (size_t i = 0; i < watch->n && r == PTOOLS_OK; i++) {
+        PTOOLS_AUTO(ptools_queued) list = NULL;
+
+        if (watch->ended[i])
+            continue;
+        r = ptools_queued_get(watch->pt, watch->tasks[i].id, 0, &list);
+        if (r == PTOOLS_ERR_NO_TASK || (r == PTOOLS_OK && ptools_queued_at(list, 0)->state >= PTOOLS_QUEUED_DONE)) {
+            note_end(watch, i);
+            r = PTOOLS_OK;
+        }
+    }
     return r;
 }
 
-static int follow(const struct command_line *line, ptools *pt, const char *tag, struct watch *watch)
+/* Whether it is one of those that are meant. A task that is forgotten meanwhile is in no state. */
+static ptools_err is_meant(struct watch *watch, const ptools_event *event, bool *ret)
+{
+    PTOOLS_AUTO(ptools_queued) list = NULL;
+    const struct task key = { .id = event->task };
+    const struct task *named = watch->n ? bsearch(&key, watch->tasks, watch->n, sizeof key, by_id) : NULL;
+    ptools_queued_info info;
+    ptools_err r;
+
+    *ret = !watch->tasks || named;
+    if (named && event->kind == PTOOLS_EVENT_ENDED)
+        note_end(watch, (size_t)(named - watch->tasks));
+    if (!*ret || (!watch->wish->states && !watch->wish->where && !(watch->tasks && watch->wish->tag)))
+        return PTOOLS_OK;
+    r = ptools_queued_get(watch->pt, event->task, 0, &list);
+    if (r == PTOOLS_OK) {
+        info = *ptools_queued_at(list, 0);
+        info.state = event->state;
+    }
+    *ret = r == PTOOLS_OK && tasks_match(watch->wish, &info, times_now_ms());
+    return r == PTOOLS_ERR_NO_TASK ? PTOOLS_OK : r;
+}
+
+/* What has come; more may come while it is shown. */
+static ptools_err show(struct watch *watch)
+{
+    ptools_err r = PTOOLS_OK;
+
+    for (size_t i = 0; i < watch->n_events && r == PTOOLS_OK; i++) {
+        const ptools_event event = watch->events[i];
+        bool meant = true;
+
+        if (event.kind == PTOOLS_EVENT_MISSED) {
+            watch->look = true;
+            watch->lost = event.code != PTOOLS_OK ? event.code : watch->lost;
+        } else {
+            r = is_meant(watch, &event, &meant);
+        }
+        if (r != PTOOLS_OK || !meant)
+            continue;
+        if (watch->line->json)
+            print_json(&event);
+        else
+            print_text(&event);
+        failure_flush_output();
+    }
+    watch->n_events = 0;
+    return r;
+}
+
+static ptools_err step(struct watch *watch)
+{
+    ptools_err r;
+
+    if (watch->look && watch->tasks)
+        return look(watch);
+    watch->look = false;
+    r = ptools_dispatch(watch->pt, PTOOLS_FOREVER);
+    if (r == PTOOLS_ERR_AGAIN)
+        r = PTOOLS_OK;
+    return r == PTOOLS_OK ? show(watch) : r;
+}
+
+static int follow(struct watch *watch)
 {
     PTOOLS_AUTO(ptools_watch) handle = NULL;
-    ptools_err r = ptools_watch_tasks(pt, tag, watch->task, happened, watch, &handle);
+    const bool one = watch->n == 1, tag = watch->wish->tag && !watch->tasks;
+    ptools_err r = ptools_watch_tasks(watch->pt, tag ? watch->wish->tag : NULL, one ? watch->tasks[0].id : 0, happened,
+                                      watch, &handle);
 
-    if (r == PTOOLS_OK && watch->task)
-        r = look(pt, watch);
-    while (r == PTOOLS_OK && !watch->ended && watch->lost == PTOOLS_OK && !ferror(stdout)) {
-        r = ptools_dispatch(pt, PTOOLS_FOREVER);
-        if (r == PTOOLS_ERR_AGAIN)
-            r = PTOOLS_OK;
-        if (r == PTOOLS_OK && watch->task && watch->missed)
-            r = look(pt, watch);
-    }
-    while (r == PTOOLS_OK && ptools_dispatch(pt, 0) == PTOOLS_OK) /* what came before the look */
+    if (r == PTOOLS_ERR_NO_TASK && one) /* it was forgotten since it was found: it has ended */
+        return EXIT_VALUE;
+    while (r == PTOOLS_OK && (!watch->tasks || watch->open > 0) && watch->lost == PTOOLS_OK && !ferror(stdout))
+        r = step(watch);
+    while (r == PTOOLS_OK && ptools_dispatch(watch->pt, 0) == PTOOLS_OK) /* what came before the look */
         ;
+    if (r == PTOOLS_OK)
+        r = show(watch);
+    if (r == PTOOLS_OK && watch->lost == PTOOLS_ERR_NO_MEMORY)
+        return failure_report_code(watch->line, watch->lost, NULL);
     if (r == PTOOLS_OK && watch->lost != PTOOLS_OK)
-        return failure_report_code(line, watch->lost, "the daemon was started anew, and does not let this watch go on");
-    return r == PTOOLS_OK ? EXIT_VALUE : failure_report_last(line, pt, r);
+        return failure_report_code(watch->line, watch->lost,
+                                   "the daemon was started anew, and does not let this watch go on");
+    return r == PTOOLS_OK ? EXIT_VALUE : failure_report_last(watch->line, watch->pt, r);
+}
+
+static int follow_tasks(struct watch *watch, struct tasks *tasks)
+{
+    int status;
+
+    watch->tasks = tasks->items;
+    watch->n = watch->open = tasks->n;
+    watch->look = true;
+    watch->ended = calloc(tasks->n + 1, sizeof *watch->ended);
+    if (!watch->ended)
+        return failure_report_code(watch->line, PTOOLS_ERR_NO_MEMORY, NULL);
+    qsort(tasks->items, tasks->n, sizeof *tasks->items, by_id);
+    status = tasks->n > 0 ? follow(watch) : EXIT_VALUE;
+    free(watch->ended);
+    return status != EXIT_VALUE ? status : tasks->status;
 }
 
 static int run(const struct command_line *line)
 {
     PTOOLS_AUTO(ptools) pt = NULL;
-    const size_t words = command_line_words(line);
-    struct tasks_wish wish = { 0 };
+    struct tasks_wish wish = { 0 }, named;
     struct tasks tasks = { 0 };
-    struct watch watch = { .line = line };
-    int status = tasks_take(line, 0, words, &wish);
+    struct watch watch = { .line = line, .wish = &wish };
+    int status = tasks_take(line, 0, command_line_words(line), &wish);
 
-    if (status == EXIT_VALUE && words > 0 && wish.tag)
-        status = command_line_wrong(line, "an ID and --tag exclude each other");
-    if (status == EXIT_VALUE && words > 0 && (wish.ids.n != 1 || !id_is_one(&wish.ids.items[0])))
-        status = command_line_wrong(line, "it takes the ID of one task, or --tag for several, or nothing for all");
     if (status == EXIT_VALUE)
         status = session_open(line, false, 0, &pt);
-    if (status == EXIT_VALUE && words > 0)
-        status = tasks_find(line, pt, &wish, 0, &tasks);
+    watch.pt = pt;
+    named = (struct tasks_wish){ .ids = wish.ids }; /* the options hold later, or not */
+    if (status == EXIT_VALUE && wish.ids.n > 0)
+        status = tasks_find(line, pt, &named, TASKS_LOOK, &tasks);
     if (status == EXIT_VALUE)
-        status = tasks.status;
-    if (status == EXIT_VALUE) {
-        watch.task = tasks.n > 0 ? tasks.items[0].id : 0;
-        status = follow(line, pt, wish.tag, &watch);
-    }
+        status = wish.ids.n > 0 ? follow_tasks(&watch, &tasks) : follow(&watch);
+    free(watch.events);
     tasks_deinit(&tasks);
     tasks_wish_deinit(&wish);
     return status;
@@ -180,8 +291,9 @@ const struct verb verb_events = {
     .usage = usage,
     .about =
         "Prints a line whenever a queued task of this user is queued, started, tells its progress, is to be tried\n"
-        "again, or ends: of all, of those that have the TAG, or of one until it has ended. With --json a document\n"
-        "a line. What was lost because nobody read it is told as missed.\n",
+        "again, or ends: of all, or of those with these IDs until they have ended. The options are asked of the\n"
+        "task as it is when the line is printed, its state being that of the event. With --json a document a line.\n"
+        "What was lost because nobody read it is told as missed.\n" TASKS_IDS_HELP TASKS_EXPR_HELP,
     .options = options,
     .run = run,
 };

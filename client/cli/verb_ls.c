@@ -179,6 +179,7 @@ static int run_ls(const struct command_line *line)
 
 const struct verb verb_ls = {
     .name = "ls",
+    .alias = "jobs",
     .summary = "list queued tasks",
     .usage = ls_usage,
     .about = "Lists the queued tasks of this user, those that wait, those that run, and those that have ended and are\n"

@@ -260,46 +260,42 @@ const struct verb verb_wait = {
     .run = run_wait,
 };
 
-/* -- one task ------------------------------------------------------------------------------------------- */
-
-static int find_one(const struct command_line *line, ptools **ret_pt, uint64_t *ret_id)
-{
-    PTOOLS_AUTO(ptools) pt = NULL;
-    struct tasks_wish wish = { 0 };
-    struct tasks tasks = { 0 };
-    int status = command_line_words(line) == 1 ? tasks_take_word(line, command_line_word(line, 0), &wish)
-                                               : command_line_wrong(line, "it takes the ID of one task");
-
-    if (status == EXIT_VALUE && (wish.ids.n != 1 || wish.ids.items[0].kind == ID_RANGE))
-        status = command_line_wrong(line, "\"%.80s\": it takes the ID of one task", command_line_word(line, 0));
-    if (status == EXIT_VALUE)
-        status = session_open(line, false, 0, &pt);
-    if (status == EXIT_VALUE)
-        status = tasks_find(line, pt, &wish, 0, &tasks);
-    if (status == EXIT_VALUE)
-        status = tasks.status;
-    if (status == EXIT_VALUE && tasks.n != 1)
-        status = command_line_wrong(line, "%.80s are %zu tasks: it takes the ID of one", command_line_word(line, 0),
-                                    tasks.n);
-    if (status == EXIT_VALUE) {
-        *ret_id = tasks.items[0].id;
-        *ret_pt = pt;
-        pt = NULL;
-    }
-    tasks_deinit(&tasks);
-    tasks_wish_deinit(&wish);
-    return status;
-}
-
 /* -- result --------------------------------------------------------------------------------------------- */
 
 static const struct option_row result_options[] = {
-    { OPTION_NO_WAIT, '\0', "no-wait", NULL, "if it has not ended, do not wait (exit status 125)" },
-    { OPTION_TIMEOUT, '\0', "timeout", "TIME", "wait so long; the task goes on (exit status 124)" },
+    { OPTION_NO_WAIT, '\0', "no-wait", NULL, "of one that has not ended, do not wait (exit status 125)" },
+    { OPTION_TIMEOUT, '\0', "timeout", "TIME", "wait for each so long; the tasks go on (exit status 124)" },
     { OPTION_RAW, '\0', "raw", NULL, "write a string or bytes as they are, without a newline" },
+    { OPTION_STATE, '\0', "state", "STATE,...", TASKS_STATE_HELP },
+    { OPTION_TAG, '\0', "tag", "TAG", TASKS_TAG_HELP },
+    { OPTION_WHERE, '\0', "where", "EXPR", TASKS_WHERE_HELP },
     { 0 },
 };
-static const char *const result_usage[] = { "[--no-wait] [--timeout TIME] [--raw] ID", NULL };
+static const char *const result_usage[] = {
+    "[--no-wait] [--timeout TIME] [--raw] ID...",
+    "[--no-wait] [--timeout TIME] [--raw] [--state ...] [--tag TAG] [--where EXPR] [ID...]", NULL
+};
+
+/* The tasks that the words and options pick, with a connection; the caller frees. The exit status. */
+static int pick(const struct command_line *line, ptools **ret_pt, struct tasks *ret)
+{
+    PTOOLS_AUTO(ptools) pt = NULL;
+    struct tasks_wish wish = { 0 };
+    int status = tasks_take(line, 0, command_line_words(line), &wish);
+
+    if (status == EXIT_VALUE && !tasks_narrowed(&wish))
+        status = command_line_wrong(line, "of which tasks? An ID, --state, --tag or --where is missing");
+    if (status == EXIT_VALUE)
+        status = session_open(line, false, 0, &pt);
+    if (status == EXIT_VALUE)
+        status = tasks_find(line, pt, &wish, 0, ret);
+    if (status == EXIT_VALUE) {
+        *ret_pt = pt;
+        pt = NULL;
+    }
+    tasks_wish_deinit(&wish);
+    return status;
+}
 
 static bool has_ended(ptools_queued_state state)
 {
@@ -323,59 +319,77 @@ static int check_ended(const struct command_line *line, ptools *pt, uint64_t id)
     return failure_report_code(line, PTOOLS_ERR_NOT_NOW, message);
 }
 
+static int print_result(const struct command_line *line, ptools *pt, const struct waiting *waiting)
+{
+    PTOOLS_AUTO(ptools_future) f = NULL;
+    int status = has_option(line, OPTION_NO_WAIT) ? check_ended(line, pt, waiting->task) : EXIT_VALUE;
+    ptools_err r;
+
+    if (status != EXIT_VALUE)
+        return status;
+    r = ptools_queued_result(pt, waiting->task, &f);
+    return r == PTOOLS_OK ? waiting_print(line, waiting, pt, f) : failure_report_last(line, pt, r);
+}
+
 static int run_result(const struct command_line *line)
 {
     PTOOLS_AUTO(ptools) pt = NULL;
-    PTOOLS_AUTO(ptools_future) f = NULL;
-    struct waiting waiting = { .give_up = waiting_leave };
-    int status = EXIT_VALUE;
-    ptools_err r;
+    bool interrupted = false;
+    struct waiting waiting = { .give_up = waiting_leave, .interrupted = &interrupted };
+    struct tasks tasks = { 0 };
+    int status = EXIT_VALUE, worst;
 
     for (size_t i = 0; i < line->n && status == EXIT_VALUE; i++)
         status = waiting_take(line, &line->items[i], &waiting);
     if (status == EXIT_VALUE && has_option(line, OPTION_NO_WAIT) && waiting.timeout)
         return command_line_wrong(line, "--no-wait and --timeout exclude each other");
     if (status == EXIT_VALUE)
-        status = find_one(line, &pt, &waiting.task);
-    if (status == EXIT_VALUE && has_option(line, OPTION_NO_WAIT))
-        status = check_ended(line, pt, waiting.task);
+        status = pick(line, &pt, &tasks);
     if (status != EXIT_VALUE)
         return status;
-    r = ptools_queued_result(pt, waiting.task, &f);
-    return r == PTOOLS_OK ? waiting_print(line, &waiting, pt, f) : failure_report_last(line, pt, r);
+    worst = tasks.status;
+    for (size_t i = 0; i < tasks.n && !interrupted; i++) {
+        waiting.task = tasks.items[i].id;
+        status = print_result(line, pt, &waiting);
+        worst = status > worst ? status : worst;
+    }
+    tasks_deinit(&tasks);
+    return worst;
 }
 
 const struct verb verb_result = {
     .name = "result",
-    .summary = "print the value of a queued task",
+    .summary = "print the values of queued tasks",
     .usage = result_usage,
     .about =
-        "Waits until the task has ended, and prints its value as JSON, or tells why there is none. The exit status\n"
-        "is that of `ptools call`. ID: the number of a task, last (the newest), key:TEXT, or a tag:TAG that one\n"
-        "task has.\n",
+        "Waits until the task has ended, and prints its value as JSON, or tells why there is none; of several one\n"
+        "after the other, a line each. The exit status is that of `ptools call`, of several the worst, which is\n"
+        "the largest.\n" TASKS_IDS_HELP TASKS_EXPR_HELP,
     .options = result_options,
     .run = run_result,
 };
 
 /* -- why ------------------------------------------------------------------------------------------------ */
 
-static const char *const why_usage[] = { "ID", NULL };
+static const struct option_row why_options[] = {
+    { OPTION_STATE, '\0', "state", "STATE,...", TASKS_STATE_HELP },
+    { OPTION_TAG, '\0', "tag", "TAG", TASKS_TAG_HELP },
+    { OPTION_WHERE, '\0', "where", "EXPR", TASKS_WHERE_HELP },
+    { 0 },
+};
+static const char *const why_usage[] = { "ID...", "[--state STATE,...] [--tag TAG] [--where EXPR] [ID...]", NULL };
 
-static int run_why(const struct command_line *line)
+static int print_why(const struct command_line *line, ptools *pt, uint64_t id, bool several)
 {
-    PTOOLS_AUTO(ptools) pt = NULL;
     const char *reason;
     struct json_writer w;
-    uint64_t id;
-    int status = find_one(line, &pt, &id);
-    ptools_err r;
+    ptools_err r = ptools_queued_why(pt, id, &reason);
 
-    if (status != EXIT_VALUE)
-        return status;
-    r = ptools_queued_why(pt, id, &reason);
     if (r != PTOOLS_OK)
         return failure_report_last(line, pt, r);
     if (!line->json) {
+        if (several)
+            printf("%" PRIu64 ": ", id);
         words_print(stdout, reason, strlen(reason));
         putchar('\n');
         return EXIT_VALUE;
@@ -388,12 +402,28 @@ static int run_why(const struct command_line *line)
     return session_document_end(line, &w);
 }
 
+static int run_why(const struct command_line *line)
+{
+    PTOOLS_AUTO(ptools) pt = NULL;
+    struct tasks tasks = { 0 };
+    int status = pick(line, &pt, &tasks), worst = tasks.status;
+
+    if (status != EXIT_VALUE)
+        return status;
+    for (size_t i = 0; i < tasks.n; i++) {
+        status = print_why(line, pt, tasks.items[i].id, tasks.n > 1 || !tasks.items[i].named);
+        worst = status > worst ? status : worst;
+    }
+    tasks_deinit(&tasks);
+    return worst;
+}
+
 const struct verb verb_why = {
     .name = "why",
-    .summary = "tell what a queued task waits for",
+    .summary = "tell what queued tasks wait for",
     .usage = why_usage,
-    .about =
-        "Tells in a sentence what the task waits for, by asking what would run it. ID: the number of a task, last\n"
-        "(the newest), key:TEXT, or a tag:TAG that one task has.\n",
+    .about = "Tells in a sentence what the task waits for, by asking what would run it; of several a line each,\n"
+             "which begins with the id; with --json a document a line.\n" TASKS_IDS_HELP TASKS_EXPR_HELP,
+    .options = why_options,
     .run = run_why,
 };

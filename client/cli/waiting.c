@@ -94,6 +94,8 @@ int waiting_print(const struct command_line *line, const struct waiting *waiting
     if (signals < 0)
         return failure_report_code(line, PTOOLS_ERR_SYSTEM, strerror(-signals));
     wake = waiting_for(pt, f, signals, until_us);
+    if (waiting->interrupted)
+        *waiting->interrupted = wake == WAKE_SIGNAL;
     if (wake == WAKE_SIGNAL || wake == WAKE_TIME) {
         status = waiting->give_up(line, waiting, pt, f, signals, wake);
     } else {

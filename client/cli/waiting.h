@@ -18,7 +18,8 @@ struct waiting {
     const char *timeout; /* as it was written; NULL: no limit */
     int64_t timeout_ms;
     bool raw;
-    uint64_t task; /* a queued one; 0: a call */
+    uint64_t task;     /* a queued one; 0: a call */
+    bool *interrupted; /* set when a signal came; NULL: nobody asks */
     /* A signal came or the time is over: reports, and returns the exit status. */
     int (*give_up)(const struct command_line *line, const struct waiting *waiting, ptools *pt, ptools_future *f,
                    int signals, enum wake why);

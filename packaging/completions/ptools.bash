@@ -29,8 +29,8 @@ _ptools()
         --rehearse --rehearse-only --bar --no-bar --progress --no-private --workers --arg-file --colsep --csv --header
         --max-args --shuf --pipe --block --jobs --keep-order --tag --tagstring --dry-run --joblog --resume --resume-failed
         --results --halt --retries --env --cwd --merge --nice --mem --cpus --array --out-dir --timeout-all --eta'
-    local verbs='call pmap run submit log replay ls info wait result why priority cancel dequeue hold release kick rerun forget events
-        export workers sets modules shm stasks status fork help'
+    local verbs='call pmap run submit log replay ls info wait result why priority cancel kill dequeue hold release kick
+        rerun forget purge events export workers sets modules shm stasks status fork help'
     local verb='' sub='' words='' place=0 behind=0 i
     local -a daemon=()
     COMPREPLY=()
@@ -157,11 +157,10 @@ _ptools()
         replay:*) words="$(_ptools_names ls) last --gdb $global" ;;
         ls:*) words="$(_ptools_names ls) last $select --columns $global" ;;
         wait:*) words="$(_ptools_names ls) last --all --any --timeout $select $global" ;;
-        result:*) words="$(_ptools_names ls) last --no-wait --timeout --raw $global" ;;
-        why:*) words="$(_ptools_names ls) last $global" ;;
-        events:*) words="$(_ptools_names ls) last --tag $global" ;;
-        info:* | priority:* | export:*) words="$(_ptools_names ls) last $select $global" ;;
-        cancel:* | dequeue:* | hold:* | release:* | kick:* | rerun:* | forget:*)
+        result:*) words="$(_ptools_names ls) last --no-wait --timeout --raw $select $global" ;;
+        rerun:*) words="$(_ptools_names ls) last --failed $select $global" ;;
+        why:* | events:* | info:* | priority:* | export:*) words="$(_ptools_names ls) last $select $global" ;;
+        cancel:* | kill:* | dequeue:* | hold:* | release:* | kick:* | forget:* | purge:*)
             words="$(_ptools_names ls) last $select $global"
             ;;
         workers:) words="add rm $global" ;;

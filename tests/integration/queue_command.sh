@@ -214,6 +214,27 @@ check "cancel stops what runs"
 queue t.mark "$work/marks" a && run 0 result "$id" && run 0 rerun "$id" && run 0 result "$id" &&
     [ "$(wc -l <"$work/marks")" -eq 2 ] && run 0 forget "$id" && run 125 result "$id" && run 125 rerun "$id"
 check "rerun, forget"
+queue --tag again t.fail no && failed=$id && queue --tag again t.nop && run 1 wait --tag again &&
+    run 0 rerun --failed --tag again && is "1 of 1" && run 1 wait "$failed" && run 0 info --json --tag again &&
+    run 2 rerun --failed --state "done" && complained 'exclude each other'
+check "rerun --failed"
+queue t.spin && until_is "$id" running && spins=$id && queue --hold t.nop && run 125 kill "$id" && complained NOT_NOW &&
+    complained "task $id is waiting" && run 0 kill --where true && is "1 of 1" && run 130 wait "$spins" &&
+    state_is "$id" waiting && run 0 kill "$spins-$id" && is "0 of 0" && run 125 kill 1 && complained NO_TASK &&
+    run 0 jobs --columns id,state "$id" && said "^ *$id waiting$"
+check "kill: only what runs; jobs is ls"
+run 0 purge --tag again && is "2 of 2" && run 125 rm "$id" && complained NOT_NOW && run 0 purge && said ' of ' &&
+    listed && [ "$ids" = "$id " ] && run 0 purge && is "0 of 0" && run 0 cancel "$id" && run 0 rm "$id" && listed &&
+    [ -z "$ids" ]
+check "purge forgets what has ended; rm is forget"
+queue t.echo 1 && one=$id && queue t.echo 2 && run 0 result "$one-$id" && is "[1]
+[2]" && queue t.fail no && run 1 result "$id" "$one" && is "[1]" && complained 'result: no' &&
+    run 0 result --where 'function == "t.echo"' && is "[1]
+[2]" && run 2 result && run 125 result "$one" 1 && is "[1]"
+check "result of several; exits as the worst"
+queue --hold t.nop && one=$id && queue --hold t.nop && run 0 why "$one,$id" && said "^$one: " && said "^$id: " &&
+    run 0 why --state waiting && [ "$(wc -l <"$work/out")" -eq 2 ] && run 2 why && run 0 cancel "$one" "$id"
+check "why of several"
 run 2 cancel && complained '--where true is all' && run 2 forget nightly && run 2 info && run 2 wait && run 2 priority 7
 check "2: nothing is done to all tasks by mistake"
 
@@ -300,6 +321,34 @@ cat <&9 >"$work/out"
 exec 9<&-
 [ $status -eq 0 ]
 check "events ID ends with the task"
+queue --hold --tag watched t.nop && one=$id && queue --hold --tag watched t.nop && two=$id
+"$command" events --json --state "done,running" tag:watched "$two" >"$work/events" 2>"$work/err" &
+watcher=$!
+exec 9<"$work/events"
+while ! "$command" status --json | grep -q '"clients":[2-9]'; do :; done
+run 0 release --tag watched && run 0 wait --tag watched
+wait $watcher
+status=$?
+watcher=
+cat <&9 >"$work/out"
+exec 9<&-
+[ $status -eq 0 ] && ! said '"state":"queued"' && run 0 events "$one-$two" && is "" && run 125 events 1 &&
+    complained NO_TASK
+check "events of several end with the last; --state"
+"$command" events --where "function == \"t.echo\"" >"$work/seen" 2>"$work/err" &
+watcher=$!
+while ! grep -q ' done ' "$work/seen"; do
+    queue t.nop && queue t.echo 1
+done
+kill $watcher
+wait $watcher
+watcher=
+
+for id in $(cut -d ' ' -f 3 "$work/seen" | sort -u); do
+    "$command" ls --columns function "$id" | tail -n 1
+done | sort -u >"$work/out"
+is t.echo
+check "events --where"
 "$command" events --json --tag seen >"$work/seen" 2>"$work/err" &
 watcher=$!
 while [ ! -s "$work/seen" ]; do

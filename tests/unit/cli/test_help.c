@@ -62,6 +62,8 @@ START_TEST(rows_are_sound)
         ck_assert(verbs[i]->run != NULL);
         ck_assert_ptr_nonnull(verbs[i]->usage[0]);
         ck_assert_ptr_eq(verb_find(verbs[i]->name), verbs[i]);
+        if (verbs[i]->alias)
+            ck_assert_ptr_eq(verb_find(verbs[i]->alias), verbs[i]);
         ck_assert_int_eq(verbs[i]->about[strlen(verbs[i]->about) - 1], '\n');
         for (const struct option_row *row = verbs[i]->options; row && row->name; row++) {
             ck_assert_int_ge(row->id, OPTION_OF_VERB);
@@ -147,6 +149,10 @@ START_TEST(man_page)
     for (size_t i = 0; verbs[i]; i++) {
         snprintf(line, sizeof line, "Ic %s", verbs[i]->name);
         ck_assert_msg(strstr(text, line) != NULL, "the man page has no verb %s", verbs[i]->name);
+        if (verbs[i]->alias) {
+            snprintf(line, sizeof line, "Ic %s", verbs[i]->alias);
+            ck_assert_msg(strstr(text, line) != NULL, "the man page has no verb %s", verbs[i]->alias);
+        }
         for (const struct option_row *row = verbs[i]->options; row && row->name; row++)
             expect_in_man(text, row);
     }
