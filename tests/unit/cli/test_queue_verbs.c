@@ -380,12 +380,11 @@ START_TEST(why)
         { "why 15", 0, "it is on hold\n", NULL, "" },
         { "why key:k1", 0, "it is on hold\n", NULL, "" },
         { "why --json 11", 0, "{\"schema\":1,\"task\":11,\"why\":\"it waits for a worker: 2 are busy\"}\n", NULL, "" },
-        { "why tag:night", 0, "it waits for a worker: 2 are busy\n", NULL, "list 0 night\n" },
+        { "why tag:night", 0, "11: it waits for a worker: 2 are busy\n", NULL, "list 0 night\n" },
         { "why 77", 125, "", "there is no task 77", "" },
-        { "why", 2, "", "it takes the ID of one task", "" },
-        { "why 11 12", 2, "", "it takes the ID of one task", "" },
-        { "why 11,12", 2, "", "\"11,12\": it takes the ID of one task", "" },
-        { "why 11-12", 2, "", "\"11-12\": it takes the ID of one task", "" },
+        { "why", 2, "", "of which tasks? An ID, --state, --tag or --where is missing", "" },
+        { "why 15,11", 0, "15: it is on hold\n11: it waits for a worker: 2 are busy\n", NULL, "" },
+        { "why 15 77", 125, "15: it is on hold\n", "there is no task 77", "" },
     };
 
     CHECK_ALL(rows);
@@ -412,7 +411,8 @@ START_TEST(result)
         { "result --timeout 10ms --json 12", 124, "", "\"task\":12,", "" },
         { "result --timeout never 12", 2, "", "--timeout never: a duration is", "" },
         { "result --no-wait --timeout 2 12", 2, "", "--no-wait and --timeout exclude each other", "" },
-        { "result", 2, "", "it takes the ID of one task", "" },
+        { "result", 2, "", "of which tasks? An ID, --state, --tag or --where is missing", "" },
+        { "result 14,13", 1, "144\n", "ptools result: no\n", "" },
     };
 
     CHECK_ALL(rows);
@@ -472,7 +472,13 @@ START_TEST(changes)
           "list 220 -\nchange 6 14\n" },
         { "cancel 11 12-13", 0, "2 of 3\n", NULL, "list 0 -\nchange 2 11\nchange 2 12 13\n" },
         { "forget --where {state == \"done\"} 13 14", 0, "", NULL, "change 7 13\n" },
-        { "cancel 70-77", 125, "", "there is no task from 70 to 77", "list 0 -\n" },
+        { "cancel 70-77", 125, "0 of 0\n", "there is no task from 70 to 77", "list 0 -\n" },
+        { "kill 12", 0, "", NULL, "change 2 12\n" },
+        { "kill 11", 125, "", "task 11 is queued: only one that runs can be killed", "" },
+        { "kill --where true", 0, "1 of 1\n", NULL, "list 0 -\nchange 2 12\n" },
+        { "purge", 0, "3 of 3\n", NULL, NULL },
+        { "rerun --failed", 0, "2 of 2\n", NULL, NULL },
+        { "rerun --failed --state done", 2, "", "--failed and --state exclude each other", "" },
         { "cancel", 2, "", "which tasks? An ID, --state, --tag or --where is missing; --where true is all", "" },
         { "hold x", 2, "", "\"x\" names no task", "" },
     };
@@ -529,10 +535,9 @@ START_TEST(events)
         { "events", 125, NULL, "the daemon is gone", "watch - 0\n" },
         { "events --tag night", 125, NULL, "the daemon is gone", "watch night 0\n" },
         { "events 77", 125, "", "there is no task 77", NULL },
-        { "events 11 12", 2, "", "it takes the ID of one task", "" },
-        { "events 11-12", 2, "", "it takes the ID of one task", "" },
-        { "events tag:night", 2, "", "or --tag for several", "" },
-        { "events --tag night 11", 2, "", "an ID and --tag exclude each other", "" },
+        { "events 11 12", 125, NULL, "the daemon is gone", "watch - 0\n" },
+        { "events 13,14", 0, NULL, NULL, "watch - 0\n" }, /* they have ended */
+        { "events tag:night", 125, NULL, "the daemon is gone", "list 0 night\nwatch - 11\n" },
     };
     struct outcome o;
 
