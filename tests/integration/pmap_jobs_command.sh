@@ -180,7 +180,7 @@ check "... also if it is long: the files that it came in are gone"
     is "$work one two $(umask)" && run 0 --cwd "$work" -n 0 -- pwd ::: x </dev/null &&
     is "$work"
 check "environment, directory and umask of who asks; no input"
-run 0 --nice 5 --cpus 1 --mem 500M -- sh -c 'nice; nproc; ulimit -v' ::: x </dev/null && is 5 1 512000
+run 0 --nice 5 --cpus 1 --mem 500M -- sh -c 'nice; nproc; ulimit -v' ::: x </dev/null && is $(($(nice) + 5)) 1 512000
 check "niceness, processors, memory"
 run 1 --tag -- sh -c 'echo "o$1"; echo "e$1" >&2; printf "b\nc"; exit $1' sh ::: 0 3 </dev/null &&
     printf '0\to0\n0\tb\n0\tc3\to3\n3\tb\n3\tc' | cmp -s - "$work/out" && complained "^3${tab}e3$" &&
