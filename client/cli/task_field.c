@@ -45,6 +45,7 @@ const struct task_field task_fields[] = {
     { "kills", "workers killed", FIELD_U32, AT(kills), .right = true, .zero_blank = true },
     { "worker", "worker", FIELD_U32, AT(worker), .right = true, .zero_blank = true },
     { "hold", "on hold", FIELD_BOOL, AT(hold) },
+    { "paused", "paused", FIELD_BOOL, AT(paused) },
     { "idempotent", "idempotent", FIELD_BOOL, AT(idempotent) },
     { "queued_ms", "queued", FIELD_I64, AT(queued_ms), UNIT_MS },
     { "due_ms", "not before", FIELD_I64, AT(due_ms), UNIT_MS },

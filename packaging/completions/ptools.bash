@@ -24,7 +24,7 @@ _ptools()
     local pmap='--string --null --json-lines --unordered --on-error --attempts --retry-on --backoff --item-timeout
         --timeout --batch-size --init --captured --set --worker --priority --isolated
         --rehearse --rehearse-only --bar --no-bar --progress --no-private --workers'
-    local verbs='call pmap submit ls info wait result why priority cancel kill dequeue hold release kick rerun forget
+    local verbs='call pmap submit ls info wait result why priority cancel kill dequeue hold release pause resume kick rerun forget
         purge events export workers sets modules shm stasks status fork help'
     local verb='' sub='' words='' place=0 i
     local -a daemon=()
@@ -131,6 +131,7 @@ _ptools()
         ls:*) words="$(_ptools_names ls) last $select --columns $global" ;;
         wait:*) words="$(_ptools_names ls) last --all --any --timeout $select $global" ;;
         result:*) words="$(_ptools_names ls) last --no-wait --timeout --raw $select $global" ;;
+        pause:* | resume:*) words="--tag $global" ;;
         rerun:*) words="$(_ptools_names ls) last --failed $select $global" ;;
         why:* | events:* | info:* | priority:* | export:*) words="$(_ptools_names ls) last $select $global" ;;
         cancel:* | kill:* | dequeue:* | hold:* | release:* | kick:* | forget:* | purge:*)
