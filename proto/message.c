@@ -184,6 +184,9 @@ static const struct field events_fields[] = {
     { "tag", FIELD_TAG, AT(task.tag) },
     { "task", FIELD_U64, AT(task.task), .min = 1, .max = UINT64_MAX },
 };
+static const struct field queue_pause_fields[] = { /* and resume */
+    { "tag", FIELD_TAG, AT(task.tag) },
+};
 static const struct field events_end_fields[] = {
     { "request", FIELD_U64, .required = true, AT(task.request), .min = 1, .max = UINT64_MAX },
 };
@@ -221,6 +224,8 @@ static const struct {
     [MSG_TASK_WHY] = BODY(task_one_fields),
     [MSG_EVENTS] = BODY(events_fields),
     [MSG_EVENTS_END] = BODY(events_end_fields),
+    [MSG_QUEUE_PAUSE] = BODY(queue_pause_fields),
+    [MSG_QUEUE_RESUME] = BODY(queue_pause_fields),
 };
 
 /* What no table of fields can say. */

@@ -57,6 +57,8 @@ enum msg_kind {
     MSG_TASK_WHY,       /* what one waits for */
     MSG_EVENTS,         /* what happens to tasks, from now on, as MSG_EVENT with the id of this request */
     MSG_EVENTS_END,
+    MSG_QUEUE_PAUSE,    /* none of this user's queued tasks is begun, or none that has a tag ... */
+    MSG_QUEUE_RESUME,   /* ... and on again */
     MSG_REQUESTS,       /* their number */
     MSG_REPLY = MSG_REQUESTS,
     MSG_ERROR,
@@ -211,7 +213,7 @@ struct msg_task { /* get, result, wait, change, list, why, events */
     bool any;                 /* wait: for one of them */
     uint32_t change;          /* enum task_change */
     uint32_t states;          /* list: 1 << enum task_shown each; 0: all */
-    struct text tag;          /* list, events: only those; absent: all */
+    struct text tag;          /* list, events, pause, resume: only those; absent: all */
     uint64_t after;           /* list: those with larger numbers */
     uint32_t limit;           /* list: at most so many; 0: TASK_PAGE_MAX */
     bool newest;              /* list: of all of this user the one with the largest number, if it is one of those */

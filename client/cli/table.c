@@ -61,7 +61,9 @@ static void write_plain(FILE *out, ptools_value v)
         for (uint32_t i = 0; i < count && ptools_get_item(v, i, &item) == PTOOLS_OK; i++) {
             if (i)
                 putc(',', out);
-            if (ptools_get_u64(item, &u) == PTOOLS_OK)
+            if (ptools_get_str(item, &s, &n) == PTOOLS_OK)
+                fprintf(out, "%.*s", (int)n, n ? s : "");
+            else if (ptools_get_u64(item, &u) == PTOOLS_OK)
                 fprintf(out, "%" PRIu64, u);
         }
 }

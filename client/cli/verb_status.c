@@ -29,6 +29,7 @@ static const struct column columns[] = {
     { "queued tasks", "queue.waiting" },
     { "... known", "queue.known" },
     { "... taken so far", "queue.taken" },
+    { "... paused", "queue.paused" },
     { "journal", "journal.dir" },
     { "... failed", "journal.failed" },
     { "arguments held", "payload_bytes", CELL_SIZE },

@@ -239,6 +239,39 @@ ptools_err ptools_queued_set_priority(ptools *pt, uint64_t task, double priority
     return err == PTOOLS_OK && changed == 0 ? explain_skip(pt, task) : err;
 }
 
+/* -- pausing ------------------------------------------------------------------------------------------- */
+
+static ptools_err ask_pause(struct ptools *pt, enum msg_kind kind, const char *tag, uint64_t *ret_tasks)
+{
+    struct msg_request request = { .kind = kind };
+    struct ptools_future *f;
+    ptools_err err;
+
+    if (!pt)
+        return PTOOLS_ERR_INVALID;
+    if (tag && !name_ok_tag(tag, strlen(tag)))
+        return fail_static(pt, PTOOLS_ERR_INVALID, "a tag is 1 to 64 of A-Z a-z 0-9 _ - . : / = @ +");
+    if (tag)
+        request.task.tag = (struct text){ tag, strlen(tag) };
+    err = request_round_trip(pt, &request, NULL, &f);
+    if (err != PTOOLS_OK)
+        return err;
+    if (ret_tasks)
+        *ret_tasks = f->reply.count;
+    ptools_future_free(f);
+    return PTOOLS_OK;
+}
+
+ptools_err ptools_queue_pause(ptools *pt, const char *tag, uint64_t *ret_tasks)
+{
+    return ask_pause(pt, MSG_QUEUE_PAUSE, tag, ret_tasks);
+}
+
+ptools_err ptools_queue_resume(ptools *pt, const char *tag, uint64_t *ret_tasks)
+{
+    return ask_pause(pt, MSG_QUEUE_RESUME, tag, ret_tasks);
+}
+
 /* -- asking -------------------------------------------------------------------------------------------- */
 
 ptools_err ptools_queued_why(ptools *pt, uint64_t task, const char **ret_reason)

@@ -41,6 +41,7 @@ static const struct key {
     KEY(kills, KEY_U32),
     KEY(worker, KEY_U32),
     KEY(hold, KEY_BOOL),
+    KEY(paused, KEY_BOOL),
     KEY(idempotent, KEY_BOOL),
     KEY(queued_ms, KEY_I64),
     KEY(due_ms, KEY_I64),

@@ -288,7 +288,7 @@ static const char *check_users(const struct core *core)
 
     for (const struct user *u = core->users; u; u = u->hh.next) {
         HOLDS(u->n_tasks || u->n_clients || u->n_sets || u->n_arrays || u->n_stasks || u->n_queued ||
-                  u->n_kept || u->n_pins,
+                  u->n_kept || u->n_pins || u->n_pauses,
               "a user is kept for nothing");
         HOLDS(HASH_CNT(hh_name, u->named) <= u->n_sets, "a user has more names than sets");
         tasks += u->n_tasks;

@@ -54,7 +54,9 @@ static const char *check_links(const struct qtask *q)
 static const char *check_user(const struct core *core, const struct user *u)
 {
     uint64_t queued = 0, queue_bytes = 0, kept = 0, kept_bytes = 0, given = 0, listed = 0, dead = 0;
+    const struct pause *p;
     const struct qtask *q;
+    uint32_t pauses = 0;
 
     for (size_t i = 0; i < core->n_queue_table; i++) {
         q = core->queue_table[i].q;
@@ -83,6 +85,9 @@ static const char *check_user(const struct core *core, const struct user *u)
     HOLDS(u->n_queued == queued && u->queue_bytes == queue_bytes, "a user's queued tasks are miscounted");
     HOLDS(u->n_kept == kept && u->kept_bytes == kept_bytes && listed == kept, "a user's ended tasks are miscounted");
     HOLDS(u->n_dead == dead, "a user's dead tasks are miscounted");
+    DL_FOREACH(u->pauses, p)
+        pauses++;
+    HOLDS(u->n_pauses == pauses && pauses <= PAUSES_MAX, "a user's pauses are miscounted");
     HOLDS(u->n_given == given, "a user's running tasks are miscounted");
     return NULL;
 }

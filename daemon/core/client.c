@@ -31,7 +31,7 @@ int user_get(struct core *core, uint32_t uid, struct user **ret)
 void user_release(struct core *core, struct user *user)
 {
     if (user->n_clients || user->n_tasks || user->n_sets || user->n_arrays || user->n_stasks || user->n_queued ||
-        user->n_kept || user->n_pins || user->n_hidden)
+        user->n_kept || user->n_pins || user->n_hidden || user->n_pauses)
         return;
     user_drop_sessions(core, user);
     user_drop_breakers(core, user);

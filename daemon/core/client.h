@@ -5,7 +5,7 @@
 #ifndef CORE_CLIENT_H
 #define CORE_CLIENT_H
 
-/* A uid. Lives as long as it has a client, a task or a set. */
+/* A uid. Lives as long as it has a client, a task, a set or a pause. */
 struct user {
     uint32_t uid;
     uint32_t n_clients;
@@ -30,6 +30,8 @@ struct user {
     uint64_t last_served;   /* core.served when it was given one */
     struct lane *lanes;     /* by user_next */
     struct breaker *breakers; /* by function; at most BREAKERS_MAX */
+    struct pause *pauses;   /* oldest first; at most PAUSES_MAX */
+    uint32_t n_pauses;
     struct qtask *ended;    /* its queued tasks that have, and may be forgotten for others: oldest first, by next ... */
     struct qtask *staying;  /* ... and may not */
     struct blocked *blocked; /* submissions that wait for room, oldest first */

@@ -101,6 +101,7 @@ struct core *core_new(const struct core_limits *limits, uint64_t first_task, uin
 struct core *core_free(struct core *core)
 {
     struct client *c, *next_c;
+    struct user *u, *next_u;
     struct set *s, *next_s;
 
     if (!core)
@@ -113,6 +114,10 @@ struct core *core_free(struct core *core)
         set_free(core, s);
     HASH_ITER(hh, core->clients, c, next_c)
         client_free(core, c);
+    HASH_ITER(hh, core->users, u, next_u) {
+        user_drop_pauses(u);
+        user_release(core, u);
+    }
     while (core->n_stand_ins > 0)
         worker_free(core, core->stand_ins[core->n_stand_ins - 1]);
     while (core->n_workers > 0)

@@ -137,7 +137,9 @@ struct core_batch {
 enum core_row_kind {
     ROW_NEW,    /* a task was submitted: everything up to `args` */
     ROW_LIFE,   /* takes the place of the one before: life, outcome, value */
-    ROW_FORGET  /* both rows go */
+    ROW_FORGET, /* both rows go */
+    ROW_PAUSE,  /* of no task: uid; spec: the tag, or nothing, of what is paused ... */
+    ROW_RESUME  /* ... and is not any more */
 };
 struct core_life {
     uint32_t state;        /* enum qtask_state: numbers that never change */
@@ -361,7 +363,7 @@ int core_host(struct core *core, const char *const *names, size_t n);
  * happened. */
 int core_queue(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, const struct msg_submit *submit,
                struct blob *spec, struct blob *payload, struct actions *out);
-/* MSG_TASK_RESULT, -WAIT, -CHANGE, -WHY, MSG_EVENTS, MSG_EVENTS_END by kind. Without memory for a wait or a watch it is
+/* MSG_TASK_RESULT, -WAIT, -CHANGE, -WHY, MSG_EVENTS, -END, MSG_QUEUE_PAUSE, -RESUME by kind. Without memory for a wait or a watch it is
  * refused, with PTOOLS_ERR_LIMIT. */
 void core_queued(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, enum msg_kind kind,
                  const struct msg_task *m, struct actions *out);
@@ -389,6 +391,8 @@ void core_record_failed(struct core *core, uint64_t now_us, const char *why, str
  * is lost, as it was meant to be. 0; -ENOMEM; -EINVAL: why tells what makes no sense. */
 int core_recover(struct core *core, uint64_t now_us, const struct core_row *task, const struct core_row *life,
                  const struct msg_submit *submit, struct actions *out, char why[256]);
+/* A ROW_PAUSE, before all tasks. 0; -EINVAL: it is none; -ENOMEM. */
+int core_recover_pause(struct core *core, uint32_t uid, struct text tag);
 /* All rows were told. */
 void core_recovered(struct core *core, uint64_t now_us, struct actions *out);
 
@@ -450,7 +454,7 @@ struct core_queued_view {
     uint32_t parts, state; /* enum task_shown */
     double priority;
     uint32_t durability, attempt, attempts, kills, worker;
-    bool hold, idempotent, running, maybe_executed;
+    bool hold, paused, idempotent, running, maybe_executed;
     uint64_t queued_ms, due_ms, started_ms, ended_ms;
     ptools_err code;
     const char *target; /* valid until the next one is looked at */
@@ -474,6 +478,8 @@ bool core_view_set(const struct core *core, size_t index, struct core_set_view *
 bool core_view_module(const struct core *core, size_t index, struct core_module_view *ret);
 bool core_view_function(const struct core *core, const char *module, size_t index, uint64_t *ret_calls,
                         uint64_t *ret_usual_us);
+/* The tag of a pause of this user, "" if it is of all its tasks; NULL beyond the end. */
+const char *core_view_pause(const struct core *core, uint32_t uid, size_t index);
 bool core_view_array(const struct core *core, size_t index, struct core_array_view *ret);
 /* Whether this uid may see it: its own, or shared with it. */
 bool core_array_seen_by(const struct core *core, uint64_t array, uint32_t uid);

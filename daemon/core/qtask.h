@@ -23,7 +23,8 @@ enum qtask_state { QT_NEW, QT_HELD, QT_RECORDING, QT_WAITING, QT_QUEUED, QT_GIVE
 enum qtask_event { QE_HOLD, QE_RECORD, QE_ACCEPT, QE_WAIT, QE_READY, QE_GIVE, QE_BACK, QE_END, QE_SETTLE, QE_RERUN,
                    QTASK_EVENTS };
 
-enum { DEAD_KILLS = 3, KEPT_SLICE = 256, WATCHES_MAX = 64, BLOCKED_MAX = 1024, WATCHERS_MAX = 1 << 18 };
+enum { DEAD_KILLS = 3, KEPT_SLICE = 256, WATCHES_MAX = 64, BLOCKED_MAX = 1024, WATCHERS_MAX = 1 << 18,
+       PAUSES_MAX = 64 };
 enum life_flags {
     LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4, LIFE_RERUN = 8, LIFE_READ = 16, LIFE_AFTER_GONE = 32,
     LIFE_STOPPING = 64
@@ -311,6 +312,7 @@ void queued_events(struct core *core, struct client *c, uint64_t request, const 
                    struct actions *out);
 void queued_events_end(struct core *core, struct client *c, uint64_t request, const struct msg_task *m,
                        struct actions *out);
+bool spec_has_tag(const struct msg_submit *spec, const char *tag);
 bool request_in_use(const struct core *core, const struct client *c, uint64_t request);
 
 /* -- qtask_change.c -- */
@@ -320,6 +322,19 @@ bool queued_cancel(struct core *core, struct client *c, uint64_t request, const 
                    struct actions *out);
 void queued_change(struct core *core, struct client *c, uint64_t request, const struct msg_task *m,
                    struct actions *out);
+
+/* -- qtask_pause.c -- */
+
+struct pause {
+    char tag[NAME_BYTES_MAX + 1]; /* "": of all tasks of the user */
+    struct pause *prev, *next;    /* in user.pauses */
+};
+/* What keeps it from being begun; NULL: nothing. */
+const struct pause *qtask_paused(struct core *core, const struct qtask *q);
+/* tag.n 0: the whole queue. */
+void queued_pause(struct core *core, struct client *c, uint64_t request, bool paused, struct text tag,
+                  struct actions *out);
+void user_drop_pauses(struct user *user);
 
 /* -- qtask_why.c -- */
 void qtask_why(struct core *core, struct qtask *q, char text[256]);
@@ -350,5 +365,6 @@ void record_answer(struct core *core, uint64_t since, uint32_t client, uint64_t 
 bool records_left(const struct core *core);
 void records_go_on(struct core *core, struct actions *out);
 void record_forget(struct core *core, const struct qtask *q, struct actions *out);
+void record_pause(struct core *core, const struct user *user, bool paused, struct text tag, struct actions *out);
 
 #endif

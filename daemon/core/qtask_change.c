@@ -531,6 +531,10 @@ void core_queued(struct core *core, uint64_t now_us, uint32_t client, uint64_t r
     case MSG_EVENTS_END:
         queued_events_end(core, c, request, m, out);
         return;
+    case MSG_QUEUE_PAUSE:
+    case MSG_QUEUE_RESUME:
+        queued_pause(core, c, request, kind == MSG_QUEUE_PAUSE, m->tag, out);
+        return;
     default:
         action_bug(out, 0, 0, "core_queued: %s is not about queued tasks", msg_kind_name(kind));
     }

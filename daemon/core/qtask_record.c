@@ -182,6 +182,20 @@ void record_forget(struct core *core, const struct qtask *q, struct actions *out
     put(core, row, PENDING_NOTHING, out);
 }
 
+void record_pause(struct core *core, const struct user *user, bool paused, struct text tag, struct actions *out)
+{
+    struct core_row *row = calloc(1, sizeof *row);
+
+    if (row) {
+        row->kind = paused ? ROW_PAUSE : ROW_RESUME;
+        row->uid = user->uid;
+        row->spec = blob_new(tag.n ? tag.data : "", tag.n);
+        if (!row->spec)
+            row = core_row_free(row);
+    }
+    put(core, row, PENDING_NOTHING, out);
+}
+
 static void answer_pending(const struct pending *p, struct actions *out)
 {
     const struct msg_reply reply = { .count = p->count, .skipped = p->skipped, .state = p->state };

@@ -143,7 +143,8 @@ void qtask_place(struct core *core, struct qtask *q, struct actions *out)
     }
     if (q->due_us > core->now_us)
         again_us = q->due_us;
-    else if (!q->hold && !waits_for_tasks(q) && !core->draining && has_function(core, q, &again_us, out)) {
+    else if (!q->hold && !waits_for_tasks(q) && !qtask_paused(core, q) && !core->draining &&
+             has_function(core, q, &again_us, out)) {
         b = find_backlog(core, q);
         if (!b)
             b = without_target(core, q, out);

@@ -297,7 +297,7 @@ void queued_wait(struct core *core, struct client *c, uint64_t request, const st
 
 /* -- events -------------------------------------------------------------------------------------------------- */
 
-static bool has_tag(const struct msg_submit *spec, const char *tag)
+bool spec_has_tag(const struct msg_submit *spec, const char *tag)
 {
     const size_t n = strlen(tag);
 
@@ -380,7 +380,7 @@ void event_emit(struct core *core, struct qtask *q, enum task_event_kind event, 
             qtask_spec(core, q, &spec);
             decoded = true;
         }
-        if (v->tag[0] && !has_tag(&spec, v->tag))
+        if (v->tag[0] && !spec_has_tag(&spec, v->tag))
             continue;
         tell_missed(v, out);
         put_event(v, &told, out);

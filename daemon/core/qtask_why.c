@@ -98,6 +98,7 @@ static void why_edges(const struct qtask *q, char text[256])
 
 static void why_waiting(struct core *core, struct qtask *q, char text[256])
 {
+    const struct pause *pause;
     struct msg_submit spec;
     char target[120];
 
@@ -112,6 +113,10 @@ static void why_waiting(struct core *core, struct qtask *q, char text[256])
         snprintf(text, 256, "it is due in %" PRIu64 " ms", (q->due_us - core->now_us) / 1000);
     else if (q->x && q->x->after)
         why_edges(q, text);
+    else if ((pause = qtask_paused(core, q)) && pause->tag[0])
+        snprintf(text, 256, "tasks with the tag %s are paused until they are resumed", pause->tag);
+    else if (pause)
+        snprintf(text, 256, "the queue is paused until it is resumed");
     else if (core->draining)
         snprintf(text, 256, "the daemon is about to end; the next one will run it");
     else if (!q->function || !function_usable(q->function))
@@ -202,6 +207,7 @@ static void describe(struct core *core, const struct qtask *q, struct core_queue
         .kills = q->kills,
         .worker = q->attempt || q->state == QT_GIVEN ? q->worker : 0,
         .hold = q->hold,
+        .paused = q->state == QT_WAITING && !q->is_parent && qtask_paused(core, q),
         .idempotent = q->idempotent,
         .queued_ms = core_shown_ms(core, q->queued_ms),
         .due_ms =

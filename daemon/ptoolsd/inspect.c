@@ -49,8 +49,9 @@ static uint64_t own_rss_bytes(void)
 static void document_status(struct daemon *d, uint32_t uid, ptools_pack *p)
 {
     struct core_stats s;
+    uint32_t pauses = 0;
+    const char *tag;
 
-    (void)uid;
     core_view_stats(d->core, &s);
     ptools_pack_map(p, 23);
     inspect_str(p, "version", PTOOLS_VERSION);
@@ -82,10 +83,16 @@ static void document_status(struct daemon *d, uint32_t uid, ptools_pack *p)
     inspect_u64(p, "shm_bytes", s.shm_bytes);
     inspect_u64(p, "stasks", s.stasks);
     ptools_pack_str(p, "queue");
-    ptools_pack_map(p, 3);
+    ptools_pack_map(p, 4);
     inspect_u64(p, "taken", s.queued);
     inspect_u64(p, "waiting", s.queue_waiting);
     inspect_u64(p, "known", s.queue_known);
+    while (core_view_pause(d->core, uid, pauses))
+        pauses++;
+    ptools_pack_str(p, "paused");
+    ptools_pack_list(p, pauses);
+    for (uint32_t i = 0; (tag = core_view_pause(d->core, uid, i)); i++)
+        ptools_pack_str(p, tag[0] ? tag : "*");
     ptools_pack_str(p, "journal");
     ptools_pack_map(p, 2);
     inspect_str(p, "dir", d->recorder ? d->config->state_dir : "");

@@ -102,6 +102,7 @@ static void write_task(struct writer *w, const struct look *l)
     put_u64(w, "kills", v->kills);
     put_u64(w, "worker", v->worker);
     put_bool(w, "hold", v->hold);
+    put_bool(w, "paused", v->paused);
     put_bool(w, "idempotent", v->idempotent);
     put_u64(w, "queued_ms", v->queued_ms);
     put_u64(w, "due_ms", v->due_ms);

@@ -50,6 +50,7 @@ int journal_open(const struct journal_options *options, struct journal **ret, ch
 /* Every task in the order of the numbers, with its life, or NULL if it has not changed since it was submitted. The
  * rows are the journal's; a blob that is kept needs a reference. The callback returns 0; a positive number if the row
  * makes no sense, then why tells (that is JOURNAL_BAD_DATA); or -errno. Once, before journal_start(). */
+/* Pauses come first, each as a task of kind ROW_PAUSE. */
 typedef int journal_loaded(void *userdata, const struct core_row *task, const struct core_row *life,
                            char why[JOURNAL_WHY_BYTES]);
 int journal_load(struct journal *j, journal_loaded *callback, void *userdata, char why[JOURNAL_WHY_BYTES]);

@@ -32,7 +32,9 @@ static const char version_1[] =
     " kills INTEGER NOT NULL, losses INTEGER NOT NULL, worker INTEGER NOT NULL, flags INTEGER NOT NULL,"
     " priority INTEGER NOT NULL, due_ms INTEGER NOT NULL, started_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL,"
     " run_us INTEGER NOT NULL, outcome BLOB, value BLOB, crc INTEGER NOT NULL);";
-static const char *const steps[] = { version_1 };
+static const char version_2[] =
+    "CREATE TABLE pause (uid INTEGER NOT NULL, tag BLOB NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY (uid, tag));";
+static const char *const steps[] = { version_1, version_2 };
 const struct store_schema store_schema = { ELEMENTS(steps), steps };
 
 static const char update_life[] =
@@ -50,6 +52,8 @@ static const char *const statements[STORE_STATEMENTS] = {
     [DO_INSERT_LIFE] = insert_life,
     [DO_FORGET_TASK] = "DELETE FROM task WHERE id=?1",
     [DO_FORGET_LIFE] = "DELETE FROM life WHERE id=?1",
+    [DO_PAUSE] = "INSERT OR REPLACE INTO pause VALUES (?1, ?2, ?3)",
+    [DO_RESUME] = "DELETE FROM pause WHERE uid=?1 AND tag=?2",
     [DO_META] = "INSERT OR REPLACE INTO meta VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
     [DO_PAGES] = "PRAGMA page_count",
     [DO_FREE_PAGES] = "PRAGMA freelist_count",

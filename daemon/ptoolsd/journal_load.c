@@ -218,11 +218,46 @@ static int load(struct loading *l, journal_loaded *callback, void *userdata)
     return JOURNAL_BAD_DATA;
 }
 
+/* They stand by themselves, and come first. */
+static int load_pauses(struct store *s, journal_loaded *callback, void *userdata)
+{
+    struct core_row row = { .number = 0 };
+    sqlite3_stmt *statement;
+    int r = 0, step;
+
+    if (sqlite3_prepare_v2(s->db, "SELECT uid, tag, crc FROM pause ORDER BY rowid", -1, &statement, NULL) != SQLITE_OK)
+        return store_error(s, "cannot read");
+    while (r == 0 && (step = sqlite3_step(statement)) == SQLITE_ROW) {
+        char why[JOURNAL_WHY_BYTES] = "its row is damaged";
+        bool damaged = false;
+
+        store_row_reset(&row);
+        row.kind = ROW_PAUSE;
+        row.uid = column_u32(statement, 0, &damaged);
+        r = column_blob(statement, 1, &row.spec);
+        if (r == 0 && (damaged || !row.spec || column_u64(statement, 2) != journal_row_task_crc(&row)))
+            r = 1;
+        if (r == 0 && callback)
+            r = callback(userdata, &row, NULL, why);
+        if (r > 0)
+            snprintf(s->why, sizeof s->why, "%s/" JOURNAL_DB ": a pause: %s", s->files.dir, why);
+        if (r > 0)
+            r = JOURNAL_BAD_DATA;
+    }
+    if (r == 0 && step != SQLITE_DONE)
+        r = store_error(s, "cannot read");
+    store_row_reset(&row);
+    sqlite3_finalize(statement);
+    return r;
+}
+
 int store_load(struct store *s, journal_loaded *callback, void *userdata)
 {
     struct loading l = { .s = s };
-    int r;
+    int r = load_pauses(s, callback, userdata);
 
+    if (r)
+        return r;
     if (sqlite3_prepare_v2(s->db, store_select_tasks, -1, &l.tasks, NULL) == SQLITE_OK &&
         sqlite3_prepare_v2(s->db, store_select_lives, -1, &l.lives, NULL) == SQLITE_OK)
         r = load(&l, callback, userdata);

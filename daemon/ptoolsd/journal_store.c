@@ -121,6 +121,18 @@ static int write_forget(struct store *s, const struct core_row *row)
     return r;
 }
 
+static int write_pause(struct store *s, const struct core_row *row)
+{
+    const enum store_statement which = row->kind == ROW_PAUSE ? DO_PAUSE : DO_RESUME;
+    sqlite3_stmt *to = s->statements[which];
+
+    bind_u64(to, 1, row->uid);
+    bind_blob(to, 2, row->spec);
+    if (which == DO_PAUSE)
+        bind_u64(to, 3, journal_row_task_crc(row));
+    return run(s, which);
+}
+
 int store_write_meta(struct store *s)
 {
     sqlite3_stmt *to = s->statements[DO_META];
@@ -157,6 +169,9 @@ static int write_row(struct store *s, const struct core_row *row)
         return write_life(s, row);
     case ROW_FORGET:
         return write_forget(s, row);
+    case ROW_PAUSE:
+    case ROW_RESUME:
+        return write_pause(s, row);
     }
     return -EINVAL;
 }

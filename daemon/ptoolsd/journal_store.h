@@ -27,6 +27,8 @@ enum store_statement {
     DO_INSERT_LIFE,
     DO_FORGET_TASK,
     DO_FORGET_LIFE,
+    DO_PAUSE,
+    DO_RESUME,
     DO_META,
     DO_PAGES,
     DO_FREE_PAGES,

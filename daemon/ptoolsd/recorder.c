@@ -77,6 +77,12 @@ static int on_loaded(void *userdata, const struct core_row *task, const struct c
     char sentence[256] = "";
     int err;
 
+    if (task->kind == ROW_PAUSE) {
+        err = core_recover_pause(d->core, task->uid, (struct text){ (const char *)task->spec->data, task->spec->n });
+        if (err == -EINVAL)
+            snprintf(why, JOURNAL_WHY_BYTES, "a pause of user %u is of no tag", (unsigned)task->uid);
+        return err == -EINVAL ? 1 : err;
+    }
     err = msg_request_decode(r->decoder, task->spec->data, task->spec->n, &m, &problem);
     if (err < 0)
         return err;

@@ -124,7 +124,8 @@ static void handle_submit(struct daemon *d, struct client *c, const struct msg_r
 static void handle_queued(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
 {
     (void)payload;
-    if (r->kind == MSG_TASK_WHY) /* those that come before it are counted */
+    /* those that come before it are counted; all are placed anew */
+    if (r->kind == MSG_TASK_WHY || r->kind == MSG_QUEUE_PAUSE || r->kind == MSG_QUEUE_RESUME)
         client_spend(c, core_queue_waiting(d->core) / QUEUED_OF_LOOK);
     client_spend(c, (uint64_t)r->task.n_tasks * WALK_SHOWN);
     core_queued(d->core, daemon_now(d), client_id(c), r->id, r->kind, &r->task, &d->actions);
@@ -210,6 +211,8 @@ static const struct op {
     [MSG_TASK_WHY] = { handle_queued, true },
     [MSG_EVENTS] = { handle_queued, true },
     [MSG_EVENTS_END] = { handle_queued, true },
+    [MSG_QUEUE_PAUSE] = { handle_queued, true },
+    [MSG_QUEUE_RESUME] = { handle_queued, true },
 };
 
 /* The payload frame as a blob: a large one is one already, a small one is copied, once. 0 or -ENOMEM. */

@@ -29,8 +29,8 @@ _ptools()
         --rehearse --rehearse-only --bar --no-bar --progress --no-private --workers --arg-file --colsep --csv --header
         --max-args --shuf --pipe --block --jobs --keep-order --tag --tagstring --dry-run --joblog --resume --resume-failed
         --results --halt --retries --env --cwd --merge --nice --mem --cpus --array --out-dir --timeout-all --eta'
-    local verbs='call pmap run submit log replay ls info wait result why priority cancel kill dequeue hold release kick
-        rerun forget purge events export workers sets modules shm stasks status fork help'
+    local verbs='call pmap run submit log replay ls info wait result why priority cancel kill dequeue hold release
+        pause resume kick rerun forget purge events export workers sets modules shm stasks status fork help'
     local verb='' sub='' words='' place=0 behind=0 i
     local -a daemon=()
     COMPREPLY=()
@@ -120,9 +120,9 @@ _ptools()
     --item-timeout | --batch-size | --captured) return ;;
     --after) words=$(_ptools_names ls) ;;
     --columns)
-        words='id parent parts state function target priority durability attempt attempts kills worker hold idempotent
+        words='id parent parts state function target priority durability attempt attempts kills worker hold paused idempotent
             queued_ms due_ms started_ms ended_ms run_us args_bytes value_bytes code message maybe_executed phase
-            progress progress_of key tags after age'
+            progress progress_of output key tags after age'
         ;;
     --where | --priority | --host | --delay | --at | --expire | --attempts | --backoff | --key | --result-max) return ;;
     --limit)
@@ -158,6 +158,7 @@ _ptools()
         ls:*) words="$(_ptools_names ls) last $select --columns $global" ;;
         wait:*) words="$(_ptools_names ls) last --all --any --timeout $select $global" ;;
         result:*) words="$(_ptools_names ls) last --no-wait --timeout --raw $select $global" ;;
+        pause:* | resume:*) words="--tag $global" ;;
         rerun:*) words="$(_ptools_names ls) last --failed $select $global" ;;
         why:* | events:* | info:* | priority:* | export:*) words="$(_ptools_names ls) last $select $global" ;;
         cancel:* | kill:* | dequeue:* | hold:* | release:* | kick:* | forget:* | purge:*)

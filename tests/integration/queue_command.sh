@@ -37,7 +37,7 @@ open() {
 }
 
 refused=yes
-for verb in ls "info 1" "wait 1" "result 1" "why 1" "cancel 1" "dequeue 1" "hold 1" "release 1" "kick 1" "rerun 1" \
+for verb in pause resume ls "info 1" "wait 1" "result 1" "why 1" "cancel 1" "dequeue 1" "hold 1" "release 1" "kick 1" "rerun 1" \
     "forget 1" "priority 1 2" events export "submit math.square 12" "submit --wait math.square 12"; do
     # shellcheck disable=SC2086 # words
     if ! run 125 $verb || ! complained ptoolsd; then
@@ -382,6 +382,14 @@ check "export: arguments and value"
 
 # -- what outlives what --------------------------------------------------------------------------------------
 
+run 0 pause --tag slow && queue --tag slow t.nop && slow=$id && queue --volatile t.echo go && run 0 result "$id" &&
+    state_is "$slow" waiting && run 0 why "$slow" && is "tasks with the tag slow are paused until they are resumed" &&
+    run 0 ls --columns id --where paused && said "$slow" && run 0 pause --json && is '{"schema":1,"changed":0}' &&
+    run 0 status && said 'paused *slow,\*$' && queue t.nop && state_is "$id" waiting && run 0 call math.square 3
+check "pause: a tag, and all"
+run 0 resume && run 0 wait "$id" && state_is "$slow" waiting && run 0 status --json && said '"paused":\["slow"\]' &&
+    run 2 pause "$slow" && complained 'hold and release' && run 2 pause --tag '#'
+check "resume: what another pause is about waits on"
 run 0 forget --where true && queue --hold --volatile t.nop && gone=$id && queue --hold t.echo kept && kept=$id &&
     queue --hold --durable --priority 2 t.nop && durable=$id && queue math.square 9 && run 0 wait "$id" && ended=$id
 check "tasks of all three kinds"
@@ -389,10 +397,18 @@ kill -KILL $daemon
 wait $daemon 2>/dev/null
 start_daemon auto
 check "the daemon was killed, and is back"
-listed && [ "$ids" = "$kept $durable $ended " ] && run 0 result "$ended" && is 81 && run 125 result "$gone" &&
+listed && [ "$ids" = "$slow $kept $durable $ended " ] && run 0 result "$ended" && is 81 && run 125 result "$gone" &&
     run 0 ls --columns priority "$durable" && said '^ *2$' && run 0 release "$kept" && run 0 result "$kept" &&
     is '["kept"]'
 check "volatile ones are gone, the others are there, with values and priorities"
+
+state_is "$slow" waiting && queue --tag slow t.nop && state_is "$id" waiting && run 0 resume --json --tag slow &&
+    is '{"schema":1,"changed":2}' && run 0 wait --tag slow
+check "a pause is still there, and is ended"
+kill -KILL $daemon
+wait $daemon 2>/dev/null
+start_daemon auto && queue --tag slow t.nop && run 0 result "$id"
+check "and stays so"
 
 stop_daemon
 check "the daemon ends with 0"

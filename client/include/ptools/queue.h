@@ -72,7 +72,8 @@ typedef enum ptools_durability {
 } ptools_durability;
 
 typedef enum ptools_queued_state {
-    PTOOLS_QUEUED_WAITING = 1, /* for a time, another task, a target, a module, or on hold: ptools_queued_why() tells */
+    PTOOLS_QUEUED_WAITING = 1, /* for a time, another task, a target, a module, on hold, or paused:
+                                  ptools_queued_why() tells                                         */
     PTOOLS_QUEUED_QUEUED,      /* for a worker                                                      */
     PTOOLS_QUEUED_RUNNING,     /* given to a worker                                                 */
     /* these are ends: */
@@ -207,7 +208,7 @@ typedef struct ptools_queued_info {
     uint32_t attempts;       /* at most                                                             */
     uint32_t kills;          /* workers that died of it                                             */
     uint32_t worker;         /* that runs it, or ran it last; 0: none yet                           */
-    bool hold, idempotent;
+    bool hold, paused, idempotent;
     int64_t queued_ms;       /* when it was accepted: milliseconds since 1970, as the others; 0: not yet */
     int64_t due_ms;          /* not before                                                          */
     int64_t started_ms;      /* the last attempt                                                    */
@@ -311,6 +312,15 @@ typedef enum ptools_change {
  * PTOOLS_ERR_LOST: the connection broke before the answer, and it may have been done. */
 ptools_err ptools_queued_change(struct ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
                                 uint64_t *ret_changed);
+
+/* None of this user's queued tasks is begun any more, or, with a tag, none that has it, whether it is there already or
+ * is queued later, until the same is resumed; tasks wait as long as one pause is about them. What runs goes on, and so do
+ * calls and ptools_pmap(); and one that a worker is about to begin at that moment may still be begun. Pauses outlive
+ * this program, and, where the daemon has a journal, the daemon: when this returns. *ret_tasks (may be NULL) of those
+ * that could have run wait now; or can run now. It is no failure if it was so already. PTOOLS_ERR_LIMIT: there are 64
+ * pauses. PTOOLS_ERR_STORAGE. The document "status" of ptools_inspect() has the tags under queue.paused, "*" for all. */
+ptools_err ptools_queue_pause(struct ptools *pt, const char *tag, uint64_t *ret_tasks);
+ptools_err ptools_queue_resume(struct ptools *pt, const char *tag, uint64_t *ret_tasks);
 
 /* What it waits for, in a sentence: asked of the scheduler itself. Valid until the next call on pt. */
 ptools_err ptools_queued_why(struct ptools *pt, uint64_t task, const char **ret_reason);

@@ -257,6 +257,18 @@ static void change(void)
     deliver();
 }
 
+/* All of a user's, for a while. */
+static void stand_still(void)
+{
+    const struct msg_task m = { 0 };
+
+    if (rnd(20))
+        return;
+    core_queued(w.core, w.now, w.clients[rnd(CLIENTS)], ++w.request, rnd(3) ? MSG_QUEUE_RESUME : MSG_QUEUE_PAUSE, &m,
+                &w.out);
+    deliver();
+}
+
 static void wait_for(void)
 {
     struct msg_task m = { .task = w.n_tasks ? w.tasks[rnd(w.n_tasks)].id : 0 };
@@ -412,6 +424,10 @@ static size_t write_file(size_t n_written, uint64_t ids[TASKS])
             core_row_free(row);
             continue;
         }
+        if (row->kind == ROW_PAUSE || row->kind == ROW_RESUME) { /* the next daemon knows of none */
+            core_row_free(row);
+            continue;
+        }
         k = slot_of(row->task, ids, &n);
         if (row->kind == ROW_NEW) {
             w.file[k].row = row;
@@ -532,6 +548,10 @@ static void finish(void)
             deliver();
         }
     }
+    for (size_t c = 0; c < CLIENTS; c++) {
+        core_queued(w.core, w.now, w.clients[c], ++w.request, MSG_QUEUE_RESUME, &(const struct msg_task){ 0 }, &w.out);
+        deliver();
+    }
     for (unsigned quiet = 0; quiet < 200; quiet++) {
         turn();
         for (uint32_t id = 1; id <= WORKERS; id++)
@@ -559,6 +579,7 @@ static void step(void)
         break;
     case 3:
         change();
+        stand_still();
         break;
     case 4:
         wait_for();

@@ -280,6 +280,38 @@ START_TEST(changes_and_reasons)
 }
 END_TEST
 
+static void is_paused(struct fake *s)
+{
+    struct msg_request r;
+
+    fake_accept_hello(s);
+    fake_next_of(s, MSG_QUEUE_PAUSE, &r);
+    FAKE_CHECK(r.task.tag.n == 0);
+    reply_counts(s, r.id, 3, 0);
+    fake_next_of(s, MSG_QUEUE_PAUSE, &r);
+    FAKE_CHECK(r.task.tag.n == 1 && r.task.tag.data[0] == 'x');
+    fake_error(s, r.id, PTOOLS_ERR_LIMIT, "there are too many");
+    fake_next_of(s, MSG_QUEUE_RESUME, &r);
+    reply_counts(s, r.id, 0, 0);
+    fake_until_closed(s);
+}
+
+START_TEST(pauses)
+{
+    uint64_t n = 77;
+
+    begin(_i, is_paused);
+    ck_assert_int_eq(ptools_queue_pause(pt, "no tag", &n), PTOOLS_ERR_INVALID);
+    ck_assert_int_eq(ptools_queue_pause(NULL, NULL, NULL), PTOOLS_ERR_INVALID);
+    ck_assert_int_eq(ptools_queue_pause(pt, NULL, &n), PTOOLS_OK);
+    ck_assert_uint_eq(n, 3);
+    ck_assert_int_eq(ptools_queue_pause(pt, "x", &n), PTOOLS_ERR_LIMIT);
+    ck_assert_uint_eq(n, 3);
+    ck_assert_int_eq(ptools_queue_resume(pt, NULL, NULL), PTOOLS_OK);
+    end();
+}
+END_TEST
+
 static double priority_at(struct span payload, size_t i, uint64_t *ret_task)
 {
     double priority;
@@ -355,6 +387,7 @@ int main(void)
     tcase_add_loop_test(tc, waits_for_several, 0, VIAS);
     tcase_add_loop_test(tc, dequeue_tells_four_things, 0, VIAS);
     tcase_add_loop_test(tc, changes_and_reasons, 0, VIAS);
+    tcase_add_loop_test(tc, pauses, 0, VIAS);
     tcase_add_loop_test(tc, one_gets_a_priority, 0, VIAS);
     tcase_add_test(tc, a_null_handle_is_refused);
     tcase_add_test(tc, names_of_states);

@@ -230,8 +230,8 @@ static const struct {
       "stasks-open, stasks-restart, stasks-stop, stasks-fate, "
       "stasks-cancel, task-submit, task-get, task-result, task-wait, "
       "task-change, task-list, task-priorities, task-why, events, "
-      "events-end; it is \"dance\"" },
-    { "[1 5 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9, "events-end; it is 5" },
+      "events-end, queue-pause, queue-resume; it is \"dance\"" },
+    { "[1 5 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9, "queue-resume; it is 5" },
     { "[1 'reply' 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9, "it is \"reply\"" },
     { "[1 'call' 9 []]", PTOOLS_ERR_BAD_REQUEST, 9, "call: the body must be a map; it is a value of type list" },
     { "[1 'call' 9 nil]", PTOOLS_ERR_BAD_REQUEST, 9, "type nil" },

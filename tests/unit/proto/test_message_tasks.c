@@ -411,12 +411,17 @@ START_TEST(events)
         "[1 'events' 9 {'tag' '" A64 "'}]",
         "[1 'events' 9 {'task' 18446744073709551615}]",
         "[1 'events-end' 10 {'request' 18446744073709551615}]",
+        "[1 'queue-pause' 11 {}]",
+        "[1 'queue-pause' 11 {'tag' 'x'}]",
+        "[1 'queue-resume' 11 {'tag' 'x'}]",
     };
+    static const enum msg_kind kinds[] = { MSG_EVENTS,      MSG_EVENTS,      MSG_EVENTS,      MSG_EVENTS_END,
+                                           MSG_QUEUE_PAUSE, MSG_QUEUE_PAUSE, MSG_QUEUE_RESUME };
     struct msg_request m;
 
     for (size_t i = 0; i < ELEMENTS(wires); i++) {
         m = request_from(wires[i]);
-        ck_assert_int_eq(m.kind, i < 3 ? MSG_EVENTS : MSG_EVENTS_END);
+        ck_assert_int_eq(m.kind, kinds[i]);
         assert_request(&m, wires[i]);
     }
     assert_text(request_from(wires[1]).task.tag, A64);

@@ -121,6 +121,8 @@ static const struct {
     { "[1 'events' 9 {'tag' 'a' 'task' 1}]", "events: only one of tag and task may be there" },
     { "[1 'events' 9 {'task' 0}]", "events: task must be an integer from 1" },
     { "[1 'events-end' 9 {}]", "events-end: request is missing" },
+    { "[1 'queue-pause' 9 {'tag' '#'}]", "queue-pause: tag must be" },
+    { "[1 'queue-resume' 9 {'tag' ''}]", "queue-resume: tag must be" },
     { "[1 'events-end' 9 {'request' 0}]", "events-end: request must be an integer from 1" },
 };
 

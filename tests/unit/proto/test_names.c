@@ -135,8 +135,8 @@ START_TEST(kinds)
         "array-create",    "array-unlink", "array-close", "stasks-start",   "stasks-open",
         "stasks-restart",  "stasks-stop",  "stasks-fate", "stasks-cancel",  "task-submit",
         "task-get",        "task-result",  "task-wait",   "task-change",    "task-list",
-        "task-priorities", "task-why",     "events",      "events-end",     "reply",
-        "error",           "event",
+        "task-priorities", "task-why",     "events",      "events-end",     "queue-pause",
+        "queue-resume",    "reply",        "error",       "event",
     };
 
     ck_assert_uint_eq(ELEMENTS(names), MSG_EVENT + 1);
