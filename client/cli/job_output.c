@@ -53,7 +53,8 @@ static void put(struct way *way, const char *data, size_t n)
         data += line;
         n -= line;
     }
-    fwrite(data, 1, n, way->to);
+    if (n > 0)
+        fwrite(data, 1, n, way->to);
 }
 
 static void tell_lost(struct job_output *o, const struct job *job, const char *file, int error)

@@ -249,7 +249,7 @@ static int follow(struct watch *watch)
 
 static int follow_tasks(struct watch *watch, struct tasks *tasks)
 {
-    int status;
+    int status = EXIT_VALUE;
 
     watch->tasks = tasks->items;
     watch->n = watch->open = tasks->n;
@@ -257,8 +257,10 @@ static int follow_tasks(struct watch *watch, struct tasks *tasks)
     watch->ended = calloc(tasks->n + 1, sizeof *watch->ended);
     if (!watch->ended)
         return failure_report_code(watch->line, PTOOLS_ERR_NO_MEMORY, NULL);
-    qsort(tasks->items, tasks->n, sizeof *tasks->items, by_id);
-    status = tasks->n > 0 ? follow(watch) : EXIT_VALUE;
+    if (tasks->n > 0) {
+        qsort(tasks->items, tasks->n, sizeof *tasks->items, by_id);
+        status = follow(watch);
+    }
     free(watch->ended);
     return status != EXIT_VALUE ? status : tasks->status;
 }

@@ -349,7 +349,8 @@ for id in $(cut -d ' ' -f 3 "$work/seen" | sort -u); do
 done | sort -u >"$work/out"
 is t.echo
 check "events --where"
-"$command" events --json --tag seen >"$work/seen" 2>"$work/err" &
+: >"$work/seen" # what the last one saw
+"$command" events --json --tag seen >>"$work/seen" 2>"$work/err" &
 watcher=$!
 while [ ! -s "$work/seen" ]; do
     queue --tag seen t.nop

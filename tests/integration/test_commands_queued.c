@@ -363,7 +363,6 @@ END_TEST
 /* A cancelled one: what it had written stays, and its last lines are told. */
 START_TEST(cancelled)
 {
-    PTOOLS_AUTO(ptools_future) f = NULL;
     ptools_worker_task t;
     uint64_t id;
 

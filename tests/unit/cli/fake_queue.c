@@ -63,7 +63,8 @@ static const ptools_queued_info tasks[TASKS] = {
       .queued_ms = QUEUED_MS,
       .message = "",
       .phase = "",
-      .log = "", .output = "",
+      .log = "",
+      .output = "",
       .tags = tags,
       .n_tags = 2 },
     { .id = 12,
@@ -79,7 +80,8 @@ static const ptools_queued_info tasks[TASKS] = {
       .started_ms = QUEUED_MS + 10,
       .message = "",
       .phase = "",
-      .log = "", .output = "",
+      .log = "",
+      .output = "",
       .progress = 5,
       .progress_of = 10 },
     { .id = 13,
@@ -98,7 +100,8 @@ static const ptools_queued_info tasks[TASKS] = {
       .value_bytes = 2,
       .message = "",
       .phase = "",
-      .log = "", .output = "" },
+      .log = "",
+      .output = "" },
     { .id = 14,
       .state = PTOOLS_QUEUED_FAILED,
       .function = "text.count",
@@ -112,7 +115,8 @@ static const ptools_queued_info tasks[TASKS] = {
       .code = PTOOLS_ERR_FAILED,
       .message = "no",
       .phase = "",
-      .log = "", .output = "",
+      .log = "",
+      .output = "",
       .maybe_executed = true },
     { .id = 15,
       .state = PTOOLS_QUEUED_WAITING,
@@ -124,7 +128,8 @@ static const ptools_queued_info tasks[TASKS] = {
       .queued_ms = QUEUED_MS,
       .message = "",
       .phase = "",
-      .log = "", .output = "",
+      .log = "",
+      .output = "",
       .key = "k1",
       .key_bytes = 2 },
     { .id = 16,
@@ -138,7 +143,8 @@ static const ptools_queued_info tasks[TASKS] = {
       .code = PTOOLS_ERR_DEAD,
       .message = "it has killed three workers",
       .phase = "",
-      .log = "", .output = "" },
+      .log = "",
+      .output = "" },
 };
 
 static char asked[ASKED_BYTES];
@@ -177,7 +183,7 @@ static ptools_err refuse(ptools *pt, ptools_err code, const char *format, uint64
     else
         snprintf(pt->message, sizeof pt->message, "%s", format);
     pt->failure = (ptools_failure){
-        .code = code, .message = pt->message, .exit_status = -1, .phase = "", .log = "", .output = "", .backtrace = ""
+        .code = code, .message = pt->message, .exit_status = -1, .phase = "", .log = "", .backtrace = ""
     };
     return code;
 }
@@ -343,7 +349,7 @@ static ptools_future *failed(ptools *pt, ptools_err code, const char *message)
     f->pt = pt;
     f->done = f->failed = true;
     f->failure = (ptools_failure){
-        .code = code, .message = message, .exit_status = -1, .phase = "", .log = "", .output = "", .backtrace = ""
+        .code = code, .message = message, .exit_status = -1, .phase = "", .log = "", .backtrace = ""
     };
     return f;
 }
