@@ -77,6 +77,7 @@ SHAPES = [
       for verb in ('cancel', 'kill', 'dequeue', 'hold', 'release', 'kick', 'rerun', 'forget', 'purge')],
     (0, 'pause --tag none', {'changed': int}),
     (0, 'resume --tag none', {'changed': int}),
+    (0, 'doctor', {'checks': [{'check': str, 'is': str, 'what': str}]}),
     (0, 'complete -- wa', {'words': [{'word': str, 'help': str}], 'also': str}),
 ]
 
