@@ -313,7 +313,7 @@ START_TEST(ls)
           "{\"schema\":1,\"tasks\":[{\"id\":11,\"parent\":0,\"parts\":0,\"state\":\"queued\",\"function\":\"math."
           "square\","
           "\"target\":\"any\",\"priority\":3.0,\"durability\":\"crashsafe\",\"attempt\":0,\"attempts\":1,\"kills\":0,"
-          "\"worker\":0,\"hold\":false,\"idempotent\":false,\"queued_ms\":1764192615000,\"due_ms\":0,\"started_ms\":0,"
+          "\"worker\":0,\"hold\":false,\"paused\":false,\"idempotent\":false,\"queued_ms\":1764192615000,\"due_ms\":0,\"started_ms\":0,"
           "\"ended_ms\":0,\"run_us\":0,\"args_bytes\":0,\"value_bytes\":0,\"code\":\"OK\",\"message\":\"\","
           "\"maybe_executed\":false,\"phase\":\"\",\"progress\":0,\"progress_of\":0,\"log\":\"\",\"key\":null,"
           "\"tags\":[\"night\",\"run:7\"],\"after\":[]}]}\n",
@@ -382,10 +382,8 @@ START_TEST(why)
         { "why --json 11", 0, "{\"schema\":1,\"task\":11,\"why\":\"it waits for a worker: 2 are busy\"}\n", NULL, "" },
         { "why tag:night", 0, "it waits for a worker: 2 are busy\n", NULL, "list 0 night\n" },
         { "why 77", 125, "", "there is no task 77", "" },
-        { "why", 2, "", "it takes the ID of one task", "" },
-        { "why 11 12", 2, "", "it takes the ID of one task", "" },
-        { "why 11,12", 2, "", "\"11,12\": it takes the ID of one task", "" },
-        { "why 11-12", 2, "", "\"11-12\": it takes the ID of one task", "" },
+        { "why", 2, "", "of which tasks?", "" },
+        { "why 11,15", 0, "11: it waits for a worker: 2 are busy\n15: it is on hold\n", NULL, "" },
     };
 
     CHECK_ALL(rows);
@@ -412,7 +410,8 @@ START_TEST(result)
         { "result --timeout 10ms --json 12", 124, "", "\"task\":12,", "" },
         { "result --timeout never 12", 2, "", "--timeout never: a duration is", "" },
         { "result --no-wait --timeout 2 12", 2, "", "--no-wait and --timeout exclude each other", "" },
-        { "result", 2, "", "it takes the ID of one task", "" },
+        { "result", 2, "", "of which tasks?", "" },
+        { "result 13 14", 1, "144\n", "ptools result: no\n", "" },
     };
 
     CHECK_ALL(rows);
@@ -529,10 +528,6 @@ START_TEST(events)
         { "events", 125, NULL, "the daemon is gone", "watch - 0\n" },
         { "events --tag night", 125, NULL, "the daemon is gone", "watch night 0\n" },
         { "events 77", 125, "", "there is no task 77", NULL },
-        { "events 11 12", 2, "", "it takes the ID of one task", "" },
-        { "events 11-12", 2, "", "it takes the ID of one task", "" },
-        { "events tag:night", 2, "", "or --tag for several", "" },
-        { "events --tag night 11", 2, "", "an ID and --tag exclude each other", "" },
     };
     struct outcome o;
 
