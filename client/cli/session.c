@@ -63,6 +63,22 @@ int session_open(const struct command_line *line, bool may_start, uint32_t worke
     return failure_exit_status(r);
 }
 
+ptools_err session_try(const struct command_line *line, int64_t within_ms, ptools **ret_pt)
+{
+    ptools_options options = PTOOLS_OPTIONS_INIT;
+    const char *message = NULL;
+    char *address;
+    ptools_err r;
+
+    if (!find_address(line, &address))
+        return PTOOLS_ERR_SYSTEM;
+    options.address = address;
+    options.connect_timeout_ms = within_ms;
+    r = ptools_open(&options, ret_pt, &message);
+    free(address);
+    return r;
+}
+
 int session_inspect(const struct command_line *line, const char *what, ptools **ret_pt, ptools_future **ret_future,
                     ptools_value *ret_value)
 {

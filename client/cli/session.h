@@ -18,6 +18,9 @@
  * The exit status: EXIT_VALUE, or what went wrong, which has been reported. */
 int session_open(const struct command_line *line, bool may_start, uint32_t workers, ptools **ret_pt);
 
+/* Connects within so many ms, or does not, and tells nobody. */
+ptools_err session_try(const struct command_line *line, int64_t within_ms, ptools **ret_pt);
+
 /* A document of the daemon. The value belongs to the future. As session_open(). */
 int session_inspect(const struct command_line *line, const char *what, ptools **ret_pt, ptools_future **ret_future,
                     ptools_value *ret_value);

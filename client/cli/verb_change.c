@@ -94,7 +94,7 @@ static int report(const struct command_line *line, const struct count *count)
     struct json_writer w;
 
     if (!line->json) {
-        if (count->several)
+        if (count->several && (count->picked > 0 || count->status == EXIT_VALUE))
             printf("%" PRIu64 " of %" PRIu64 "\n", count->changed, count->picked);
         return EXIT_VALUE;
     }

@@ -411,7 +411,7 @@ static int run_why(const struct command_line *line)
     if (status != EXIT_VALUE)
         return status;
     for (size_t i = 0; i < tasks.n; i++) {
-        status = print_why(line, pt, tasks.items[i].id, tasks.n > 1 || !tasks.items[i].named);
+        status = print_why(line, pt, tasks.items[i].id, tasks.n > 1);
         worst = status > worst ? status : worst;
     }
     tasks_deinit(&tasks);

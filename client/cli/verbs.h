@@ -33,7 +33,7 @@ struct verb {
 };
 
 extern const struct verb verb_call, verb_workers, verb_sets, verb_modules, verb_shm, verb_stasks, verb_status;
-extern const struct verb verb_pmap, verb_fork, verb_help;
+extern const struct verb verb_pmap, verb_fork, verb_help, verb_complete, verb_doctor;
 /* of queued tasks: */
 extern const struct verb verb_submit, verb_ls, verb_info, verb_wait, verb_result, verb_why, verb_priority, verb_cancel;
 extern const struct verb verb_dequeue, verb_hold, verb_release, verb_kick, verb_rerun, verb_forget, verb_events;

@@ -72,6 +72,15 @@ check "a closed pipe hurts nobody"
 [ $? -eq 125 ]
 check "125: standard output cannot be written"
 
+run 0 doctor && said '^canary  *ok ' && said '^shared arrays  *ok ' && said '^daemon  *ok ' && said '^journal  *without ' &&
+    ! said '^[a-z ]* fails ' && run 0 status
+check "doctor: all is well, and the daemon that runs is left alone"
+mkdir -m 777 "$work/open" && chmod 777 "$work/open"
+(PTOOLS_MODULE_PATH="$PTOOLS_TEST_MODULES:$work/open" && run 1 doctor && said '^module path  *fails .*others can write to it')
+check "doctor: a module path that others can write to"
+(export PTOOLS_DAEMON=/bin/false && run 1 doctor && said '^daemon  *fails ' && ! said canary) && run 2 doctor me
+check "doctor: a daemon that does not start"
+
 stop_daemon
 check "the daemon ends with 0"
 rmdir "$PTOOLS_DIR" 2>"$work/err"

@@ -71,7 +71,7 @@ for file in bin/ptools bin/ptoolsd ptools/ptools-worker \
     include/ptools/ptools.h include/ptools/value.h \
     pkgconfig/ptools.pc pkgconfig/ptools-module.pc ptools/modules/arrays.so ptools/modules/math.so ptools/modules/text.so \
     ptools/ptoolsd.conf man1/ptools.1 man3/ptools.3 man8/ptoolsd.8 \
-    bash-completion/completions/ptools zsh/site-functions/_ptools; do
+    bash-completion/completions/ptools zsh/site-functions/_ptools fish/vendor_completions.d/ptools.fish; do
     there "$file"
     check "there is $file"
 done
