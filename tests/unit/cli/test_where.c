@@ -32,6 +32,7 @@ static const ptools_queued_info task = {
     .message = "said \"no\" \xc3\xa4 twice",
     .phase = "",
     .log = "",
+    .output = "",
     .progress = 5,
     .progress_of = 10,
     .key = "k\0y",
@@ -51,6 +52,7 @@ static const ptools_queued_info bare = {
     .durability = PTOOLS_VOLATILE,
     .phase = "",
     .log = "",
+    .output = "",
     .queued_ms = NOW_MS + 5000 /* the clock was set back */
 };
 
