@@ -115,6 +115,7 @@ struct ptools_pmap {
     unsigned in_flight;       /* batches */
     uint32_t in_vain;         /* times in a row that batches were lost before they were begun ... */
     uint64_t vain_generation; /* ... the last time with this connection; 0: no connection was lost so */
+    uint64_t vain_since_us; /* the first of those in_vain */
     uint32_t workers;         /* that may run its batches, by the last answer */
     uint64_t held_bytes;      /* of arguments and records, and of what they lie in */
     size_t batch_bytes;       /* of arguments: the daemon took no batch of several items that had more */

@@ -12,8 +12,9 @@
 
 enum {
     LIMIT_RETRY_MS = 100,
-    IN_VAIN_MAX = 3 /* a batch is sent again if it was not begun, for its workers died before (the daemon tries some
-                       times by itself), or for the connection was lost; so often in a row that is no accident */
+    IN_VAIN_MAX = 3, /* a batch is sent again if it was not begun, for its workers died before (the daemon tries some
+                        times by itself), or for the connection was lost; so often in a row, ... */
+    IN_VAIN_US = 2000000 /* ... and for so long, that is no accident */
 };
 
 /* -- waiting ------------------------------------------------------------------------------------------------ */
@@ -206,7 +207,9 @@ static bool lost_in_vain(struct ptools_pmap *map, const struct batch *b, ptools_
         map->in_vain++; /* a connection is lost with all its batches at once */
     if (code == PTOOLS_ERR_LOST)
         map->vain_generation = b->generation;
-    return map->in_vain <= IN_VAIN_MAX;
+    if (map->in_vain == 1)
+        map->vain_since_us = clock_now_us();
+    return map->in_vain <= IN_VAIN_MAX || clock_now_us() - map->vain_since_us < IN_VAIN_US;
 }
 
 /* A reduction: items were done, and what ended it is neither one of them nor what became of worker or connection. */
