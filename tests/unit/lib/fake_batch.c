@@ -87,6 +87,21 @@ void batch_setup(fake_script *script, uint64_t n_items)
         ptools_pack_u64(items, i);
 }
 
+void batch_setup_deaf(void)
+{
+    ptools_options options = PTOOLS_OPTIONS_INIT;
+    static char zeros[BATCH_LARGE];
+
+    fake_begin(&fake);
+    fake_run(&fake, fake_serve_deaf);
+    items = ptools_pack_new();
+    for (int i = 0; i < BATCH_LARGES; i++)
+        ptools_pack_bytes(items, zeros, sizeof zeros);
+    options.address = fake_address(&fake, VIA_UNIX);
+    options.connect_timeout_ms = BATCH_ROUND_TRIP_MS;
+    ck_assert_int_eq(ptools_open(&options, &pt, NULL), PTOOLS_OK);
+}
+
 void batch_teardown(void)
 {
     items = ptools_pack_free(items);

@@ -46,6 +46,9 @@ extern ptools_pack *items; /* 0, 1, 2 ... */
 
 /* Runs the script, and makes so many items. */
 void batch_setup(fake_script *script, uint64_t n_items);
+/* A daemon that reads nothing after its hello, a client that waits for it so long, and large items. */
+enum { BATCH_LARGE = 2 << 20, BATCH_LARGES = 24, BATCH_ROUND_TRIP_MS = 500 };
+void batch_setup_deaf(void);
 /* Closes what is open, and lets the script end. */
 void batch_teardown(void);
 /* t.f over the items. */

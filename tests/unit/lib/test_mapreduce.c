@@ -297,31 +297,14 @@ END_TEST
 
 /* -- a daemon that reads nothing any more -------------------------------------------------------------------------- */
 
-enum { LARGE = 2 << 20, LARGES = 24, ROUND_TRIP_MS = 500 };
-
-static void begin_large(void)
-{
-    ptools_options options = PTOOLS_OPTIONS_INIT;
-    static char zeros[LARGE];
-
-    fake_begin(&fake);
-    fake_run(&fake, fake_serve_deaf);
-    items = ptools_pack_new();
-    for (int i = 0; i < LARGES; i++)
-        ptools_pack_bytes(items, zeros, LARGE);
-    options.address = fake_address(&fake, VIA_UNIX);
-    options.connect_timeout_ms = ROUND_TRIP_MS;
-    ck_assert_int_eq(ptools_open(&options, &pt, NULL), PTOOLS_OK);
-}
-
 START_TEST(the_time_for_all_of_it_is_not_spent_on_sending)
 {
     ptools_pmap_options options = PTOOLS_PMAP_OPTIONS_INIT;
     ptools_reduced *reduced = NULL;
 
-    begin_large();
+    batch_setup_deaf();
     options.batch_size = 1;
-    options.timeout_ms = ROUND_TRIP_MS / 2;
+    options.timeout_ms = BATCH_ROUND_TRIP_MS / 2;
     ck_assert_int_eq(ptools_mapreduce(pt, "t.f", "t.add", (const ptools_pack *const[]){ items }, 1, &options, &reduced),
                      PTOOLS_ERR_TIMEOUT);
     ck_assert_str_eq(ptools_error_message(pt), "the reduction was ended after timeout_ms, 250 ms");

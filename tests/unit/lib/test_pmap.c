@@ -300,23 +300,6 @@ END_TEST
 
 /* -- a daemon that reads nothing any more -------------------------------------------------------------------------- */
 
-enum { LARGE = 2 << 20, LARGES = 24, ROUND_TRIP_MS = 500 };
-
-static void begin_large(void)
-{
-    ptools_options options = PTOOLS_OPTIONS_INIT;
-    static char zeros[LARGE];
-
-    fake_begin(&fake);
-    fake_run(&fake, fake_serve_deaf);
-    items = ptools_pack_new();
-    for (int i = 0; i < LARGES; i++)
-        ptools_pack_bytes(items, zeros, LARGE);
-    options.address = fake_address(&fake, VIA_UNIX);
-    options.connect_timeout_ms = ROUND_TRIP_MS;
-    ck_assert_int_eq(ptools_open(&options, &pt, NULL), PTOOLS_OK);
-}
-
 START_TEST(one_that_reads_nothing_is_waited_for_once)
 {
     ptools_pmap_options options = PTOOLS_PMAP_OPTIONS_INIT;
@@ -324,7 +307,7 @@ START_TEST(one_that_reads_nothing_is_waited_for_once)
     ptools_item item;
     uint64_t before_us;
 
-    begin_large();
+    batch_setup_deaf();
     options.batch_size = 1;
     ck_assert_int_eq(ptools_pmap_start(pt, "t.f", (const ptools_pack *const[]){ items }, 1, &options, &map), PTOOLS_OK);
     ck_assert_int_eq(ptools_pmap_next(map, BATCH_WAIT_MS, &item), PTOOLS_OK);
@@ -335,7 +318,7 @@ START_TEST(one_that_reads_nothing_is_waited_for_once)
         ck_assert_int_eq(ptools_pmap_cancel(map), PTOOLS_OK);
     else
         map = ptools_pmap_free(map);
-    ck_assert_uint_lt(clock_now_us() - before_us, 4 * ROUND_TRIP_MS * 1000);
+    ck_assert_uint_lt(clock_now_us() - before_us, 4 * BATCH_ROUND_TRIP_MS * 1000);
     fake_open_gate(&fake);
     ptools_pmap_free(map);
     pt = ptools_close(pt);
