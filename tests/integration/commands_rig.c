@@ -205,3 +205,29 @@ void command_pid_gone(pid_t pid)
     ck_assert_msg(poll(&p, 1, WAIT_MS) == 1, "process %d lives", (int)pid);
     close(pidfd);
 }
+
+/* -- a daemon ------------------------------------------------------------------------------------------------- */
+
+void commands_up(struct commands_rig *rig, unsigned workers)
+{
+    server_start(&rig->server, workers, NULL);
+    rig->pt = server_open(&rig->server);
+    temp_dir(rig->dir, sizeof rig->dir);
+}
+
+void commands_down(struct commands_rig *rig, unsigned workers)
+{
+    server_whole(rig->pt, workers);
+    rig->pt = ptools_close(rig->pt);
+    server_clean(&rig->server, 0);
+    server_stop(&rig->server);
+    temp_remove(rig->dir);
+}
+
+const char *commands_in_dir(const struct commands_rig *rig, const char *name)
+{
+    static char path[160];
+
+    snprintf(path, sizeof path, "%s/%s", rig->dir, name);
+    return path;
+}

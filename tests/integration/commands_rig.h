@@ -12,6 +12,18 @@
 
 #include "tests/integration/server.h"
 
+/* A daemon, a client, and a directory for what commands leave. */
+struct commands_rig {
+    struct server server;
+    ptools *pt;
+    char dir[64];
+};
+void commands_up(struct commands_rig *rig, unsigned workers);
+/* All workers are whole, and nothing is left. */
+void commands_down(struct commands_rig *rig, unsigned workers);
+/* The path of a file there, until the next call. */
+const char *commands_in_dir(const struct commands_rig *rig, const char *name);
+
 enum { COMMAND_KEYS = 16 };
 
 /* The arguments that are being put together: a map of so many keys; those that are not needed are nil at the end. */

@@ -18,33 +18,17 @@
 
 enum { WORKERS = 2, WAIT_MS = 60000 };
 
-static struct server server;
-static ptools *pt;
+static struct commands_rig rig;
 static struct command c;
-static char dir[64];
 
 static void up(void)
 {
-    server_start(&server, WORKERS, NULL);
-    pt = server_open(&server);
-    temp_dir(dir, sizeof dir);
+    commands_up(&rig, WORKERS);
 }
 
 static void down(void)
 {
-    server_whole(pt, WORKERS);
-    pt = ptools_close(pt);
-    server_clean(&server, 0);
-    server_stop(&server);
-    temp_remove(dir);
-}
-
-static const char *in_dir(const char *name)
-{
-    static char path[160];
-
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    return path;
+    commands_down(&rig, WORKERS);
 }
 
 static void write_file(const char *path, const char *text, mode_t mode)
@@ -63,7 +47,7 @@ static uint64_t deaths(void)
     uint64_t sum = 0;
     size_t n = 0;
 
-    ck_assert_ptools(ptools_workers(pt, &workers, &n));
+    ck_assert_ptools(ptools_workers(rig.pt, &workers, &n));
     for (size_t i = 0; i < n; i++)
         sum += workers[i].deaths;
     free(workers);
@@ -73,7 +57,7 @@ static uint64_t deaths(void)
 /* Fails with EXITED: status or signal, and a part of the message. */
 static void exits(int status, int signal, const char *message)
 {
-    const ptools_failure *f = command_fails(pt, &c, PTOOLS_ERR_EXITED);
+    const ptools_failure *f = command_fails(rig.pt, &c, PTOOLS_ERR_EXITED);
 
     ck_assert_int_eq(f->exit_status, status);
     ck_assert_int_eq(f->signal, signal);
@@ -83,7 +67,7 @@ static void exits(int status, int signal, const char *message)
 
 static void refused(const char *message)
 {
-    const ptools_failure *f = command_fails(pt, &c, PTOOLS_ERR_BAD_ARGUMENT);
+    const ptools_failure *f = command_fails(rig.pt, &c, PTOOLS_ERR_BAD_ARGUMENT);
 
     ck_assert_msg(strstr(f->message, message) != NULL, "\"%s\" is not in \"%s\"", message, f->message);
     command_free(&c);
@@ -97,7 +81,7 @@ START_TEST(a_value)
     ptools_value v;
 
     command_sh(&c, "echo out; echo err >&2");
-    v = command_value(pt, &c, &f);
+    v = command_value(rig.pt, &c, &f);
     ck_assert_uint_eq(value_u64(v, "status"), 0);
     ck_assert(!value_has(v, "signal"));
     ck_assert(!value_has(v, "error"));
@@ -127,7 +111,7 @@ START_TEST(exit_statuses)
     command_sh(&c, "exit 3");
     command_bool(&c, "fail", false);
     ptools_future *f = NULL;
-    ck_assert_uint_eq(value_u64(command_value(pt, &c, &f), "status"), 3);
+    ck_assert_uint_eq(value_u64(command_value(rig.pt, &c, &f), "status"), 3);
     ptools_future_free(f);
     command_free(&c);
     ck_assert_uint_eq(deaths(), 0);
@@ -144,7 +128,7 @@ START_TEST(statuses_that_are_success)
     ptools_pack_list(ok, 2);
     ptools_pack_u64(ok, 3);
     ptools_pack_u64(ok, 255);
-    ck_assert_uint_eq(value_u64(command_value(pt, &c, &f), "status"), 3);
+    ck_assert_uint_eq(value_u64(command_value(rig.pt, &c, &f), "status"), 3);
     ptools_future_free(f);
     command_free(&c);
     command_sh(&c, "exit 0");
@@ -170,7 +154,7 @@ START_TEST(signals)
     command_sh(&c, "kill -9 $$");
     command_bool(&c, "fail", false);
     ptools_future *f = NULL;
-    ptools_value v = command_value(pt, &c, &f);
+    ptools_value v = command_value(rig.pt, &c, &f);
     ck_assert_uint_eq(value_u64(v, "signal"), 9);
     ck_assert(!value_has(v, "status"));
     ptools_future_free(f);
@@ -188,13 +172,13 @@ START_TEST(those_that_cannot_be_run)
     exits(127, 0, "no such command: no-such-command-here");
     command_begin(&c, "/no/such/path", NULL);
     exits(127, 0, "no such command: /no/such/path");
-    write_file(in_dir("plain"), "#!/bin/sh\n", 0644);
-    command_begin(&c, in_dir("plain"), NULL);
+    write_file(commands_in_dir(&rig, "plain"), "#!/bin/sh\n", 0644);
+    command_begin(&c, commands_in_dir(&rig, "plain"), NULL);
     exits(126, 0, "cannot be run: Permission denied");
-    command_begin(&c, dir, NULL);
+    command_begin(&c, rig.dir, NULL);
     exits(126, 0, "cannot be run: Permission denied");
-    write_file(in_dir("odd"), "#!/no/such/interpreter\n", 0755);
-    command_begin(&c, in_dir("odd"), NULL);
+    write_file(commands_in_dir(&rig, "odd"), "#!/no/such/interpreter\n", 0755);
+    command_begin(&c, commands_in_dir(&rig, "odd"), NULL);
     exits(127, 0, "no such command");
     command_begin(&c, "true", NULL);
     command_str(&c, "cwd", "/no/such/directory");
@@ -204,7 +188,7 @@ START_TEST(those_that_cannot_be_run)
     exits(125, 0, "true was not begun: its input /no/such/file: No such file or directory");
     command_begin(&c, "no-such-command-here", NULL);
     command_bool(&c, "fail", false);
-    v = command_value(pt, &c, &f);
+    v = command_value(rig.pt, &c, &f);
     ck_assert_uint_eq(value_u64(v, "status"), 127);
     value_is(v, "error", "no such command: no-such-command-here");
     ck_assert(!value_has(v, "wall_us"));
@@ -217,12 +201,12 @@ END_TEST
 /* As the shell would. */
 START_TEST(script_without_interpreter)
 {
-    write_file(in_dir("script"), "echo \"$0 $1\"\n", 0755);
+    write_file(commands_in_dir(&rig, "script"), "echo \"$0 $1\"\n", 0755);
     char expected[200];
 
-    snprintf(expected, sizeof expected, "%s x\n", in_dir("script"));
-    command_begin(&c, in_dir("script"), "x", NULL);
-    command_prints(pt, &c, expected);
+    snprintf(expected, sizeof expected, "%s x\n", commands_in_dir(&rig, "script"));
+    command_begin(&c, commands_in_dir(&rig, "script"), "x", NULL);
+    command_prints(rig.pt, &c, expected);
 }
 END_TEST
 
@@ -231,12 +215,12 @@ START_TEST(last_lines)
     const ptools_failure *f;
 
     command_sh(&c, "seq 1 100; seq 201 300 >&2; exit 1");
-    f = command_fails(pt, &c, PTOOLS_ERR_EXITED);
+    f = command_fails(rig.pt, &c, PTOOLS_ERR_EXITED);
     ck_assert_msg(strstr(f->log, "293\n294\n295\n296\n297\n298\n299\n300\n93\n94\n95\n96\n97\n98\n99\n100\n") == f->log,
                   "%s", f->log);
     command_free(&c);
     command_sh(&c, "echo one; printf 'a\\001\\377b' >&2; exit 1");
-    f = command_fails(pt, &c, PTOOLS_ERR_EXITED);
+    f = command_fails(rig.pt, &c, PTOOLS_ERR_EXITED);
     ck_assert_str_eq(f->log, "a??b\none\n");
     ck_assert_uint_gt(f->run_us, 0);
     command_free(&c);
@@ -252,7 +236,7 @@ START_TEST(arguments)
 
     snprintf(expected, sizeof expected, "[%s][][*]", odd);
     command_begin(&c, "printf", "[%s]", odd, "", "*", NULL);
-    command_prints(pt, &c, expected);
+    command_prints(rig.pt, &c, expected);
 }
 END_TEST
 
@@ -269,7 +253,7 @@ START_TEST(many_arguments)
     ptools_pack_str(pack, "echo $# $25000");
     for (int i = 0; i < 25000; i++)
         ptools_pack_str(pack, "four");
-    command_prints(pt, &c, "24999 four5000\n"); /* $2 and what follows */
+    command_prints(rig.pt, &c, "24999 four5000\n"); /* $2 and what follows */
     c = (struct command){ .pack = ptools_pack_new() };
     ptools_pack_map(c.pack, COMMAND_KEYS);
     pack = command_key(&c, "argv");
@@ -289,12 +273,12 @@ START_TEST(environment)
                    "-n \"$PTOOLS_TASK_ID\" -a -n \"$PTOOLS_WORKER\" && echo there");
     command_list(&c, "env", (const char *const[]){ "A=1", "B=old", "PATH=/usr/bin:/bin", NULL });
     command_list(&c, "set_env", (const char *const[]){ "B=x=y", NULL });
-    command_prints(pt, &c, "1 x=y 1\nthere\n");
+    command_prints(rig.pt, &c, "1 x=y 1\nthere\n");
     command_begin(&c, "/usr/bin/env", NULL);
     command_list(&c, "env", (const char *const[]){ NULL });
     command_list(&c, "set_env", (const char *const[]){ "PTOOLS_DIR=/d", "PTOOLS_SEED=7", NULL });
     ptools_future *f = NULL;
-    ptools_value v = command_value(pt, &c, &f);
+    ptools_value v = command_value(rig.pt, &c, &f);
     char *out = value_bytes(v, "out", NULL);
     ck_assert_ptr_nonnull(strstr(out, "PTOOLS_DIR=/d\n"));
     ck_assert_ptr_nonnull(strstr(out, "PTOOLS_SEED=7\n"));
@@ -320,21 +304,21 @@ START_TEST(large_environment)
         snprintf(entry, sizeof entry, "V%d=%d", i % 10000, i);
         ptools_pack_str(pack, entry);
     }
-    command_prints(pt, &c, "10000\n");
+    command_prints(rig.pt, &c, "10000\n");
 }
 END_TEST
 
 START_TEST(directory_and_umask)
 {
     command_sh(&c, "pwd; umask");
-    command_str(&c, "cwd", dir);
+    command_str(&c, "cwd", rig.dir);
     command_int(&c, "umask", 027);
     char expected[100];
 
-    snprintf(expected, sizeof expected, "%s\n0027\n", dir);
-    command_prints(pt, &c, expected);
+    snprintf(expected, sizeof expected, "%s\n0027\n", rig.dir);
+    command_prints(rig.pt, &c, expected);
     command_begin(&c, "pwd", NULL);
-    command_prints(pt, &c, "/\n");
+    command_prints(rig.pt, &c, "/\n");
 }
 END_TEST
 
@@ -348,17 +332,17 @@ START_TEST(limits)
     command_int(&c, "mem", 1 << 30);
     command_int(&c, "cpus", 1);
     snprintf(text, sizeof text, "%d\n1048576\n1\n1\n", niceness + 7);
-    command_prints(pt, &c, text);
+    command_prints(rig.pt, &c, text);
     command_sh(&c, "nice; ulimit -v; echo $OMP_NUM_THREADS"); /* nothing of that stays */
     snprintf(text, sizeof text, "%d\nunlimited\n\n", niceness);
-    command_prints(pt, &c, text);
+    command_prints(rig.pt, &c, text);
     command_begin(&c, "dd", "if=/dev/zero", "of=/dev/null", "bs=512M", "count=1", NULL);
     command_int(&c, "mem", 256 << 20);
     exits(1, 0, "dd: exited with status 1");
     command_sh(&c, "echo $OMP_NUM_THREADS");
     command_int(&c, "cpus", 1);
     command_list(&c, "set_env", (const char *const[]){ "OMP_NUM_THREADS=9", NULL });
-    command_prints(pt, &c, "9\n");
+    command_prints(rig.pt, &c, "9\n");
 }
 END_TEST
 
@@ -370,7 +354,7 @@ START_TEST(input)
     command_begin(&c, "cat", NULL);
     command_bytes(&c, "stdin", "a\0b", 3);
     ptools_future *f = NULL;
-    ptools_value v = command_value(pt, &c, &f);
+    ptools_value v = command_value(rig.pt, &c, &f);
     size_t n;
     char *out = value_bytes(v, "out", &n);
     ck_assert_uint_eq(n, 3);
@@ -379,17 +363,17 @@ START_TEST(input)
     ptools_future_free(f);
     command_free(&c);
     command_begin(&c, "cat", NULL); /* none: there is nothing to wait for */
-    command_prints(pt, &c, "");
+    command_prints(rig.pt, &c, "");
     command_begin(&c, "wc", "-c", NULL);
     command_bytes(&c, "stdin", data, large);
-    command_prints(pt, &c, "10485760\n");
+    command_prints(rig.pt, &c, "10485760\n");
     command_begin(&c, "echo", "read nothing", NULL);
     command_bytes(&c, "stdin", data, large);
-    command_prints(pt, &c, "read nothing\n");
-    write_file(in_dir("input"), "of a file", 0600);
+    command_prints(rig.pt, &c, "read nothing\n");
+    write_file(commands_in_dir(&rig, "input"), "of a file", 0600);
     command_begin(&c, "cat", NULL);
-    command_str(&c, "stdin_file", in_dir("input"));
-    command_prints(pt, &c, "of a file");
+    command_str(&c, "stdin_file", commands_in_dir(&rig, "input"));
+    command_prints(rig.pt, &c, "of a file");
     free(data);
 }
 END_TEST
@@ -400,7 +384,7 @@ START_TEST(nothing_of_the_worker)
     command_sh(&c, "ls /proc/self/fd | grep -v '^[0123]$'; while read name mask; do case $name in SigBlk:|SigIgn:) "
                    "echo $name $((0x$mask & 0x7fffffff));; esac; done < /proc/self/status; "
                    "test \"$(cut -d' ' -f5 /proc/$$/stat)\" = $$ && echo leads");
-    command_prints(pt, &c, "SigBlk: 0\nSigIgn: 0\nleads\n");
+    command_prints(rig.pt, &c, "SigBlk: 0\nSigIgn: 0\nleads\n");
 }
 END_TEST
 
@@ -441,7 +425,7 @@ START_TEST(merged_output)
     command_sh(&c, "echo 1; echo 2 >&2; echo 3");
     command_bool(&c, "merge", true);
     ptools_future *f = NULL;
-    ptools_value v = command_value(pt, &c, &f);
+    ptools_value v = command_value(rig.pt, &c, &f);
     value_is(v, "out", "1\n2\n3\n");
     ck_assert(!value_has(v, "err"));
     ck_assert(!value_has(v, "err_bytes"));

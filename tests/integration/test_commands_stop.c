@@ -20,33 +20,17 @@
 
 enum { WORKERS = 2, WAIT_MS = 60000, KEPT_FDS = 5 };
 
-static struct server server;
-static ptools *pt;
+static struct commands_rig rig;
 static struct command c;
-static char dir[64];
 
 static void up(void)
 {
-    server_start(&server, WORKERS, NULL);
-    pt = server_open(&server);
-    temp_dir(dir, sizeof dir);
+    commands_up(&rig, WORKERS);
 }
 
 static void down(void)
 {
-    server_whole(pt, WORKERS);
-    pt = ptools_close(pt);
-    server_clean(&server, 0);
-    server_stop(&server);
-    temp_remove(dir);
-}
-
-static const char *in_dir(const char *name)
-{
-    static char path[160];
-
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    return path;
+    commands_down(&rig, WORKERS);
 }
 
 static uint64_t deaths(void)
@@ -55,7 +39,7 @@ static uint64_t deaths(void)
     uint64_t sum = 0;
     size_t n = 0;
 
-    ck_assert_ptools(ptools_workers(pt, &workers, &n));
+    ck_assert_ptools(ptools_workers(rig.pt, &workers, &n));
     for (size_t i = 0; i < n; i++)
         sum += workers[i].deaths;
     free(workers);
@@ -68,7 +52,7 @@ static ptools_future *start(void)
 {
     ptools_future *f = NULL;
 
-    ck_assert_ptools(ptools_remotecall(pt, NULL, "command.run", command_args(&c), NULL, &f));
+    ck_assert_ptools(ptools_remotecall(rig.pt, NULL, "command.run", command_args(&c), NULL, &f));
     ck_assert_int_eq(ptools_future_wait(f, 0), PTOOLS_ERR_TIMEOUT);
     return f;
 }
@@ -93,14 +77,14 @@ START_TEST(cancelled_gracefully)
 
     command_sh(&c, "sh -c 'trap \"sleep 0.1; echo child >> ended; exit\" TERM; while :; do sleep 0.01; done' & "
                    "trap 'echo parent >> ended; exit' TERM; " TELL "while :; do sleep 0.01; done");
-    command_str(&c, "cwd", dir);
+    command_str(&c, "cwd", rig.dir);
     f = start();
-    pid = command_pid_in(in_dir("pid"));
+    pid = command_pid_in(commands_in_dir(&rig, "pid"));
     cancel(f);
     command_pid_gone(pid);
-    server_whole(pt, WORKERS);
+    server_whole(rig.pt, WORKERS);
     ck_assert_uint_eq(deaths(), 0);
-    text = slurp(in_dir("ended"));
+    text = slurp(commands_in_dir(&rig, "ended"));
     ck_assert_msg(strstr(text, "parent\n") && strstr(text, "child\n"), "%s", text);
     free(text);
 }
@@ -114,16 +98,16 @@ START_TEST(ignores_sigterm)
 
     command_sh(&c, "trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$ > child.new; mv child.new child; "
                    "while :; do sleep 1; done' & " TELL "while :; do sleep 1; done");
-    command_str(&c, "cwd", dir);
+    command_str(&c, "cwd", rig.dir);
     f = start();
-    pid = command_pid_in(in_dir("pid"));
-    child = command_pid_in(in_dir("child"));
+    pid = command_pid_in(commands_in_dir(&rig, "pid"));
+    child = command_pid_in(commands_in_dir(&rig, "child"));
     cancel(f);
     command_pid_gone(pid);
     command_pid_gone(child);
-    server_whole(pt, WORKERS);
+    server_whole(rig.pt, WORKERS);
     command_begin(&c, "echo", "next", NULL);
-    command_prints(pt, &c, "next\n");
+    command_prints(rig.pt, &c, "next\n");
 }
 END_TEST
 
@@ -137,27 +121,27 @@ START_TEST(grace)
 
     options.grace_ms = WAIT_MS;
     command_sh(&c, "trap 'sleep 0.8; echo slowly > ended; exit' TERM; " TELL "while :; do sleep 0.01; done");
-    command_str(&c, "cwd", dir);
-    ck_assert_ptools(ptools_remotecall(pt, NULL, "command.run", command_args(&c), &options, &f));
-    pid = command_pid_in(in_dir("pid"));
+    command_str(&c, "cwd", rig.dir);
+    ck_assert_ptools(ptools_remotecall(rig.pt, NULL, "command.run", command_args(&c), &options, &f));
+    pid = command_pid_in(commands_in_dir(&rig, "pid"));
     cancel(f);
     command_pid_gone(pid);
-    text = slurp(in_dir("ended"));
+    text = slurp(commands_in_dir(&rig, "ended"));
     ck_assert_str_eq(text, "slowly\n");
     free(text);
-    server_whole(pt, WORKERS);
+    server_whole(rig.pt, WORKERS);
     ck_assert_uint_eq(deaths(), 0);
-    unlink(in_dir("pid"));
+    unlink(commands_in_dir(&rig, "pid"));
     options.grace_ms = 1;
     command_sh(&c, "trap '' TERM; " TELL "while :; do sleep 0.01; done");
-    command_str(&c, "cwd", dir);
-    ck_assert_ptools(ptools_remotecall(pt, NULL, "command.run", command_args(&c), &options, &f));
-    pid = command_pid_in(in_dir("pid"));
+    command_str(&c, "cwd", rig.dir);
+    ck_assert_ptools(ptools_remotecall(rig.pt, NULL, "command.run", command_args(&c), &options, &f));
+    pid = command_pid_in(commands_in_dir(&rig, "pid"));
     cancel(f);
     command_pid_gone(pid);
     options.grace_ms = -1;
     command_begin(&c, "true", NULL);
-    ck_assert_err(ptools_remotecall(pt, NULL, "command.run", command_args(&c), &options, &f), PTOOLS_ERR_INVALID);
+    ck_assert_err(ptools_remotecall(rig.pt, NULL, "command.run", command_args(&c), &options, &f), PTOOLS_ERR_INVALID);
     command_free(&c);
 }
 END_TEST
@@ -169,9 +153,9 @@ START_TEST(deadline)
 
     options.deadline_ms = 100;
     command_sh(&c, "echo before; exec sleep 100");
-    err = ptools_remotecall_fetch(pt, NULL, "command.run", command_args(&c), &options, WAIT_MS, NULL, NULL);
+    err = ptools_remotecall_fetch(rig.pt, NULL, "command.run", command_args(&c), &options, WAIT_MS, NULL, NULL);
     ck_assert_err(err, PTOOLS_ERR_DEADLINE);
-    ck_assert_str_eq(ptools_last_failure(pt)->log, "before\n");
+    ck_assert_str_eq(ptools_last_failure(rig.pt)->log, "before\n");
     command_free(&c);
     ck_assert_uint_eq(deaths(), 0);
 }
@@ -186,17 +170,17 @@ START_TEST(forks_away)
 
     command_sh(&c, "setsid sh -c '(echo $BASHPID $$ > pid.new; mv pid.new pid; exec sleep 1000) &' & "
                    "while ! test -e pid; do sleep 0.01; done; echo done");
-    command_str(&c, "cwd", dir);
-    v = command_value(pt, &c, &f);
+    command_str(&c, "cwd", rig.dir);
+    v = command_value(rig.pt, &c, &f);
     value_is(v, "out", "done\n");
     ptools_future_free(f);
     command_free(&c);
     command_sh(&c, "setsid sh -c 'trap \"\" TERM HUP; " TELL "while :; do sleep 1; done' & "
                    "while ! test -e pid; do sleep 0.01; done; echo done");
-    unlink(in_dir("pid"));
-    command_str(&c, "cwd", dir);
-    v = command_value(pt, &c, &f);
-    pid = command_pid_in(in_dir("pid"));
+    unlink(commands_in_dir(&rig, "pid"));
+    command_str(&c, "cwd", rig.dir);
+    v = command_value(rig.pt, &c, &f);
+    pid = command_pid_in(commands_in_dir(&rig, "pid"));
     ck_assert_int_eq(kill(pid, 0), -1);
     ck_assert_int_eq(errno, ESRCH);
     ptools_future_free(f);
@@ -214,10 +198,10 @@ START_TEST(worker_dies)
     command_sh(
         &c, "setsid sh -c 'trap \"\" TERM; echo $$ > child.new; mv child.new child; while :; do sleep 1; done' & " TELL
             "while test ! -e child; do sleep 0.01; done; kill -9 $PPID; while :; do sleep 1; done");
-    command_str(&c, "cwd", dir);
+    command_str(&c, "cwd", rig.dir);
     f = start();
-    pid = command_pid_in(in_dir("pid"));
-    child = command_pid_in(in_dir("child"));
+    pid = command_pid_in(commands_in_dir(&rig, "pid"));
+    child = command_pid_in(commands_in_dir(&rig, "child"));
     ck_assert_ptools(ptools_future_wait(f, WAIT_MS));
     ck_assert_int_eq(ptools_future_failure(f)->code, PTOOLS_ERR_WORKER_DIED);
     ptools_future_free(f);
@@ -282,7 +266,7 @@ static void map(uint32_t flags)
     ptools_pack_str(captured, "/");
     options.captured = captured;
     options.flags = flags;
-    ck_assert_err(ptools_pmap_each_from(pt, "command.run", next_item, &n, &options, see_item, &first),
+    ck_assert_err(ptools_pmap_each_from(rig.pt, "command.run", next_item, &n, &options, see_item, &first),
                   PTOOLS_ERR_PARTS);
     ptools_pack_free(captured);
     ck_assert_uint_eq(deaths(), 0);
@@ -296,8 +280,8 @@ static unsigned open_descriptors(void)
     char path[64];
     size_t n = 0;
 
-    server_whole(pt, WORKERS);
-    ck_assert_ptools(ptools_workers(pt, &workers, &n));
+    server_whole(rig.pt, WORKERS);
+    ck_assert_ptools(ptools_workers(rig.pt, &workers, &n));
     for (size_t i = 0; i < n; i++) {
         DIR *fds;
 
@@ -333,7 +317,7 @@ static int next_program(ptools_pack *args, void *arg)
 
     if (*n == 20)
         return 0;
-    snprintf(path, sizeof path, "PATH=%s/%c:/usr/bin:/bin", dir, *n % 5 == 4 ? 'b' : 'a');
+    snprintf(path, sizeof path, "PATH=%s/%c:/usr/bin:/bin", rig.dir, *n % 5 == 4 ? 'b' : 'a');
     ptools_pack_map(args, 2);
     ptools_pack_str(args, "argv");
     ptools_pack_list(args, 1);
@@ -364,7 +348,7 @@ START_TEST(programs_of_items)
         char path[160];
         FILE *f;
 
-        snprintf(path, sizeof path, "%s/%c", dir, "ab"[i]);
+        snprintf(path, sizeof path, "%s/%c", rig.dir, "ab"[i]);
         ck_assert_int_eq(mkdir(path, 0700), 0);
         strcat(path, "/here");
         f = fopen(path, "we");
@@ -373,7 +357,7 @@ START_TEST(programs_of_items)
         ck_assert_int_eq(chmod(path, 0700), 0);
     }
     options.batch_size = 20;
-    ck_assert_ptools(ptools_pmap_each_from(pt, "command.run", next_program, &n, &options, see_program, &first));
+    ck_assert_ptools(ptools_pmap_each_from(rig.pt, "command.run", next_program, &n, &options, see_program, &first));
 }
 END_TEST
 
