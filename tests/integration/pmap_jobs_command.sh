@@ -1,37 +1,13 @@
 #!/bin/sh
 # `ptools pmap -- COMMAND` against a real daemon: placeholders, where items come from, what is done with output, failures,
 # job logs and signals, every exit status.
-# usage: pmap_jobs_command.sh  (PTOOLS_TEST_COMMAND and PTOOLS_DAEMON as Meson sets them)
+# usage: pmap_jobs_command.sh  (PTOOLS_TEST_COMMAND, _MODULES and PTOOLS_DAEMON as Meson sets them)
 # shellcheck disable=SC1083,SC2016 # braces and dollars are for others
-set -u
-command=$PTOOLS_TEST_COMMAND
-work=$(mktemp -d /tmp/ptools-test-XXXXXX) || exit 99
-export PTOOLS_DIR="$work/d"
-unset PTOOLS_ADDRESS XDG_RUNTIME_DIR
-daemon=
-n=0
+# shellcheck source-path=SCRIPTDIR source=command_rig.sh
+. "$(dirname "$0")/command_rig.sh"
 tab=$(printf '\t')
 newline='
 '
-
-finish() {
-    [ -z "$daemon" ] || kill "$daemon" 2>/dev/null
-    rm -rf "$work"
-}
-trap finish EXIT
-
-# check NAME: the last command's status decides
-check() {
-    status=$?
-    n=$((n + 1))
-    if [ $status -eq 0 ]; then
-        echo "ok $n - $1"
-    else
-        echo "not ok $n - $1"
-        head -c 3000 "$work/out" | sed 's/^/# /'
-        head -c 3000 "$work/err" | sed 's/^/# /'
-    fi
-}
 
 # run STATUS ARG...: the command, its input that of this function, must end with STATUS; its output is in out and err
 run() {
@@ -56,7 +32,6 @@ dry() {
 # is LINE...: that is all there is on standard output
 is() { printf '%s\n' "$@" | cmp -s - "$work/out"; }
 complained() { grep -aq -- "$1" "$work/err"; }
-quiet() { [ ! -s "$work/err" ]; }
 # log COLUMN...: these columns of the job log, in the order of the items
 log() { tail -n +2 "$work/log" | sort -n | cut -f "$1" | tr '\n' ' '; }
 
