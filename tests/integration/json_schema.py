@@ -77,6 +77,11 @@ SHAPES = [
       for verb in ('cancel', 'kill', 'dequeue', 'hold', 'release', 'kick', 'rerun', 'forget', 'purge')],
     (0, 'pause --tag none', {'changed': int}),
     (0, 'resume --tag none', {'changed': int}),
+    (0, 'top --interval 100ms', {'status': {'version': str, 'tasks': {'done': int}, 'queue': {'paused': [str]}},
+                                 'ended_per_s': {'done': float, 'failed': float, 'cancelled': float},
+                                 'workers': [{'id': int, 'pid': int, 'state': str, 'function': str, 'phase': str,
+                                              'rss_bytes': int, 'cpu_percent': float}],
+                                 'tasks': [TASK]}),
     (0, 'doctor', {'checks': [{'check': str, 'is': str, 'what': str}]}),
     (0, 'complete -- wa', {'words': [{'word': str, 'help': str}], 'also': str}),
 ]
