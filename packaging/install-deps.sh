@@ -8,7 +8,7 @@ set -eu
 build=(gcc libc6-dev dpkg-dev meson ninja-build pkg-config libmsgpack-dev libsystemd-dev libinih-dev
        libunwind-dev libsmartcols-dev libjson-c-dev libzmq3-dev uthash-dev libpng-dev
        libsqlite3-dev libncurses-dev)
-tests=(check g++ clang llvm libclang-rt-14-dev valgrind python3 python3-zmq python3-msgpack python3-numpy zsh fish tmux)
+tests=(check imagemagick parallel g++ clang llvm libclang-rt-14-dev valgrind python3 python3-zmq python3-msgpack python3-numpy zsh fish tmux)
 bench=(strace libgearman-dev gearman-job-server libhiredis-dev redis-server beanstalkd)
 
 case ${1:-build} in
