@@ -280,7 +280,7 @@ static void turn_end(struct daemon *d)
     progress_turn(d);
     memory_turn(d->memory);
     tell_wall(d);
-    front_link_turn(d->front, d->front && core_may_rest(d->core));
+    front_link_turn(d->front, d->front && door_clients(d->door) == 0 && core_may_rest(d->core));
     if (set_core_timer(d) < 0)
         daemon_fail(d, "setting a timer", -ENOMEM);
     end_if_done(d);

@@ -38,6 +38,7 @@ struct front_as {
     struct front_users *users;
     struct pair *pairs;
     char *dir;
+    bool made; /* the directory is ours to remove */
 };
 
 static const struct {
@@ -168,6 +169,14 @@ static void sweep(const struct front_as *a)
         closedir(dir);
 }
 
+static bool is_for(const char *dir, gid_t group)
+{
+    struct stat st;
+
+    return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && st.st_gid == group &&
+           (st.st_mode & 07777) == 02750;
+}
+
 int front_as_new(sd_event *event, const struct config *config, struct front_users *users, struct front_as **ret)
 {
     const struct group *group = *config->users_admins ? getgrnam(config->users_admins) : NULL;
@@ -185,11 +194,14 @@ int front_as_new(sd_event *event, const struct config *config, struct front_user
     }
     a->event = event;
     a->users = users;
-    /* The sockets in it are of this group because the directory hands it on (the mode's first digit). */
-    if ((mkdir(a->dir, 0700) < 0 && errno != EEXIST) || chown(a->dir, (uid_t)-1, group->gr_gid) < 0 ||
-        chmod(a->dir, 02750) < 0) {
+    /* The sockets in it are of this group because the directory hands it on (the mode's first digit). An installed
+     * service finds it, and may not be allowed to make one. */
+    a->made = mkdir(a->dir, 0700) == 0;
+    if (!is_for(a->dir, group->gr_gid) &&
+        (chown(a->dir, (uid_t)-1, group->gr_gid) < 0 || chmod(a->dir, 02750) < 0 || !is_for(a->dir, group->gr_gid))) {
         log_warning("no-admins", LOG_STR("dir", a->dir), LOG_STR("why", strerror(errno)));
-        rmdir(a->dir);
+        if (a->made)
+            rmdir(a->dir);
         free(a->dir);
         free(a);
         return 0;
@@ -207,7 +219,8 @@ struct front_as *front_as_free(struct front_as *a)
         return NULL;
     HASH_ITER(hh, a->pairs, p, next)
         pair_free(p);
-    rmdir(a->dir);
+    if (a->made)
+        rmdir(a->dir);
     free(a->dir);
     free(a);
     return NULL;
