@@ -141,6 +141,8 @@ const struct setting config_settings[] = {
       "users that are served at a time" },
     { "users", "idle_s", SETTING_NUMBER, AT(users_idle_s), 0, 86400, NULL, "60",
       "the daemon of a user who has nothing in it and is not connected ends after this" },
+    { "users", "stay", SETTING_SWITCH, AT(users_stay), 0, SWITCH_YES, NULL, "no",
+      "whether daemons of users go on when this one ends: only where the service manager keeps their sockets" },
     { "users", "spawn", SETTING_PATH, AT(users_spawn), 1, sizeof((struct sockaddr_un *)NULL)->sun_path - 1, NULL,
       "/run/ptools-spawn/spawn.sock", "socket of ptools-spawn" },
     { "users", "admins", SETTING_NAME, AT(users_admins), 0, NAME_BYTES_MAX, NULL, "ptools-admin",

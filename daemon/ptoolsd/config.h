@@ -52,7 +52,7 @@ struct config {
     uint64_t breaker_kills, breaker_window_s, breaker_wait_s, breaker_wait_max_s;
     uint64_t ageing;        /* points an hour */
     /* [users] */
-    uint64_t users_apart;   /* enum config_switch */
+    uint64_t users_apart, users_stay; /* enum config_switch */
     uint64_t users_idle_s, users_min_uid, users_max;
     char *users_spawn;      /* absolute */
     char *users_admins;     /* a group; "" for none */

@@ -313,6 +313,7 @@ void daemon_drain(struct daemon *d)
     d->draining = true;
     sd_notify(0, "STOPPING=1\nSTATUS=Waiting for running tasks.");
     door_stop_listening(d->door);
+    front_link_leaves(d->front);
     core_drain(d->core, now, d->hurry, &d->actions);
     daemon_deliver(d);
     if (!d->drain_timer && sd_event_add_time(d->event, &d->drain_timer, CLOCK_MONOTONIC,

@@ -12,7 +12,8 @@
  * when nothing is left for them to do (proto/front.h).
  *
  * The front's ends of the daemons' sockets are left with the service manager (its descriptor store): a front that was
- * killed finds them again in the next, and no daemon notices. Without that they end as by SIGTERM.
+ * killed, or ended and shall be followed by another (users.stay), finds them again in the next, and no daemon notices.
+ * Without that they end as by SIGTERM, and the front waits for them.
  *
  * Never does: read or write what clients say, resolve names once it serves, start or signal a process.
  */
@@ -205,6 +206,10 @@ static int on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *inf
 
     (void)s;
     log_info("signal", LOG_U64("signal", info->ssi_signo), LOG_U64("from", info->ssi_pid));
+    if (f->config->users_stay) {
+        stop_listening(f);
+        return sd_event_exit(f->event, f->exit_code);
+    }
     if (!f->draining) {
         sd_notify(0, "STOPPING=1\nSTATUS=Waiting for running tasks.");
         stop_listening(f);

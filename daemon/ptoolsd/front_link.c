@@ -47,7 +47,7 @@ static int receive(struct front_link *l, struct front_packet *ret, int *ret_fd)
     for (c = CMSG_FIRSTHDR(&msg); got > 0 && c; c = CMSG_NXTHDR(&msg, c))
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
             memcpy(ret_fd, CMSG_DATA(c), sizeof *ret_fd);
-    return got == (ssize_t)sizeof *ret && ret->magic == FRONT_MAGIC ? 1 : -1;
+    return got == (ssize_t)sizeof *ret && ret->magic == FRONT_MAGIC && !ret->text[FRONT_TEXT_BYTES - 1] ? 1 : -1;
 }
 
 static void stop_idling(struct front_link *l)
@@ -81,6 +81,10 @@ static void handle(struct front_link *l, const struct front_packet *p, int take_
     case FRONT_BEGIN:
         l->taken = 0;
         stop_idling(l);
+        if (strcmp(p->text, PTOOLS_VERSION) != 0) {
+            log_info("front-is-another", LOG_STR("version", p->text));
+            daemon_drain(d);
+        }
         break;
     case FRONT_DRAIN:
     case FRONT_LEAVE:
@@ -127,6 +131,14 @@ static int on_idle(sd_event_source *s, uint64_t usec, void *userdata)
     /* A front that does not read is asked at the next occasion. */
     l->asked = send(l->fd, &p, sizeof p, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof p;
     return 0;
+}
+
+void front_link_leaves(struct front_link *l)
+{
+    const struct front_packet p = { .magic = FRONT_MAGIC, .kind = FRONT_LEAVING, .uid = geteuid() };
+
+    if (l)
+        (void)send(l->fd, &p, sizeof p, MSG_DONTWAIT | MSG_NOSIGNAL); /* else it learns it at the end */
 }
 
 void front_link_turn(struct front_link *l, bool idle)

@@ -16,5 +16,7 @@ DEFINE_AUTO(front_link)
 /* To be called at the end of each turn. idle: nobody is here, and nothing would be lost if this daemon ended; once that
  * has been so for users.idle_s, the front is asked whether it may. */
 void front_link_turn(struct front_link *l, bool idle);
+/* This daemon takes no new work any more. */
+void front_link_leaves(struct front_link *l);
 
 #endif

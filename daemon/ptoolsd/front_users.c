@@ -247,6 +247,7 @@ static int on_user(sd_event_source *s, int fd, uint32_t revents, void *userdata)
     (void)s;
     (void)revents;
     while ((r = receive_packet(fd, &p)) > 0) {
+        u->leaving |= p.kind == FRONT_LEAVING;
         if (p.kind != FRONT_IDLE || p.taken != u->sent || u->leaving)
             continue; /* somebody is on the way to it */
         p.kind = FRONT_LEAVE;
@@ -396,7 +397,7 @@ void front_users_start(struct front_users *f, uint32_t uid)
 
 void front_users_adopt(struct front_users *f, uint32_t uid, int take_fd)
 {
-    const struct front_packet p = { .magic = FRONT_MAGIC, .kind = FRONT_BEGIN, .uid = uid };
+    const struct front_packet p = { .magic = FRONT_MAGIC, .kind = FRONT_BEGIN, .uid = uid, .text = PTOOLS_VERSION };
     struct front_user *u = user_get(f, uid);
 
     if (!u || u->fd >= 0) {
@@ -446,8 +447,11 @@ struct front_users *front_users_free(struct front_users *f)
 
     if (!f)
         return NULL;
-    HASH_ITER(hh, f->users, u, next)
+    HASH_ITER(hh, f->users, u, next) {
+        if (f->config->users_stay && !f->draining)
+            u->fd = -1; /* the service manager's copy stays */
         user_free(u);
+    }
     spawn_close(f);
     refuse_free(f->refuse);
     free(f);
