@@ -116,14 +116,16 @@ static void pair_free(struct pair *p)
 static int pair_open(struct pair *p)
 {
     AUTO_MEM char *dir = NULL, *path = NULL;
+    mode_t mask;
     int r = 0;
 
     if (asprintf(&dir, "%s/%" PRIu32, p->a->dir, p->uid) < 0) {
         dir = NULL;
         return -ENOMEM;
     }
-    if (mkdir(dir, 0750) < 0 && errno != EEXIST)
-        return -errno;
+    mask = umask(0027);
+    r = mkdir(dir, 0750) < 0 && errno != EEXIST ? -errno : 0;
+    umask(mask);
     for (size_t i = 0; i < DOORS && r >= 0; i++) {
         if (asprintf(&path, "%s/%s", dir, doors[i].name) < 0) {
             path = NULL;
