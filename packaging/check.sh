@@ -8,6 +8,7 @@
 #   --tsan           the threaded client under ThreadSanitizer
 #   --valgrind       the unit tests under valgrind
 #   --fuzz SECONDS   each fuzz target for so long
+#   --system         the packages, and the service on a machine that is booted for it and thrown away
 #   --bench          the benchmarks
 set -u
 
@@ -85,6 +86,33 @@ fuzz() { # SECONDS
         done
 }
 
+# What this test prints is TAP, and no Meson reads it: so it is counted here.
+system() {
+        local log p f
+        dir=$("$tree/packaging/build-dir.sh" deb) || return
+        log=$dir/check.log
+        echo "== system: building packages in $dir"
+        if ! "$tree/packaging/deb.sh" "$dir" > "$log" 2>&1; then
+                tail -n 40 "$log" >&2
+                return 1
+        fi
+        if lintian --allow-root --tag-display-limit 0 --fail-on error,warning "$dir"/*.deb; then
+                count 1 0 0
+        else
+                fail "system: lintian has something to say"
+        fi
+        "$tree/tests/system/service.sh" "$dir" | tee "$log"
+        p=$(grep -c '^ok ' "$log") f=$(grep -c '^not ok ' "$log")
+        if grep -q '^1\.\.0 # SKIP' "$log"; then
+                count 0 0 1
+        elif ! grep -qx "1\.\.$((p + f))" "$log"; then
+                fail "system: the tests did not run to their end"
+        fi
+        count "$p" "$f" 0
+        mapfile -t -O ${#failures[@]} failures < <(sed -n 's/^not ok/system: not ok/p' "$log")
+        echo "== system: $p passed, $f failed"
+}
+
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 sanitized=(-Db_lundef=false -Dc_args=-fno-sanitize-recover=all)
 
@@ -113,6 +141,10 @@ mode() { # NAME
                 CC=clang build fuzz -Dfuzzers=true || return
                 fuzz "$seconds"
                 ;;
+        system)
+                "$tree/packaging/install-deps.sh" package || return
+                system
+                ;;
         bench)
                 "$tree/packaging/install-deps.sh" bench || return
                 build bench -Dbuildtype=release || return
@@ -124,7 +156,7 @@ mode() { # NAME
 modes=()
 while [ $# -gt 0 ]; do
         case $1 in
-        --plain | --asan | --tsan | --valgrind | --bench) modes+=("${1#--}") ;;
+        --plain | --asan | --tsan | --valgrind | --system | --bench) modes+=("${1#--}") ;;
         --fuzz)
                 if ! [[ ${2:-} =~ ^[0-9]+$ ]]; then
                         usage >&2

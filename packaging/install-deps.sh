@@ -1,6 +1,6 @@
 #!/bin/bash
-# install-deps.sh [build|test|bench] -- sees to it that the Debian packages are there that the build needs, or
-# the tests too, or also the benchmarks with what they compare with. As root it installs what is missing;
+# install-deps.sh [build|test|bench|package] -- sees to it that the Debian packages are there that the build needs, or
+# the tests too, or also the benchmarks with what they compare with, or what builds packages. As root it installs what is missing;
 # otherwise it tells, and ends with 1.
 set -eu
 
@@ -9,14 +9,17 @@ build=(gcc libc6-dev dpkg-dev meson ninja-build pkg-config libmsgpack-dev libsys
        libunwind-dev libsmartcols-dev libjson-c-dev libzmq3-dev uthash-dev libpng-dev
        libsqlite3-dev libncurses-dev)
 tests=(check imagemagick parallel g++ clang llvm libclang-rt-14-dev valgrind python3 python3-zmq python3-msgpack python3-numpy zsh fish tmux)
+# what deb.sh needs, and what boots a machine for the tests of the service
+package=(debhelper dh-sequence-installsysusers fakeroot lintian systemd-container)
 bench=(strace libgearman-dev gearman-job-server libhiredis-dev redis-server beanstalkd)
 
 case ${1:-build} in
 build) wanted=("${build[@]}") ;;
 test) wanted=("${build[@]}" "${tests[@]}") ;;
 bench) wanted=("${build[@]}" "${tests[@]}" "${bench[@]}") ;;
+package) wanted=("${build[@]}" "${package[@]}") ;;
 *)
-        echo "usage: install-deps.sh [build|test|bench]" >&2
+        echo "usage: install-deps.sh [build|test|bench|package]" >&2
         exit 2
         ;;
 esac

@@ -138,6 +138,19 @@ static void error_put(const struct zmtp *z, struct chain *out)
 }
 _Static_assert(sizeof(((struct zmtp *)0)->problem) <= SHORT_MAX, "a reason has a length of one byte");
 
+int zmtp_refuse(struct chain *out, const char *reason)
+{
+    const struct zmtp_limits limits = { 0 };
+    struct zmtp z;
+    int r = zmtp_init(&z, ZMTP_SERVER, &limits, out);
+
+    snprintf(z.problem, sizeof z.problem, "%s", reason);
+    if (r == 0)
+        error_put(&z, out);
+    zmtp_deinit(&z);
+    return r;
+}
+
 static int frame_put(struct chain *out, const struct span *f, uint8_t flags)
 {
     size_t head = f->n > SHORT_MAX ? HEAD_LONG : HEAD_SHORT;

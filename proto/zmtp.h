@@ -79,6 +79,9 @@ struct zmtp {
  * round trip. 0 or -ENOMEM. */
 int zmtp_init(struct zmtp *z, enum zmtp_side side, const struct zmtp_limits *limits, struct chain *out);
 void zmtp_deinit(struct zmtp *z);
+/* What a server says to a peer that it will not serve, whatever that says: a greeting, and ERROR with the reason, of
+ * which it takes as much as a reason may have. 0 or -ENOMEM. */
+int zmtp_refuse(struct chain *out, const char *reason);
 
 enum zmtp_event {
     ZMTP_NEED_MORE, /* nothing whole is there: read on */

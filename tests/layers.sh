@@ -30,6 +30,7 @@ room proto            proto
 room daemon/core      proto daemon/core
 room daemon/worker    proto daemon/worker
 room daemon/ptoolsd   proto daemon/core daemon/ptoolsd
+room daemon/spawn     proto daemon/spawn
 room client/lib       proto client/lib
 room client/cli       client/cli
 room client/examples  client/examples

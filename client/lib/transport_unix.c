@@ -167,8 +167,11 @@ static int unix_receive(struct transport *t, struct zmtp_message *ret)
             break;
         case ZMTP_ERROR:
             unix_flush(t);
-            transport_end(t, u->zmtp.error == ZMTP_NO_MEMORY ? PTOOLS_ERR_NO_MEMORY : PTOOLS_ERR_PROTOCOL, "%s",
-                          zmtp_problem(&u->zmtp));
+            transport_end(t,
+                          u->zmtp.error == ZMTP_NO_MEMORY    ? PTOOLS_ERR_NO_MEMORY
+                          : u->zmtp.error == ZMTP_PEER_ERROR ? PTOOLS_ERR_DENIED
+                                                             : PTOOLS_ERR_PROTOCOL,
+                          "%s", zmtp_problem(&u->zmtp));
             break;
         case ZMTP_NEED_MORE:
             if (!u->readable)

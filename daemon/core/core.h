@@ -514,6 +514,10 @@ uint64_t core_unrecorded(const struct core *core);
 /* Whether a queued task runs, or will without anybody's doing: not those that are on hold, or whose target is not
  * there. */
 bool core_queue_goes_on(const struct core *core);
+/* Whether nothing would be lost, and nothing would happen later that should have happened sooner, if this core were put
+ * away now and made anew from the journal when somebody comes: no client, no task, no array, set or server task, and of
+ * queued tasks only recorded ones that do not go on. */
+bool core_may_rest(const struct core *core);
 /* Queued tasks that have not ended. */
 uint64_t core_queue_waiting(const struct core *core);
 void core_view_stats(const struct core *core, struct core_stats *ret);

@@ -126,6 +126,17 @@ bool core_queue_goes_on(const struct core *core)
     return q != NULL;
 }
 
+bool core_may_rest(const struct core *core)
+{
+    if (core->clients || core_tasks(core) > 0 || core->arrays || core->sets || core->stasks || core->n_pending > 0 ||
+        core_queue_goes_on(core))
+        return false;
+    for (size_t i = 0; i < core->n_queue_table; i++)
+        if (core->queue_table[i].q && !qtask_journaled(core->queue_table[i].q))
+            return false;
+    return true;
+}
+
 uint64_t core_queue_waiting(const struct core *core)
 {
     uint64_t n = 0;

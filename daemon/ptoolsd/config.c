@@ -44,7 +44,7 @@ const struct setting config_settings[] = {
       "the program that workers are; for tests of a build tree" },
     { "daemon", "state_dir", SETTING_PATH, AT(state_dir), 1, PATH_MAX - 64, NULL, "",
       "directory of the journal, which keeps queued tasks over restarts" },
-    { "daemon", "journal", SETTING_SWITCH, AT(journal), 0, 0, NULL, "auto",
+    { "daemon", "journal", SETTING_SWITCH, AT(journal), 0, SWITCH_AUTO, NULL, "auto",
       "whether there is one: yes, no, or auto: unless the daemon is a private one" },
     { "daemon", "output_dir", SETTING_PATH, AT(output_dir), 1, OUTPUT_DIR_BYTES_MAX - 1, NULL, "",
       "directory of the output of commands" },
@@ -132,6 +132,21 @@ const struct setting config_settings[] = {
       "... but never longer than this" },
     { "queue", "ageing", SETTING_NUMBER, AT(ageing), 1, 1000000000, "no ageing", "0",
       "by how much the priority of a queued task gets better with each hour of waiting" },
+
+    { "users", "apart", SETTING_SWITCH, AT(users_apart), 0, SWITCH_YES, NULL, "no",
+      "whether every user has a daemon of their own behind this one, which runs nothing itself; ptools-spawn starts it" },
+    { "users", "min_uid", SETTING_NUMBER, AT(users_min_uid), 0, UINT32_MAX - 1, NULL, "1000",
+      "users with a lower number are not served" },
+    { "users", "max", SETTING_NUMBER, AT(users_max), 1, 4096, NULL, "256",
+      "users that are served at a time" },
+    { "users", "idle_s", SETTING_NUMBER, AT(users_idle_s), 0, 86400, NULL, "60",
+      "the daemon of a user who has nothing in it and is not connected ends after this" },
+    { "users", "stay", SETTING_SWITCH, AT(users_stay), 0, SWITCH_YES, NULL, "no",
+      "whether daemons of users go on when this one ends: only where the service manager keeps their sockets" },
+    { "users", "spawn", SETTING_PATH, AT(users_spawn), 1, sizeof((struct sockaddr_un *)NULL)->sun_path - 1, NULL,
+      "/run/ptools-spawn/spawn.sock", "socket of ptools-spawn" },
+    { "users", "admins", SETTING_NAME, AT(users_admins), 0, NAME_BYTES_MAX, NULL, "ptools-admin",
+      "group whose members see and steer what all users have" },
     { NULL }
 };
 /* clang-format on */
@@ -245,14 +260,14 @@ static const char *const switch_words[] = { [SWITCH_NO] = "no", [SWITCH_YES] = "
 
 static int set_switch(struct config *c, const struct setting *s, const char *text, char why[CONFIG_WHY_BYTES])
 {
-    for (size_t i = 0; i < ELEMENTS(switch_words); i++) {
+    for (size_t i = 0; i <= s->max; i++) {
         if (strcmp(text, switch_words[i]) == 0) {
             *number_at(c, s) = i;
             return 0;
         }
     }
-    snprintf(why, CONFIG_WHY_BYTES, "[%s] %s: \"%.60s\" is not allowed; allowed are yes, no and auto", s->section,
-             s->key, text);
+    snprintf(why, CONFIG_WHY_BYTES, "[%s] %s: \"%.60s\" is not allowed; allowed are %s", s->section, s->key, text,
+             s->max == SWITCH_AUTO ? "yes, no and auto" : "yes and no");
     return CONFIG_REFUSED;
 }
 
@@ -275,6 +290,8 @@ static const char *string_problem(const struct setting *s, const char *text)
 
     for (;; text += n + 1) {
         n = strcspn(text, separators);
+        if (s->type == SETTING_NAME && (text[n] || !name_ok_module(text, n)))
+            return "must be a name, without spaces";
         if (s->type == SETTING_NAMES && n > 0 && !name_ok_module(text, n))
             return "must be names of modules (1 to 64 of A-Z a-z 0-9 _ -), spaces between";
         if (s->type == SETTING_PATH && !path_ok(text, n))
@@ -298,7 +315,7 @@ static int set_string(struct config *c, const struct setting *s, const char *tex
         snprintf(why, CONFIG_WHY_BYTES, "[%s] %s: \"%.60s\" is not allowed: %s", s->section, s->key, text, problem);
         return CONFIG_REFUSED;
     }
-    if (!*text || s->type == SETTING_PATH)
+    if (!*text || s->type == SETTING_PATH || s->type == SETTING_NAME)
         before = "";
     if (asprintf(&after, "%s%s%s", before, !*before ? "" : s->type == SETTING_PATHS ? ":" : " ", text) < 0)
         return -ENOMEM;
@@ -318,7 +335,8 @@ static int set_string(struct config *c, const struct setting *s, const char *tex
 static int refuse_section(const char *section, char why[CONFIG_WHY_BYTES])
 {
     snprintf(why, CONFIG_WHY_BYTES,
-             "there is no section [%.60s]; allowed are [daemon], [modules], [workers], [limits] and [queue]", section);
+             "there is no section [%.60s]; allowed are [daemon], [modules], [workers], [limits], [queue] and "
+             "[users]", section);
     return CONFIG_REFUSED;
 }
 
@@ -370,6 +388,7 @@ int config_set(struct config *c, const char *section, const char *key, const cha
         case SETTING_PATH:
         case SETTING_PATHS:
         case SETTING_NAMES:
+        case SETTING_NAME:
             return set_string(c, s, value, append, why);
         }
     }
@@ -382,7 +401,7 @@ int config_init(struct config *c)
     char why[CONFIG_WHY_BYTES];
     int r;
 
-    *c = (struct config){ .ready_fd = -1 };
+    *c = (struct config){ .ready_fd = -1, .front_fd = -1 };
     for (s = config_settings; s->key; s++) {
         r = config_set(c, s->section, s->key, s->initial, false, why);
         if (r < 0)

@@ -51,9 +51,15 @@ struct config {
     uint64_t keep_s, keep_volatile_s;
     uint64_t breaker_kills, breaker_window_s, breaker_wait_s, breaker_wait_max_s;
     uint64_t ageing;        /* points an hour */
+    /* [users] */
+    uint64_t users_apart, users_stay; /* enum config_switch */
+    uint64_t users_idle_s, users_min_uid, users_max;
+    char *users_spawn;      /* absolute */
+    char *users_admins;     /* a group; "" for none */
     /* the command line alone */
     bool private_mode;      /* end with the last client */
     int ready_fd;           /* -1: none */
+    int front_fd;           /* -1: this is not the daemon of one user, see front_link.c */
 };
 
 enum config_switch { SWITCH_NO, SWITCH_YES, SWITCH_AUTO };
@@ -62,10 +68,11 @@ enum setting_type {
     SETTING_BYTES,  /* 128M: a number, K, M or G after it for powers of 1024 */
     SETTING_MEMORY, /* bytes, or a percentage of the machine's memory */
     SETTING_LEVEL,  /* error, warning, info, debug */
-    SETTING_SWITCH, /* no, yes, auto */
+    SETTING_SWITCH, /* no, yes, and auto if that is max */
     SETTING_PATH,   /* absolute */
     SETTING_PATHS,  /* absolute, ':' between; given again: appended */
     SETTING_NAMES,  /* of modules, spaces between; given again: appended */
+    SETTING_NAME,   /* one, of a group, or nothing */
 };
 struct setting {
     const char *section, *key;

@@ -21,6 +21,7 @@
 
 #include "daemon/ptoolsd/door.h"
 #include "daemon/ptoolsd/fds.h"
+#include "daemon/ptoolsd/front_link.h"
 #include "daemon/ptoolsd/host.h"
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/memory.h"
@@ -279,6 +280,7 @@ static void turn_end(struct daemon *d)
     progress_turn(d);
     memory_turn(d->memory);
     tell_wall(d);
+    front_link_turn(d->front, d->front && door_clients(d->door) == 0 && core_may_rest(d->core));
     if (set_core_timer(d) < 0)
         daemon_fail(d, "setting a timer", -ENOMEM);
     end_if_done(d);
@@ -311,6 +313,7 @@ void daemon_drain(struct daemon *d)
     d->draining = true;
     sd_notify(0, "STOPPING=1\nSTATUS=Waiting for running tasks.");
     door_stop_listening(d->door);
+    front_link_leaves(d->front);
     core_drain(d->core, now, d->hurry, &d->actions);
     daemon_deliver(d);
     if (!d->drain_timer && sd_event_add_time(d->event, &d->drain_timer, CLOCK_MONOTONIC,
@@ -439,6 +442,10 @@ static int daemon_start(struct daemon *d)
     d->start.fds_fd = -1;
     if (r >= 0)
         r = memory_new(d, &d->memory);
+    if (r >= 0 && d->start.front_fd >= 0) {
+        r = front_link_new(d, d->start.front_fd, &d->front);
+        d->start.front_fd = -1;
+    }
     if (r < 0)
         return r;
     if (getrandom(d->epoch, sizeof d->epoch, 0) != (ssize_t)sizeof d->epoch ||
@@ -495,6 +502,7 @@ static void daemon_end(struct daemon *d)
     status = recorder_end(d->recorder);
     if (status && d->exit_code == 0)
         d->exit_code = status;
+    d->front = front_link_free(d->front);
     d->fds = fds_free(d->fds);
     d->door = door_free(d->door);
     d->memory = memory_free(d->memory);
@@ -507,6 +515,7 @@ static void daemon_end(struct daemon *d)
     close_fd(&d->fence_fd);
     close_fd(&d->start.listen_fd);
     close_fd(&d->start.fds_fd);
+    close_fd(&d->start.front_fd);
     close_fd(&d->start.ready_fd);
     close_fd(&d->start.stderr_fd);
 }

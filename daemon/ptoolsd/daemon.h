@@ -20,6 +20,7 @@
 
 struct door;
 struct fds;
+struct front_link;
 struct memory;
 struct recorder;
 struct supervisor;
@@ -38,7 +39,8 @@ enum phase {
 
 /* What main() gives into the hands of the daemon: all of it is taken. */
 struct start {
-    int listen_fd, fds_fd;
+    int listen_fd, fds_fd; /* -1: this is the daemon of one user ... */
+    int front_fd;          /* ... whose clients come by this; else -1 */
     int ready_fd;  /* gets "READY\n" once all workers are up; -1: nobody asks */
     int stderr_fd; /* of a private daemon: the log goes there until it is ready; -1: it is at its place */
 };
@@ -53,6 +55,7 @@ struct daemon {
     uint64_t core_timer_us;      /* what it is armed for */
     struct door *door;
     struct fds *fds;
+    struct front_link *front;    /* NULL: this daemon has doors of its own */
     struct memory *memory;
     struct recorder *recorder;   /* NULL: there is no journal */
     int fence_fd;                /* for templates; -1: there is no journal */

@@ -451,7 +451,8 @@ static void evict_oldest_handshake(struct door *door)
     }
 }
 
-static void client_new(struct door *door, int take_fd)
+/* let_in: the front knows that it may act as the user of this daemon. */
+static void client_new(struct door *door, int take_fd, bool let_in)
 {
     struct ucred cred;
     socklen_t n = sizeof cred;
@@ -464,6 +465,10 @@ static void client_new(struct door *door, int take_fd)
         log_warning("client-refused", LOG_STR("why", "no credentials"));
         close(take_fd);
         return;
+    }
+    if (let_in) {
+        log_debug("let-in", LOG_U64("uid", cred.uid), LOG_U64("pid", (uint64_t)cred.pid));
+        cred.uid = geteuid();
     }
     why = over_limit(door, cred.uid);
     if (why) {
@@ -532,7 +537,7 @@ static int on_listen(sd_event_source *s, int fd, uint32_t revents, void *userdat
         int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (peer >= 0) {
-            client_new(door, peer);
+            client_new(door, peer, false);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -542,6 +547,11 @@ static int on_listen(sd_event_source *s, int fd, uint32_t revents, void *userdat
         break; /* EAGAIN, or a peer that left while it waited */
     }
     return 0;
+}
+
+void door_let_in(struct door *door, int take_fd)
+{
+    client_new(door, take_fd, true);
 }
 
 /* Every 250 ms while somebody owes us bytes or listening is paused. */
@@ -654,7 +664,8 @@ int door_new(struct daemon *d, int take_listen_fd, struct door **ret)
     int r;
 
     if (!door) {
-        close(take_listen_fd);
+        if (take_listen_fd >= 0)
+            close(take_listen_fd);
         return -ENOMEM;
     }
     door->d = d;
@@ -670,8 +681,8 @@ int door_new(struct daemon *d, int take_listen_fd, struct door **ret)
     door->go_on_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
     if (door->go_on_fd < 0)
         return -errno;
-    r = sd_event_add_io(d->event, &door->listen_source, door->listen_fd, EPOLLIN, on_listen, door);
-    if (r >= 0)
+    r = door->listen_fd < 0 ? 0 : sd_event_add_io(d->event, &door->listen_source, door->listen_fd, EPOLLIN, on_listen, door);
+    if (r >= 0 && door->listen_source)
         r = sd_event_source_set_priority(door->listen_source, PHASE_CLIENT);
     if (r >= 0)
         r = sd_event_add_io(d->event, &door->go_on, door->go_on_fd, EPOLLIN, on_go_on, door);

@@ -14,11 +14,13 @@
 
 struct client;
 
-/* Takes listen_fd, which listens. 0 or -errno. */
+/* Takes listen_fd, which listens; -1: clients come by door_let_in() alone. 0 or -errno. */
 int door_new(struct daemon *d, int listen_fd, struct door **ret);
 struct door *door_free(struct door *door);
 DEFINE_AUTO(door)
 
+/* Takes a connection that the front has accepted: its peer is this daemon's user, or steers what that has. */
+void door_let_in(struct door *door, int take_fd);
 /* Sends what gathered during the turn, and closes those that are to be closed. true: messages that had waited for
  * that were handled, and their answers gathered: to be called again, once processes have got what is theirs. */
 bool door_flush(struct door *door);

@@ -584,12 +584,28 @@ static bool over_limit(struct fds *f, uint32_t uid)
     return f->n >= c->clients_max || of_user >= c->user_clients_max;
 }
 
+static void come_in(struct fds *f, int take_fd, bool let_in)
+{
+    struct ucred cred;
+    socklen_t n = sizeof cred;
+    bool known = getsockopt(take_fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) == 0;
+
+    if (known && let_in)
+        cred.uid = geteuid();
+    if (!known || over_limit(f, cred.uid)) {
+        log_warning("descriptors-refused", LOG_U64("connections", f->n));
+        close(take_fd);
+        return;
+    }
+    if (f->strangers >= STRANGERS_MAX)
+        evict_stranger(f);
+    peer_new(f, take_fd, 0, &cred, PHASE_CLIENT);
+}
+
 static int on_listen(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
     struct fds *f = userdata;
     int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    struct ucred cred;
-    socklen_t n = sizeof cred;
 
     (void)s;
     (void)revents;
@@ -598,15 +614,13 @@ static int on_listen(sd_event_source *s, int fd, uint32_t revents, void *userdat
             door_pause(f->d->door); /* out of descriptors: both doors rest */
         return 0;
     }
-    if (getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0 || over_limit(f, cred.uid)) {
-        log_warning("descriptors-refused", LOG_U64("connections", f->n));
-        close(peer);
-        return 0;
-    }
-    if (f->strangers >= STRANGERS_MAX)
-        evict_stranger(f);
-    peer_new(f, peer, 0, &cred, PHASE_CLIENT);
+    come_in(f, peer, false);
     return 0;
+}
+
+void fds_let_in(struct fds *f, int take_fd)
+{
+    come_in(f, take_fd, true);
 }
 
 void fds_pause(struct fds *f, bool pause)
@@ -623,7 +637,8 @@ int fds_new(struct daemon *d, int take_listen_fd, struct fds **ret)
     int r;
 
     if (!f) {
-        close(take_listen_fd);
+        if (take_listen_fd >= 0)
+            close(take_listen_fd);
         return -ENOMEM;
     }
     f->d = d;
@@ -633,8 +648,8 @@ int fds_new(struct daemon *d, int take_listen_fd, struct fds **ret)
     f->lanes = lanes_new();
     if (!f->lanes)
         return -ENOMEM;
-    r = sd_event_add_io(d->event, &f->listen_source, f->listen_fd, EPOLLIN, on_listen, f);
-    if (r >= 0)
+    r = f->listen_fd < 0 ? 0 : sd_event_add_io(d->event, &f->listen_source, f->listen_fd, EPOLLIN, on_listen, f);
+    if (r >= 0 && f->listen_source)
         r = sd_event_source_set_priority(f->listen_source, PHASE_CLIENT);
     if (r < 0)
         return r;

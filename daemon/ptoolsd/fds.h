@@ -11,10 +11,12 @@
 struct fds;
 struct fds_peer;
 
-/* Takes listen_fd, which listens. 0 or -errno. */
+/* Takes listen_fd, which listens; -1: clients come by fds_let_in() alone. 0 or -errno. */
 int fds_new(struct daemon *d, int take_listen_fd, struct fds **ret);
 struct fds *fds_free(struct fds *f);
 DEFINE_AUTO(fds)
+/* As door_let_in(). */
+void fds_let_in(struct fds *f, int take_fd);
 void fds_stop_listening(struct fds *f);
 /* Takes no new connections for a moment, or takes them again. */
 void fds_pause(struct fds *f, bool pause);

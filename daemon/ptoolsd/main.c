@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "daemon/ptoolsd/daemon.h"
+#include "daemon/ptoolsd/front.h"
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/place.h"
 
@@ -46,6 +47,7 @@ static void set_signals(void)
     sigemptyset(&mask);
     sigaddset(&mask, SIGTERM);
     sigaddset(&mask, SIGINT);
+    sigaddset(&mask, SIGHUP);
     sigaddset(&mask, SIGCHLD);
     sigprocmask(SIG_BLOCK, &mask, NULL);
 }
@@ -92,9 +94,27 @@ static int log_to_place(struct place *place, char why[PLACE_WHY_BYTES])
     return old;
 }
 
+/* For one user: without a place of its own, and with the descriptors that the front sends. */
+static int serve_user(struct config *config)
+{
+    struct start start = {
+        .listen_fd = -1, .fds_fd = -1, .front_fd = config->front_fd, .ready_fd = config->ready_fd, .stderr_fd = -1
+    };
+    int status;
+
+    if (fcntl(start.front_fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(start.front_fd, F_SETFL, O_NONBLOCK) < 0)
+        return complain("--front-fd: this descriptor is not open");
+    set_signals();
+    raise_descriptors();
+    log_init(config->log_level, STDERR_FILENO, LOG_JOURNAL_SOCKET);
+    status = daemon_run(config, &start);
+    log_flush();
+    return status;
+}
+
 static int serve(struct config *config)
 {
-    struct start start = { .ready_fd = config->ready_fd, .stderr_fd = -1 };
+    struct start start = { .front_fd = -1, .ready_fd = config->ready_fd, .stderr_fd = -1 };
     char why[PLACE_WHY_BYTES];
     struct place place;
     int status;
@@ -107,7 +127,9 @@ static int serve(struct config *config)
         return complain(strerror(errno));
     set_signals();
     raise_descriptors();
-    if (place_open(&place, config->dir, why) < 0 ||
+    if (config->users_apart && config->private_mode)
+        return complain("users.apart and --private exclude each other: a private daemon is one user's");
+    if (place_open(&place, config->dir, config->users_apart, why) < 0 ||
         (config->private_mode && (start.stderr_fd = log_to_place(&place, why)) < 0)) {
         place_close(&place, false);
         return complain(why);
@@ -116,7 +138,7 @@ static int serve(struct config *config)
     start.listen_fd = place.listen_fd;
     start.fds_fd = place.fds_fd;
     place.listen_fd = place.fds_fd = -1;
-    status = daemon_run(config, &start);
+    status = config->users_apart ? front_run(config, &start) : daemon_run(config, &start);
     place_close(&place, config->private_mode);
     log_flush();
     return status;
@@ -155,7 +177,7 @@ int main(int argc, char *argv[])
     else
         return complain("out of memory");
     if (status == CONFIG_RUN)
-        status = serve(&config);
+        status = config.front_fd >= 0 ? serve_user(&config) : serve(&config);
     config_deinit(&config);
     return status;
 }

@@ -35,7 +35,7 @@ struct command_line {
 
 enum {
     FLAG_CONFIG = 256, FLAG_READY_FD, FLAG_PRIVATE, FLAG_CHECK, FLAG_DUMP, FLAG_CHECK_JOURNAL, FLAG_EXPORT_JOURNAL,
-    FLAG_HELP, FLAG_VERSION, FLAG_SHORT
+    FLAG_HELP, FLAG_VERSION, FLAG_FRONT_FD, FLAG_SHORT
 };
 
 /* clang-format off */
@@ -47,6 +47,7 @@ static const struct option flags[] = {
     { "dump-config", no_argument, NULL, FLAG_DUMP },
     { "check-journal", no_argument, NULL, FLAG_CHECK_JOURNAL },
     { "export-journal", no_argument, NULL, FLAG_EXPORT_JOURNAL },
+    { "front-fd", required_argument, NULL, FLAG_FRONT_FD },
     { "help", no_argument, NULL, FLAG_HELP },
     { "version", no_argument, NULL, FLAG_VERSION },
     { "dir", required_argument, NULL, FLAG_SHORT },
@@ -90,6 +91,8 @@ static const char help[] =
     "  -o SECTION.KEY=VALUE any setting of the file\n"
     "  --ready-fd FD        write READY and a newline to FD once it serves, then close it\n"
     "  --private            go to the background once it serves, end with the last client\n"
+    "  --front-fd FD        be the daemon of one user, whose clients come through FD; given by\n"
+    "                       ptools-spawn\n"
     "  --check-config       say whether the settings are valid, and end\n"
     "  --dump-config        print the settings that hold, in the format of the file, and end\n"
     "  --check-journal      say what is in the journal and whether all of it is sound, and end;\n"
@@ -138,16 +141,17 @@ static int add_setting(struct command_line *line, char *text, FILE *err)
     return CONFIG_RUN;
 }
 
-static int take_ready_fd(struct config *c, const char *text, FILE *err)
+static int take_fd(int *ret, const char *flag, const char *text, FILE *err)
 {
+    char what[64];
     char *end;
     unsigned long fd;
 
     errno = 0;
     fd = strtoul(text, &end, 10);
     if (*text < '0' || *text > '9' || *end || errno || fd > INT_MAX || fcntl((int)fd, F_GETFD) < 0)
-        return misuse(err, "--ready-fd takes the number of an open descriptor", text);
-    c->ready_fd = (int)fd;
+        return snprintf(what, sizeof what, "%s takes the number of an open descriptor", flag), misuse(err, what, text);
+    *ret = (int)fd;
     return CONFIG_RUN;
 }
 
@@ -158,7 +162,9 @@ static int take_flag(struct config *c, struct command_line *line, int flag, FILE
         line->file = optarg;
         break;
     case FLAG_READY_FD:
-        return take_ready_fd(c, optarg, err);
+        return take_fd(&c->ready_fd, "--ready-fd", optarg, err);
+    case FLAG_FRONT_FD:
+        return take_fd(&c->front_fd, "--front-fd", optarg, err);
     case FLAG_PRIVATE:
         c->private_mode = true;
         break;

@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <systemd/sd-daemon.h>
+
 #include "proto/limits.h"
 
 enum { BACKLOG = 1024, LOCK_TRIES = 200, LOCK_PAUSE_NS = 10000000 };
@@ -32,11 +34,11 @@ static int fail(char why[PLACE_WHY_BYTES], const char *what, const char *path, i
     return -1;
 }
 
-static int open_dir(struct place *p, char why[PLACE_WHY_BYTES])
+static int open_dir(struct place *p, bool for_all, char why[PLACE_WHY_BYTES])
 {
     struct stat st;
 
-    p->made = mkdir(p->dir, 0700) == 0;
+    p->made = mkdir(p->dir, for_all ? 0755 : 0700) == 0;
     if (!p->made && errno != EEXIST)
         return fail(why, "cannot make the directory", p->dir, errno);
     p->dir_fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -104,7 +106,18 @@ static int lock(struct place *p, char why[PLACE_WHY_BYTES])
     return 0;
 }
 
-static int listen_on(struct place *p, const char *name, int type, bool *ret_bound, int *ret_fd,
+/* The one that the service manager listens on for us; -1: there is none. */
+static int given(const char *path, int type)
+{
+    const int n = sd_listen_fds(false);
+
+    for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++)
+        if (sd_is_socket_unix(fd, type, 1, path, 0) > 0)
+            return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -1 : fd;
+    return -1;
+}
+
+static int listen_on(struct place *p, const char *name, int type, bool for_all, bool *ret_bound, int *ret_fd,
                      char why[PLACE_WHY_BYTES])
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -113,6 +126,9 @@ static int listen_on(struct place *p, const char *name, int type, bool *ret_boun
     int r;
 
     snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", p->dir, name);
+    *ret_fd = given(address.sun_path, type);
+    if (*ret_fd >= 0)
+        return 0; /* it is not ours to remove, either */
     if (fstatat(p->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         if (!S_ISSOCK(st.st_mode)) {
             snprintf(why, PLACE_WHY_BYTES, "%s is in the way: it is not a socket, so it is not removed",
@@ -125,7 +141,7 @@ static int listen_on(struct place *p, const char *name, int type, bool *ret_boun
     *ret_fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (*ret_fd < 0)
         return fail(why, "cannot make the socket", address.sun_path, errno);
-    mask = umask(0177);
+    mask = umask(for_all ? 0111 : 0177);
     r = bind(*ret_fd, (const struct sockaddr *)&address, sizeof address);
     umask(mask);
     *ret_bound = r == 0;
@@ -134,7 +150,33 @@ static int listen_on(struct place *p, const char *name, int type, bool *ret_boun
     return 0;
 }
 
-int place_open(struct place *p, const char *dir, char why[PLACE_WHY_BYTES])
+/* A socket that is listened on for us and that is not ours would be one where clients wait for ever. */
+static bool knows_given(const struct place *p, char why[PLACE_WHY_BYTES])
+{
+    char fds_path[sizeof p->socket_path];
+    char **names = NULL;
+    const int n = sd_listen_fds_with_names(false, &names);
+    bool good = true;
+
+    snprintf(fds_path, sizeof fds_path, "%.*s", (int)sizeof fds_path - 1, p->socket_path);
+    snprintf(strrchr(fds_path, '/'), sizeof FDS_SOCKET_NAME + 1, "/%s", FDS_SOCKET_NAME);
+    for (int i = 0; i < n; i++) {
+        const int fd = SD_LISTEN_FDS_START + i;
+
+        if (strncmp(names[i], "user-", 5) != 0 && sd_is_socket_unix(fd, SOCK_STREAM, 1, p->socket_path, 0) <= 0 &&
+            sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, fds_path, 0) <= 0)
+            good = false;
+        free(names[i]);
+    }
+    free(names);
+    if (!good)
+        snprintf(why, PLACE_WHY_BYTES,
+                 "the service manager listens on a socket that is neither a stream at %s nor sequential packets at %s",
+                 p->socket_path, fds_path);
+    return good;
+}
+
+int place_open(struct place *p, const char *dir, bool for_all, char why[PLACE_WHY_BYTES])
 {
     *p = (struct place){ .dir = dir, .dir_fd = -1, .lock_fd = -1, .listen_fd = -1, .fds_fd = -1 };
     if (snprintf(p->socket_path, sizeof p->socket_path, "%s/%s", dir, SOCKET_NAME) >= (int)sizeof p->socket_path) {
@@ -142,12 +184,14 @@ int place_open(struct place *p, const char *dir, char why[PLACE_WHY_BYTES])
                  sizeof p->socket_path - sizeof SOCKET_NAME - 1);
         return -1;
     }
-    if (open_dir(p, why) < 0 || lock(p, why) < 0)
+    if (open_dir(p, for_all, why) < 0 || lock(p, why) < 0)
+        return -1;
+    if (!knows_given(p, why))
         return -1;
     /* Clients come by the first: the second is there before it. */
-    if (listen_on(p, FDS_SOCKET_NAME, SOCK_SEQPACKET, &p->fds_bound, &p->fds_fd, why) < 0)
+    if (listen_on(p, FDS_SOCKET_NAME, SOCK_SEQPACKET, for_all, &p->fds_bound, &p->fds_fd, why) < 0)
         return -1;
-    return listen_on(p, SOCKET_NAME, SOCK_STREAM, &p->bound, &p->listen_fd, why);
+    return listen_on(p, SOCKET_NAME, SOCK_STREAM, for_all, &p->bound, &p->listen_fd, why);
 }
 
 int place_log(struct place *p, char why[PLACE_WHY_BYTES])

@@ -21,8 +21,9 @@ struct place {
     bool made;       /* so is the directory */
 };
 
-/* Makes the directory if only its last component is missing, locks it, listens. 0; -1: why tells. */
-int place_open(struct place *p, const char *dir, char why[PLACE_WHY_BYTES]);
+/* Makes the directory if only its last component is missing, locks it, listens; sockets that the service manager listens
+ * on there already are taken from it. for_all: everybody may connect. 0; -1: why tells. */
+int place_open(struct place *p, const char *dir, bool for_all, char why[PLACE_WHY_BYTES]);
 /* Removes what it made: socket, lock, the log of a private daemon; the directory if it was made here or
  * remove_dir, and it is empty. */
 void place_close(struct place *p, bool remove_dir);

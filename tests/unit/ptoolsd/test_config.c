@@ -232,7 +232,7 @@ START_TEST(all_that_is_wrong_is_said_with_its_line)
                      "F:4: [workers] has no setting \"color\"; allowed are count memory_max recycle_tasks "
                      "recycle_memory recycle_descriptors kill_grace_ms ahead\n"
                      "F:7: there is no section [wrokers]; allowed are [daemon], [modules], [workers], "
-                     "[limits] and [queue]\n"
+                     "[limits], [queue] and [users]\n"
                      "F:10: [limits] has no setting \"ahead\"; allowed are message_max clients_max user_clients_max "
                      "handshake_ms stall_ms user_tasks_max user_bytes_max user_sets_max modules_max client_output_max "
                      "drain_ms workers_max stand_ins_max user_arrays_max user_shm_max shm_max user_stasks_max large\n"

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * become -- see become.h. In this order, and each step checked, for a setuid() that fails unnoticed is the oldest hole
+ * of programs like this one:
+ *
+ *   1. descriptors, signals, session: nothing of ptools-spawn is left but standard output and error, which the user's
+ *      daemon shares with it, and the socket;
+ *   2. the groups of the user;
+ *   3. the user's directory of state, made by the user's own rights and the group's of the directory above;
+ *   4. the numbers for good: real, effective and saved, and a look whether there is a way back;
+ *   5. no new privileges, home as working directory, an environment from scratch, exec.
+ */
+#include "daemon/spawn/become.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/front.h"
+#include "proto/util.h"
+
+enum { EXIT_NOT_BECOME = 127, PATH_BYTES = 4096 };
+
+static int why = -1;
+
+_Noreturn __attribute__((format(printf, 1, 2))) static void fail(const char *format, ...)
+{
+    char text[FRONT_TEXT_BYTES];
+    va_list args;
+    int n;
+
+    va_start(args, format);
+    n = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (n > 0 && write(why, text, MIN((size_t)n, sizeof text - 1)) < 0)
+        _exit(EXIT_NOT_BECOME); /* there is nobody to tell */
+    _exit(EXIT_NOT_BECOME);
+}
+
+static void set_descriptors(int socket, int why_fd)
+{
+    int null;
+
+    /* Both out of the way of what follows, first. */
+    socket = fcntl(socket, F_DUPFD_CLOEXEC, 16);
+    why = fcntl(why_fd, F_DUPFD_CLOEXEC, 16);
+    null = open("/dev/null", O_RDONLY);
+    if (socket < 0 || why < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(socket, FRONT_LINK_FD) < 0)
+        fail("its descriptors: %s", strerror(errno));
+    for (int fd = FRONT_LINK_FD + 1; fd < 16; fd++)
+        close(fd);
+    close_range(16, ~0U, CLOSE_RANGE_CLOEXEC);
+}
+
+static void set_signals(void)
+{
+    sigset_t none;
+
+    for (int s = 1; s < NSIG; s++)
+        signal(s, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setsid();
+}
+
+/* All that is below state_dir is named by numbers: nobody chooses a path. */
+static void make_state(const struct become *b, uint32_t uid, char path[PATH_BYTES])
+{
+    struct stat above, st;
+
+    snprintf(path, PATH_BYTES, "%s/%u", b->state_dir, (unsigned)uid);
+    if (stat(b->state_dir, &above) < 0)
+        fail("%s: %s", b->state_dir, strerror(errno));
+    if (setegid(above.st_gid) < 0 || seteuid(uid) < 0)
+        fail("the rights of its user and of the group of %s: %s", b->state_dir, strerror(errno));
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        fail("cannot make %s: %s", path, strerror(errno));
+    if (lstat(path, &st) < 0)
+        fail("%s: %s", path, strerror(errno));
+    if (!S_ISDIR(st.st_mode) || st.st_uid != uid || (st.st_mode & (S_IWGRP | S_IWOTH)))
+        fail("%s must be a directory of user %u and writable by nobody else", path, (unsigned)uid);
+    if (seteuid(0) < 0)
+        fail("back from the rights of its user: %s", strerror(errno));
+}
+
+static void become_user(uint32_t uid, gid_t gid)
+{
+    uid_t r, e, s;
+    gid_t rg, eg, sg;
+
+    if (setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+        fail("its user's numbers: %s", strerror(errno));
+    if (getresuid(&r, &e, &s) < 0 || r != uid || e != uid || s != uid || getresgid(&rg, &eg, &sg) < 0 || rg != gid ||
+        eg != gid || sg != gid)
+        fail("its user's numbers are not what they were set to");
+    if (uid != 0 && setuid(0) == 0)
+        fail("there is a way back to root");
+}
+
+static const char *variable(const char *name, const char *value)
+{
+    char *text;
+
+    if (asprintf(&text, "%s=%s", name, value) < 0)
+        fail("its environment: %s", strerror(ENOMEM));
+    return text;
+}
+
+_Noreturn void become_daemon(const struct become *b, uint32_t uid, int socket, int why_fd)
+{
+    char state[PATH_BYTES], front_fd[8];
+    const char *journal = getenv("JOURNAL_STREAM");
+    const struct passwd *user;
+
+    why = why_fd;
+    set_descriptors(socket, why_fd);
+    set_signals();
+    errno = 0;
+    user = getpwuid(uid);
+    if (!user)
+        fail("there is no user with the number %u%s%s", (unsigned)uid, errno ? ": " : "", errno ? strerror(errno) : "");
+    if (initgroups(user->pw_name, user->pw_gid) < 0)
+        fail("the groups of user %s: %s", user->pw_name, strerror(errno));
+    make_state(b, uid, state);
+    become_user(uid, user->pw_gid);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        fail("no new privileges: %s", strerror(errno));
+    umask(0022);
+    if (chdir(user->pw_dir) < 0 && chdir("/") < 0)
+        fail("a working directory: %s", strerror(errno));
+    snprintf(front_fd, sizeof front_fd, "%d", FRONT_LINK_FD);
+    {
+        const char *argv[] = { b->daemon, "--front-fd", front_fd, "--dir", b->dir, "--state-dir", state,
+                               b->config ? "--config" : NULL, b->config, NULL };
+        const char *env[] = { variable("HOME", user->pw_dir), variable("USER", user->pw_name),
+                              variable("LOGNAME", user->pw_name),
+                              variable("SHELL", *user->pw_shell ? user->pw_shell : "/bin/sh"),
+                              "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8",
+                              journal ? variable("JOURNAL_STREAM", journal) : NULL, NULL };
+
+        execve(b->daemon, (char *const *)argv, (char *const *)env);
+    }
+    fail("%s: %s", b->daemon, strerror(errno));
+}

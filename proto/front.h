@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * front -- between the three programs of the system's service: fixed structs over SOCK_SEQPACKET sockets, one a packet.
+ *
+ * The front (ptoolsd with users.mode=each) listens, and gives each connection to the daemon of the user who made it.
+ * ptools-spawn starts these daemons, each as its user. A daemon of a user has no door of its own: its clients come
+ * as descriptors through a socket to the front, which it has from birth.
+ *
+ *     front -> spawn   SPAWN uid, with the socket that the daemon shall have
+ *     spawn -> front   ENDED uid, why it ended or could not be started, and its status
+ *     front -> daemon  CLIENT, ARRAYS: a connection of either door; BEGIN; DRAIN; RELOAD; LEAVE
+ *     daemon -> front  IDLE n; LEAVING
+ *
+ * Whether a daemon may end is agreed on, so that no connection is lost between two of them: it says IDLE with the number
+ * of connections it has taken since BEGIN (or its start), and the front answers LEAVE if it sent no more than that. One
+ * that ends for another reason says LEAVING. A front that follows another begins with BEGIN and its version: a daemon of
+ * another version leaves.
+ * Numbers are native: all are on one machine, and of one version.
+ */
+#ifndef PROTO_FRONT_H
+#define PROTO_FRONT_H
+
+#include <stdint.h>
+
+#define FRONT_MAGIC 0x31726670u /* "pfr1" in memory, little-endian */
+enum { FRONT_TEXT_BYTES = 160, FRONT_LINK_FD = 3 /* of a user's daemon, at its start */ };
+
+enum front_kind {
+    FRONT_SPAWN = 1,
+    FRONT_ENDED,
+    FRONT_CLIENT, /* with a connection of the door of messages */
+    FRONT_ARRAYS, /* with one of the door of descriptors */
+    FRONT_BEGIN,  /* a new front: connections are counted from here on; text: its version */
+    FRONT_DRAIN,  /* end when what runs has ended; the second time: at once */
+    FRONT_RELOAD, /* read the configuration again */
+    FRONT_LEAVE,  /* the answer to IDLE: end now */
+    FRONT_IDLE,
+    FRONT_LEAVING
+};
+
+struct front_packet {
+    uint32_t magic;
+    uint32_t kind;
+    uint32_t uid;
+    int32_t pid;       /* ENDED: 0, if there never was a process */
+    int32_t status;    /* ENDED: as waitpid() tells it */
+    uint32_t zero;
+    uint64_t taken;    /* IDLE */
+    char text[FRONT_TEXT_BYTES]; /* ENDED: why, for people; BEGIN: a version; ends with NUL */
+};
+_Static_assert(sizeof(struct front_packet) == 192, "a wire struct");
+
+#endif

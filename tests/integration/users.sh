@@ -1,0 +1,191 @@
+#!/bin/sh
+# Users kept apart: one front, a daemon for each user, started by ptools-spawn. As root alone, with users that every
+# machine has: daemon is the front's, games and mail have work, the group tape are the admins.
+# usage: users.sh PTOOLS-SPAWN  (PTOOLS_TEST_COMMAND, _DAEMON, _WORKER and _MODULES as Meson sets them)
+# shellcheck source-path=SCRIPTDIR source=command_rig.sh
+[ "$(id -u)" -eq 0 ] || { echo "1..0 # SKIP only root can become other users"; exit 0; }
+spawn_program=$1
+. "$(dirname "$0")/command_rig.sh"
+spawn=
+front=
+
+at_end() {
+    for pid in $front $spawn; do
+        kill "$pid" 2>/dev/null && wait "$pid"
+    done
+    for pid in $(daemons); do # of users, if one has outlived its front
+        kill -KILL "$pid"
+    done
+}
+
+# as_user USER[:GROUPS] STATUS ARG...: what the command does for a user
+as_user() {
+    user=${1%:*}
+    groups=--clear-groups
+    [ "$user" = "$1" ] || groups="--groups ${1#*:}"
+    shift
+    as="setpriv --reuid=$user --regid=$user $groups env HOME=/nonexistent timeout 60"
+    run "$@"
+}
+
+# daemons: the processes that run for users, by their parameter
+daemons() {
+    for file in /proc/[0-9]*/cmdline; do
+        tr '\0' ' ' <"$file" 2>/dev/null | grep -q -- "--front-fd 3 --dir $PTOOLS_DIR " && basename "$(dirname "$file")"
+    done
+}
+
+# pid_of UID: of the daemon of this user
+pid_of() {
+    for pid in $(daemons); do
+        [ "$(stat -c %u "/proc/$pid" 2>/dev/null)" != "$1" ] || echo "$pid"
+    done
+}
+
+start_spawn() {
+    "$spawn_program" --for daemon --daemon "$PTOOLS_TEST_DAEMON" --dir "$PTOOLS_DIR" --state-dir "$work/state/users" \
+        --socket "$work/spawn.sock" --min-uid 3 --config "$work/conf" 2>>"$work/spawn.log" &
+    spawn=$!
+    until [ -S "$work/spawn.sock" ]; do kill -0 $spawn || return 1; done
+}
+
+# start_front OPTION...
+start_front() {
+    setpriv --reuid=daemon --regid=daemon --groups tape "$PTOOLS_TEST_DAEMON" --config "$work/conf" --dir "$PTOOLS_DIR" \
+        --ready-fd 3 "$@" 3>"$work/ready" >>"$work/log" 2>&1 &
+    front=$!
+    read -r line <"$work/ready"
+    [ "$line" = READY ]
+}
+
+chmod 755 "$work"
+mkdir "$PTOOLS_DIR" "$work/state" "$work/state/users"
+chown daemon:daemon "$PTOOLS_DIR"
+chown root:daemon "$work/state/users"
+chmod 1771 "$work/state/users"
+mkfifo "$work/ready"
+cat >"$work/conf" <<EOF
+[daemon]
+state_dir=$work/state
+worker_program=$PTOOLS_TEST_WORKER
+[modules]
+path=
+EOF
+(IFS=:; for dir in $PTOOLS_TEST_MODULES; do echo "path=$dir"; done) >>"$work/conf"
+cat >>"$work/conf" <<EOF
+[workers]
+count=2
+[users]
+apart=yes
+min_uid=2
+idle_s=0
+spawn=$work/spawn.sock
+admins=tape
+EOF
+
+# -- in ----------------------------------------------------------------------------------------------------------
+
+start_front && as_user games 125 status && complained "your daemon cannot be started: ptools-spawn does not answer at $work/spawn.sock"
+check "without ptools-spawn a user is told why nobody serves"
+start_spawn
+check "ptools-spawn serves"
+as_user games 0 run -- id && said '^uid=5(games) gid=60(games) groups=60(games)$' &&
+    as_user mail 0 run -- id && said '^uid=8(mail) gid=8(mail) groups=8(mail)$'
+check "a command runs as whoever asked for it, with their groups and no other"
+as_user games 0 run -- sh -c 'echo "$HOME $USER $LOGNAME"' && said "^/nonexistent"
+check "... in the environment that it was asked for from"
+as_user games 0 run -- grep -E '^(NoNewPrivs|CapEff|CapPrm|CapInh)' /proc/self/status && said 'NoNewPrivs:.1' &&
+    [ "$(grep -c 0000000000000000 "$work/out")" -eq 3 ]
+check "... without capabilities, and no way to get any"
+as=
+run 125 status && complained 'this service is for users from number 2 on; you are 0' &&
+    as_user daemon 125 status && complained 'you are 1'
+check "root and the front's user are not served"
+as_user bin 125 status && complained 'your daemon'
+as_user bin 125 status && complained 'its number is below --min-uid'
+check "nor is a user whom ptools-spawn refuses, whatever the front says"
+[ "$(stat -c '%U %a' "$work/state/users/5" "$work/state/users/8" | tr '\n' ' ')" = 'games 700 mail 700 ' ]
+check "each has a directory of state of their own"
+
+# -- apart ---------------------------------------------------------------------------------------------------------
+
+as_user games 0 submit --durable --key k --tag secret -- sh -c 'echo mine; echo loss >&2' && id=$(cat "$work/out") &&
+    as_user games 0 wait "$id" && as_user games 0 log "$id" && said mine
+check "a task of one user"
+for verb in info log why result wait cancel kill rm; do
+    as_user mail 0 $verb "$id"
+    foreign="$got $(sed "s/$id/ID/g" "$work/err")"
+    as_user mail 0 $verb 12345678
+    [ "$foreign" = "$got $(sed "s/12345678/ID/g" "$work/err")" ] && [ "$got" -ne 0 ] || echo "# $verb: $foreign"
+done | tee "$work/differ" | grep -v '^# status'
+! grep -q '^# [a-z]*:' "$work/differ"
+check "for another user it is as one that does not exist: info, log, why, result, wait, cancel, kill, rm"
+as_user mail 0 ls && ! said "$id" && as_user mail 0 ls --where 'tag == "secret"' && ! said "$id" &&
+    as_user mail 0 pause && as_user games 0 run -- true && as_user mail 0 resume
+check "not shown in lists, and a pause of one user holds nobody else"
+as_user games 0 shm create numbers float64 10 --keep && as_user mail 0 shm ls && ! said numbers &&
+    as_user mail 0 shm create numbers float64 3 --keep && as_user games 0 shm ls && said '10'
+check "arrays of one name are two"
+as_user mail 1 run -- cat "$(find "$work/state/users/5/output" -name '*.out' | head -n 1)" && complained 'Permission denied'
+check "output of a task can be read by its user alone"
+as_user games 0 run -- sh -c 'kill -9 '"$(pid_of 8)"'; echo $?' && said '^1$' && as_user mail 0 status
+check "nor can one end what runs for another"
+
+# -- admins ----------------------------------------------------------------------------------------------------------
+
+saved=$PTOOLS_DIR
+export PTOOLS_DIR="$saved/as/5"
+as_user news:tape 0 ls && said "$id" && as_user news:tape 0 submit --tag admins -- sleep 1000 && other=$(cat "$work/out") &&
+    as_user news 125 ls && complained 'Permission denied' && as_user games 125 ls
+check "an admin comes in as a user, nobody else does"
+PTOOLS_DIR=$saved
+as_user games 0 ls && said "$other.*admins" && as_user games 0 kill "$other"
+check "what an admin does there is as if the user had done it"
+
+# -- ends ----------------------------------------------------------------------------------------------------------
+
+first=$(pid_of 5)
+kill -KILL "$first"
+until [ -z "$(pid_of 5)" ]; do :; done
+until as_user games 0 info "$id"; do complained 'did not stay' || complained LOST || break; done >/dev/null
+as_user games 0 info "$id" && said done && [ "$(pid_of 5)" != "$first" ] && as_user mail 0 status
+check "a daemon that is killed costs its own user a moment, and nothing that was recorded"
+grep -q 'user-daemon-ended uid=5 .*killed by signal 9' "$work/log"
+check "... and the front tells why it ended"
+as_user games 0 submit -- sleep 1000 && id2=$(cat "$work/out")
+kill -KILL $spawn
+wait $spawn 2>/dev/null
+rm "$work/spawn.sock"
+as_user games 0 kill "$id2" && start_spawn && as_user games 0 status
+check "the end of ptools-spawn disturbs nobody"
+as_user lp 0 submit --durable --delay 1000 -- true && held=$(cat "$work/out") && as_user lp 0 hold "$held"
+pid=$(pid_of 7)
+until [ -z "$(pid_of 7)" ]; do kill -0 "$pid" 2>/dev/null || break; done
+as_user lp 0 info "$held" && said '^on hold  *yes'
+check "a daemon with nothing to do but to keep what is recorded ends, and is back when its user comes"
+
+# -- the end ----------------------------------------------------------------------------------------------------------
+
+as_user games 0 submit --durable -- sh -c "sleep 0.5; echo over >>'$work/state/users/5/witness'" && id=$(cat "$work/out")
+until as_user games 0 info "$id" && said running; do :; done
+kill $front
+wait $front
+[ $? -eq 0 ] && [ "$(cat "$work/state/users/5/witness")" = over ] && [ -z "$(daemons)" ] && [ ! -e "$PTOOLS_DIR/ptoolsd.sock" ]
+check "SIGTERM: what runs ends well, then all daemons have ended, with the front"
+before=$(grep -c 'user-daemon-wanted uid=5' "$work/log")
+start_front && [ "$(grep -c 'user-daemon-wanted uid=5' "$work/log")" -gt "$before" ] && as_user games 0 info "$id" && said done
+check "the next start brings back the daemon of everybody who has something queued"
+as_user games 0 submit --durable -- sleep 1000 && id=$(cat "$work/out")
+kill -KILL $front
+wait $front 2>/dev/null
+for pid in $(daemons); do kill "$pid"; done # it was told to drain; the second time it does not wait for what runs
+while [ "$(daemons)" ]; do :; done
+start_front && as_user games 0 info "$id" && said '^state  *lost' # what ran may have had an effect: it is not begun again
+check "a front that was killed: daemons that nobody keeps end, and the next front begins anew"
+
+kill $front && wait $front && kill $spawn && wait $spawn
+check "all end with 0"
+front='' spawn=''
+[ -z "$(daemons)" ] && [ -z "$(ls "$PTOOLS_DIR/as")" ] && rmdir "$PTOOLS_DIR/as" && [ -z "$(ls -A "$PTOOLS_DIR")" ]
+check "nothing is left but the directory that a killed front had made"
+echo "1..$n"
