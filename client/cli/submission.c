@@ -194,11 +194,30 @@ static int set_tag(struct submission *s, const char *text, char why[SUBMISSION_W
     return 0;
 }
 
+/* "key:any" is the task with the key "any". */
+static bool names_a_text(const char *text, const char *colon)
+{
+    return colon - text >= 3 && (colon - text == 3 || colon[-4] == ',') &&
+           (strncmp(colon - 3, "key", 3) == 0 || strncmp(colon - 3, "tag", 3) == 0);
+}
+
+/* IDs, and behind them when: ":success", as without it, or ":any", which is --after-any. */
 static int set_after(struct submission *s, const char *text, char why[SUBMISSION_WHY_BYTES])
 {
-    char reason[IDS_WHY_BYTES] = "";
-    int r = ids_add(&s->ids, text, reason);
+    static const char any[] = ":any", success[] = ":success";
+    const char *when = strrchr(text, ':');
+    char reason[IDS_WHY_BYTES] = "", *ids;
+    int r;
 
+    if (!when || (strcmp(when, any) != 0 && strcmp(when, success) != 0) || names_a_text(text, when))
+        when = text + strlen(text);
+    ids = strndup(text, (size_t)(when - text));
+    if (!ids)
+        return -ENOMEM;
+    r = ids_add(&s->ids, ids, reason);
+    free(ids);
+    if (r == 0 && strcmp(when, any) == 0)
+        s->task.flags |= PTOOLS_TASK_AFTER_ANY;
     return r == 1 ? wrong(why, "%s", reason) : r;
 }
 

@@ -28,7 +28,7 @@ static const struct option_row options[] = {
     { SUBMISSION_WORKER, '\0', "worker", "ID,...", "in one of these workers" },
     { SUBMISSION_HOST, '\0', "host", "NAME,...", "in a worker on one of these hosts" },
     { SUBMISSION_SET, '\0', "set", "NAME", "in a worker of this set, by its rule" },
-    { SUBMISSION_AFTER, '\0', "after", "ID,...", "when these tasks are done" },
+    { SUBMISSION_AFTER, '\0', "after", "ID,...[:any]", "when these tasks are done" },
     { SUBMISSION_AFTER_ANY, '\0', "after-any", NULL, "... when they have ended, well or not" },
     { SUBMISSION_EXPIRE, '\0', "expire", "TIME", "drop it if it has not begun so long from now (status 124)" },
     { SUBMISSION_DEADLINE, '\0', "deadline", "TIME", "stop each attempt after so long (status 124)" },

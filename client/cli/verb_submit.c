@@ -48,7 +48,7 @@ const struct option_row submit_options[] = {
     { SUBMISSION_IDEMPOTENT, '\0', "idempotent", NULL, "running it twice is the same as once" },
     { SUBMISSION_KEY, '\0', "key", "TEXT", "equal tasks of one key are one task, until it is forgotten" },
     { SUBMISSION_TAG, '\0', "tag", "TAG", "to find it by; may be given several times" },
-    { SUBMISSION_AFTER, '\0', "after", "ID,...", "when these tasks are done; if one does not get done, cancel it" },
+    { SUBMISSION_AFTER, '\0', "after", "ID,...[:any]", "when these tasks are done; if one does not get done, cancel it" },
     { SUBMISSION_AFTER_ANY, '\0', "after-any", NULL, "... when they have ended, well or not" },
     { SUBMISSION_AFTER_KEEP, '\0', "after-keep", NULL, "... if one does not get done, go on waiting" },
     { SUBMISSION_KEEP, '\0', "keep", "TIME", "how long it is known after its end (default: as the daemon is set)" },

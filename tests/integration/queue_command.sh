@@ -136,6 +136,11 @@ check "--key: equal tasks are one"
 queue --hold t.nop && before=$id && queue --after "$before" t.echo "done" && after=$id && state_is "$after" waiting &&
     run 0 release "$before" && run 0 result "$after" && is '["done"]'
 check "--after"
+queue --hold t.nop && before=$id && queue --key any t.nop && queue --after "$before:any" t.echo any && any=$id &&
+    queue --after "$before:success" t.nop && after=$id && queue --after "$before,key:any" t.nop && key=$id &&
+    run 0 cancel "$before" && run 0 result "$any" && is '["any"]' && run 130 wait "$after" && run 130 wait "$key" &&
+    run 2 submit --after "$before:never" t.nop
+check "... :any, :success, and a key that is called so"
 queue --hold t.nop && before=$id && queue --after "$before" t.nop && after=$id &&
     queue --after "$before" --after-any t.echo any && any=$id && queue --after last,"$before" --after-keep t.nop &&
     keep=$id && run 0 cancel "$before" && run 130 result "$after" && complained DEPENDENCY &&
