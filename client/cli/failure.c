@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/colour.h"
 #include "client/cli/json.h"
 #include "client/cli/words.h"
 
@@ -200,7 +201,10 @@ int failure_report(const struct command_line *line, const ptools_failure *f, int
         write_json(line, f, status);
         return status;
     }
-    fprintf(stderr, "ptools %s: ", line->verb->name);
+    colour_failure(stderr);
+    fprintf(stderr, "ptools %s:", line->verb->name);
+    colour_end(stderr);
+    putc(' ', stderr);
     if (line->input_line)
         fprintf(stderr, "line %" PRIu64 ": ", line->input_line);
     words_print(stderr, f->message, strlen(f->message));

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/colour.h"
 #include "client/cli/failure.h"
 #include "client/cli/json.h"
 #include "client/cli/words.h"
@@ -142,7 +143,10 @@ static void tell_failure(struct job_output *o, struct job *job)
 
     job_reason(job, reason, sizeof reason);
     bar_clear(o->bar);
-    fprintf(stderr, "ptools pmap: item %" PRIu64 ": ", job->seq);
+    colour_failure(stderr);
+    fprintf(stderr, "ptools pmap:");
+    colour_end(stderr);
+    fprintf(stderr, " item %" PRIu64 ": ", job->seq);
     if (command)
         words_print(stderr, command, job->n_command < REASON_BYTES ? job->n_command : REASON_BYTES);
     fprintf(stderr, "%s: ", job->n_command < REASON_BYTES ? "" : "...");

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/colour.h"
 #include "client/cli/failure.h"
 #include "client/cli/json.h"
 #include "client/cli/words.h"
@@ -82,7 +83,10 @@ static bool is_hopeless(ptools_err code)
 static void tell(struct pmap_output *o, const ptools_failure *f, uint64_t index)
 {
     bar_clear(o->bar);
-    fprintf(stderr, "ptools pmap: index %" PRIu64 ", line %" PRIu64 ": ", index, index + 1);
+    colour_failure(stderr);
+    fprintf(stderr, "ptools pmap:");
+    colour_end(stderr);
+    fprintf(stderr, " index %" PRIu64 ", line %" PRIu64 ": ", index, index + 1);
     words_print(stderr, f->message, strlen(f->message));
     fprintf(stderr, " (%s)\n", ptools_errname(f->code));
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * table -- see table.h. The same on a terminal and in a pipe, without colours; only a terminal's width is kept to.
+ * table -- see table.h. The same on a terminal and in a pipe; only a terminal's width is kept to, and there states have
+ * their colours.
  * libsmartcols writes control characters, which could command a terminal, as \xNN; to know what is one it must
  * know the locale, which is asked for here, when there is a table to print, and not before.
  */
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/colour.h"
 #include "client/cli/words.h"
 
 struct table {
@@ -174,6 +176,8 @@ static struct table *make(const struct column *columns)
     if (!table->scols)
         return table_free(table);
     check(table, scols_table_enable_minout(table->scols, 1)); /* no spaces at the ends of lines */
+    if (colour_on(STDOUT_FILENO))
+        check(table, scols_table_enable_colors(table->scols, 1));
     if (!isatty(STDOUT_FILENO))
         check(table, scols_table_set_termforce(table->scols, SCOLS_TERMFORCE_NEVER));
     return table;
@@ -188,6 +192,21 @@ static void add_column(struct table *table, const char *heading, int flags)
 static void set_cell(struct table *table, struct libscols_line *row, size_t column, const char *text)
 {
     check(table, text ? scols_line_set_data(row, column, text) : -ENOMEM);
+}
+
+/* One that says a state. */
+static void set_state(struct table *table, struct libscols_line *row, size_t column, const char *text)
+{
+    const char *colour = text ? colour_of_state(text) : NULL;
+
+    set_cell(table, row, column, text);
+    if (colour && table->error == 0)
+        check(table, scols_cell_set_color(scols_line_get_cell(row, column), colour));
+}
+
+static bool says_state(const char *heading)
+{
+    return strcasecmp(heading, "state") == 0;
 }
 
 struct table *table_new(const struct column *columns)
@@ -220,7 +239,7 @@ void table_add(struct table *table, const char *prefix, ptools_value row)
     for (size_t i = 0; table->columns[i].heading; i++) {
         char *text = cell(i == 0 ? prefix : "", row, &table->columns[i]);
 
-        set_cell(table, line, i, text);
+        (says_state(table->columns[i].heading) ? set_state : set_cell)(table, line, i, text);
         free(text);
     }
 }
@@ -237,7 +256,7 @@ void table_add_texts(struct table *table, char *const *texts)
     struct libscols_line *line = scols_table_new_line(table->scols, NULL);
 
     for (size_t i = 0; table->columns[i].heading && line; i++)
-        set_cell(table, line, i, texts[i]);
+        (says_state(table->columns[i].heading) ? set_state : set_cell)(table, line, i, texts[i]);
     if (!line)
         check(table, -ENOMEM);
 }
@@ -258,7 +277,7 @@ void table_add_pair(struct table *table, const char *title, const char *text)
 
     if (line) {
         set_cell(table, line, 0, title);
-        set_cell(table, line, 1, text);
+        (says_state(title) ? set_state : set_cell)(table, line, 1, text);
     } else {
         check(table, -ENOMEM);
     }

@@ -19,6 +19,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "client/cli/colour.h"
 #include "client/cli/failure.h"
 #include "client/cli/session.h"
 #include "client/cli/signals.h"
@@ -357,7 +358,6 @@ static int turn(struct live *live)
 static void set_up(struct live *live)
 {
     const struct lazy_curses *c = live->curses;
-    const char *no_color = getenv("NO_COLOR");
 
     c->cbreak();
     c->noecho();
@@ -365,7 +365,7 @@ static void set_up(struct live *live)
     live->window = c->newwin(0, 0, 0, 0);
     c->keypad(live->window, true);
     c->nodelay(live->window, true);
-    live->colours = !(no_color && *no_color) && c->has_colors() && c->start_color() == OK;
+    live->colours = colour_on(STDOUT_FILENO) && c->has_colors() && c->start_color() == OK;
     if (live->colours) {
         c->use_default_colors();
         c->init_pair(PAIR_BUSY, COLOR_GREEN, -1);

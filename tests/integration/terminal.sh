@@ -100,7 +100,13 @@ check "the same of one that stands still"
 terminal 100 24 && submit q.sleep 600000 && type_and_wait 'NO_COLOR=1 "$p" top' 'running .* q.sleep' && screen -e &&
     ! grep -q "$(printf '\033')\[[0-9;]*[349][0-7]m" "$work/out"
 check "NO_COLOR is respected"
-key q && type_and_wait 'clear; TERM=dumb "$p" top; echo st=$?' '^st=2$' && said 'dumb.*--once'
+key q && type_and_wait 'clear; "$p" ls; echo st=$?' '^st=0$' && screen -e && grep -q "$(printf '\033\[36mrunning')" "$work/out" &&
+    type_and_wait 'clear; "$p" call q.nosuch; echo st=$?' '^st=125$' && screen -e && grep -q '31mptools call:' "$work/out"
+check "states and failures have colours"
+type_and_wait 'clear; NO_COLOR=1 "$p" ls; NO_COLOR=1 "$p" call q.nosuch; TERM=dumb "$p" ls; "$p" ls | cat; echo st=$?' '^st=0$' && screen -e &&
+    said running && ! grep -q "$(printf '\033')\[[0-9;]*[349][0-7]m" "$work/out"
+check "... but with NO_COLOR, on a terminal that has none, or in a pipe"
+type_and_wait 'clear; TERM=dumb "$p" top; echo st=$?' '^st=2$' && said 'dumb.*--once'
 check "a terminal on which nothing can be drawn is refused"
 type_and_wait 'clear; "$p" top --once --interval 100ms | cat; echo st=$?' '^st=0$' && said 'running .* q.sleep'
 check "one picture as text"
