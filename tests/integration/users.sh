@@ -75,6 +75,7 @@ EOF
 cat >>"$work/conf" <<EOF
 [workers]
 count=2
+memory_max=0
 [users]
 apart=yes
 min_uid=2
