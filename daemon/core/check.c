@@ -208,7 +208,7 @@ static const char *check_workers(const struct core *core)
 
         HOLDS(i == 0 || core->workers[i - 1]->id < w->id, "workers are out of order");
         holding += w->n_held > 0;
-        recycling += w->leave == LEAVE_RECYCLE;
+        recycling += w->leave == LEAVE_RECYCLE && !w->outdated;
         HOLDS(w->id <= WORKER_ID_MAX && !w->stands_for, "a stand-in is among the workers");
         wrong = check_worker(core, w);
     }

@@ -53,6 +53,17 @@ static void limits_fit(struct core_limits *l)
     l->ahead_max = l->ahead_us == 0 ? 1 : MAX(1, MIN(l->ahead_max, PAGE_SLOTS));
 }
 
+void core_limits_set(struct core *core, const struct core_limits *limits)
+{
+    const struct core_limits was = core->limits;
+
+    core->limits = *limits;
+    core->limits.workers_max = was.workers_max; /* the tables have that room */
+    core->limits.stand_ins_max = was.stand_ins_max;
+    core->limits.journal = was.journal;
+    limits_fit(&core->limits);
+}
+
 static bool core_init(struct core *core)
 {
     const uint32_t processes = core->limits.workers_max + core->limits.stand_ins_max;

@@ -514,6 +514,13 @@ uint64_t core_unrecorded(const struct core *core);
 /* Whether a queued task runs, or will without anybody's doing: not those that are on hold, or whose target is not
  * there. */
 bool core_queue_goes_on(const struct core *core);
+/* Other limits, while it runs; those of workers and stand-ins in all, and whether there is a journal, stay. What is over a new
+ * limit is not taken away. */
+void core_limits_set(struct core *core, const struct core_limits *limits);
+/* So many workers more, or fewer: the last ones go, each when it has done what it runs; one stays. */
+void core_workers_change(struct core *core, uint64_t now_us, int32_t more, struct actions *out);
+/* Each worker is replaced, when it has done what it runs: what they have loaded is old. */
+void core_workers_renew(struct core *core, uint64_t now_us, struct actions *out);
 /* Whether nothing would be lost, and nothing would happen later that should have happened sooner, if this core were put
  * away now and made anew from the journal when somebody comes: no client, no task, no array, set or server task, and of
  * queued tasks only recorded ones that do not go on. */

@@ -28,6 +28,8 @@ void core_worker_ready(struct core *core, uint64_t now_us, uint32_t worker, int3
     if (core->recycling == w) {
         core->recycling = NULL;
         workers_recycle_next(core, now_us, out);
+    } else if (w->outdated) { /* modules were loaded anew since it was asked for */
+        worker_recycle_if_due(core, now_us, w, out);
     }
 }
 
@@ -310,6 +312,41 @@ void core_worker_gone(struct core *core, uint64_t now_us, uint32_t worker, const
 
 /* -- more, and fewer --------------------------------------------------------------------------------------- */
 
+/* false: no memory. */
+static bool add_worker(struct core *core, struct actions *out)
+{
+    struct worker *w = worker_new(core);
+
+    if (w)
+        worker_spawn(core, w, out);
+    else
+        out->no_memory = true;
+    return w != NULL;
+}
+
+/* It gets nothing more; what only it could have run ends or goes elsewhere. */
+static void remove_worker(struct core *core, uint64_t now_us, struct worker *w, struct actions *out)
+{
+    struct task *t;
+
+    w->leave = LEAVE_REMOVED;
+    if (core->recycling == w)
+        core->recycling = NULL;
+    sets_lose_worker(core, w, out);
+    while ((t = queue_top(&w->queue)))
+        (void)task_requeue(core, t, out);
+    core->now_us = now_us;
+    worker_unbook_all(core, w, out);
+    backlog_dissolve(core, &w->backlog, out);
+    stand_ins_leave(core, now_us, w->id, out);
+    worker_recall_all(core, w, NULL, out);
+    worker_settle(core, now_us, w, out);
+    if (w->state == WORKER_DEAD) {
+        action_note(out, NOTE_WORKER_REMOVED, w->id, 0, "worker %" PRIu32 " was removed", w->id);
+        worker_free(core, w);
+    }
+}
+
 void core_workers_add(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, uint32_t n,
                       struct actions *out)
 {
@@ -330,15 +367,9 @@ void core_workers_add(struct core *core, uint64_t now_us, uint32_t client, uint6
                        core->n_workers, max, n);
         return;
     }
-    for (uint32_t i = 0; i < n; i++) {
-        struct worker *w = worker_new(core);
-
-        if (!w) {
-            out->no_memory = true;
+    for (uint32_t i = 0; i < n; i++)
+        if (!add_worker(core, out))
             return;
-        }
-        worker_spawn(core, w, out);
-    }
     core->now_us = now_us;
     qtasks_follow_workers(core, first, out);
     qtasks_place_parked(core, out);
@@ -350,27 +381,30 @@ void core_workers_remove(struct core *core, uint64_t now_us, uint32_t client, ui
 {
     struct worker *w = worker_find(core, worker);
     const struct msg_reply reply = { .worker = worker };
-    struct task *t;
 
     if (!w || w->leave == LEAVE_REMOVED) {
         answer_refusal(out, client, request, PTOOLS_ERR_NO_WORKER, "no worker %" PRIu32, worker);
         return;
     }
-    w->leave = LEAVE_REMOVED;
-    if (core->recycling == w)
-        core->recycling = NULL;
-    sets_lose_worker(core, w, out);
-    while ((t = queue_top(&w->queue)))
-        (void)task_requeue(core, t, out);
-    core->now_us = now_us;
-    worker_unbook_all(core, w, out);
-    backlog_dissolve(core, &w->backlog, out);
-    stand_ins_leave(core, now_us, w->id, out);
-    worker_recall_all(core, w, NULL, out);
-    worker_settle(core, now_us, w, out);
+    remove_worker(core, now_us, w, out);
     answer_reply(out, client, request, &reply, NULL);
-    if (w->state == WORKER_DEAD) {
-        action_note(out, NOTE_WORKER_REMOVED, w->id, 0, "worker %" PRIu32 " was removed", w->id);
-        worker_free(core, w);
+}
+
+void core_workers_change(struct core *core, uint64_t now_us, int32_t more, struct actions *out)
+{
+    const uint32_t first = core->last_worker + 1;
+
+    core->now_us = now_us;
+    for (; more > 0 && core->n_workers < core->limits.workers_max && core->last_worker < WORKER_ID_MAX; more--)
+        if (!add_worker(core, out))
+            return;
+    for (uint32_t i = core->n_workers; more < 0 && i > 1; i--)
+        if (core->workers[i - 1]->leave != LEAVE_REMOVED) {
+            remove_worker(core, now_us, core->workers[i - 1], out);
+            more++;
+        }
+    if (core->last_worker >= first) {
+        qtasks_follow_workers(core, first, out);
+        qtasks_place_parked(core, out);
     }
 }

@@ -3,7 +3,8 @@
  * recycle -- a worker that has done its share, or has grown, makes room for a fresh process.
  *
  * It gets nothing more, gives back what it has not begun, finishes, and is asked to end. One at a time, so
- * that the pool never stands still for it; the others go on working meanwhile, over the limit.
+ * that the pool never stands still for it; the others go on working meanwhile, over the limit. When modules have been
+ * loaded anew each one does so at once: an idle worker is back within milliseconds.
  *
  * And one whose process is not clean makes room when an isolated batch is next and no clean one is idle. It is idle
  * itself, so that is not one at a time; but one for each batch, which waits for it at its queue: so no second is
@@ -21,7 +22,9 @@ bool worker_recycle_reason(const struct core *core, const struct worker *w, char
     const struct core_limits *l = &core->limits;
 
     text[0] = '\0';
-    if (l->recycle_tasks && w->tasks >= l->recycle_tasks)
+    if (w->outdated)
+        snprintf(text, 128, "modules have been loaded anew");
+    else if (l->recycle_tasks && w->tasks >= l->recycle_tasks)
         snprintf(text, 128, "it has run %" PRIu32 " tasks, recycle_tasks is %" PRIu32, w->tasks, l->recycle_tasks);
     else if (l->recycle_kb && w->rss_kb > l->recycle_kb)
         snprintf(text, 128, "its memory is %" PRIu32 " KiB, recycle_kb is %" PRIu32, w->rss_kb, l->recycle_kb);
@@ -35,7 +38,7 @@ void worker_recycle_if_due(struct core *core, uint64_t now_us, struct worker *w,
 {
     char text[128];
 
-    if (core->recycling || core->draining || w->leave != LEAVE_NOT)
+    if ((core->recycling && !w->outdated) || core->draining || w->leave != LEAVE_NOT)
         return;
     if ((w->state != WORKER_IDLE && w->state != WORKER_BUSY) || !worker_recycle_reason(core, w, text))
         return;
@@ -44,7 +47,8 @@ void worker_recycle_if_due(struct core *core, uint64_t now_us, struct worker *w,
         return;
     }
     w->leave = LEAVE_RECYCLE;
-    core->recycling = w;
+    if (!w->outdated)
+        core->recycling = w;
     worker_recall_all(core, w, NULL, out);
     worker_settle(core, now_us, w, out);
 }
@@ -53,6 +57,22 @@ void workers_recycle_next(struct core *core, uint64_t now_us, struct actions *ou
 {
     for (uint32_t i = 0; i < core->n_workers && !core->recycling; i++)
         worker_recycle_if_due(core, now_us, core->workers[i], out);
+}
+
+void core_workers_renew(struct core *core, uint64_t now_us, struct actions *out)
+{
+    core->now_us = now_us;
+    for (struct module *m = core->modules; m; m = m->hh.next)
+        m->retry_us = m->retry_at_us = 0; /* a broken one may have been mended */
+    for (uint32_t i = 0; i < core->n_workers; i++) {
+        core->workers[i]->outdated = core->workers[i]->state != WORKER_DEAD;
+        if (core->workers[i]->outdated)
+            worker_recycle_if_due(core, now_us, core->workers[i], out);
+    }
+    for (uint32_t i = core->n_stand_ins; i > 0; i--) {
+        core->stand_ins[i - 1]->outdated = true;
+        worker_recycle_if_due(core, now_us, core->stand_ins[i - 1], out);
+    }
 }
 
 /* -- isolated batches ---------------------------------------------------------------------------------------- */

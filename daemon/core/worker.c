@@ -178,6 +178,7 @@ void worker_spawn(struct core *core, struct worker *w, struct actions *out)
 {
     if (!worker_step(core, w, EV_SPAWN, out))
         return;
+    w->outdated = false;
     w->tasks = w->rss_kb = w->fds = 0;
     w->traces = 0;
     action_worker(out, ACT_SPAWN, w->id, 0);

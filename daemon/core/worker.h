@@ -57,6 +57,7 @@ struct worker {
     uint64_t serial;
     struct heap_node timer;     /* in core.timers */
     uint64_t backoff_us;        /* the last pause; 0 again once a task was done */
+    bool outdated;              /* what this process has loaded is old: it is to be replaced */
     uint32_t tasks;             /* that this process ended */
     uint64_t traces;            /* that it may have of what it was given: 0: none; else of the init function of that run
                                    alone, or TRACES_OF_MANY */

@@ -59,6 +59,7 @@ struct config {
     /* the command line alone */
     bool private_mode;      /* end with the last client */
     int ready_fd;           /* -1: none */
+    bool again;             /* the settings are read again: descriptors that were for the start are used up */
     int front_fd;           /* -1: this is not the daemon of one user, see front_link.c */
 };
 

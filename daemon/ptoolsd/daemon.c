@@ -10,6 +10,7 @@
 #include "daemon/ptoolsd/daemon.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -331,6 +332,67 @@ static int on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *inf
     return 0;
 }
 
+static void limits_from(const struct config *c, struct core_limits *l)
+{
+    core_limits_default(l);
+    l->workers_max = (uint32_t)c->workers_max;
+    l->stand_ins_max = (uint32_t)c->stand_ins_max;
+    l->user_tasks_max = (uint32_t)c->user_tasks_max;
+    l->user_bytes_max = c->user_bytes_max;
+    l->user_sets_max = (uint32_t)c->user_sets_max;
+    l->modules_max = (uint32_t)c->modules_max;
+    l->user_arrays_max = (uint32_t)c->user_arrays_max;
+    l->user_shm_max = c->user_shm_max ? c->user_shm_max : UINT64_MAX / 2;
+    l->shm_max = c->shm_max ? c->shm_max : UINT64_MAX / 2;
+    l->user_stasks_max = (uint32_t)c->user_stasks_max;
+    l->kill_grace_us = c->kill_grace_ms * 1000;
+    l->ahead_max = (uint32_t)c->ahead;
+    l->user_queued_max = (uint32_t)c->user_queued_max;
+    l->user_queue_bytes_max = c->user_queue_bytes_max;
+    l->user_kept_max = (uint32_t)c->user_kept_max;
+    l->user_kept_bytes_max = c->user_kept_bytes_max;
+    l->result_max = c->result_max;
+    l->keep_us = c->keep_s * 1000000;
+    l->keep_volatile_us = c->keep_volatile_s * 1000000;
+    l->breaker_kills = (uint32_t)c->breaker_kills;
+    l->breaker_window_us = c->breaker_window_s * 1000000;
+    l->breaker_wait_us = c->breaker_wait_s * 1000000;
+    l->breaker_wait_max_us = c->breaker_wait_max_s * 1000000;
+    l->ageing = (double)c->ageing / 3600;
+    l->journal = c->journal;
+    l->recycle_tasks = (uint32_t)c->recycle_tasks;
+    l->recycle_kb = (uint32_t)MIN(c->recycle_memory / 1024, UINT32_MAX);
+    l->recycle_fds = (uint32_t)c->recycle_descriptors;
+}
+
+void daemon_reload(struct daemon *d)
+{
+    const uint64_t workers = d->config->workers;
+    struct core_limits limits;
+
+    if (d->draining)
+        return;
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, daemon_now(d));
+    if (reload_config(&d->start.source)) {
+        limits_from(d->config, &limits);
+        core_limits_set(d->core, &limits);
+        core_workers_change(d->core, daemon_now(d), (int32_t)d->config->workers - (int32_t)workers, &d->actions);
+        daemon_deliver(d);
+        supervisor_renew(d->supervisor);
+        core_workers_renew(d->core, daemon_now(d), &d->actions);
+        daemon_deliver(d);
+    }
+    sd_notify(0, "READY=1");
+}
+
+static int on_reload_signal(sd_event_source *s, const struct signalfd_siginfo *info, void *userdata)
+{
+    (void)s;
+    (void)info;
+    daemon_reload(userdata);
+    return 0;
+}
+
 static int on_unused(sd_event_source *s, uint64_t usec, void *userdata)
 {
     struct daemon *d = userdata;
@@ -369,39 +431,6 @@ void daemon_tell_ready(struct daemon *d)
         log_init(d->config->log_level, STDERR_FILENO, LOG_JOURNAL_SOCKET);
     close_fd(&d->start.ready_fd);
     close_fd(&d->start.stderr_fd);
-}
-
-static void limits_from(const struct config *c, struct core_limits *l)
-{
-    core_limits_default(l);
-    l->workers_max = (uint32_t)c->workers_max;
-    l->stand_ins_max = (uint32_t)c->stand_ins_max;
-    l->user_tasks_max = (uint32_t)c->user_tasks_max;
-    l->user_bytes_max = c->user_bytes_max;
-    l->user_sets_max = (uint32_t)c->user_sets_max;
-    l->modules_max = (uint32_t)c->modules_max;
-    l->user_arrays_max = (uint32_t)c->user_arrays_max;
-    l->user_shm_max = c->user_shm_max ? c->user_shm_max : UINT64_MAX / 2;
-    l->shm_max = c->shm_max ? c->shm_max : UINT64_MAX / 2;
-    l->user_stasks_max = (uint32_t)c->user_stasks_max;
-    l->kill_grace_us = c->kill_grace_ms * 1000;
-    l->ahead_max = (uint32_t)c->ahead;
-    l->user_queued_max = (uint32_t)c->user_queued_max;
-    l->user_queue_bytes_max = c->user_queue_bytes_max;
-    l->user_kept_max = (uint32_t)c->user_kept_max;
-    l->user_kept_bytes_max = c->user_kept_bytes_max;
-    l->result_max = c->result_max;
-    l->keep_us = c->keep_s * 1000000;
-    l->keep_volatile_us = c->keep_volatile_s * 1000000;
-    l->breaker_kills = (uint32_t)c->breaker_kills;
-    l->breaker_window_us = c->breaker_window_s * 1000000;
-    l->breaker_wait_us = c->breaker_wait_s * 1000000;
-    l->breaker_wait_max_us = c->breaker_wait_max_s * 1000000;
-    l->ageing = (double)c->ageing / 3600;
-    l->journal = c->journal;
-    l->recycle_tasks = (uint32_t)c->recycle_tasks;
-    l->recycle_kb = (uint32_t)MIN(c->recycle_memory / 1024, UINT32_MAX);
-    l->recycle_fds = (uint32_t)c->recycle_descriptors;
 }
 
 /* The first number of this start: larger than any of an earlier one, as long as the clock goes forward and no
@@ -475,10 +504,11 @@ static int daemon_start(struct daemon *d)
         r = sd_event_source_set_enabled(d->core_timer, SD_EVENT_OFF);
     if (r >= 0 && d->config->private_mode)
         r = sd_event_add_time_relative(d->event, &unused, CLOCK_MONOTONIC, PRIVATE_UNUSED_US, 1000, on_unused, d);
-    for (size_t i = 0; r >= 0 && i < 2; i++) {
+    for (size_t i = 0; r >= 0 && i < 3; i++) {
+        const int signal = (const int[]){ SIGTERM, SIGINT, SIGHUP }[i];
         sd_event_source *source;
 
-        r = sd_event_add_signal(d->event, &source, (const int[]){ SIGTERM, SIGINT }[i], on_stop_signal, d);
+        r = sd_event_add_signal(d->event, &source, signal, signal == SIGHUP ? on_reload_signal : on_stop_signal, d);
         if (r >= 0)
             r = sd_event_source_set_priority(source, PHASE_STOP);
         if (r >= 0)

@@ -17,6 +17,7 @@
 
 #include "daemon/core/core.h"
 #include "daemon/ptoolsd/config.h"
+#include "daemon/ptoolsd/reload.h"
 
 struct door;
 struct fds;
@@ -39,6 +40,7 @@ enum phase {
 
 /* What main() gives into the hands of the daemon: all of it is taken. */
 struct start {
+    struct source source;  /* of the settings, to read them again */
     int listen_fd, fds_fd; /* -1: this is the daemon of one user ... */
     int front_fd;          /* ... whose clients come by this; else -1 */
     int ready_fd;  /* gets "READY\n" once all workers are up; -1: nobody asks */
@@ -81,6 +83,8 @@ uint64_t daemon_now(struct daemon *d);
 void daemon_deliver(struct daemon *d);
 /* Stop taking work; end when what runs has ended. A second call hurries. */
 void daemon_drain(struct daemon *d);
+/* Reads the settings again, and does what they say: limits, workers, modules. */
+void daemon_reload(struct daemon *d);
 /* All workers of the start are up: tell whoever waits for it (once). */
 void daemon_tell_ready(struct daemon *d);
 /* This process is in trouble and cannot go on: say so and end with status 1. */

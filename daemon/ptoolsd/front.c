@@ -228,7 +228,8 @@ static int on_reload(sd_event_source *s, const struct signalfd_siginfo *info, vo
 
     (void)s;
     (void)info;
-    front_users_tell(f->users, FRONT_RELOAD);
+    if (reload_config(&f->start.source))
+        front_users_tell(f->users, FRONT_RELOAD);
     return 0;
 }
 

@@ -86,6 +86,9 @@ static void handle(struct front_link *l, const struct front_packet *p, int take_
             daemon_drain(d);
         }
         break;
+    case FRONT_RELOAD:
+        daemon_reload(d);
+        break;
     case FRONT_DRAIN:
     case FRONT_LEAVE:
         daemon_drain(d);

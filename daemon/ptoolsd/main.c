@@ -95,9 +95,11 @@ static int log_to_place(struct place *place, char why[PLACE_WHY_BYTES])
 }
 
 /* For one user: without a place of its own, and with the descriptors that the front sends. */
-static int serve_user(struct config *config)
+static int serve_user(const struct source *source)
 {
+    struct config *config = source->config;
     struct start start = {
+        .source = *source,
         .listen_fd = -1, .fds_fd = -1, .front_fd = config->front_fd, .ready_fd = config->ready_fd, .stderr_fd = -1
     };
     int status;
@@ -112,9 +114,10 @@ static int serve_user(struct config *config)
     return status;
 }
 
-static int serve(struct config *config)
+static int serve(const struct source *source)
 {
-    struct start start = { .front_fd = -1, .ready_fd = config->ready_fd, .stderr_fd = -1 };
+    struct config *config = source->config;
+    struct start start = { .source = *source, .front_fd = -1, .ready_fd = config->ready_fd, .stderr_fd = -1 };
     char why[PLACE_WHY_BYTES];
     struct place place;
     int status;
@@ -167,6 +170,7 @@ static void keep_memory(void)
 int main(int argc, char *argv[])
 {
     struct config config;
+    const struct source source = { argc, argv, &config };
     int status = -1;
 
     if (open_stdio() < 0)
@@ -177,7 +181,7 @@ int main(int argc, char *argv[])
     else
         return complain("out of memory");
     if (status == CONFIG_RUN)
-        status = config.front_fd >= 0 ? serve_user(&config) : serve(&config);
+        status = config.front_fd >= 0 ? serve_user(&source) : serve(&source);
     config_deinit(&config);
     return status;
 }

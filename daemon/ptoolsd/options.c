@@ -23,7 +23,8 @@ enum run_action {
 };
 
 struct override {
-    const char *flag, *section, *key, *value; /* parts of argv, or static */
+    const char *flag, *section, *key, *value; /* parts of argv or of own, or static */
+    char *own;                                /* NULL, or to be freed */
 };
 
 struct command_line {
@@ -129,19 +130,21 @@ static int misuse(FILE *err, const char *what, const char *text)
     return CONFIG_EXIT_USAGE;
 }
 
-/* SECTION.KEY=VALUE, cut in place. */
-static int add_setting(struct command_line *line, char *text, FILE *err)
+/* SECTION.KEY=VALUE. */
+static int add_setting(struct command_line *line, const char *text, FILE *err)
 {
-    char *equals = strchr(text, '='), *dot = strchr(text, '.');
+    char *own = strdup(text), *equals = own ? strchr(own, '=') : NULL, *dot = own ? strchr(own, '.') : NULL;
 
-    if (!dot || !equals || dot > equals)
+    if (!dot || !equals || dot > equals) {
+        free(own);
         return misuse(err, "-o takes SECTION.KEY=VALUE", text);
+    }
     *dot = *equals = '\0';
-    line->overrides[line->n++] = (struct override){ "-o", text, dot + 1, equals + 1 };
+    line->overrides[line->n++] = (struct override){ "-o", own, dot + 1, equals + 1, own };
     return CONFIG_RUN;
 }
 
-static int take_fd(int *ret, const char *flag, const char *text, FILE *err)
+static int take_fd(const struct config *c, int *ret, const char *flag, const char *text, FILE *err)
 {
     char what[64];
     char *end;
@@ -149,7 +152,8 @@ static int take_fd(int *ret, const char *flag, const char *text, FILE *err)
 
     errno = 0;
     fd = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno || fd > INT_MAX || fcntl((int)fd, F_GETFD) < 0)
+    if (*text < '0' || *text > '9' || *end || errno || fd > INT_MAX ||
+        (!c->again && fcntl((int)fd, F_GETFD) < 0))
         return snprintf(what, sizeof what, "%s takes the number of an open descriptor", flag), misuse(err, what, text);
     *ret = (int)fd;
     return CONFIG_RUN;
@@ -162,9 +166,9 @@ static int take_flag(struct config *c, struct command_line *line, int flag, FILE
         line->file = optarg;
         break;
     case FLAG_READY_FD:
-        return take_fd(&c->ready_fd, "--ready-fd", optarg, err);
+        return take_fd(c, &c->ready_fd, "--ready-fd", optarg, err);
     case FLAG_FRONT_FD:
-        return take_fd(&c->front_fd, "--front-fd", optarg, err);
+        return take_fd(c, &c->front_fd, "--front-fd", optarg, err);
     case FLAG_PRIVATE:
         c->private_mode = true;
         break;
@@ -323,5 +327,7 @@ int config_from_command_line(struct config *c, int argc, char *argv[], FILE *out
     status = command_line_read(c, &line, argc, argv, err);
     if (status == CONFIG_RUN)
         status = act(c, &line, out, err);
+    for (size_t i = 0; i < line.n; i++)
+        free(line.overrides[i].own);
     return status;
 }

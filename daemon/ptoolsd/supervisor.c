@@ -239,6 +239,11 @@ bool supervisor_close(struct supervisor *s, int fd)
     return s && template_close(s->template, fd);
 }
 
+void supervisor_renew(struct supervisor *s)
+{
+    template_renew(s->template);
+}
+
 void supervisor_flush(struct supervisor *s)
 {
     uint64_t now = daemon_now(s->d);

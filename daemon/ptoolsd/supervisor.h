@@ -34,6 +34,9 @@ void supervisor_array(struct supervisor *s, uint32_t worker, uint64_t array, boo
 /* Has the template close a descriptor, which takes long. false: it cannot; whoever asks keeps it. */
 bool supervisor_close(struct supervisor *s, int fd);
 
+/* Has modules loaded as they are now, for workers to come. */
+void supervisor_renew(struct supervisor *s);
+
 /* Sends what gathered during the turn. */
 void supervisor_flush(struct supervisor *s);
 

@@ -49,6 +49,7 @@ struct template {
     uint32_t events;
     bool ready;
     bool ours;                        /* killed by this daemon, for what it did */
+    bool renewed;                     /* killed by this daemon, to be followed by another at once */
     bool was_ready;                   /* ever: the first one came up */
     uint64_t pause_us;
     TAILQ_HEAD(, asking) asked;       /* sent ones first */
@@ -518,8 +519,14 @@ void template_ended(struct template *t)
         daemon_fail(d, why, 0);
         return;
     }
-    log_error("template-died", LOG_STR("why", why), LOG_U64("pause_ms", t->pause_us / 1000));
-    fail_asked(t, outside ? 1 : OWN_DEATH, why);
+    if (t->renewed) {
+        t->pause_us = 0;
+        fail_asked(t, 0, "the template process was started anew");
+    } else {
+        log_error("template-died", LOG_STR("why", why), LOG_U64("pause_ms", t->pause_us / 1000));
+        fail_asked(t, outside ? 1 : OWN_DEATH, why);
+    }
+    t->renewed = false;
     if (sd_event_source_set_time(t->restart_timer, daemon_now(d) + t->pause_us) < 0 ||
         sd_event_source_set_enabled(t->restart_timer, SD_EVENT_ONESHOT) < 0)
         daemon_fail(d, "starting the template again", -ENOMEM);
@@ -534,6 +541,15 @@ static int on_template_exit(sd_event_source *s, int fd, uint32_t revents, void *
     (void)revents;
     template_ended(userdata);
     return 0;
+}
+
+void template_renew(struct template *t)
+{
+    if (t->pid <= 0 || !t->ready)
+        return; /* one is being started: it finds the modules as they are */
+    log_info("template-renewed", LOG_U64("pid", (uint64_t)t->pid));
+    t->renewed = true;
+    kill(t->pid, SIGKILL);
 }
 
 /* -- life ------------------------------------------------------------------------------------------------------ */

@@ -24,6 +24,8 @@ bool template_close(struct template *t, int fd);
 /* Whether a process that it was asked for may be there, and is not known yet. */
 bool template_is_forking(const struct template *t);
 pid_t template_pid(const struct template *t);
+/* Starts it anew, with the modules as they are now; workers stay. */
+void template_renew(struct template *t);
 /* Its process has ended. */
 void template_ended(struct template *t);
 

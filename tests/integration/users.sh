@@ -143,6 +143,14 @@ PTOOLS_DIR=$saved
 as_user games 0 ls && said "$other.*admins" && as_user games 0 kill "$other"
 check "what an admin does there is as if the user had done it"
 
+as_user games 0 submit -- sleep 1000 && id2=$(cat "$work/out")
+renewed() { grep -c template-renewed "$work/spawn.log"; }
+before=$(renewed)
+kill -HUP $front
+until [ "$(renewed)" -gt "$before" ]; do kill -0 $front || break; done
+as_user games 0 info "$id2" && said running && as_user games 0 kill "$id2"
+check "SIGHUP: the daemons of users are told, and what runs goes on"
+
 # -- ends ----------------------------------------------------------------------------------------------------------
 
 first=$(pid_of 5)

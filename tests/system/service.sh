@@ -115,6 +115,14 @@ done
 as alice 'ptools wait $(cat kept.ids) && sort -nu kept | tr "\n" " "' && said "^$(seq 100 | tr '\n' ' ')$"
 check "the daemon of a user is killed three times: every task that was queued is done"
 
+background alice alice "$work_of_alice"
+until_said '^[0-9]' find /home/alice/squares -size +10k -printf '1\n'
+m systemctl reload ptoolsd
+wait
+until_said 'template-renewed' journalctl -u ptools-spawn --no-pager && grep -q '^ended with 0' "$work/alice" && as alice 'tail -n 1 squares' &&
+        said '^4000000000000$'
+check "systemctl reload during a pmap: modules are loaded anew, and it goes on"
+
 m mkdir -p /run/systemd/system/ptoolsd.service.d
 printf '[Service]\nWatchdogSec=1\n' > "/proc/$(pgrep -P "$(cat "$machine/nspawn.pid")" | head -n 1)/root/run/systemd/system/ptoolsd.service.d/watchdog.conf"
 m systemctl daemon-reload && m systemctl restart ptoolsd && front=$(pid_of ptoolsd) && m kill -STOP "$front"

@@ -45,6 +45,63 @@ START_TEST(a_crash_fails_the_task_it_had_begun)
 }
 END_TEST
 
+START_TEST(modules_loaded_anew_replace_each_worker_when_it_is_free)
+{
+    uint64_t q;
+
+    setup(3);
+    q = running("m.f");
+    core_workers_renew(r.core, r.now, &r.out);
+    rig_check(&r);
+    ck_assert_uint_eq(rig_count(&r, ACT_STOP), 2); /* those that are idle, both at once */
+    ck_assert_uint_eq(rig_find(&r, ACT_STOP, 0)->worker, 2);
+    ck_assert_uint_eq(rig_find(&r, ACT_STOP, 1)->worker, 3);
+    rig_clear(&r);
+    rig_dies(&r, 2, 0, 0);
+    ck_assert_uint_eq(rig_find(&r, ACT_SPAWN, 0)->worker, 2);
+    ck_has(rig_note(&r, NOTE_WORKER_RECYCLED)->text, "modules have been loaded anew");
+    rig_clear(&r);
+    rig_ready(&r, 2);
+    rig_assign(&r);
+    ck_assert_uint_eq(rig_count(&r, ACT_STOP), 0); /* once */
+    rig_done(&r, q, 1000);
+    rig_value(&r, q);
+    ck_assert_uint_eq(rig_find(&r, ACT_STOP, 0)->worker, 1); /* what it ran has ended well */
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(one_that_is_starting_meanwhile_is_replaced_when_it_is_up)
+{
+    setup(2);
+    rig_dies(&r, 1, 9, 0);
+    rig_tick(&r, 60000000);
+    rig_clear(&r);
+    core_workers_renew(r.core, r.now, &r.out);
+    rig_clear(&r);
+    rig_ready(&r, 1); /* forked by the old template */
+    ck_assert_uint_eq(rig_find(&r, ACT_STOP, 0)->worker, 1);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(more_and_fewer_by_another_configuration)
+{
+    setup(2);
+    core_workers_change(r.core, r.now, 2, &r.out);
+    rig_check(&r);
+    ck_assert_uint_eq(rig_count(&r, ACT_SPAWN), 2);
+    rig_clear(&r);
+    rig_ready(&r, 3);
+    rig_ready(&r, 4);
+    core_workers_change(r.core, r.now, -9, &r.out);
+    rig_check(&r);
+    ck_assert_uint_eq(rig_count(&r, ACT_STOP), 3); /* one stays */
+    ck_assert_uint_eq(rig_find(&r, ACT_STOP, 0)->worker, 4);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(all_ways_to_go)
 {
     static const struct {
@@ -394,6 +451,9 @@ int main(void)
     TCase *tc = suite_case(suite, "pool");
 
     tcase_add_test(tc, a_crash_fails_the_task_it_had_begun);
+    tcase_add_test(tc, modules_loaded_anew_replace_each_worker_when_it_is_free);
+    tcase_add_test(tc, one_that_is_starting_meanwhile_is_replaced_when_it_is_up);
+    tcase_add_test(tc, more_and_fewer_by_another_configuration);
     tcase_add_test(tc, all_ways_to_go);
     tcase_add_test(tc, what_it_was_only_given_goes_to_others);
     tcase_add_test(tc, but_not_to_the_whole_pool);

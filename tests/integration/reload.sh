@@ -1,0 +1,74 @@
+#!/bin/sh
+# SIGHUP: settings and modules are read again, and nothing that runs is disturbed.
+# usage: reload.sh  (PTOOLS_TEST_COMMAND, _MODULES and PTOOLS_DAEMON as Meson sets them)
+# shellcheck source-path=SCRIPTDIR source=command_rig.sh
+. "$(dirname "$0")/command_rig.sh"
+as='timeout 60'
+modules=${PTOOLS_TEST_MODULES%%:*} examples=${PTOOLS_TEST_MODULES##*:}
+
+# settings LINE...: of the daemon, in a file
+settings() { printf '%s\n' "$@" >"$work/conf"; }
+# reload: until it is done; what it says is in said_since
+reload() {
+    lines=$(wc -l <"$work/log")
+    kill -HUP "$daemon"
+    until tail -n +$((lines + 1)) "$work/log" | grep -q "event=$1"; do kill -0 "$daemon" || return 1; done
+    tail -n +$((lines + 1)) "$work/log" >"$work/out"
+}
+
+mkdir -m 700 "$PTOOLS_DIR" "$work/m"
+mkfifo "$work/ready"
+cp "$modules/q.so" "$work/m/v.so"
+settings '[daemon]' 'journal=no' '[modules]' "path=$work/m" '[workers]' count=2
+"$PTOOLS_DAEMON" --config "$work/conf" --dir "$PTOOLS_DIR" --ready-fd 3 3>"$work/ready" >>"$work/log" 2>&1 &
+daemon=$!
+read -r line <"$work/ready"
+[ "$line" = READY ]
+check "the daemon is ready"
+
+# -- modules ----------------------------------------------------------------------------------------------------
+
+run 0 submit --volatile v.sleep 3000 && slow=$(cat "$work/out")
+until run 0 info "$slow" && said running; do :; done
+workers=$("$command" workers --json | tr ',' '\n' | grep '"pid"' | sort)
+cp "$examples/math.so" "$work/m/new" && mv "$work/m/new" "$work/m/v.so"
+run 125 call v.square 12 && complained NO_FUNCTION
+check "a module that was replaced in its file is what it was loaded as"
+reload template-ready && until run 0 call v.square 12 && is 144; do complained NO_FUNCTION || break; done && is 144
+check "SIGHUP: it is loaded anew"
+run 0 info "$slow" && said running && run 0 wait "$slow"
+check "... while what ran with the old one ends well"
+echo "$workers" >"$work/before"
+i=0
+while [ "$("$command" workers --json | tr ',' '\n' | grep '"pid"' | sort | comm -12 - "$work/before" | wc -l)" -gt 0 ]; do
+    i=$((i + 1))
+    [ $i -lt 1000 ] || break
+done
+[ $i -lt 1000 ] && run 0 call --worker 1 v.square 3 && is 9 && run 0 call --worker 2 v.square 3 && is 9
+check "... and each worker was replaced when it was free"
+grep -q 'worker-recycled .*modules have been loaded anew' "$work/log" && ! grep -q 'template-died\|worker-died' "$work/log"
+check "... which is told, and is no death"
+
+# -- settings ---------------------------------------------------------------------------------------------------
+
+count() { "$command" workers | grep -c '^ *[0-9]'; }
+settings '[daemon]' 'journal=no' '[modules]' "path=$work/m" '[workers]' count=4 '[limits]' user_sets_max=1
+reload template-ready && said 'reloaded setting=workers.count' && [ "$(count)" -eq 4 ]
+check "more workers"
+run 0 sets create a 1 && run 125 sets create b 1 && complained user_sets_max
+check "a lower limit"
+settings '[daemon]' 'journal=no' '[modules]' "path=$work/m" '[workers]' count=1 '[limits]' user_sets_max=2
+reload template-ready && while [ "$(count)" -gt 1 ]; do kill -0 "$daemon" || break; done && run 0 sets create b 1
+check "fewer workers, a higher limit"
+settings '[daemon]' 'journal=no' '[modules]' "path=$work/m" '[workers]' count=many colour=red '[limits]' user_sets_max=7
+reload reload-refused && said "conf:6: .*count" && said "conf:7: .*colour" && [ "$(count)" -eq 1 ] &&
+    run 125 sets create c 1 && complained user_sets_max
+check "a file with a mistake changes nothing, and is told with its line"
+settings '[daemon]' journal=yes log_level=debug '[modules]' "path=$work/m" '[workers]' count=1
+reload template-ready && said 'reload-needs-restart setting=daemon.journal' && said 'reloaded setting=daemon.log_level' &&
+    run 0 call v.square 5 && grep -q level=debug "$work/log"
+check "what cannot change is told, the rest does"
+
+stop_daemon
+check "the daemon ends with 0"
+echo "1..$n"
