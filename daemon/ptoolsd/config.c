@@ -70,6 +70,8 @@ const struct setting config_settings[] = {
       "from the request to stop a task to SIGKILL" },
     { "workers", "ahead", SETTING_NUMBER, AT(ahead), 1, PAGE_SLOTS, NULL, "32",
       "short tasks that a worker may hold, the running one included; 1: none is given ahead" },
+    { "workers", "nice", SETTING_NUMBER, AT(nice), 0, 19, NULL, "0",
+      "niceness of workers: where processors are short, each step up gives them a fifth less" },
 
     { "limits", "message_max", SETTING_BYTES, AT(message_max), 2 * ENVELOPE_BYTES_MAX, 2 * G, NULL, "128M",
       "one message: the arguments of a call, or its result" },
@@ -368,6 +370,11 @@ int config_set(struct config *c, const char *section, const char *key, const cha
 
     if (has_control(section) || has_control(key) || has_control(value)) {
         snprintf(why, CONFIG_WHY_BYTES, "there is a control character in it, which no setting allows");
+        return CONFIG_REFUSED;
+    }
+    if (c->for_user && (strcmp(section, "daemon") == 0 || strcmp(section, "users") == 0)) {
+        snprintf(why, CONFIG_WHY_BYTES, "[%s] is not for one user or group; allowed are [modules], [workers], [limits] and "
+                 "[queue]", section);
         return CONFIG_REFUSED;
     }
     for (s = config_settings; s->key; s++) {

@@ -39,6 +39,7 @@ struct config {
     uint64_t recycle_descriptors;
     uint64_t kill_grace_ms;
     uint64_t ahead;         /* tasks a worker may hold; 1: none ahead */
+    uint64_t nice;
     /* [limits] */
     uint64_t message_max, client_output_max, user_bytes_max; /* bytes */
     uint64_t clients_max, user_clients_max;
@@ -59,6 +60,7 @@ struct config {
     /* the command line alone */
     bool private_mode;      /* end with the last client */
     int ready_fd;           /* -1: none */
+    bool for_user;          /* what is being read is about one user, or a group */
     bool again;             /* the settings are read again: descriptors that were for the start are used up */
     int front_fd;           /* -1: this is not the daemon of one user, see front_link.c */
 };
@@ -98,6 +100,9 @@ int config_set(struct config *c, const char *section, const char *key, const cha
 /* A file, then all *.conf of the directory FILE.d in the order of their names. All that is wrong is written
  * to complaints, a line each: "FILE:LINE: what, and what is allowed". 0, CONFIG_REFUSED or -ENOMEM. */
 int config_read(struct config *c, const char *path, bool must_exist, FILE *complaints);
+/* What the administrator says of this user, beside the file: FILE's directory/groups.d/GROUP.conf for each group of this
+ * process, then users.d/USER.conf. They have the same format; sections daemon and users are not theirs. */
+int config_read_of_user(struct config *c, const char *path, FILE *complaints);
 /* The same of one open file without drop-ins; name is for the complaints. */
 int config_read_stream(struct config *c, FILE *file, const char *name, FILE *complaints);
 /* Finds out what was not said (directory, module path, processors) and checks what hangs together. */

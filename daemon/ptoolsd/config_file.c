@@ -11,13 +11,16 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <grp.h>
 #include <ini.h>
+#include <pwd.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/ptoolsd/config.h"
 #include "proto/util.h"
 
-enum { FILE_BYTES_MAX = 1 << 20 };
+enum { FILE_BYTES_MAX = 1 << 20, MANY_GROUPS = 256 };
 
 struct reading {
     struct config *config;
@@ -168,6 +171,43 @@ static int read_drop_ins(struct config *c, const char *path, FILE *complaints)
     }
     free(entries);
     return r < 0 ? r : worst;
+}
+
+/* BESIDE/dir/name.conf, if there is one. A name with a slash is no name of a file. */
+static int read_beside(struct config *c, const char *beside, const char *dir, const char *name, FILE *complaints)
+{
+    const char *slash = strrchr(beside, '/');
+    AUTO_MEM char *path = NULL;
+
+    if (strchr(name, '/'))
+        return 0;
+    if (asprintf(&path, "%.*s/%s/%s.conf", slash ? (int)(slash - beside) : 1, slash ? beside : ".", dir, name) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    return read_one(c, path, false, complaints);
+}
+
+int config_read_of_user(struct config *c, const char *path, FILE *complaints)
+{
+    gid_t groups[MANY_GROUPS];
+    int n = getgroups(MANY_GROUPS, groups), r = 0, worst = 0;
+    const struct group *group;
+    const struct passwd *user;
+
+    c->for_user = true;
+    for (int i = -1; i < n && r >= 0; i++) {
+        if (i >= 0 && groups[i] == getgid())
+            continue; /* it was the first */
+        group = getgrgid(i < 0 ? getgid() : groups[i]);
+        r = group ? read_beside(c, path, "groups.d", group->gr_name, complaints) : 0;
+        worst = r > 0 ? r : worst;
+    }
+    user = r >= 0 ? getpwuid(getuid()) : NULL;
+    if (user)
+        r = read_beside(c, path, "users.d", user->pw_name, complaints);
+    c->for_user = false;
+    return r ? r : worst;
 }
 
 int config_read(struct config *c, const char *path, bool must_exist, FILE *complaints)

@@ -2,7 +2,7 @@
 /*
  * options -- the command line of ptoolsd, and the order in which settings are found.
  *
- * Later ones win: defaults, file, drop-ins, $PTOOLS_DIR, command line. The command line is read wholly
+ * Later ones win: defaults, file, drop-ins, what is said of the user and the user's groups, $PTOOLS_DIR, command line. The command line is read wholly
  * before anything is done, so --help and a wrong flag never depend on a file. Flags that are short for
  * a setting, and -o, go through config_set() like a line of a file: one rule for a value, wherever it stands.
  */
@@ -267,6 +267,10 @@ static int read_all(struct config *c, const struct command_line *line, FILE *err
     size_t i;
 
     worst = read_file(c, line->file, err);
+    if (worst >= 0 && c->front_fd >= 0 && line->file) {
+        r = config_read_of_user(c, line->file, err);
+        worst = r ? r : worst;
+    }
     if (worst >= 0 && dir && *dir) {
         r = set_from(c, &(struct override){ "$PTOOLS_DIR", "daemon", "dir", dir }, err);
         worst = r ? r : worst;

@@ -111,11 +111,11 @@ static int template_exec(struct template *t, int child_fd)
 {
     const struct config *config = t->s->d->config;
     const bool fenced = t->s->d->fence_fd >= 0;
-    char parent[16], memory[24], message[24], output[24], *env[ENVIRONMENT_MAX + 1], dir[PATH_MAX + 16];
+    char parent[16], memory[24], message[24], output[24], nice[8], *env[ENVIRONMENT_MAX + 1], dir[PATH_MAX + 16];
     const char *argv[] = { config->worker_program, "--template", "--parent", parent,
                            "--module-path", config->module_path, "--log-level", log_level_name(config->log_level),
                            "--memory-max", memory, "--message-max", message,
-                           "--output-dir", config->output_dir, "--output-max", output,
+                           "--output-dir", config->output_dir, "--output-max", output, "--nice", nice,
                            fenced ? "--fence" : NULL, NULL };
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
@@ -126,6 +126,7 @@ static int template_exec(struct template *t, int child_fd)
     snprintf(memory, sizeof memory, "%llu", (unsigned long long)config->memory_max);
     snprintf(message, sizeof message, "%llu", (unsigned long long)config->message_max);
     snprintf(output, sizeof output, "%llu", (unsigned long long)config->output_max);
+    snprintf(nice, sizeof nice, "%llu", (unsigned long long)config->nice);
     snprintf(dir, sizeof dir, "PTOOLS_DIR=%s", config->dir);
     environment_make(dir, env);
     sigemptyset(&none);

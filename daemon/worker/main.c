@@ -27,7 +27,7 @@ enum { LINK_FD = 3, FENCE_FD, EXIT_USAGE = 2, LOAD_MAX_MS = 10000 };
 
 enum {
     OPT_TEMPLATE = 1, OPT_PARENT, OPT_MODULE_PATH, OPT_LOG_LEVEL, OPT_MEMORY_MAX, OPT_MESSAGE_MAX, OPT_LOAD_MAX_MS,
-    OPT_FENCE, OPT_OUTPUT_DIR, OPT_OUTPUT_MAX
+    OPT_FENCE, OPT_OUTPUT_DIR, OPT_OUTPUT_MAX, OPT_NICE
 };
 
 static const struct option options[] = {
@@ -40,6 +40,7 @@ static const struct option options[] = {
     { "load-max-ms", required_argument, NULL, OPT_LOAD_MAX_MS }, /* a module may take to load */
     { "output-dir", required_argument, NULL, OPT_OUTPUT_DIR },   /* of commands */
     { "output-max", required_argument, NULL, OPT_OUTPUT_MAX },   /* bytes of one stream of a command */
+    { "nice", required_argument, NULL, OPT_NICE },               /* 0 to 19 more than the daemon's */
     { "fence", no_argument, NULL, OPT_FENCE },                   /* descriptor 4 is the daemon's fence */
     { 0 }
 };
@@ -66,6 +67,7 @@ static bool parse_number(const char *text, uint64_t *ret)
 static bool parse_option(int which, const char *value, struct arguments *ret)
 {
     enum log_level level;
+    uint64_t more;
 
     switch (which) {
     case OPT_TEMPLATE:
@@ -92,6 +94,11 @@ static bool parse_option(int which, const char *value, struct arguments *ret)
         return value[0] == '/' && strlen(value) < OUTPUT_DIR_BYTES_MAX;
     case OPT_OUTPUT_MAX:
         return parse_number(value, &ret->template_options.worker.output_max_bytes);
+    case OPT_NICE:
+        if (!parse_number(value, &more) || more > 19)
+            return false;
+        errno = 0;
+        return nice((int)more) != -1 || errno == 0; /* what is forked from here on has it, too */
     case OPT_FENCE:
         ret->template_options.worker.fence_fd = FENCE_FD;
         return fcntl(FENCE_FD, F_SETFD, FD_CLOEXEC) == 0;

@@ -132,6 +132,17 @@ check "output of a task can be read by its user alone"
 as_user games 0 run -- sh -c 'kill -9 '"$(pid_of 8)"'; echo $?' && said '^1$' && as_user mail 0 status
 check "nor can one end what runs for another"
 
+mkdir "$work/groups.d" "$work/users.d"
+printf '[workers]\ncount=3\nnice=2\n[limits]\nuser_sets_max=1\n' >"$work/groups.d/backup.conf"
+printf '[workers]\nnice=5\n' >"$work/users.d/backup.conf"
+printf '[daemon]\njournal=no\n' >"$work/users.d/uucp.conf"
+as_user backup 0 status && said '^workers  *3$' && as_user backup 0 run -- nice && is 5 && as_user backup 0 sets create a 1 &&
+    as_user backup 125 sets create b 1 && as_user games 0 status && said '^workers  *2$'
+check "groups.d and users.d: what is said of some users only"
+as_user uucp 125 status; as_user uucp 125 status && complained 'it exited with status 78' && grep -q 'uucp.conf:2: \[daemon\] is not for one user' "$work/spawn.log" &&
+    as_user mail 0 status
+check "... and a mistake in one of them concerns that user alone"
+
 # -- admins ----------------------------------------------------------------------------------------------------------
 
 saved=$PTOOLS_DIR

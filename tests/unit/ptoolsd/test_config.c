@@ -230,7 +230,7 @@ START_TEST(all_that_is_wrong_is_said_with_its_line)
                      "F:3: [workers] count: \"many\" is not allowed; allowed is a number: 0 (one a processor), or 1 to "
                      "1024\n"
                      "F:4: [workers] has no setting \"color\"; allowed are count memory_max recycle_tasks "
-                     "recycle_memory recycle_descriptors kill_grace_ms ahead\n"
+                     "recycle_memory recycle_descriptors kill_grace_ms ahead nice\n"
                      "F:7: there is no section [wrokers]; allowed are [daemon], [modules], [workers], "
                      "[limits], [queue] and [users]\n"
                      "F:10: [limits] has no setting \"ahead\"; allowed are message_max clients_max user_clients_max "
