@@ -317,9 +317,13 @@ kill -INT $mapper
 wait $mapper
 [ $? -eq 130 ] && complained 'interrupted twice'
 check "130: the second ends it at once"
-yes | timeout 120 "$command" pmap -- echo 2>"$work/err" | head -n 1 >"$work/out"
-is y && complained 'Broken pipe'
-check "a reader that has seen enough ends it"
+{
+    yes | timeout 120 env --default-signal=PIPE "$command" pmap -- echo 2>"$work/err"
+    echo $? >"$work/status"
+} | head -n 1 >"$work/out"
+is y && quiet && [ "$(cat "$work/status")" = 141 ] && unread 141 pmap --dry-run -- echo ::: 1 && quiet &&
+    unread 141 pmap --json -- echo ::: 1 && quiet
+check "141: a reader that has seen enough ends it, without a word"
 
 kill "$daemon" && wait "$daemon"
 check "the daemon ends with 0"

@@ -266,6 +266,8 @@ check "submit --stdin: an id a line"
 run 0 wait --tag many && listed --tag many --state "done" && [ "$(echo "$ids" | wc -w)" -eq 3000 ] &&
     run 0 result "$(sed -n 1235p "$work/ids")" && is '[1234]'
 check "in their order, and all get done"
+unread 141 ls --tag many && quiet && unread 141 result --tag many && quiet
+check "141: nobody reads that much"
 run 0 wait --any --tag many && is "$(head -n 1 "$work/ids")" && run 0 forget --tag many
 check "wait --any: more than one request takes, some have ended"
 sed 's/"tag"/"hold": true, &/' "$work/lines" >"$work/held"

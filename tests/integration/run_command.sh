@@ -181,6 +181,19 @@ run 0 shm create --keep numbers int32 4 && submit --array numbers -- sh -c 'echo
     ended done && run 0 log "$id" && is '4 int32' && run 0 shm head numbers && said 7
 check "submit --array: shared arrays, as descriptors"
 
+# What is written to a reader that has gone is judged in one place, for all verbs.
+unread 141 ls && quiet && unread 141 ls --json && quiet && unread 141 log --tag lines && quiet && unread 141 info last &&
+    quiet && unread 141 status && quiet && unread 141 run echo && quiet && unread 141 export && quiet &&
+    unread 141 workers && quiet && unread 141 help && quiet
+check "141: a reader that has seen enough ends every verb, without a word"
+mkfifo "$work/unread"
+exec 7<>"$work/unread" 8>"$work/unread" 7<&-
+env --ignore-signal=PIPE "$command" ls >&8 2>"$work/err" 8>&-
+status=$?
+exec 8>&-
+[ $status -eq 125 ] && complained 'cannot write to standard output: Broken pipe'
+check "125: but not where SIGPIPE is ignored"
+
 # -- replay --------------------------------------------------------------------------------------------------
 
 cat >"$work/tell" <<'EOF'
