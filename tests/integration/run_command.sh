@@ -181,6 +181,32 @@ run 0 shm create --keep numbers int32 4 && submit --array numbers -- sh -c 'echo
     ended done && run 0 log "$id" && is '4 int32' && run 0 shm head numbers && said 7
 check "submit --array: shared arrays, as descriptors"
 
+# It and a process below it do not listen; both hold a pipe open, which ends when they do.
+cat >"$work/deaf" <<'EOF'
+trap 'echo asked >>"$0.asked"' TERM
+exec 9>"$1"
+(trap '' TERM; exec sleep 1000) &
+: >"$0.up"
+while :; do wait; done
+EOF
+mkfifo "$work/alive"
+deaf() {
+    rm -f "$work/deaf.up" "$work/deaf.asked"
+    submit "$@" -- sh "$work/deaf" "$work/alive" && exec 3<"$work/alive" && until_there "$work/deaf.up"
+}
+dead() {
+    read -r line <&3
+    exec 3<&-
+    ended cancelled
+}
+deaf --grace 1h && run 0 kill --now "$id" && dead && [ ! -e "$work/deaf.asked" ]
+check "kill --now: at once, with all below it, and nobody is asked"
+deaf --grace 1h && run 0 cancel "$id" && until_there "$work/deaf.asked" && run 0 kill --grace 10ms "$id" && dead &&
+    deaf --grace 1h && run 0 kill --grace 10ms "$id" && dead && [ -e "$work/deaf.asked" ]
+check "kill --grace: so long from now, also of what was asked to end before"
+run 2 kill --now --grace 1 "$id" && complained 'exclude each other' && run 2 kill --grace x "$id"
+check "kill: mistakes are told"
+
 # What is written to a reader that has gone is judged in one place, for all verbs.
 unread 141 ls && quiet && unread 141 ls --json && quiet && unread 141 log --tag lines && quiet && unread 141 info last &&
     quiet && unread 141 status && quiet && unread 141 run echo && quiet && unread 141 export && quiet &&
