@@ -63,7 +63,7 @@ static const struct option_row options[] = {
     { OPTION_UNORDERED, '\0', "unordered", NULL, "outcomes as they come, each with its index" },
     { JOBS_TAG, '\0', "tag", NULL, "CMD: the values of its item go before each line of output" },
     { JOBS_TAG_STRING, '\0', "tagstring", "TEXT", "CMD: ... or TEXT, in which placeholders are replaced" },
-    { JOBS_DRY_RUN, '\0', "dry-run", NULL, "CMD: print the commands, quoted, and run none" },
+    { JOBS_DRY_RUN, '\0', "dry-run", NULL, "CMD: print the commands that would run, quoted, and run none" },
     { JOBS_JOBLOG, '\0', "joblog", "FILE", "CMD: write a line for each that has ended, in GNU parallel's columns" },
     { JOBS_RESUME, '\0', "resume", NULL, "CMD: leave out what stands in the job log" },
     { JOBS_RESUME_FAILED, '\0', "resume-failed", NULL, "CMD: ... but for what failed" },

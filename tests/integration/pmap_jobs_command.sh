@@ -203,6 +203,15 @@ run 1 --joblog "$work/log" -- sh -c 'echo xx; exit $1' sh ::: 0 2 0 </dev/null &
     [ "$(tail -n +2 "$work/log" | grep -Ec "^[0-9]+${tab}:${tab}[0-9]+\.[0-9]{3}${tab} *[0-9]+\.[0-9]{3}${tab}")" -eq 3 ] &&
     [ "$(sed -n '/^2\t/p' "$work/log" | cut -f 9)" = "sh -c 'echo xx; exit \$1' sh 2" ]
 check "the columns of GNU parallel"
+cp "$work/log" "$work/before"
+dry "sh -c 'echo xx; exit \$1' sh 0" --resume --joblog "$work/log" -- sh -c 'echo xx; exit $1' sh ::: 0 2 0 0 &&
+    dry "sh -c 'echo xx; exit \$1' sh 2${newline}sh -c 'echo xx; exit \$1' sh 0" \
+        --resume-failed --joblog "$work/log" -- sh -c 'echo xx; exit $1' sh ::: 0 2 0 0 &&
+    run 2 --dry-run --resume --joblog "$work/log" -- sh -c 'exit $1' sh ::: 0 </dev/null && complained 'another run' &&
+    dry 'true 1' --joblog "$work/log" -- true ::: 1 && cmp "$work/before" "$work/log" &&
+    dry 'true 1' --resume --joblog "$work/none" -- true ::: 1 && [ ! -e "$work/none" ] &&
+    run 125 --dry-run --resume --joblog "$work" -- true ::: 1 </dev/null && complained 'cannot be read'
+check "a dry run shows what would be run again, and leaves the log alone"
 run 0 --resume --joblog "$work/log" -- sh -c 'echo xx; exit $1' sh ::: 0 2 0 0 </dev/null && is xx &&
     [ "$(log 1)" = '1 2 3 4 ' ]
 check "resume: what has ended is not run again"
