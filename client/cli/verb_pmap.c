@@ -78,6 +78,8 @@ static const struct option_row options[] = {
     { SUBMISSION_BACKOFF, '\0', "backoff", "TIME[,TIME]",
       "before the second attempt; doubled for each, up to the second" },
     { OPTION_ITEM_TIMEOUT, '\0', "item-timeout", "TIME", "stop each attempt after so long" },
+    { SUBMISSION_GRACE, '\0', "grace", "TIME",
+      "what is stopped is killed after so long (default: as the daemon is set)" },
     { OPTION_TIMEOUT, '\0', "timeout", "TIME", "CMD: the same as --item-timeout; else as --timeout-all" },
     { OPTION_TIMEOUT_ALL, '\0', "timeout-all", "TIME", "stop it all after so long (exit status 124)" },
     { OPTION_BATCH_SIZE, '\0', "batch-size", "N", "items in a message (default: as many as take 4 ms)" },
@@ -305,6 +307,7 @@ static void set_how(struct pmap_wish *wish)
         wish->map.arg = wish;
     }
     wish->map.priority = task->priority;
+    wish->map.grace_ms = task->grace_ms;
 }
 
 static int check_attempts(const struct command_line *line, struct pmap_wish *wish)

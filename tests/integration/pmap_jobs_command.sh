@@ -290,6 +290,12 @@ check "... which are told to the command; the output of the last is shown"
 run 124 --timeout 300ms --joblog "$work/log" -- sh -c '[ $1 = 2 ] || exit 0; echo late; exec sleep 1000' sh ::: 1 2 3 </dev/null &&
     complained DEADLINE && complained '^    late$' && complained 'of 3 items 2 went well, 1 failed' && [ "$(log 7,8)" = "0${tab}0 -1${tab}15 0${tab}0 " ]
 check "124: the time of an item, whose last lines are told"
+# Longer than the grace time of the daemon.
+run 124 --timeout 100ms --grace 1h -- sh -c 'trap "sleep 0.7; : >\"\$0\"; exit 3" TERM; sleep 1000 & wait' {} ::: "$work/atlast" </dev/null &&
+    [ -e "$work/atlast" ] &&
+    run 124 --timeout 100ms --grace 50ms -- sh -c 'trap "" TERM; while :; do sleep 0.01; done' ::: 1 </dev/null &&
+    complained DEADLINE && run 2 --grace x -- true ::: 1 </dev/null
+check "--grace: from SIGTERM to SIGKILL"
 run 124 --timeout-all 300ms -- sleep ::: 1000 1000 1000 </dev/null && complained 'the time limit (--timeout-all) passed'
 check "124: the time of all"
 run 0 --pipe --block 500 --joblog "$work/log" -- sh -c 'cat; echo "=$1"' sh '{#}' <"$work/numbers" &&
