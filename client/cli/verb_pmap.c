@@ -58,7 +58,7 @@ static const struct option_row options[] = {
     { JOBS_PIPE, '\0', "pipe", NULL, "CMD: give standard input to the commands, in blocks that end with a line" },
     { JOBS_BLOCK, '\0', "block", "SIZE", "CMD: about so much in each (default 1M)" },
     { JOBS_JOBS, 'j', "jobs", "N|N%|+N",
-      "CMD: so many at once, or N% of the processors, or N more (default: all workers)" },
+      "CMD: so many at once, or N% of the processors (of the set), or N more (default: all)" },
     { OPTION_KEEP_ORDER, 'k', "keep-order", NULL, "outcomes in the order of the items (the default)" },
     { OPTION_UNORDERED, '\0', "unordered", NULL, "outcomes as they come, each with its index" },
     { JOBS_TAG, '\0', "tag", NULL, "CMD: the values of its item go before each line of output" },
@@ -369,8 +369,6 @@ static int check_command(const struct command_line *line, struct pmap_wish *wish
     if (jobs->pipe && (wish->rehearse || jobs->halt.percent))
         return command_line_wrong(line, "--pipe does not go with %s: nobody knows how many blocks there will be",
                                   wish->rehearse ? "--rehearse" : "a percentage of --halt");
-    if (jobs->at_once && wish->s.set)
-        return command_line_wrong(line, "--jobs and --set exclude each other: a set has its number of workers");
     jobs->sources.all = jobs->shuf || wish->rehearse > 0 || jobs->halt.percent;
     return jobs_wish_take_words(line, jobs);
 }

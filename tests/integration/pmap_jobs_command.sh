@@ -195,6 +195,24 @@ run 0 --jobs 9 -- true ::: 1 </dev/null && complained 'but there are 2 workers' 
     run 0 -j +0 -- true ::: 1 </dev/null && run 0 -j 0 -- true ::: 1 </dev/null && run 0 --worker 2 -- true ::: 1 </dev/null
 check "more than there are workers, percent, and all"
 
+"$command" workers add 2 >/dev/null && "$command" sets create pair --mode ff 1 2 >/dev/null && "$command" sets create turns 3 4 2 >/dev/null
+check "four workers, and sets of some of them"
+run 0 --set pair --unordered -- echo '{%}' ::: a b c d e f g h </dev/null && ! grep -qv '^[12]$' "$work/out" &&
+    run 0 --set pair -j 50% -- sh -c 'echo "$1 $PTOOLS_WORKER"' sh '{%}' ::: a b c </dev/null && is '1 1' '1 1' '1 1' &&
+    run 0 --set turns -j 2 -- sh -c 'echo "$PTOOLS_WORKER"' ::: a b c d e f </dev/null && ! grep -qv '^[34]$' "$work/out" &&
+    run 0 --set turns -j -2 -- sh -c 'echo "$PTOOLS_WORKER"' ::: a b c </dev/null && is 3 3 3 &&
+    run 0 --set pair -j +1 -- true ::: a </dev/null && complained '3 are to run at once, but there are 2 workers' &&
+    run 125 --set nosuch -- true ::: a </dev/null && complained NO_SET
+check "--jobs and places are of the workers of the set"
+# Were there room for more than two, the third would be begun before the first has failed.
+run 1 --set pair --halt now,fail=25% -- sh -c ': >"$2.$1"; [ "$1" != 1 ] || { until [ -e "$2.2" ]; do :; done; exit 1; }; exec sleep 1000' \
+    sh {} "$work/halt" ::: 1 2 3 4 </dev/null && [ ! -e "$work/halt.3" ] && complained '1 were cancelled, 2 were not run'
+check "--halt with a set: no more are begun than its workers"
+run 0 --set pair --rehearse-only -- true ::: 1 2 3 4 5 6 7 8 9 </dev/null && grep -q 'with the 2 workers' "$work/out"
+check "a rehearsal counts the workers of the set"
+"$command" workers rm 3 && "$command" workers rm 4
+check "two workers again"
+
 # -- job logs ----------------------------------------------------------------------------------------------------
 
 run 1 --joblog "$work/log" -- sh -c 'echo xx; exit $1' sh ::: 0 2 0 </dev/null &&
