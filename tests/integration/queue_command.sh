@@ -337,6 +337,15 @@ exec 9<&-
 [ $status -eq 0 ] && ! said '"state":"queued"' && run 0 events "$one-$two" && is "" && run 125 events 1 &&
     complained NO_TASK
 check "events of several end with the last; --state"
+"$command" events -f "$one" >"$work/seen" 2>"$work/err" &
+watcher=$!
+# It may begin to watch later than the first of these; it does not end with any of them.
+while [ "$(grep -c ' done ' "$work/seen")" -lt 2 ]; do run 0 rerun "$one" && run 0 wait "$one"; done
+! grep -qv " $one " "$work/seen" && kill $watcher
+wait $watcher
+[ $? -eq 143 ]
+check "events -f ID goes on when the task has ended"
+watcher=
 "$command" events --where "function == \"t.echo\"" >"$work/seen" 2>"$work/err" &
 watcher=$!
 while ! grep -q ' done ' "$work/seen"; do
