@@ -38,7 +38,7 @@ open() {
 
 refused=yes
 for verb in pause resume ls "info 1" "wait 1" "result 1" "why 1" "cancel 1" "dequeue 1" "hold 1" "release 1" "kick 1" "rerun 1" \
-    "forget 1" "priority 1 2" events export "submit math.square 12" "submit --wait math.square 12"; do
+    "forget 1" "priority 1 2" events "notify 1 true" export "submit math.square 12" "submit --wait math.square 12"; do
     # shellcheck disable=SC2086 # words
     if ! run 125 $verb || ! complained ptoolsd; then
         refused=no

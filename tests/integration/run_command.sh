@@ -171,6 +171,26 @@ check "submit: mistakes in a script are told"
 submit --notify 'echo $PTOOLS_NOTIFY_TASK >said.new; mv said.new said' -- false && until_there "$work/said" &&
     [ "$(cat "$work/said")" = "$id" ]
 check "submit --notify: at the end, well or not"
+printf 'exit 0\nexit 3\nkill -9 $$\n' >"$work/lines"
+fed "$work/lines" 0 submit --lines --notify 'echo $PTOOLS_TASK_ID $PTOOLS_NOTIFY_STATE $PTOOLS_NOTIFY_STATUS >told.$PTOOLS_TASK_ID.new
+    mv told.$PTOOLS_TASK_ID.new told.$PTOOLS_TASK_ID' && cp "$work/out" "$work/ids" &&
+    for id in $(cat "$work/ids"); do until_there "$work/told.$id" && cat "$work/told.$id"; done >"$work/out" &&
+    is "$(paste -d ' ' "$work/ids" - <<'EOF'
+done 0
+failed 3
+failed 137
+EOF
+    )" && [ "$(find "$work" -name 'told.*' | wc -l)" -eq 3 ]
+check "submit --notify: once for each of many, with how it ended"
+echo '{"function": "t.nop", "hold": true}' >"$work/lines"
+fed "$work/lines" 0 --dir "$PTOOLS_DIR" submit --stdin --notify 'echo $PTOOLS_NOTIFY_STATE >state.new; mv state.new state' &&
+    id=$(cat "$work/out") && [ ! -e "$work/state" ] && run 0 cancel "$id" && until_there "$work/state" &&
+    [ "$(cat "$work/state")" = cancelled ]
+check "submit --notify: of functions, by JSON, with --dir"
+run 0 notify "$id" 'echo $PTOOLS_NOTIFY_TASK $PTOOLS_NOTIFY_STATE $PTOOLS_NOTIFY_STATUS; exit 0' &&
+    is "$id cancelled 130" && run 7 notify last 'exit 7' && run 125 notify 1000000 true && complained NO_TASK &&
+    run 2 notify "$id" && run 2 notify "$id-$id" true x && run 2 notify 1-2 true
+check "notify: a script is told how a task ended"
 run 0 submit --wait -- true && said '"status":0'
 check "submit --wait: the record of the command"
 mkdir "$work/dir"
