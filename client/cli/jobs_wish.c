@@ -214,6 +214,8 @@ static int check(const struct command_line *line, const struct jobs_wish *wish)
     if (wish->pipe && (s->n_words > 0 || s->n_files > 0 || s->csv || s->column_separator || s->header || wish->shuf))
         return command_line_wrong(line,
                                   "--pipe gives standard input to the commands in blocks; there are no other items");
+    if (wish->program.input && (wish->pipe || strcmp(wish->program.input, "-") == 0))
+        return command_line_wrong(line, "--stdin is a file, which each of them reads; --pipe deals standard input out");
     if (!wish->pipe && wish->block_bytes)
         return command_line_wrong(line, "--block belongs to --pipe");
     return EXIT_VALUE;

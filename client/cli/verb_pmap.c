@@ -39,7 +39,6 @@ enum {
     OPTION_WORKERS,
     OPTION_KEEP_ORDER,
     OPTION_TIMEOUT_ALL,
-    OPTION_RETRIES,
     OPTION_ETA
 };
 
@@ -70,8 +69,9 @@ static const struct option_row options[] = {
     { JOBS_RESULTS, '\0', "results", "DIR", "CMD: keep what each writes in DIR/1/VALUE/2/VALUE/stdout and stderr" },
     { JOBS_HALT, '\0', "halt", "WHEN,WHY=N",
       "CMD: end soon or now at fail=N, success=N or done=N, or N% (default never)" },
-    { OPTION_RETRIES, '\0', "retries", "N", "the same as --attempts" },
+    { SUBMISSION_RETRIES, '\0', "retries", "N", "the same as --attempts" },
     PROGRAM_ROWS("CMD: "),
+    { PROGRAM_STDIN, '\0', "stdin", "FILE", "CMD: what each of them reads (default: nothing)" },
     { OPTION_ON_ERROR, '\0', "on-error", "HOW", "keep (the others go on; the default), stop, or default=VALUE" },
     { SUBMISSION_ATTEMPTS, '\0', "attempts", "N", "try an item so often at most (default once)" },
     { SUBMISSION_RETRY_ON, '\0', "retry-on", "CAUSE,...", "try again if it died, failed, timeout (default: all)" },
@@ -235,8 +235,6 @@ static int take_option(const struct command_line *line, const struct item *item,
                          line->command ? &wish->map.item_timeout_ms : &wish->map.timeout_ms);
     case OPTION_TIMEOUT_ALL:
         return take_time(line, "timeout-all", item->text, &wish->map.timeout_ms);
-    case OPTION_RETRIES:
-        return take_submission(line, &(struct item){ SUBMISSION_ATTEMPTS, item->text }, wish);
     case OPTION_INIT:
         wish->map.init = item->text;
         if (!words_function(item->text))

@@ -155,6 +155,9 @@ check "... also if it is long: the files that it came in are gone"
     is "$work one two $(umask)" && run 0 --cwd "$work" -n 0 -- pwd ::: x </dev/null &&
     is "$work"
 check "environment, directory and umask of who asks; no input"
+run 0 --stdin "$work/pq" -- sh -c 'echo "$1"; cat' sh ::: a b </dev/null && is a p q b p q && run 2 --stdin - -- cat ::: a </dev/null &&
+    run 2 --pipe --stdin "$work/pq" -- cat </dev/null && complained 'each of them reads'
+check "--stdin: each reads the file"
 run 0 --nice 5 --cpus 1 --mem 500M -- sh -c 'nice; nproc; ulimit -v' ::: x </dev/null && is $(($(nice) + 5)) 1 512000
 check "niceness, processors, memory"
 run 1 --tag -- sh -c 'echo "o$1"; echo "e$1" >&2; printf "b\nc"; exit $1' sh ::: 0 3 </dev/null &&

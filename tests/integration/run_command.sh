@@ -94,6 +94,20 @@ run 2 run && complained 'no command' && run 2 run --cpus 0 true && complained '-
     run 2 run --ok 256 true && complained '0 to 255' && run 2 run --env =b true && complained 'NAME=VALUE'
 check "run: mistakes are told"
 
+run 0 submit --hold -- true && held=$(cat "$work/out") && run 0 submit -- false && failed=$(cat "$work/out") &&
+    run 0 run --after "$failed:any" echo on && is on && run 130 run --after "$failed" echo on && complained DEPENDENCY &&
+    run 130 run --after "$held,$failed:success" echo on && complained DEPENDENCY &&
+    run 2 run --after "$failed:any" --after "$held:success" true && complained 'the same is wanted' &&
+    run 2 run --after "$failed:no" true && complained ':success or :any' && run 0 cancel "$held"
+check "run: --after ID:any and ID:success"
+before=$(date +%s%N)
+run 0 run --delay 300ms echo late && is late && [ $(($(date +%s%N) - before)) -ge 300000000 ] &&
+    run 0 run --at @1000000000 echo now && is now && run 0 run --worker 99 --any-target echo any && is any &&
+    run 0 run --retries 3 --retry-on failed --backoff 1ms --idempotent sh -c 'echo $PTOOLS_TASK_ATTEMPT; [ $PTOOLS_TASK_ATTEMPT = 3 ]' &&
+    is "$(printf '1\n2\n3')" && run 3 run --key once sh -c 'echo $PTOOLS_TASK_ID; exit 3' && cp "$work/out" "$work/first" &&
+    run 3 run --key once sh -c 'echo $PTOOLS_TASK_ID; exit 3' && cmp "$work/out" "$work/first"
+check "run: --delay, --at, --any-target, --retries, --key"
+
 # -- submit, log ---------------------------------------------------------------------------------------------
 
 submit -- sh -c 'echo out; echo err >&2' && ended done && run 0 log "$id" && is out && err_is err &&
@@ -102,6 +116,24 @@ check "log: what a command wrote, or one part of it"
 submit -- sh -c 'echo to look at; exit 5' && ended failed && run 1 result "$id" &&
     complained 'exited with status 5' && complained 'to look at'
 check "result: of one that failed the last lines are shown without being asked for"
+deadline() { # OPTION... -- COMMAND...: it ends by its deadline
+    submit "$@" && run 124 result "$id" && complained DEADLINE && ended timeout
+}
+deadline --deadline 100ms --grace 1h -- sh -c 'trap "echo asked; exit 0" TERM; echo up; sleep 1000 & wait' && run 0 log "$id" &&
+    is "$(printf 'up\nasked')" && run 0 info "$id" && said '^state *timeout$'
+check "submit --deadline: it is asked to end, and has until the grace is over; then it is timeout, whatever it exits with"
+mkfifo "$work/held"
+deadline --deadline 100ms --grace 100ms -- sh -c 'exec 9>"$0"; trap "" TERM; sleep 1000 & echo up; while :; do wait; done' "$work/held" &
+exec 3<"$work/held" && wait $! && read -r line <&3
+[ $? -eq 1 ]
+exec 3<&-
+check "... and is killed with all below it"
+deadline --deadline 100ms --attempts 2 --idempotent --retry-on timeout --backoff 1ms -- sleep 1000 && run 0 info --json "$id" &&
+    said '"attempt":2,"attempts":2' && deadline --deadline 100ms --attempts 2 --idempotent --backoff 1ms -- sleep 1000 &&
+    run 0 info --json "$id" && said '"attempt":1,"attempts":2' && run 0 submit --hold --deadline 1ms -- true &&
+    id=$(cat "$work/out") && run 124 wait --timeout 100ms "$id" && run 0 ls --columns state "$id" && said waiting &&
+    run 0 cancel "$id"
+check "... each attempt has it, and the time in the queue does not count"
 submit -- sh -c 'echo early; : >"$0"; read -r x <"$1"; echo late' "$work/up" "$work/gate" && until_there "$work/up" &&
     run 0 log "$id" && is early
 check "log: while it runs"
