@@ -171,6 +171,8 @@ static const struct field task_wait_fields[] = {
 static const struct field task_change_fields[] = {
     FIELD_THE_TASKS,
     { "change", FIELD_CHOICE, .required = true, AT(task.change), .words = change_words },
+    { "grace_ms", FIELD_U64, AT(task.grace_ms), .max = DEADLINE_MS_MAX },
+    { "at_once", FIELD_BOOL, AT(task.at_once) },
 };
 static const struct field task_list_fields[] = {
     { "states", FIELD_CHOICES, AT(task.states), .min = SHOWN_WAITING, .words = task_shown_words },

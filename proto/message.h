@@ -212,6 +212,8 @@ struct msg_task { /* get, result, wait, change, list, why, events */
     uint64_t *tasks;          /* wait, change; decoded: in the decoder's memory */
     bool any;                 /* wait: for one of them */
     uint32_t change;          /* enum task_change */
+    uint64_t grace_ms;        /* cancel: from now until what runs is killed; 0: as it was submitted */
+    bool at_once;             /* cancel: what runs is killed, and not asked before */
     uint32_t states;          /* list: 1 << enum task_shown each; 0: all */
     struct text tag;          /* list, events, pause, resume: only those; absent: all */
     uint64_t after;           /* list: those with larger numbers */

@@ -26,6 +26,7 @@ const struct exit_status exit_statuses[] = {
     { EXIT_BAD_COMMAND, "fork, pmap: the command is there, but cannot be run" },
     { EXIT_NO_COMMAND, "fork, pmap: there is no such command" },
     { EXIT_CANCELLED, "cancelled, by a signal or by somebody else" },
+    { EXIT_READER, "whoever read standard output has seen enough: ended by SIGPIPE, without a word" },
     { 0, NULL },
 };
 

@@ -17,7 +17,8 @@ enum {
     EXIT_PTOOLS = 125,
     EXIT_BAD_COMMAND = 126,
     EXIT_NO_COMMAND = 127,
-    EXIT_CANCELLED = 130
+    EXIT_CANCELLED = 130,
+    EXIT_READER = 141 /* by SIGPIPE, as main() does it */
 };
 
 struct exit_status {

@@ -128,6 +128,14 @@ static int read_all(struct joblog *log, int fd, off_t *ret_end, char why[JOBLOG_
     return r;
 }
 
+static int cannot_be_read(int r, char why[JOBLOG_WHY_BYTES])
+{
+    if (r == -ENOMEM)
+        return r;
+    snprintf(why, JOBLOG_WHY_BYTES, "it cannot be read: %s", strerror(-r));
+    return 1;
+}
+
 bool joblog_has(const struct joblog *log, uint64_t seq, const char *command, size_t n, bool *ret_other)
 {
     const struct joblog_entry key = { .seq = seq }, *entry;
@@ -138,6 +146,20 @@ bool joblog_has(const struct joblog *log, uint64_t seq, const char *command, siz
         return false;
     *ret_other = entry->command != texts_mark(command, n);
     return !entry->failed || log->how == JOBLOG_RESUME;
+}
+
+int joblog_look(struct joblog *log, const char *path, enum joblog_how how, char why[JOBLOG_WHY_BYTES])
+{
+    int fd = how == JOBLOG_NEW ? -1 : open(path, O_RDONLY | O_CLOEXEC), r;
+    off_t end;
+
+    *log = (struct joblog){ .how = how };
+    if (how == JOBLOG_NEW || (fd < 0 && errno == ENOENT))
+        return 0;
+    r = fd < 0 ? -errno : read_all(log, fd, &end, why);
+    if (fd >= 0)
+        close(fd);
+    return r >= 0 ? r : cannot_be_read(r, why);
 }
 
 /* -- writing ----------------------------------------------------------------------------------------------- */
@@ -167,10 +189,7 @@ int joblog_open(struct joblog *log, const char *path, enum joblog_how how, char 
         close(fd);
     else if (end == 0)
         fputs(header, log->out);
-    if (r == -ENOMEM || r >= 0)
-        return r;
-    snprintf(why, JOBLOG_WHY_BYTES, "it cannot be read: %s", strerror(-r));
-    return 1;
+    return r >= 0 ? r : cannot_be_read(r, why);
 }
 
 void joblog_close(struct joblog *log)

@@ -41,6 +41,9 @@ struct joblog {
 };
 /* {0} is none. 0; 1: why tells what is wrong with the file, or what it lacks; -ENOMEM. May be closed in all cases. */
 int joblog_open(struct joblog *log, const char *path, enum joblog_how how, char why[JOBLOG_WHY_BYTES]);
+/* The same for who only wants to know what stands in it: the file is not changed, and may be missing, or being written.
+ */
+int joblog_look(struct joblog *log, const char *path, enum joblog_how how, char why[JOBLOG_WHY_BYTES]);
 void joblog_close(struct joblog *log);
 
 /* Whether it has to be run no more. *ret_other: it was another command. */

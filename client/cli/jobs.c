@@ -62,9 +62,9 @@ static int open_log(struct jobs *q)
     char why[JOBLOG_WHY_BYTES], text[JOBLOG_WHY_BYTES + 300];
     int r;
 
-    if (!q->wish->joblog || q->wish->dry_run)
+    if (!q->wish->joblog)
         return EXIT_VALUE;
-    r = joblog_open(&q->log, q->wish->joblog, q->wish->how, why);
+    r = (q->wish->dry_run ? joblog_look : joblog_open)(&q->log, q->wish->joblog, q->wish->how, why);
     if (r == 0)
         return EXIT_VALUE;
     snprintf(text, sizeof text, "--joblog %.250s: %s", q->wish->joblog, why);
@@ -76,7 +76,8 @@ int jobs_open(struct jobs *q, const struct command_line *line, const struct jobs
 {
     int status = EXIT_VALUE;
 
-    *q = (struct jobs){ .line = line, .wish = wish, .ordered = ordered, .sources.fd = -1 };
+    /* Of a dry run none ends, and so none waits for its turn. */
+    *q = (struct jobs){ .line = line, .wish = wish, .ordered = ordered && !wish->dry_run, .sources.fd = -1 };
     TAILQ_INIT(&q->flight);
     TAILQ_INIT(&q->again);
     TAILQ_INIT(&q->ended);
@@ -223,7 +224,7 @@ static bool has_ended_before(struct jobs *q, struct job *job)
     const char *command;
     bool other, ended;
 
-    if (!q->log.out || q->log.n == 0)
+    if (q->log.n == 0)
         return false;
     command = job_command(job);
     if (!command) {

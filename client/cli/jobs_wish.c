@@ -32,36 +32,45 @@ static uint32_t processors(void)
     return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
 }
 
-/* N, N% of the processors, so many more or fewer than them; 0: as many as there are workers. */
-static bool read_jobs(const char *text, uint32_t *ret)
+static bool read_jobs(const char *text, struct jobs_wish *wish)
 {
     const char sign = *text == '+' || *text == '-' ? *text : '\0';
-    const size_t digits = strspn(text + (sign != 0), "0123456789");
-    const bool percent = !sign && strcmp(text + digits, "%") == 0;
-    uint64_t n = 0;
+    const char *digits = text + (sign != 0);
+    const size_t n = strspn(digits, "0123456789");
+    const bool percent = !sign && strcmp(digits + n, "%") == 0;
+    uint32_t number = 0;
 
-    for (size_t i = 0; i < digits && i < 9; i++)
-        n = 10 * n + (uint64_t)(text[(sign != 0) + i] - '0');
-    if (digits == 0 || digits > 8 || (text[(sign != 0) + digits] && !percent) || (percent && n == 0))
-        return false;
-    if (percent)
-        n = n * processors() / 100 > 0 ? n * processors() / 100 : 1;
-    else if (sign == '+')
-        n += processors();
-    else if (sign == '-')
-        n = n < processors() ? processors() - n : 1;
-    *ret = (uint32_t)n;
-    return n <= AT_ONCE_MAX;
+    for (size_t i = 0; i < n && i < 9; i++)
+        number = 10 * number + (uint32_t)(digits[i] - '0');
+    wish->at_once = number;
+    wish->at_once_of = sign ? sign : percent ? '%' : '\0';
+    return n > 0 && n <= 8 && number <= AT_ONCE_MAX && (!digits[n] || (percent && number > 0));
 }
 
 static int take_jobs(const struct command_line *line, const char *text, struct jobs_wish *wish)
 {
-    if (read_jobs(text, &wish->at_once))
+    if (read_jobs(text, wish))
         return EXIT_VALUE;
     return command_line_wrong(line,
                               "--jobs %.60s: allowed is a number up to %d, N%% of the processors, or +N or -N, more "
                               "or fewer than them",
                               text, AT_ONCE_MAX);
+}
+
+uint32_t jobs_wish_at_once(const struct jobs_wish *wish, uint32_t of)
+{
+    const uint32_t n = wish->at_once, base = of > 0 ? of : processors();
+
+    switch (wish->at_once_of) {
+    case '%':
+        return (uint64_t)n * base >= 100 ? (uint32_t)((uint64_t)n * base / 100) : 1;
+    case '+':
+        return base + n;
+    case '-':
+        return n < base ? base - n : 1;
+    default:
+        return n;
+    }
 }
 
 static int take_count(const struct command_line *line, const char *name, const char *text, uint64_t min, uint64_t max,
@@ -205,6 +214,8 @@ static int check(const struct command_line *line, const struct jobs_wish *wish)
     if (wish->pipe && (s->n_words > 0 || s->n_files > 0 || s->csv || s->column_separator || s->header || wish->shuf))
         return command_line_wrong(line,
                                   "--pipe gives standard input to the commands in blocks; there are no other items");
+    if (wish->program.input && (wish->pipe || strcmp(wish->program.input, "-") == 0))
+        return command_line_wrong(line, "--stdin is a file, which each of them reads; --pipe deals standard input out");
     if (!wish->pipe && wish->block_bytes)
         return command_line_wrong(line, "--block belongs to --pipe");
     return EXIT_VALUE;

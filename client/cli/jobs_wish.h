@@ -42,7 +42,8 @@ struct jobs_wish {
     const char **argv; /* the command */
     size_t n_argv;
     struct sources_wish sources;
-    uint32_t at_once; /* 0: as many as there are workers */
+    uint32_t at_once; /* as jobs_wish_at_once() reads it ... */
+    char at_once_of;  /* ... '%', '+', '-'; '\0': it is the number itself */
     struct halt halt;
     bool shuf, pipe, tag, dry_run;
     const char *tag_string; /* NULL: {} */
@@ -58,6 +59,9 @@ void jobs_wish_deinit(struct jobs_wish *wish);
 bool jobs_wish_has(int id);
 /* One of these. The exit status; what is wrong was told. */
 int jobs_wish_take(const struct command_line *line, const struct item *item, struct jobs_wish *wish);
+/* So many may run at once; 0: as many as there are workers. of: what a percentage is of, and what +N is more than; 0: the
+ * processors. */
+uint32_t jobs_wish_at_once(const struct jobs_wish *wish, uint32_t of);
 /* The words: the command, and where its items come from. Then what holds for all of it together. */
 int jobs_wish_take_words(const struct command_line *line, struct jobs_wish *wish);
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +32,9 @@ static void nothing(int number)
     (void)number;
 }
 
-/* A reader that goes away is an error like others: see check_output(). SIGPIPE is not ignored for that, but handled,
- * for a program that is started from here would inherit that it is ignored. */
+/* A reader that goes away does not end us at once, for there may be more to put in order than output: see
+ * check_output(). SIGPIPE is not ignored for that, but handled, for a program that is started from here would inherit
+ * that it is ignored. */
 static void survive_readers(void)
 {
     struct sigaction action = { .sa_handler = nothing, .sa_flags = SA_RESTART }, old;
@@ -41,7 +43,27 @@ static void survive_readers(void)
         sigaction(SIGPIPE, &action, NULL);
 }
 
-/* Output that got lost (a full disk, a reader that went away) must not look like success. */
+/* Whoever has read enough of us wants no complaint, but our end, as of any filter. */
+static void end_by_sigpipe(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    signal(SIGPIPE, SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    raise(SIGPIPE);
+}
+
+static bool is_sigpipe_ignored(void)
+{
+    struct sigaction old;
+
+    return sigaction(SIGPIPE, NULL, &old) < 0 || old.sa_handler == SIG_IGN;
+}
+
+/* Output that got lost must not look like success. This is the one place that judges it, for all verbs: a reader that
+ * went away ends us as the signal would have; all else, and that too where the signal is ignored, is an error. */
 static int check_output(int status)
 {
     int error = failure_of_output();
@@ -52,6 +74,8 @@ static int check_output(int status)
         error = errno;
     if (error == 0)
         return status;
+    if (error == EPIPE && !is_sigpipe_ignored())
+        end_by_sigpipe();
     fprintf(stderr, "ptools: cannot write to standard output: %s\n", strerror(error));
     return status == EXIT_VALUE ? EXIT_PTOOLS : status;
 }

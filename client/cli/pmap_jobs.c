@@ -18,6 +18,7 @@
 #include "client/cli/failure.h"
 #include "client/cli/jobs.h"
 #include "client/cli/pmap_loop.h"
+#include "client/cli/pmap_workers.h"
 #include "client/cli/rehearse.h"
 #include "client/cli/session.h"
 #include "client/cli/waiting.h"
@@ -57,7 +58,9 @@ static int pack_common(struct pmap_jobs *run)
 /* The first of those that may run them, if not all are to be at it at once. */
 static int limit_workers(struct pmap_jobs *run, struct submission_set *set, const uint32_t *ids, uint32_t n)
 {
-    const uint32_t at_once = run->wish->jobs.at_once;
+    const struct submission *s = &run->wish->s;
+    const uint32_t at_once = jobs_wish_at_once(&run->wish->jobs, s->set ? n : 0);
+    ptools_workerset *limited;
     ptools_err err;
 
     run->workers = at_once > 0 && at_once < n ? at_once : n;
@@ -65,41 +68,27 @@ static int limit_workers(struct pmap_jobs *run, struct submission_set *set, cons
         fprintf(stderr,
                 "ptools pmap: %" PRIu32 " are to run at once, but there are %" PRIu32 " workers: so many will\n",
                 at_once, n);
-    if (run->workers == n && run->wish->s.task.target != PTOOLS_TARGET_WORKERS)
+    if (run->workers == n && s->task.target != PTOOLS_TARGET_WORKERS)
         return EXIT_VALUE;
-    err = ptools_workerset_create(run->loop.pt, NULL, ids, run->workers, PTOOLS_WS_FF, &set->set);
-    return err == PTOOLS_OK ? EXIT_VALUE : failure_report_last(run->line, run->loop.pt, err);
-}
-
-static int limit_all(struct pmap_jobs *run, struct submission_set *set)
-{
-    ptools_worker_info *workers;
-    uint32_t *ids;
-    size_t n;
-    ptools_err err = ptools_workers(run->loop.pt, &workers, &n);
-    int status;
-
+    err = ptools_workerset_create(run->loop.pt, NULL, ids, run->workers, PTOOLS_WS_FF, &limited);
     if (err != PTOOLS_OK)
         return failure_report_last(run->line, run->loop.pt, err);
-    ids = calloc(n + 1, sizeof *ids);
-    for (size_t i = 0; ids && i < n; i++)
-        ids[i] = workers[i].id;
-    free(workers);
-    status =
-        ids ? limit_workers(run, set, ids, (uint32_t)n) : failure_report_code(run->line, PTOOLS_ERR_NO_MEMORY, NULL);
-    free(ids);
-    return status;
+    ptools_workerset_free(set->set);
+    set->set = limited;
+    return EXIT_VALUE;
 }
 
 static int open_set(struct pmap_jobs *run, struct submission_set *set)
 {
     struct submission *s = &run->wish->s;
     int status = submission_task(run->line, run->loop.pt, s, set);
+    uint32_t *ids = NULL, n;
 
-    if (status == EXIT_VALUE && s->task.target == PTOOLS_TARGET_WORKERS)
-        status = limit_workers(run, set, s->workers, (uint32_t)s->task.n_targets);
-    else if (status == EXIT_VALUE)
-        status = limit_all(run, set);
+    if (status == EXIT_VALUE)
+        status = pmap_workers(run->line, run->loop.pt, s, &ids, &n);
+    if (status == EXIT_VALUE)
+        status = limit_workers(run, set, ids, n);
+    free(ids);
     run->wish->map.set = set->set;
     if (run->wish->jobs.halt.when != HALT_NEVER || run->jobs.template.slot)
         run->jobs.window = run->workers > 0 ? run->workers : 1;
@@ -308,7 +297,7 @@ static int map_all(struct pmap_jobs *run)
 static int connect_and_run(struct pmap_jobs *run)
 {
     const struct pmap_wish *wish = run->wish;
-    const uint32_t workers = wish->workers ? wish->workers : wish->jobs.at_once;
+    const uint32_t workers = wish->workers ? wish->workers : jobs_wish_at_once(&wish->jobs, 0);
     struct submission_set set = { 0 };
     int status = session_open(run->line, !wish->no_private && !wish->s.set, workers, &run->loop.pt), r = 0;
 

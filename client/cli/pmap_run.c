@@ -17,6 +17,7 @@
 #include "client/cli/failure.h"
 #include "client/cli/pmap_loop.h"
 #include "client/cli/pmap_output.h"
+#include "client/cli/pmap_workers.h"
 #include "client/cli/rehearse.h"
 #include "client/cli/session.h"
 #include "client/cli/waiting.h"
@@ -221,17 +222,6 @@ static int map(struct pmap_run *run, ptools_pmap_source source, const ptools_pma
     return EXIT_VALUE;
 }
 
-static uint32_t count_workers(const struct pmap_run *run)
-{
-    ptools_worker_info *workers = NULL;
-    size_t n = run->wish->s.task.n_targets;
-
-    if (run->wish->s.task.target != PTOOLS_TARGET_WORKERS && ptools_workers(run->loop.pt, &workers, &n) != PTOOLS_OK)
-        n = 0;
-    free(workers);
-    return (uint32_t)n;
-}
-
 /* What remains of the time for all. */
 static int64_t time_left_ms(const struct pmap_run *run)
 {
@@ -246,9 +236,13 @@ static int rehearse(struct pmap_run *run)
     const uint64_t total = pmap_input_of(&run->in, &(bool){ false });
     ptools_pmap_options options = run->wish->map;
     struct rehearse_estimate estimate;
-    struct rehearse_host host = { .workers = count_workers(run) };
-    int status;
+    struct rehearse_host host = { 0 };
+    uint32_t *ids;
+    int status = pmap_workers(run->line, run->loop.pt, &run->wish->s, &ids, &host.workers);
 
+    free(ids);
+    if (status != EXIT_VALUE)
+        return status;
     run->n_picked = pmap_input_pick(&run->in, run->wish->rehearse, run->picked);
     options.timeout_ms = time_left_ms(run);
     options.flags = PTOOLS_PMAP_ISOLATED;

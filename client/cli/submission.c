@@ -48,6 +48,9 @@ unsigned submission_group(int field)
     case SUBMISSION_ANY_TARGET:
         field = SUBMISSION_WAIT_TARGET;
         break;
+    case SUBMISSION_RETRIES:
+        field = SUBMISSION_ATTEMPTS;
+        break;
     }
     return (unsigned)(field - OPTION_OF_VERB);
 }
@@ -194,30 +197,31 @@ static int set_tag(struct submission *s, const char *text, char why[SUBMISSION_W
     return 0;
 }
 
-/* "key:any" is the task with the key "any". */
-static bool names_a_text(const char *text, const char *colon)
+/* What stands behind the last of them and is not a part of its name, as it is in keys and tags: it holds for all. */
+static const char *after_suffix(const char *text)
 {
-    return colon - text >= 3 && (colon - text == 3 || colon[-4] == ',') &&
-           (strncmp(colon - 3, "key", 3) == 0 || strncmp(colon - 3, "tag", 3) == 0);
+    const char *comma = strrchr(text, ','), *last = comma ? comma + 1 : text, *colon = strrchr(last, ':');
+
+    if (!colon || strncmp(text, "key:", 4) == 0 || strstr(text, ",key:") || strncmp(last, "tag:", 4) == 0)
+        return text + strlen(text);
+    return colon;
 }
 
-/* IDs, and behind them when: ":success", as without it, or ":any", which is --after-any. */
 static int set_after(struct submission *s, const char *text, char why[SUBMISSION_WHY_BYTES])
 {
-    static const char any[] = ":any", success[] = ":success";
-    const char *when = strrchr(text, ':');
-    char reason[IDS_WHY_BYTES] = "", *ids;
+    const char *suffix = after_suffix(text);
+    char reason[IDS_WHY_BYTES] = "", *words;
     int r;
 
-    if (!when || (strcmp(when, any) != 0 && strcmp(when, success) != 0) || names_a_text(text, when))
-        when = text + strlen(text);
-    ids = strndup(text, (size_t)(when - text));
-    if (!ids)
-        return -ENOMEM;
-    r = ids_add(&s->ids, ids, reason);
-    free(ids);
-    if (r == 0 && strcmp(when, any) == 0)
+    if (strcmp(suffix, ":any") == 0)
         s->task.flags |= PTOOLS_TASK_AFTER_ANY;
+    else if (strcmp(suffix, ":success") == 0)
+        s->success = true;
+    else if (*suffix)
+        return wrong(why, "\"%.80s\": behind the last of them :success or :any may stand", text);
+    words = strndup(text, (size_t)(suffix - text));
+    r = words ? ids_add(&s->ids, words, reason) : -ENOMEM;
+    free(words);
     return r == 1 ? wrong(why, "%s", reason) : r;
 }
 
@@ -278,6 +282,7 @@ static int set_in_group(struct submission *s, int field, const char *text, char 
     case SUBMISSION_GRACE:
         return set_duration(&s->task.grace_ms, text, why);
     case SUBMISSION_ATTEMPTS:
+    case SUBMISSION_RETRIES:
         return set_attempts(s, text, why);
     case SUBMISSION_RETRY_ON:
         return each(s, text, take_retry, why);
@@ -362,6 +367,8 @@ int submission_check(struct submission *s, char why[SUBMISSION_WHY_BYTES])
     if ((flags & (PTOOLS_TASK_AFTER_ANY | PTOOLS_TASK_AFTER_KEEP)) && s->ids.n == 0)
         return wrong(why, "%s: there is no task that comes first (after)",
                      flags & PTOOLS_TASK_AFTER_ANY ? "after-any" : "after-keep");
+    if ((flags & PTOOLS_TASK_AFTER_ANY) && s->success)
+        return wrong(why, "after: of all that come first the same is wanted, :success or :any (after-any)");
     if ((flags & PTOOLS_TASK_AFTER_ANY) && (flags & PTOOLS_TASK_AFTER_KEEP))
         return wrong(why, "after-any and after-keep exclude each other");
     return 0;

@@ -26,6 +26,7 @@ enum {
     SUBMISSION_DEADLINE,
     SUBMISSION_GRACE,
     SUBMISSION_ATTEMPTS,
+    SUBMISSION_RETRIES,
     SUBMISSION_RETRY_ON,
     SUBMISSION_BACKOFF,
     SUBMISSION_IDEMPOTENT,
@@ -58,7 +59,8 @@ struct submission {
     char *hosts[SUBMISSION_HOSTS_MAX];
     const char *tags[SUBMISSION_TAGS_MAX];
     uint64_t after[SUBMISSION_AFTER_MAX];
-    struct ids ids; /* what `after` names */
+    struct ids ids; /* what `after` names ... */
+    bool success;   /* ... with :success behind it */
     uint64_t given; /* which groups of fields were: bits 1 << submission_group() */
 };
 

@@ -20,6 +20,7 @@
 #include "client/cli/failure.h"
 #include "client/cli/json.h"
 #include "client/cli/lines.h"
+#include "client/cli/notify.h"
 #include "client/cli/session.h"
 #include "client/cli/verb_submit.h"
 #include "client/cli/words.h"
@@ -29,6 +30,7 @@ enum { UNDER_WAY_MAX = 4096 };
 struct under_way {
     ptools_future *f;
     uint64_t line;
+    ptools_durability durability;
 };
 struct task { /* that a line says */
     struct submission s;
@@ -84,7 +86,12 @@ static void finish_one(struct batch *b)
     ptools_err r = ptools_future_fetch(oldest->f, PTOOLS_FOREVER, &nothing);
 
     if (r == PTOOLS_OK) {
+        b->line.input_line = oldest->line;
+        if (b->wish->notify && notify_queue(&b->line, b->pt, b->wish->notify, ptools_future_task(oldest->f),
+                                            oldest->durability) != EXIT_VALUE)
+            b->failed = true;
         print_id(b, ptools_future_task(oldest->f), oldest->line);
+        b->line.input_line = number;
     } else {
         b->line.input_line = oldest->line;
         b->failed = true;
@@ -121,6 +128,7 @@ static void start(struct batch *b, const ptools_worker_task *task)
         return;
     }
     next->line = b->line.input_line;
+    next->durability = task->durability;
     b->n++;
 }
 

@@ -43,8 +43,10 @@ static int cannot(const struct command_line *line, const char *what, int r)
 {
     char message[200];
 
-    if (r == -EPIPE)
-        return EXIT_PTOOLS; /* whoever read it has had enough */
+    if (r == -EPIPE) { /* whoever read it has had enough */
+        failure_note_output(EPIPE);
+        return EXIT_PTOOLS;
+    }
     snprintf(message, sizeof message, "the output of the command cannot be %s: %s", what, strerror(-r));
     return failure_report_code(line, r == -ENOMEM ? PTOOLS_ERR_NO_MEMORY : PTOOLS_ERR_SYSTEM, message);
 }

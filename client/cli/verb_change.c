@@ -15,6 +15,7 @@
 #include "client/cli/session.h"
 #include "client/cli/tasks.h"
 #include "client/cli/verbs.h"
+#include "client/cli/words.h"
 
 static const struct option_row options[] = {
     { OPTION_STATE, '\0', "state", "STATE,...", TASKS_STATE_HELP },
@@ -22,7 +23,15 @@ static const struct option_row options[] = {
     { OPTION_WHERE, '\0', "where", "EXPR", TASKS_WHERE_HELP },
     { 0 },
 };
-enum { OPTION_FAILED = OPTION_OF_VERB };
+enum { OPTION_FAILED = OPTION_OF_VERB, OPTION_NOW, OPTION_GRACE };
+static const struct option_row kill_options[] = {
+    { OPTION_NOW, '\0', "now", NULL, "do not ask: kill them at once, with all processes below them" },
+    { OPTION_GRACE, '\0', "grace", "TIME", "from SIGTERM to SIGKILL (default: as they were submitted)" },
+    { OPTION_STATE, '\0', "state", "STATE,...", TASKS_STATE_HELP },
+    { OPTION_TAG, '\0', "tag", "TAG", TASKS_TAG_HELP },
+    { OPTION_WHERE, '\0', "where", "EXPR", TASKS_WHERE_HELP },
+    { 0 },
+};
 static const struct option_row rerun_options[] = {
     { OPTION_FAILED, '\0', "failed", NULL, "that ended as failed, timeout, expired, dead or lost" },
     { OPTION_STATE, '\0', "state", "STATE,...", TASKS_STATE_HELP },
@@ -34,10 +43,21 @@ static const struct option_row rerun_options[] = {
 #define FAILED     (BIT(FAILED) | BIT(TIMEOUT) | BIT(EXPIRED) | BIT(DEAD) | BIT(LOST))
 #define ENDED      (FAILED | BIT(DONE) | BIT(CANCELLED))
 
+static const char *const kill_usage[] = { "[--now|--grace TIME] ID...",
+                                          "[--now|--grace TIME] [--state STATE,...] [--tag TAG] [--where EXPR] [ID...]",
+                                          NULL };
 static const char *const purge_usage[] = { "[--state STATE,...] [--tag TAG] [--where EXPR] [ID...]", NULL };
 static const char *const rerun_usage[] = { "ID...", "[--failed] [--state STATE,...] [--tag TAG] [--where EXPR] [ID...]",
                                            NULL };
 static const char *const usage[] = { "ID...", "[--state STATE,...] [--tag TAG] [--where EXPR] [ID...]", NULL };
+
+enum { GRACE_OF_TASK = -1 };
+struct deed {
+    ptools_change change;
+    uint32_t states; /* those that are meant where neither an ID nor a state is; 0: then something must say which */
+    bool running;    /* of them those that run, and no others */
+    int64_t grace_ms;
+};
 
 struct count {
     uint64_t picked, changed; /* of all */
@@ -45,7 +65,14 @@ struct count {
     int status;
 };
 
-static int change_each(const struct command_line *line, ptools *pt, const struct tasks *tasks, ptools_change change,
+static ptools_err change(ptools *pt, const uint64_t *ids, size_t n, const struct deed *deed, uint64_t *ret_changed)
+{
+    if (deed->grace_ms != GRACE_OF_TASK)
+        return ptools_queued_stop(pt, ids, n, deed->grace_ms, ret_changed);
+    return ptools_queued_change(pt, ids, n, deed->change, ret_changed);
+}
+
+static int change_each(const struct command_line *line, ptools *pt, const struct tasks *tasks, const struct deed *deed,
                        struct count *count)
 {
     for (size_t i = 0; i < tasks->n; i++) {
@@ -55,7 +82,7 @@ static int change_each(const struct command_line *line, ptools *pt, const struct
 
         if (!tasks->items[i].named)
             continue;
-        r = ptools_queued_change(pt, &tasks->items[i].id, 1, change, &changed);
+        r = change(pt, &tasks->items[i].id, 1, deed, &changed);
         count->changed += changed;
         if (r == PTOOLS_OK)
             continue;
@@ -68,8 +95,8 @@ static int change_each(const struct command_line *line, ptools *pt, const struct
     return EXIT_VALUE;
 }
 
-static int change_at_once(const struct command_line *line, ptools *pt, const struct tasks *tasks, ptools_change change,
-                          struct count *count)
+static int change_at_once(const struct command_line *line, ptools *pt, const struct tasks *tasks,
+                          const struct deed *deed, struct count *count)
 {
     uint64_t *ids = calloc(tasks->n + 1, sizeof *ids), changed = 0;
     ptools_err r = PTOOLS_OK;
@@ -81,7 +108,7 @@ static int change_at_once(const struct command_line *line, ptools *pt, const str
         if (!tasks->items[i].named)
             ids[n++] = tasks->items[i].id;
     if (n > 0)
-        r = ptools_queued_change(pt, ids, n, change, &changed);
+        r = change(pt, ids, n, deed, &changed);
     free(ids);
     if (n == 1 && (r == PTOOLS_ERR_NO_TASK || r == PTOOLS_ERR_NOT_NOW))
         r = PTOOLS_OK; /* a single one is said to fail, and is no failure here */
@@ -107,20 +134,37 @@ static int report(const struct command_line *line, const struct count *count)
 }
 
 static int change_found(const struct command_line *line, ptools *pt, const struct tasks_wish *wish,
-                        ptools_change change, struct tasks *tasks)
+                        const struct deed *deed, struct tasks *tasks)
 {
     struct count count = { .picked = tasks->n, .status = tasks->status, .several = wish->ids.n == 0 };
     int status, reported;
 
     for (size_t i = 0; i < wish->ids.n; i++)
         count.several = count.several || !id_is_one(&wish->ids.items[i]);
-    status = change_each(line, pt, tasks, change, &count);
+    status = change_each(line, pt, tasks, deed, &count);
     if (status == EXIT_VALUE)
-        status = change_at_once(line, pt, tasks, change, &count);
+        status = change_at_once(line, pt, tasks, deed, &count);
     if (status != EXIT_VALUE)
         return status;
     reported = report(line, &count);
     return count.status != EXIT_VALUE ? count.status : reported;
+}
+
+static int take_grace(const struct command_line *line, struct deed *deed)
+{
+    bool now = false, grace = false;
+
+    for (size_t i = 0; i < line->n; i++) {
+        const struct item *item = &line->items[i];
+
+        if (item->id == OPTION_GRACE && !words_duration(item->text, &deed->grace_ms))
+            return command_line_wrong(line, "--grace %.80s: " WORDS_DURATIONS, item->text);
+        grace |= item->id == OPTION_GRACE;
+        now |= item->id == OPTION_NOW;
+    }
+    if (now)
+        deed->grace_ms = 0;
+    return now && grace ? command_line_wrong(line, "--now and --grace exclude each other") : EXIT_VALUE;
 }
 
 static int take(const struct command_line *line, uint32_t states, struct tasks_wish *wish)
@@ -164,70 +208,77 @@ static int keep_running(const struct command_line *line, struct tasks *tasks)
     return EXIT_VALUE;
 }
 
-/* states: those that are meant where neither an ID nor a state is; 0: then something must say which. */
-static int run(const struct command_line *line, ptools_change change, uint32_t states, bool running)
+static int run(const struct command_line *line, const struct deed *deed)
 {
     PTOOLS_AUTO(ptools) pt = NULL;
     struct tasks_wish wish = { 0 };
     struct tasks tasks = { 0 };
-    int status = take(line, states, &wish);
+    int status = take(line, deed->states, &wish);
 
     if (status == EXIT_VALUE)
         status = session_open(line, false, 0, &pt);
     if (status == EXIT_VALUE)
-        status = tasks_find(line, pt, &wish, running ? TASKS_LOOK : 0, &tasks);
-    if (status == EXIT_VALUE && running)
+        status = tasks_find(line, pt, &wish, deed->running ? TASKS_LOOK : 0, &tasks);
+    if (status == EXIT_VALUE && deed->running)
         status = keep_running(line, &tasks);
     if (status == EXIT_VALUE)
-        status = change_found(line, pt, &wish, change, &tasks);
+        status = change_found(line, pt, &wish, deed, &tasks);
     tasks_deinit(&tasks);
     tasks_wish_deinit(&wish);
     return status;
 }
 
+static int run_change(const struct command_line *line, ptools_change change)
+{
+    return run(line, &(struct deed){ .change = change, .grace_ms = GRACE_OF_TASK });
+}
+
 static int run_cancel(const struct command_line *line)
 {
-    return run(line, PTOOLS_CHANGE_CANCEL, 0, false);
+    return run_change(line, PTOOLS_CHANGE_CANCEL);
 }
 
 static int run_kill(const struct command_line *line)
 {
-    return run(line, PTOOLS_CHANGE_CANCEL, 0, true);
+    struct deed deed = { .change = PTOOLS_CHANGE_CANCEL, .running = true, .grace_ms = GRACE_OF_TASK };
+    const int status = take_grace(line, &deed);
+
+    return status == EXIT_VALUE ? run(line, &deed) : status;
 }
 
 static int run_dequeue(const struct command_line *line)
 {
-    return run(line, PTOOLS_CHANGE_DEQUEUE, 0, false);
+    return run_change(line, PTOOLS_CHANGE_DEQUEUE);
 }
 
 static int run_hold(const struct command_line *line)
 {
-    return run(line, PTOOLS_CHANGE_HOLD, 0, false);
+    return run_change(line, PTOOLS_CHANGE_HOLD);
 }
 
 static int run_release(const struct command_line *line)
 {
-    return run(line, PTOOLS_CHANGE_RELEASE, 0, false);
+    return run_change(line, PTOOLS_CHANGE_RELEASE);
 }
 
 static int run_kick(const struct command_line *line)
 {
-    return run(line, PTOOLS_CHANGE_KICK, 0, false);
+    return run_change(line, PTOOLS_CHANGE_KICK);
 }
 
 static int run_rerun(const struct command_line *line)
 {
-    return run(line, PTOOLS_CHANGE_RERUN, 0, false);
+    return run_change(line, PTOOLS_CHANGE_RERUN);
 }
 
 static int run_forget(const struct command_line *line)
 {
-    return run(line, PTOOLS_CHANGE_FORGET, 0, false);
+    return run_change(line, PTOOLS_CHANGE_FORGET);
 }
 
 static int run_purge(const struct command_line *line)
 {
-    return run(line, PTOOLS_CHANGE_FORGET, ENDED, false);
+    return run(line, &(struct deed){ .change = PTOOLS_CHANGE_FORGET, .states = ENDED, .grace_ms = GRACE_OF_TASK });
 }
 
 #define COMMON                                                                                                         \
@@ -246,10 +297,11 @@ const struct verb verb_cancel = {
 const struct verb verb_kill = {
     .name = "kill",
     .summary = "stop queued tasks that run, and no others",
-    .usage = usage,
+    .usage = kill_usage,
     .about = "Stops tasks that run as `ptools cancel` does, and leaves those alone that wait: their workers, with all\n"
-             "processes below them, are asked to end (TERM), and killed after the grace time.\n" COMMON,
-    .options = options,
+             "processes below them, are asked to end (TERM), and killed after the grace time. One that is being\n"
+             "stopped already is hurried by --now and --grace. TIME: 2, 0.5, 500ms, 2s, 3m, 1h.\n" COMMON,
+    .options = kill_options,
     .run = run_kill,
 };
 const struct verb verb_dequeue = {

@@ -5,7 +5,8 @@
  * Each line is written out at once, so that a signal, which ends the command as usual, loses nothing.
  *
  * The daemon tells of all tasks, of a tag's, or of one; what else picks them is looked at here. Tasks that are named
- * are found once, at the beginning, and when all have ended there is no more to see. --state and --where are asked of
+ * are found once, at the beginning, and when all have ended there is no more to see, unless --follow says that they may
+ * be run again. Nobody keeps what has happened before. --state and --where are asked of
  * each event's task as it is when the event is shown, but for its state, which is that of the event.
  */
 #include <inttypes.h>
@@ -20,13 +21,15 @@
 #include "client/cli/verbs.h"
 #include "client/cli/words.h"
 
+enum { OPTION_FOLLOW = OPTION_OF_VERB };
 static const struct option_row options[] = {
+    { OPTION_FOLLOW, 'f', "follow", NULL, "go on when the tasks with these IDs have ended: they may be run again" },
     { OPTION_STATE, '\0', "state", "STATE,...", TASKS_STATE_HELP },
     { OPTION_TAG, '\0', "tag", "TAG", TASKS_TAG_HELP },
     { OPTION_WHERE, '\0', "where", "EXPR", TASKS_WHERE_HELP },
     { 0 },
 };
-static const char *const usage[] = { "[--state STATE,...] [--tag TAG] [--where EXPR] [ID...]", NULL };
+static const char *const usage[] = { "[-f] [--state STATE,...] [--tag TAG] [--where EXPR] [ID...]", NULL };
 
 enum { EVENTS_MAX = 65536 }; /* that wait to be shown */
 
@@ -37,6 +40,7 @@ struct watch {
     struct task *tasks; /* those that were named, by their ids; without words: none */
     bool *ended;        /* ... which of them have */
     size_t n, open;
+    bool for_ever;        /* also when all of them have ended */
     bool look;            /* something was missed, so nobody knows which of them have ended */
     ptools_err lost;      /* there will be no more, for this reason */
     ptools_event *events; /* what came, and was not looked at yet */
@@ -224,6 +228,11 @@ static ptools_err step(struct watch *watch)
     return r == PTOOLS_OK ? show(watch) : r;
 }
 
+static bool goes_on(const struct watch *watch)
+{
+    return (!watch->tasks || watch->open > 0 || watch->for_ever) && watch->lost == PTOOLS_OK && !ferror(stdout);
+}
+
 static int follow(struct watch *watch)
 {
     PTOOLS_AUTO(ptools_watch) handle = NULL;
@@ -233,7 +242,7 @@ static int follow(struct watch *watch)
 
     if (r == PTOOLS_ERR_NO_TASK && one) /* it was forgotten since it was found: it has ended */
         return EXIT_VALUE;
-    while (r == PTOOLS_OK && (!watch->tasks || watch->open > 0) && watch->lost == PTOOLS_OK && !ferror(stdout))
+    while (r == PTOOLS_OK && goes_on(watch))
         r = step(watch);
     while (r == PTOOLS_OK && ptools_dispatch(watch->pt, 0) == PTOOLS_OK) /* what came before the look */
         ;
@@ -273,6 +282,8 @@ static int run(const struct command_line *line)
     struct watch watch = { .line = line, .wish = &wish };
     int status = tasks_take(line, 0, command_line_words(line), &wish);
 
+    for (size_t i = 0; i < line->n; i++)
+        watch.for_ever |= line->items[i].id == OPTION_FOLLOW;
     if (status == EXIT_VALUE)
         status = session_open(line, false, 0, &pt);
     watch.pt = pt;
@@ -293,8 +304,9 @@ const struct verb verb_events = {
     .usage = usage,
     .about =
         "Prints a line whenever a queued task of this user is queued, started, tells its progress, is to be tried\n"
-        "again, or ends: of all, or of those with these IDs until they have ended. The options are asked of the\n"
-        "task as it is when the line is printed, its state being that of the event. With --json a document a line.\n"
+        "again, or ends, from now on: of all, until it is interrupted, or of those with these IDs until they have\n"
+        "ended; with -f it goes on then, too. The options are asked of the task as it is when the line is printed,\n"
+        "its state being that of the event. With --json a document a line.\n"
         "What was lost because nobody read it is told as missed.\n" TASKS_IDS_HELP TASKS_EXPR_HELP,
     .options = options,
     .run = run,

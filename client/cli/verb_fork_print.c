@@ -215,6 +215,8 @@ bool fork_print(struct fork_call *call, int patience_ms)
         if (r < 0) {
             p->error = -r;
             p->error_where = p->part == PART_OUTPUT ? "standard output" : "standard error";
+            if (p->part == PART_OUTPUT || r == -EPIPE)
+                failure_note_output(-r); /* main() tells */
             break;
         }
         if (p->part == PART_FATE)

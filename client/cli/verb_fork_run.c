@@ -243,16 +243,19 @@ static int exit_status(const struct fork_call *call, const struct sums *sums)
 static void tell_sums(struct fork_call *call, const struct sums *sums)
 {
     const int n = call->no_command ? 0 : sums->fates[FORK_NOT_BEGUN];
+    const int error = call->printer->error;
     char text[FORK_TEXT_BYTES];
 
+    if (error == EPIPE) /* whoever read it has seen enough of us */
+        return;
     if (sums->no_command)
         fork_say(call, "%s", fork_text(call, sums->no_command, text));
     if (n == 1)
         fork_say(call, "child %d %s", sums->not_begun->index, fork_text(call, sums->not_begun, text));
     else if (n > 1)
         fork_say(call, "%d children were%s", n, fork_text(call, sums->not_begun, text) + strlen("was"));
-    if (call->printer->error)
-        fork_say(call, "cannot write to %s: %s", call->printer->error_where, strerror(call->printer->error));
+    if (error && failure_of_output() == 0)
+        fork_say(call, "cannot write to %s: %s", call->printer->error_where, strerror(error));
 }
 
 static ptools_err code_of(int status)

@@ -39,7 +39,6 @@ enum {
     OPTION_WORKERS,
     OPTION_KEEP_ORDER,
     OPTION_TIMEOUT_ALL,
-    OPTION_RETRIES,
     OPTION_ETA
 };
 
@@ -58,26 +57,29 @@ static const struct option_row options[] = {
     { JOBS_PIPE, '\0', "pipe", NULL, "CMD: give standard input to the commands, in blocks that end with a line" },
     { JOBS_BLOCK, '\0', "block", "SIZE", "CMD: about so much in each (default 1M)" },
     { JOBS_JOBS, 'j', "jobs", "N|N%|+N",
-      "CMD: so many at once, or N% of the processors, or N more (default: all workers)" },
+      "CMD: so many at once, or N% of the processors (of the set), or N more (default: all)" },
     { OPTION_KEEP_ORDER, 'k', "keep-order", NULL, "outcomes in the order of the items (the default)" },
     { OPTION_UNORDERED, '\0', "unordered", NULL, "outcomes as they come, each with its index" },
     { JOBS_TAG, '\0', "tag", NULL, "CMD: the values of its item go before each line of output" },
     { JOBS_TAG_STRING, '\0', "tagstring", "TEXT", "CMD: ... or TEXT, in which placeholders are replaced" },
-    { JOBS_DRY_RUN, '\0', "dry-run", NULL, "CMD: print the commands, quoted, and run none" },
+    { JOBS_DRY_RUN, '\0', "dry-run", NULL, "CMD: print the commands that would run, quoted, and run none" },
     { JOBS_JOBLOG, '\0', "joblog", "FILE", "CMD: write a line for each that has ended, in GNU parallel's columns" },
     { JOBS_RESUME, '\0', "resume", NULL, "CMD: leave out what stands in the job log" },
     { JOBS_RESUME_FAILED, '\0', "resume-failed", NULL, "CMD: ... but for what failed" },
     { JOBS_RESULTS, '\0', "results", "DIR", "CMD: keep what each writes in DIR/1/VALUE/2/VALUE/stdout and stderr" },
     { JOBS_HALT, '\0', "halt", "WHEN,WHY=N",
       "CMD: end soon or now at fail=N, success=N or done=N, or N% (default never)" },
-    { OPTION_RETRIES, '\0', "retries", "N", "the same as --attempts" },
+    { SUBMISSION_RETRIES, '\0', "retries", "N", "the same as --attempts" },
     PROGRAM_ROWS("CMD: "),
+    { PROGRAM_STDIN, '\0', "stdin", "FILE", "CMD: what each of them reads (default: nothing)" },
     { OPTION_ON_ERROR, '\0', "on-error", "HOW", "keep (the others go on; the default), stop, or default=VALUE" },
     { SUBMISSION_ATTEMPTS, '\0', "attempts", "N", "try an item so often at most (default once)" },
     { SUBMISSION_RETRY_ON, '\0', "retry-on", "CAUSE,...", "try again if it died, failed, timeout (default: all)" },
     { SUBMISSION_BACKOFF, '\0', "backoff", "TIME[,TIME]",
       "before the second attempt; doubled for each, up to the second" },
     { OPTION_ITEM_TIMEOUT, '\0', "item-timeout", "TIME", "stop each attempt after so long" },
+    { SUBMISSION_GRACE, '\0', "grace", "TIME",
+      "what is stopped is killed after so long (default: as the daemon is set)" },
     { OPTION_TIMEOUT, '\0', "timeout", "TIME", "CMD: the same as --item-timeout; else as --timeout-all" },
     { OPTION_TIMEOUT_ALL, '\0', "timeout-all", "TIME", "stop it all after so long (exit status 124)" },
     { OPTION_BATCH_SIZE, '\0', "batch-size", "N", "items in a message (default: as many as take 4 ms)" },
@@ -233,8 +235,6 @@ static int take_option(const struct command_line *line, const struct item *item,
                          line->command ? &wish->map.item_timeout_ms : &wish->map.timeout_ms);
     case OPTION_TIMEOUT_ALL:
         return take_time(line, "timeout-all", item->text, &wish->map.timeout_ms);
-    case OPTION_RETRIES:
-        return take_submission(line, &(struct item){ SUBMISSION_ATTEMPTS, item->text }, wish);
     case OPTION_INIT:
         wish->map.init = item->text;
         if (!words_function(item->text))
@@ -305,6 +305,7 @@ static void set_how(struct pmap_wish *wish)
         wish->map.arg = wish;
     }
     wish->map.priority = task->priority;
+    wish->map.grace_ms = task->grace_ms;
 }
 
 static int check_attempts(const struct command_line *line, struct pmap_wish *wish)
@@ -366,8 +367,6 @@ static int check_command(const struct command_line *line, struct pmap_wish *wish
     if (jobs->pipe && (wish->rehearse || jobs->halt.percent))
         return command_line_wrong(line, "--pipe does not go with %s: nobody knows how many blocks there will be",
                                   wish->rehearse ? "--rehearse" : "a percentage of --halt");
-    if (jobs->at_once && wish->s.set)
-        return command_line_wrong(line, "--jobs and --set exclude each other: a set has its number of workers");
     jobs->sources.all = jobs->shuf || wish->rehearse > 0 || jobs->halt.percent;
     return jobs_wish_take_words(line, jobs);
 }

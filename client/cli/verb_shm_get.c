@@ -7,8 +7,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "client/cli/failure.h"
@@ -39,9 +37,9 @@ static int write_all(int fd, const void *data, size_t n)
     return 0;
 }
 
-static int write_array(const struct command_line *line, const struct shm_wish *wish, const ptools_array *array)
+static int write_array(const struct shm_wish *wish, const ptools_array *array)
 {
-    char header[NPY_HEADER_BYTES], message[200];
+    char header[NPY_HEADER_BYTES];
     struct shape shape;
     int r = 0;
 
@@ -53,8 +51,8 @@ static int write_array(const struct command_line *line, const struct shm_wish *w
         r = write_all(STDOUT_FILENO, ptools_array_data(array), ptools_array_bytes(array));
     if (r == 0)
         return EXIT_VALUE;
-    snprintf(message, sizeof message, "cannot write to standard output: %s", strerror(-r));
-    return failure_report_code(line, PTOOLS_ERR_SYSTEM, message);
+    failure_note_output(-r); /* main() tells */
+    return EXIT_PTOOLS;
 }
 
 int shm_get(const struct command_line *line, const struct shm_wish *wish)
@@ -68,5 +66,5 @@ int shm_get(const struct command_line *line, const struct shm_wish *wish)
                                   "get writes bytes that are not for a terminal: send them to a file or a pipe; head "
                                   "shows some of them as text");
     status = shm_open(line, wish, false, &pt, &array);
-    return status == EXIT_VALUE ? write_array(line, wish, array) : status;
+    return status == EXIT_VALUE ? write_array(wish, array) : status;
 }

@@ -13,6 +13,7 @@
 
 #include "client/cli/callee.h"
 #include "client/cli/failure.h"
+#include "client/cli/notify.h"
 #include "client/cli/program.h"
 #include "client/cli/script.h"
 #include "client/cli/session.h"
@@ -42,14 +43,16 @@ const struct option_row submit_options[] = {
       "when it is stopped: from SIGTERM to SIGKILL (default: as the daemon is set)" },
     { SUBMISSION_ATTEMPTS, '\0', "attempts", "N",
       "try so often at most: once, unless it is idempotent; then 3 by default" },
+    { SUBMISSION_RETRIES, '\0', "retries", "N", "the same as --attempts, as GNU parallel calls it" },
     { SUBMISSION_RETRY_ON, '\0', "retry-on", "CAUSE,...", "try again if it died, failed, timeout (default: died)" },
     { SUBMISSION_BACKOFF, '\0', "backoff", "TIME[,TIME]",
       "before the second attempt; doubled for each, up to the second" },
     { SUBMISSION_IDEMPOTENT, '\0', "idempotent", NULL, "running it twice is the same as once" },
     { SUBMISSION_KEY, '\0', "key", "TEXT", "equal tasks of one key are one task, until it is forgotten" },
     { SUBMISSION_TAG, '\0', "tag", "TAG", "to find it by; may be given several times" },
-    { SUBMISSION_AFTER, '\0', "after", "ID,...[:any]", "when these tasks are done; if one does not get done, cancel it" },
-    { SUBMISSION_AFTER_ANY, '\0', "after-any", NULL, "... when they have ended, well or not" },
+    { SUBMISSION_AFTER, '\0', "after", "ID,...[:any]",
+      "when these tasks are done; if one does not get done, cancel it" },
+    { SUBMISSION_AFTER_ANY, '\0', "after-any", NULL, "... when they have ended, well or not (:any is the same)" },
     { SUBMISSION_AFTER_KEEP, '\0', "after-keep", NULL, "... if one does not get done, go on waiting" },
     { SUBMISSION_KEEP, '\0', "keep", "TIME", "how long it is known after its end (default: as the daemon is set)" },
     { SUBMISSION_RESULT_MAX, '\0', "result-max", "BYTES",
@@ -61,7 +64,8 @@ const struct option_row submit_options[] = {
     { SUBMISSION_BLOCK, '\0', "block", NULL, "over a limit of the queue: wait for room" },
     PROGRAM_ROWS(""),
     PROGRAM_TASK_ROWS,
-    { OPTION_NOTIFY, '\0', "notify", "SCRIPT", "at its end, well or not, run sh -c SCRIPT, with PTOOLS_NOTIFY_TASK" },
+    { OPTION_NOTIFY, '\0', "notify", "SCRIPT",
+      "at the end of each, well or not, run sh -c SCRIPT, as `ptools notify` does" },
     { OPTION_WAIT, '\0', "wait", NULL, "wait for its end; print its value, exit as `ptools call`" },
     { OPTION_TIMEOUT, '\0', "timeout", "TIME", "with --wait: no longer than so; the task goes on (exit status 124)" },
     { OPTION_RAW, '\0', "raw", NULL, "with --wait: write a string or bytes as they are, without a newline" },
@@ -214,37 +218,10 @@ static int wait_for(const struct command_line *line, struct wish *wish, ptools *
     return r == PTOOLS_OK ? waiting_print(line, &wish->waiting, pt, f) : failure_report_last(line, pt, r);
 }
 
-/* At the end of the task, a task of its own. */
-static int notify(const struct command_line *line, struct wish *wish, ptools *pt)
-{
-    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
-    const char *const argv[] = { "sh", "-c", wish->notify };
-    ptools_worker_task task = PTOOLS_WORKER_TASK_INIT;
-    struct program program = { .n_env = 1 };
-    char which[48];
-    ptools_err r;
-    int status;
-
-    if (!args)
-        return failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
-    snprintf(which, sizeof which, "PTOOLS_NOTIFY_TASK=%" PRIu64, wish->waiting.task);
-    program.env[0] = which;
-    status = program_pack(line, pt, &program, argv, sizeof argv / sizeof argv[0], args);
-    if (status != EXIT_VALUE)
-        return status;
-    task.function = PROGRAM_FUNCTION;
-    task.args = args;
-    task.flags = PTOOLS_TASK_AFTER_ANY;
-    task.durability = wish->s.task.durability;
-    task.after = &wish->waiting.task;
-    task.n_after = 1;
-    r = ptools_queue_worker_task(pt, &task, NULL);
-    return r == PTOOLS_OK ? EXIT_VALUE : failure_report_last(line, pt, r);
-}
-
 static int submitted(const struct command_line *line, struct wish *wish, ptools *pt)
 {
-    const int status = wish->notify ? notify(line, wish, pt) : EXIT_VALUE;
+    const int status =
+        wish->notify ? notify_queue(line, pt, wish->notify, wish->waiting.task, wish->s.task.durability) : EXIT_VALUE;
     const int printed = wish->wait ? wait_for(line, wish, pt) : print_id(line, wish->waiting.task);
 
     return status != EXIT_VALUE ? status : printed;
@@ -294,13 +271,15 @@ static int submit_one(const struct command_line *line, struct wish *wish)
 
 static int submit_many(const struct command_line *line, const struct wish *wish)
 {
-    const struct submit_lines_wish lines = {
-        .text = wish->lines, .fail_fast = wish->fail_fast, .argv = wish->argv, .n = wish->n, .program = &wish->program
-    };
+    const struct submit_lines_wish lines = { .text = wish->lines,
+                                             .fail_fast = wish->fail_fast,
+                                             .argv = wish->argv,
+                                             .n = wish->n,
+                                             .program = &wish->program,
+                                             .notify = wish->notify };
 
-    if (wish->wait || wish->notify)
-        return command_line_wrong(line, "--%s is for one task%s", wish->wait ? "wait" : "notify",
-                                  wish->wait ? "; `ptools wait` waits for many" : "");
+    if (wish->wait)
+        return command_line_wrong(line, "--wait is for one task; `ptools wait` waits for many");
     if (wish->lines && wish->program.input && *wish->program.input == '-' && !wish->program.input[1])
         return command_line_wrong(line, "--stdin=-: standard input has the lines");
     for (size_t i = 0; i < line->n; i++)

@@ -20,6 +20,7 @@ struct submit_lines_wish {
     const char *const *argv; /* with room for a word more, which is NULL; n of them */
     size_t n;
     const struct program *program;
+    const char *notify;      /* at the end of each; NULL: nobody is */
 };
 
 /* What the option says, into s; a mistake is reported with its name. The exit status. */

@@ -9,12 +9,12 @@
 #include "client/cli/words.h"
 
 const struct verb *const verbs[] = {
-    &verb_call,    &verb_pmap,   &verb_run,     &verb_submit, &verb_log,      &verb_replay, &verb_ls,
-    &verb_info,    &verb_wait,   &verb_result,  &verb_why,    &verb_priority, &verb_cancel, &verb_kill,
-    &verb_dequeue, &verb_hold,   &verb_release, &verb_pause,  &verb_resume,   &verb_kick,   &verb_rerun,
-    &verb_forget,  &verb_purge,  &verb_events,  &verb_export, &verb_workers,  &verb_sets,   &verb_modules,
-    &verb_shm,     &verb_stasks, &verb_status,  &verb_top,    &verb_fork,     &verb_doctor, &verb_complete,
-    &verb_help,    NULL,
+    &verb_call,     &verb_pmap,  &verb_run,     &verb_submit, &verb_log,      &verb_replay,  &verb_ls,
+    &verb_info,     &verb_wait,  &verb_result,  &verb_why,    &verb_priority, &verb_cancel,  &verb_kill,
+    &verb_dequeue,  &verb_hold,  &verb_release, &verb_pause,  &verb_resume,   &verb_kick,    &verb_rerun,
+    &verb_forget,   &verb_purge, &verb_events,  &verb_notify, &verb_export,   &verb_workers, &verb_sets,
+    &verb_modules,  &verb_shm,   &verb_stasks,  &verb_status, &verb_top,      &verb_fork,    &verb_doctor,
+    &verb_complete, &verb_help,  NULL,
 };
 
 const struct option_row global_options[] = {

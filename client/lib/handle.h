@@ -508,8 +508,8 @@ int again_fd(struct ptools *pt);
 /* A submit with a callback was accepted: asks for the end, of it or of its parts. */
 ptools_err queue_follow(struct ptools *pt, const struct manner *submit, const struct msg_reply *accepted);
 
-/* In parts of TASK_IDS_MAX; those to which it cannot be done are no failure. */
-ptools_err queued_change_some(struct ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
+/* what: the change, without tasks. In parts of TASK_IDS_MAX; those to which it cannot be done are no failure. */
+ptools_err queued_change_some(struct ptools *pt, const uint64_t *tasks, size_t n, const struct msg_task *what,
                               uint64_t *ret_changed);
 /* In one message; what is given is overwritten. The counts may be NULL. */
 ptools_err queued_set_priorities(struct ptools *pt, struct msg_priority *given, size_t n, uint64_t *ret_changed,

@@ -60,6 +60,9 @@ static ptools_err check_options(struct ptools *pt, const ptools_pmap_options *o)
     if (o->item_timeout_ms < 0 || o->item_timeout_ms > (int64_t)DEADLINE_MS_MAX || o->timeout_ms < 0)
         return fail(pt, PTOOLS_ERR_INVALID, "pmap options: item_timeout_ms is %lld, timeout_ms %lld: 0 (none) or more",
                     (long long)o->item_timeout_ms, (long long)o->timeout_ms);
+    if (o->grace_ms < 0 || o->grace_ms > (int64_t)DEADLINE_MS_MAX)
+        return fail(pt, PTOOLS_ERR_INVALID, "pmap options: grace_ms is %lld: 0 (as the daemon is set) or more",
+                    (long long)o->grace_ms);
     if (isnan(o->priority))
         return fail_static(pt, PTOOLS_ERR_INVALID, "pmap options: priority is NaN: any other number is allowed");
     if (o->progress_ms < 0)

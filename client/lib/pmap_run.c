@@ -177,6 +177,7 @@ static ptools_err send_batch(struct ptools_pmap *map, struct batch *b, uint64_t 
         call->values = map->values ? call->items : b->values;
     }
     call->item_ms = (uint64_t)map->options.item_timeout_ms;
+    call->grace_ms = (uint64_t)map->options.grace_ms;
     call->hand_back_ms = map->options.batch_size ? 0 : PMAP_HAND_BACK_MS;
     call->map = map->number;
     call->has_priority = map->options.priority < PTOOLS_PRIORITY_LAST;

@@ -212,7 +212,7 @@ static ptools_err dequeue(struct ptools *pt, ptools_queued_pick_fn pick, void *a
         return fail_static(pt, PTOOLS_ERR_INVALID, "pick is NULL");
     err = decide_all(pt, choose, &c);
     if (err == PTOOLS_OK)
-        err = queued_change_some(pt, c.tasks, c.n, PTOOLS_CHANGE_DEQUEUE, ret_removed);
+        err = queued_change_some(pt, c.tasks, c.n, &(struct msg_task){ .change = CHANGE_DEQUEUE }, ret_removed);
     free(c.tasks);
     return err;
 }

@@ -125,19 +125,18 @@ ptools_err ptools_queued_wait(ptools *pt, const uint64_t *tasks, size_t n, bool 
 
 /* -- changing ------------------------------------------------------------------------------------------ */
 
-/* *ret_future is done, well or not. */
-static ptools_err ask_change(struct ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
+/* what: the change, and no tasks. *ret_future is done, well or not. */
+static ptools_err ask_change(struct ptools *pt, const uint64_t *tasks, size_t n, const struct msg_task *what,
                              struct ptools_future **ret_future)
 {
-    struct msg_request request = {
-        .kind = MSG_TASK_CHANGE,
-        .task = { .n_tasks = (uint32_t)n, .tasks = (uint64_t *)(uintptr_t)tasks, .change = (uint32_t)change },
-    };
+    struct msg_request request = { .kind = MSG_TASK_CHANGE, .task = *what };
 
+    request.task.n_tasks = (uint32_t)n;
+    request.task.tasks = (uint64_t *)(uintptr_t)tasks;
     return request_ask(pt, &request, NULL, NULL, 0, round_trip_until_us(pt, CLOCK_FOREVER), ret_future);
 }
 
-ptools_err queued_change_some(struct ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
+ptools_err queued_change_some(struct ptools *pt, const uint64_t *tasks, size_t n, const struct msg_task *what,
                               uint64_t *ret_changed)
 {
     uint64_t changed = 0;
@@ -147,7 +146,7 @@ ptools_err queued_change_some(struct ptools *pt, const uint64_t *tasks, size_t n
         ptools_err err;
 
         part = MIN(n - at, (size_t)TASK_IDS_MAX);
-        err = ask_change(pt, tasks + at, part, change, &f);
+        err = ask_change(pt, tasks + at, part, what, &f);
         if (err != PTOOLS_OK)
             return err;
         if (!f->failed)
@@ -164,20 +163,15 @@ ptools_err queued_change_some(struct ptools *pt, const uint64_t *tasks, size_t n
     return PTOOLS_OK;
 }
 
-ptools_err ptools_queued_change(ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
-                                uint64_t *ret_changed)
+static ptools_err change(struct ptools *pt, const uint64_t *tasks, size_t n, const struct msg_task *what,
+                         uint64_t *ret_changed)
 {
     struct ptools_future *f;
-    ptools_err err = check_tasks(pt, tasks, n);
+    ptools_err err;
 
-    if (err != PTOOLS_OK)
-        return err;
-    if (change < PTOOLS_CHANGE_DEQUEUE || change > PTOOLS_CHANGE_FORGET)
-        return fail(pt, PTOOLS_ERR_INVALID, "change is %d: PTOOLS_CHANGE_DEQUEUE (%d) to PTOOLS_CHANGE_FORGET (%d)",
-                    (int)change, PTOOLS_CHANGE_DEQUEUE, PTOOLS_CHANGE_FORGET);
     if (n != 1)
-        return queued_change_some(pt, tasks, n, change, ret_changed);
-    err = ask_change(pt, tasks, n, change, &f);
+        return queued_change_some(pt, tasks, n, what, ret_changed);
+    err = ask_change(pt, tasks, n, what, &f);
     if (err != PTOOLS_OK)
         return err;
     if (f->failed)
@@ -188,6 +182,31 @@ ptools_err ptools_queued_change(ptools *pt, const uint64_t *tasks, size_t n, pto
     return err;
 }
 
+ptools_err ptools_queued_change(ptools *pt, const uint64_t *tasks, size_t n, ptools_change what, uint64_t *ret_changed)
+{
+    ptools_err err = check_tasks(pt, tasks, n);
+
+    if (err != PTOOLS_OK)
+        return err;
+    if (what < PTOOLS_CHANGE_DEQUEUE || what > PTOOLS_CHANGE_FORGET)
+        return fail(pt, PTOOLS_ERR_INVALID, "change is %d: PTOOLS_CHANGE_DEQUEUE (%d) to PTOOLS_CHANGE_FORGET (%d)",
+                    (int)what, PTOOLS_CHANGE_DEQUEUE, PTOOLS_CHANGE_FORGET);
+    return change(pt, tasks, n, &(struct msg_task){ .change = (uint32_t)what }, ret_changed);
+}
+
+ptools_err ptools_queued_stop(ptools *pt, const uint64_t *tasks, size_t n, int64_t grace_ms, uint64_t *ret_changed)
+{
+    struct msg_task what = { .change = CHANGE_CANCEL, .grace_ms = (uint64_t)grace_ms, .at_once = grace_ms == 0 };
+    ptools_err err = check_tasks(pt, tasks, n);
+
+    if (err != PTOOLS_OK)
+        return err;
+    if (grace_ms < 0 || what.grace_ms > DEADLINE_MS_MAX)
+        return fail(pt, PTOOLS_ERR_INVALID, "grace_ms is %lld: 0 (at once) to %llu", (long long)grace_ms,
+                    (unsigned long long)DEADLINE_MS_MAX);
+    return change(pt, tasks, n, &what, ret_changed);
+}
+
 ptools_err ptools_dequeue_worker_task(ptools *pt, uint64_t task, ptools_dequeued *ret)
 {
     ptools_dequeued what = PTOOLS_DEQUEUED_REMOVED;
@@ -195,7 +214,7 @@ ptools_err ptools_dequeue_worker_task(ptools *pt, uint64_t task, ptools_dequeued
     ptools_err err = check_task(pt, task);
 
     if (err == PTOOLS_OK)
-        err = ask_change(pt, &task, 1, PTOOLS_CHANGE_DEQUEUE, &f);
+        err = ask_change(pt, &task, 1, &(struct msg_task){ .change = CHANGE_DEQUEUE }, &f);
     if (err != PTOOLS_OK)
         return err;
     if (f->failed && f->failure.facts.code == PTOOLS_ERR_NO_TASK)

@@ -16,7 +16,9 @@ static void cancel_waiting(struct core *core, struct qtask *q, struct actions *o
     qtask_end_text(core, q, SHOWN_CANCELLED, PTOOLS_ERR_CANCELLED, out, "cancelled on request");
 }
 
-static void cancel_parts(struct core *core, struct qtask *q, struct actions *out)
+static void stop(struct core *core, struct qtask *q, const struct msg_task *how, struct actions *out);
+
+static void cancel_parts(struct core *core, struct qtask *q, const struct msg_task *how, struct actions *out)
 {
     const uint32_t n = q->x ? q->x->parts : 0;
     const uint64_t id = q->id;
@@ -25,7 +27,7 @@ static void cancel_parts(struct core *core, struct qtask *q, struct actions *out
         struct qtask *part = qtask_find(core, id + i);
 
         if (part && part->state >= QT_WAITING && part->state <= QT_GIVEN)
-            qtask_cancel(core, part, out);
+            stop(core, part, how, out);
     }
 }
 
@@ -36,7 +38,8 @@ static void note_stopping(struct core *core, struct qtask *q, struct actions *ou
         record_life(core, q, q->durability == TASK_DURABLE, PENDING_NOTHING, out);
 }
 
-void qtask_cancel(struct core *core, struct qtask *q, struct actions *out)
+/* How: the change that was asked for; NULL: nobody has said how long what runs may take to end. */
+static void stop(struct core *core, struct qtask *q, const struct msg_task *how, struct actions *out)
 {
     if (q->state == QT_HELD) {
         qtask_refused(core, q, PTOOLS_ERR_CANCELLED, "cancelled on request", out);
@@ -44,15 +47,24 @@ void qtask_cancel(struct core *core, struct qtask *q, struct actions *out)
         q->stopping = true;
         note_stopping(core, q, out);
     } else if (q->x && q->x->parts > 0) {
-        cancel_parts(core, q, out); /* its own end follows theirs */
+        cancel_parts(core, q, how, out); /* its own end follows theirs */
     } else if (q->state == QT_GIVEN) {
         q->stopping = true;
-        core_stop_task(core, core->now_us, q->run, STOP_CANCEL, out);
+        if (how && (how->grace_ms || how->at_once))
+            core_stop_task_within(core, core->now_us, q->run, STOP_CANCEL, how->at_once ? 0 : how->grace_ms * 1000,
+                                  out);
+        else
+            core_stop_task(core, core->now_us, q->run, STOP_CANCEL, out);
         if (q->state == QT_GIVEN)
             note_stopping(core, q, out);
     } else if (q->state == QT_WAITING || q->state == QT_QUEUED) {
         cancel_waiting(core, q, out);
     }
+}
+
+void qtask_cancel(struct core *core, struct qtask *q, struct actions *out)
+{
+    stop(core, q, NULL, out);
 }
 
 /* The journal has failed: of what it has, nothing is changed any more that would be forgotten with this daemon. */
@@ -172,10 +184,10 @@ static bool come_back_over(struct core *core, const struct client *c, uint64_t r
     return true;
 }
 
-static bool change_one(struct core *core, struct qtask *q, enum task_change change, struct actions *out);
+static bool change_one(struct core *core, struct qtask *q, const struct msg_task *m, struct actions *out);
 
 /* Whether it could be done to any of them. */
-static bool change_parts(struct core *core, const struct qtask *q, enum task_change change, struct actions *out)
+static bool change_parts(struct core *core, const struct qtask *q, const struct msg_task *m, struct actions *out)
 {
     const uint64_t id = q->id;
     bool changed = false;
@@ -183,7 +195,7 @@ static bool change_parts(struct core *core, const struct qtask *q, enum task_cha
     for (uint32_t i = q->x->parts; i > 0; i--) {
         struct qtask *part = qtask_find(core, id + i);
 
-        changed |= part && change_one(core, part, change, out);
+        changed |= part && change_one(core, part, m, out);
     }
     return changed;
 }
@@ -204,13 +216,14 @@ static bool dequeue_parts(struct core *core, struct qtask *q, struct actions *ou
     }
     if (!waits)
         return false;
-    cancel_parts(core, q, out);
+    cancel_parts(core, q, NULL, out);
     record_as_one(core, since, out);
     return true;
 }
 
-static bool change_one(struct core *core, struct qtask *q, enum task_change change, struct actions *out)
+static bool change_one(struct core *core, struct qtask *q, const struct msg_task *m, struct actions *out)
 {
+    const enum task_change change = (enum task_change)m->change;
     const bool waits = q->state == QT_WAITING || q->state == QT_QUEUED, whole = q->is_parent;
 
     switch (change) {
@@ -224,12 +237,12 @@ static bool change_one(struct core *core, struct qtask *q, enum task_change chan
     case CHANGE_CANCEL:
         if (!waits && q->state != QT_GIVEN)
             return false;
-        qtask_cancel(core, q, out);
+        stop(core, q, m, out);
         return true;
     case CHANGE_HOLD:
     case CHANGE_RELEASE:
         if (whole)
-            return change_parts(core, q, change, out);
+            return change_parts(core, q, m, out);
         if (!waits || q->hold == (change == CHANGE_HOLD))
             return false;
         q->hold = change == CHANGE_HOLD;
@@ -242,7 +255,7 @@ static bool change_one(struct core *core, struct qtask *q, enum task_change chan
             (void)breaker_kick(core, q, out);
             return true;
         }
-        if (whole && waits && !change_parts(core, q, change, out))
+        if (whole && waits && !change_parts(core, q, m, out))
             return false;
         if (q->state == QT_QUEUED)
             return breaker_kick(core, q, out);
@@ -307,7 +320,7 @@ void queued_change(struct core *core, struct client *c, uint64_t request, const 
         struct qtask *q = qtask_of(core, c->user, m->tasks[i]);
         const uint32_t shown = q ? qtask_shown(q) : 0;
 
-        if (q && change_one(core, q, (enum task_change)m->change, out)) {
+        if (q && change_one(core, q, m, out)) {
             reply.count++;
             q = m->n_tasks == 1 ? qtask_of(core, c->user, m->tasks[0]) : NULL;
             reply.state = q ? q->state == QT_ENDING ? q->shown : qtask_shown(q) : 0;

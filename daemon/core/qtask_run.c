@@ -284,7 +284,8 @@ static void start_times(struct core *core, struct qtask *q, struct task *t)
         return;
     qtask_spec(core, q, &spec);
     t->deadline_ms = spec.deadline_ms;
-    t->grace_ms = spec.grace_ms;
+    if (spec.grace_ms)
+        t->grace_us = spec.grace_ms * 1000;
     if (spec.deadline_ms && !heap_holds(&t->deadline_node))
         (void)heap_push(&core->deadlines, &t->deadline_node, core->now_us + spec.deadline_ms * 1000);
 }

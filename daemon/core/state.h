@@ -160,6 +160,9 @@ bool core_more_work(struct core *core);
 
 /* stop.c: why tasks end early, and all that follows */
 void core_stop_task(struct core *core, uint64_t now_us, struct task *t, enum stop why, struct actions *out);
+/* The same; and one that is being stopped, too, is killed grace_us from now, or at once if that is 0. */
+void core_stop_task_within(struct core *core, uint64_t now_us, struct task *t, enum stop why, uint64_t grace_us,
+                           struct actions *out);
 void core_worker_due(struct core *core, uint64_t now_us, struct worker *w, struct actions *out);
 void core_recall_late(struct core *core, uint64_t now_us, struct actions *out);
 

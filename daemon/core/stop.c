@@ -4,13 +4,22 @@
  *
  * One that waits ends at once. One that was given is asked back; if its worker has begun it, everything else
  * is taken from that worker first, so that stopping it hurts nobody; then it is told to stop, and after the grace
- * it is killed. A value that comes meanwhile is dropped: whoever stopped the task has been promised that
- * it does not count. A process that survives SIGKILL for stuck_us is given up: its tasks are answered, and its
- * slot stays out of use until it is gone.
+ * it is killed, or without being told, where there is no grace. A value that comes meanwhile is dropped: whoever
+ * stopped the task has been promised that it does not count. A process that survives SIGKILL for stuck_us is given up:
+ * its tasks are answered, and its slot stays out of use until it is gone.
  */
 #include <inttypes.h>
 
 #include "daemon/core/state.h"
+
+/* From here on w is killed, if it does not stop t. */
+static void begin_grace(struct core *core, uint64_t now_us, struct worker *w, const struct task *t, struct actions *out)
+{
+    if (t->grace_us > 0)
+        worker_set_timer(core, w, now_us + t->grace_us);
+    else
+        core_worker_due(core, now_us, w, out);
+}
 
 /* The worker has begun t, which is to stop. */
 static void interrupt(struct core *core, uint64_t now_us, struct task *t, struct actions *out)
@@ -23,8 +32,9 @@ static void interrupt(struct core *core, uint64_t now_us, struct task *t, struct
     worker_unbook_all(core, w, out);
     if (!worker_step(core, w, EV_INTERRUPT, out) || w->state == WORKER_KILLED)
         return;
-    action_worker(out, ACT_CANCEL, w->id, t->id);
-    worker_set_timer(core, w, now_us + (t->grace_ms ? t->grace_ms * 1000 : core->limits.kill_grace_us));
+    if (t->grace_us > 0)
+        action_worker(out, ACT_CANCEL, w->id, t->id);
+    begin_grace(core, now_us, w, t, out);
 }
 
 void core_stop_task(struct core *core, uint64_t now_us, struct task *t, enum stop why, struct actions *out)
@@ -40,6 +50,16 @@ void core_stop_task(struct core *core, uint64_t now_us, struct task *t, enum sto
     else if (t->state == TASK_GIVEN)
         worker_recall(core, t, out);
     /* RECALLED: core_revoked() sees why. */
+}
+
+void core_stop_task_within(struct core *core, uint64_t now_us, struct task *t, enum stop why, uint64_t grace_us,
+                           struct actions *out)
+{
+    t->grace_us = grace_us;
+    if (t->stop == STOP_NONE)
+        core_stop_task(core, now_us, t, why, out);
+    else if (t->state == TASK_STOPPING && t->worker->state == WORKER_STOPPING)
+        begin_grace(core, now_us, t->worker, t, out);
 }
 
 void core_revoked(struct core *core, uint64_t now_us, uint32_t worker, uint64_t task, bool taken_back,

@@ -90,10 +90,14 @@ static struct task *task_alloc(struct core *core)
 {
     struct task *t = core->spare;
 
-    if (!t)
-        return calloc(1, sizeof *t);
-    core->spare = t->place_next;
-    memset(t, 0, sizeof *t);
+    if (t) {
+        core->spare = t->place_next;
+        memset(t, 0, sizeof *t);
+    } else {
+        t = calloc(1, sizeof *t);
+    }
+    if (t)
+        t->grace_us = core->limits.kill_grace_us;
     return t;
 }
 
@@ -110,7 +114,8 @@ struct task *task_new(struct core *core, struct client *client, struct set *set,
     t->pinned = t->bound = call->worker;
     t->detached = call->detached;
     t->deadline_ms = call->deadline_ms;
-    t->grace_ms = call->grace_ms;
+    if (call->grace_ms)
+        t->grace_us = call->grace_ms * 1000;
     t->priority = call->has_priority ? call->priority : INFINITY;
     if (!t->detached)
         nested_begin(t, client);

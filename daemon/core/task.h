@@ -76,7 +76,7 @@ struct task {
     uint32_t slot;
     uint64_t usual_us;          /* of its function, when it was given, if is_short */
     uint64_t deadline_ms;
-    uint64_t grace_ms;          /* 0: the daemon's */
+    uint64_t grace_us;          /* from the request to stop to SIGKILL; 0: that comes without a request */
     struct heap_node deadline_node;
     struct task *place_prev, *place_next;   /* in module.held, worker.booked or worker.held */
     struct task *client_prev, *client_next;

@@ -51,6 +51,20 @@ fed() {
     ends "$@" <"$input"
 }
 
+# unread STATUS ARG...: without input, and whoever was to read its output has gone
+unread() {
+    expected=$1
+    shift
+    mkfifo "$work/unread"
+    exec 7<>"$work/unread" 8>"$work/unread" 7<&-
+    rm "$work/unread"
+    timeout 120 env --default-signal=PIPE "$command" "$@" </dev/null >&8 2>"$work/err" 8>&-
+    got=$?
+    exec 8>&-
+    : >"$work/out"
+    [ $got -eq "$expected" ] || { echo "# status $got instead of $expected: $*"; return 1; }
+}
+
 is() { [ "$(cat "$work/out")" = "$1" ]; }
 said() { grep -q -- "$1" "$work/out"; }
 complained() { grep -q -- "$1" "$work/err"; }

@@ -155,6 +155,9 @@ check "... also if it is long: the files that it came in are gone"
     is "$work one two $(umask)" && run 0 --cwd "$work" -n 0 -- pwd ::: x </dev/null &&
     is "$work"
 check "environment, directory and umask of who asks; no input"
+run 0 --stdin "$work/pq" -- sh -c 'echo "$1"; cat' sh ::: a b </dev/null && is a p q b p q && run 2 --stdin - -- cat ::: a </dev/null &&
+    run 2 --pipe --stdin "$work/pq" -- cat </dev/null && complained 'each of them reads'
+check "--stdin: each reads the file"
 run 0 --nice 5 --cpus 1 --mem 500M -- sh -c 'nice; nproc; ulimit -v' ::: x </dev/null && is $(($(nice) + 5)) 1 512000
 check "niceness, processors, memory"
 run 1 --tag -- sh -c 'echo "o$1"; echo "e$1" >&2; printf "b\nc"; exit $1' sh ::: 0 3 </dev/null &&
@@ -195,6 +198,24 @@ run 0 --jobs 9 -- true ::: 1 </dev/null && complained 'but there are 2 workers' 
     run 0 -j +0 -- true ::: 1 </dev/null && run 0 -j 0 -- true ::: 1 </dev/null && run 0 --worker 2 -- true ::: 1 </dev/null
 check "more than there are workers, percent, and all"
 
+"$command" workers add 2 >/dev/null && "$command" sets create pair --mode ff 1 2 >/dev/null && "$command" sets create turns 3 4 2 >/dev/null
+check "four workers, and sets of some of them"
+run 0 --set pair --unordered -- echo '{%}' ::: a b c d e f g h </dev/null && ! grep -qv '^[12]$' "$work/out" &&
+    run 0 --set pair -j 50% -- sh -c 'echo "$1 $PTOOLS_WORKER"' sh '{%}' ::: a b c </dev/null && is '1 1' '1 1' '1 1' &&
+    run 0 --set turns -j 2 -- sh -c 'echo "$PTOOLS_WORKER"' ::: a b c d e f </dev/null && ! grep -qv '^[34]$' "$work/out" &&
+    run 0 --set turns -j -2 -- sh -c 'echo "$PTOOLS_WORKER"' ::: a b c </dev/null && is 3 3 3 &&
+    run 0 --set pair -j +1 -- true ::: a </dev/null && complained '3 are to run at once, but there are 2 workers' &&
+    run 125 --set nosuch -- true ::: a </dev/null && complained NO_SET
+check "--jobs and places are of the workers of the set"
+# Were there room for more than two, the third would be begun before the first has failed.
+run 1 --set pair --halt now,fail=25% -- sh -c ': >"$2.$1"; [ "$1" != 1 ] || { until [ -e "$2.2" ]; do :; done; exit 1; }; exec sleep 1000' \
+    sh {} "$work/halt" ::: 1 2 3 4 </dev/null && [ ! -e "$work/halt.3" ] && complained '1 were cancelled, 2 were not run'
+check "--halt with a set: no more are begun than its workers"
+run 0 --set pair --rehearse-only -- true ::: 1 2 3 4 5 6 7 8 9 </dev/null && grep -q 'with the 2 workers' "$work/out"
+check "a rehearsal counts the workers of the set"
+"$command" workers rm 3 && "$command" workers rm 4
+check "two workers again"
+
 # -- job logs ----------------------------------------------------------------------------------------------------
 
 run 1 --joblog "$work/log" -- sh -c 'echo xx; exit $1' sh ::: 0 2 0 </dev/null &&
@@ -203,6 +224,15 @@ run 1 --joblog "$work/log" -- sh -c 'echo xx; exit $1' sh ::: 0 2 0 </dev/null &
     [ "$(tail -n +2 "$work/log" | grep -Ec "^[0-9]+${tab}:${tab}[0-9]+\.[0-9]{3}${tab} *[0-9]+\.[0-9]{3}${tab}")" -eq 3 ] &&
     [ "$(sed -n '/^2\t/p' "$work/log" | cut -f 9)" = "sh -c 'echo xx; exit \$1' sh 2" ]
 check "the columns of GNU parallel"
+cp "$work/log" "$work/before"
+dry "sh -c 'echo xx; exit \$1' sh 0" --resume --joblog "$work/log" -- sh -c 'echo xx; exit $1' sh ::: 0 2 0 0 &&
+    dry "sh -c 'echo xx; exit \$1' sh 2${newline}sh -c 'echo xx; exit \$1' sh 0" \
+        --resume-failed --joblog "$work/log" -- sh -c 'echo xx; exit $1' sh ::: 0 2 0 0 &&
+    run 2 --dry-run --resume --joblog "$work/log" -- sh -c 'exit $1' sh ::: 0 </dev/null && complained 'another run' &&
+    dry 'true 1' --joblog "$work/log" -- true ::: 1 && cmp "$work/before" "$work/log" &&
+    dry 'true 1' --resume --joblog "$work/none" -- true ::: 1 && [ ! -e "$work/none" ] &&
+    run 125 --dry-run --resume --joblog "$work" -- true ::: 1 </dev/null && complained 'cannot be read'
+check "a dry run shows what would be run again, and leaves the log alone"
 run 0 --resume --joblog "$work/log" -- sh -c 'echo xx; exit $1' sh ::: 0 2 0 0 </dev/null && is xx &&
     [ "$(log 1)" = '1 2 3 4 ' ]
 check "resume: what has ended is not run again"
@@ -281,6 +311,12 @@ check "... which are told to the command; the output of the last is shown"
 run 124 --timeout 300ms --joblog "$work/log" -- sh -c '[ $1 = 2 ] || exit 0; echo late; exec sleep 1000' sh ::: 1 2 3 </dev/null &&
     complained DEADLINE && complained '^    late$' && complained 'of 3 items 2 went well, 1 failed' && [ "$(log 7,8)" = "0${tab}0 -1${tab}15 0${tab}0 " ]
 check "124: the time of an item, whose last lines are told"
+# Longer than the grace time of the daemon.
+run 124 --timeout 100ms --grace 1h -- sh -c 'trap "sleep 0.7; : >\"\$0\"; exit 3" TERM; sleep 1000 & wait' {} ::: "$work/atlast" </dev/null &&
+    [ -e "$work/atlast" ] &&
+    run 124 --timeout 100ms --grace 50ms -- sh -c 'trap "" TERM; while :; do sleep 0.01; done' ::: 1 </dev/null &&
+    complained DEADLINE && run 2 --grace x -- true ::: 1 </dev/null
+check "--grace: from SIGTERM to SIGKILL"
 run 124 --timeout-all 300ms -- sleep ::: 1000 1000 1000 </dev/null && complained 'the time limit (--timeout-all) passed'
 check "124: the time of all"
 run 0 --pipe --block 500 --joblog "$work/log" -- sh -c 'cat; echo "=$1"' sh '{#}' <"$work/numbers" &&
@@ -317,9 +353,13 @@ kill -INT $mapper
 wait $mapper
 [ $? -eq 130 ] && complained 'interrupted twice'
 check "130: the second ends it at once"
-yes | timeout 120 "$command" pmap -- echo 2>"$work/err" | head -n 1 >"$work/out"
-is y && complained 'Broken pipe'
-check "a reader that has seen enough ends it"
+{
+    yes | timeout 120 env --default-signal=PIPE "$command" pmap -- echo 2>"$work/err"
+    echo $? >"$work/status"
+} | head -n 1 >"$work/out"
+is y && quiet && [ "$(cat "$work/status")" = 141 ] && unread 141 pmap --dry-run -- echo ::: 1 && quiet &&
+    unread 141 pmap --json -- echo ::: 1 && quiet
+check "141: a reader that has seen enough ends it, without a word"
 
 kill "$daemon" && wait "$daemon"
 check "the daemon ends with 0"

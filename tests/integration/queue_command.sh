@@ -38,7 +38,7 @@ open() {
 
 refused=yes
 for verb in pause resume ls "info 1" "wait 1" "result 1" "why 1" "cancel 1" "dequeue 1" "hold 1" "release 1" "kick 1" "rerun 1" \
-    "forget 1" "priority 1 2" events export "submit math.square 12" "submit --wait math.square 12"; do
+    "forget 1" "priority 1 2" events "notify 1 true" export "submit math.square 12" "submit --wait math.square 12"; do
     # shellcheck disable=SC2086 # words
     if ! run 125 $verb || ! complained ptoolsd; then
         refused=no
@@ -271,6 +271,8 @@ check "submit --stdin: an id a line"
 run 0 wait --tag many && listed --tag many --state "done" && [ "$(echo "$ids" | wc -w)" -eq 3000 ] &&
     run 0 result "$(sed -n 1235p "$work/ids")" && is '[1234]'
 check "in their order, and all get done"
+unread 141 ls --tag many && quiet && unread 141 result --tag many && quiet
+check "141: nobody reads that much"
 run 0 wait --any --tag many && is "$(head -n 1 "$work/ids")" && run 0 forget --tag many
 check "wait --any: more than one request takes, some have ended"
 sed 's/"tag"/"hold": true, &/' "$work/lines" >"$work/held"
@@ -340,6 +342,15 @@ exec 9<&-
 [ $status -eq 0 ] && ! said '"state":"queued"' && run 0 events "$one-$two" && is "" && run 125 events 1 &&
     complained NO_TASK
 check "events of several end with the last; --state"
+"$command" events -f "$one" >"$work/seen" 2>"$work/err" &
+watcher=$!
+# It may begin to watch later than the first of these; it does not end with any of them.
+while [ "$(grep -c ' done ' "$work/seen")" -lt 2 ]; do run 0 rerun "$one" && run 0 wait "$one"; done
+! grep -qv " $one " "$work/seen" && kill $watcher
+wait $watcher
+[ $? -eq 143 ]
+check "events -f ID goes on when the task has ended"
+watcher=
 "$command" events --where "function == \"t.echo\"" >"$work/seen" 2>"$work/err" &
 watcher=$!
 while ! grep -q ' done ' "$work/seen"; do

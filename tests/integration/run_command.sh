@@ -94,6 +94,20 @@ run 2 run && complained 'no command' && run 2 run --cpus 0 true && complained '-
     run 2 run --ok 256 true && complained '0 to 255' && run 2 run --env =b true && complained 'NAME=VALUE'
 check "run: mistakes are told"
 
+run 0 submit --hold -- true && held=$(cat "$work/out") && run 0 submit -- false && failed=$(cat "$work/out") &&
+    run 0 run --after "$failed:any" echo on && is on && run 130 run --after "$failed" echo on && complained DEPENDENCY &&
+    run 130 run --after "$held,$failed:success" echo on && complained DEPENDENCY &&
+    run 2 run --after "$failed:any" --after "$held:success" true && complained 'the same is wanted' &&
+    run 2 run --after "$failed:no" true && complained ':success or :any' && run 0 cancel "$held"
+check "run: --after ID:any and ID:success"
+before=$(date +%s%N)
+run 0 run --delay 300ms echo late && is late && [ $(($(date +%s%N) - before)) -ge 300000000 ] &&
+    run 0 run --at @1000000000 echo now && is now && run 0 run --worker 99 --any-target echo any && is any &&
+    run 0 run --retries 3 --retry-on failed --backoff 1ms --idempotent sh -c 'echo $PTOOLS_TASK_ATTEMPT; [ $PTOOLS_TASK_ATTEMPT = 3 ]' &&
+    is "$(printf '1\n2\n3')" && run 3 run --key once sh -c 'echo $PTOOLS_TASK_ID; exit 3' && cp "$work/out" "$work/first" &&
+    run 3 run --key once sh -c 'echo $PTOOLS_TASK_ID; exit 3' && cmp "$work/out" "$work/first"
+check "run: --delay, --at, --any-target, --retries, --key"
+
 # -- submit, log ---------------------------------------------------------------------------------------------
 
 submit -- sh -c 'echo out; echo err >&2' && ended done && run 0 log "$id" && is out && err_is err &&
@@ -102,6 +116,24 @@ check "log: what a command wrote, or one part of it"
 submit -- sh -c 'echo to look at; exit 5' && ended failed && run 1 result "$id" &&
     complained 'exited with status 5' && complained 'to look at'
 check "result: of one that failed the last lines are shown without being asked for"
+deadline() { # OPTION... -- COMMAND...: it ends by its deadline
+    submit "$@" && run 124 result "$id" && complained DEADLINE && ended timeout
+}
+deadline --deadline 100ms --grace 1h -- sh -c 'trap "echo asked; exit 0" TERM; echo up; sleep 1000 & wait' && run 0 log "$id" &&
+    is "$(printf 'up\nasked')" && run 0 info "$id" && said '^state *timeout$'
+check "submit --deadline: it is asked to end, and has until the grace is over; then it is timeout, whatever it exits with"
+mkfifo "$work/held"
+deadline --deadline 100ms --grace 100ms -- sh -c 'exec 9>"$0"; trap "" TERM; sleep 1000 & echo up; while :; do wait; done' "$work/held" &
+exec 3<"$work/held" && wait $! && read -r line <&3
+[ $? -eq 1 ]
+exec 3<&-
+check "... and is killed with all below it"
+deadline --deadline 100ms --attempts 2 --idempotent --retry-on timeout --backoff 1ms -- sleep 1000 && run 0 info --json "$id" &&
+    said '"attempt":2,"attempts":2' && deadline --deadline 100ms --attempts 2 --idempotent --backoff 1ms -- sleep 1000 &&
+    run 0 info --json "$id" && said '"attempt":1,"attempts":2' && run 0 submit --hold --deadline 1ms -- true &&
+    id=$(cat "$work/out") && run 124 wait --timeout 100ms "$id" && run 0 ls --columns state "$id" && said waiting &&
+    run 0 cancel "$id"
+check "... each attempt has it, and the time in the queue does not count"
 submit -- sh -c 'echo early; : >"$0"; read -r x <"$1"; echo late' "$work/up" "$work/gate" && until_there "$work/up" &&
     run 0 log "$id" && is early
 check "log: while it runs"
@@ -171,6 +203,26 @@ check "submit: mistakes in a script are told"
 submit --notify 'echo $PTOOLS_NOTIFY_TASK >said.new; mv said.new said' -- false && until_there "$work/said" &&
     [ "$(cat "$work/said")" = "$id" ]
 check "submit --notify: at the end, well or not"
+printf 'exit 0\nexit 3\nkill -9 $$\n' >"$work/lines"
+fed "$work/lines" 0 submit --lines --notify 'echo $PTOOLS_TASK_ID $PTOOLS_NOTIFY_STATE $PTOOLS_NOTIFY_STATUS >told.$PTOOLS_TASK_ID.new
+    mv told.$PTOOLS_TASK_ID.new told.$PTOOLS_TASK_ID' && cp "$work/out" "$work/ids" &&
+    for id in $(cat "$work/ids"); do until_there "$work/told.$id" && cat "$work/told.$id"; done >"$work/out" &&
+    is "$(paste -d ' ' "$work/ids" - <<'EOF'
+done 0
+failed 3
+failed 137
+EOF
+    )" && [ "$(find "$work" -name 'told.*' | wc -l)" -eq 3 ]
+check "submit --notify: once for each of many, with how it ended"
+echo '{"function": "t.nop", "hold": true}' >"$work/lines"
+fed "$work/lines" 0 --dir "$PTOOLS_DIR" submit --stdin --notify 'echo $PTOOLS_NOTIFY_STATE >state.new; mv state.new state' &&
+    id=$(cat "$work/out") && [ ! -e "$work/state" ] && run 0 cancel "$id" && until_there "$work/state" &&
+    [ "$(cat "$work/state")" = cancelled ]
+check "submit --notify: of functions, by JSON, with --dir"
+run 0 notify "$id" 'echo $PTOOLS_NOTIFY_TASK $PTOOLS_NOTIFY_STATE $PTOOLS_NOTIFY_STATUS; exit 0' &&
+    is "$id cancelled 130" && run 7 notify last 'exit 7' && run 125 notify 1000000 true && complained NO_TASK &&
+    run 2 notify "$id" && run 2 notify "$id-$id" true x && run 2 notify 1-2 true
+check "notify: a script is told how a task ended"
 run 0 submit --wait -- true && said '"status":0'
 check "submit --wait: the record of the command"
 mkdir "$work/dir"
@@ -180,6 +232,45 @@ check "submit --out-dir: only of one that went well"
 run 0 shm create --keep numbers int32 4 && submit --array numbers -- sh -c 'echo $PTOOLS_ARRAY_numbers_COUNT $PTOOLS_ARRAY_numbers_TYPE; printf "\7" >&$PTOOLS_ARRAY_numbers_FD' &&
     ended done && run 0 log "$id" && is '4 int32' && run 0 shm head numbers && said 7
 check "submit --array: shared arrays, as descriptors"
+
+# It and a process below it do not listen; both hold a pipe open, which ends when they do.
+cat >"$work/deaf" <<'EOF'
+trap 'echo asked >>"$0.asked"' TERM
+exec 9>"$1"
+(trap '' TERM; exec sleep 1000) &
+: >"$0.up"
+while :; do wait; done
+EOF
+mkfifo "$work/alive"
+deaf() {
+    rm -f "$work/deaf.up" "$work/deaf.asked"
+    submit "$@" -- sh "$work/deaf" "$work/alive" && exec 3<"$work/alive" && until_there "$work/deaf.up"
+}
+dead() {
+    read -r line <&3
+    exec 3<&-
+    ended cancelled
+}
+deaf --grace 1h && run 0 kill --now "$id" && dead && [ ! -e "$work/deaf.asked" ]
+check "kill --now: at once, with all below it, and nobody is asked"
+deaf --grace 1h && run 0 cancel "$id" && until_there "$work/deaf.asked" && run 0 kill --grace 10ms "$id" && dead &&
+    deaf --grace 1h && run 0 kill --grace 10ms "$id" && dead && [ -e "$work/deaf.asked" ]
+check "kill --grace: so long from now, also of what was asked to end before"
+run 2 kill --now --grace 1 "$id" && complained 'exclude each other' && run 2 kill --grace x "$id"
+check "kill: mistakes are told"
+
+# What is written to a reader that has gone is judged in one place, for all verbs.
+unread 141 ls && quiet && unread 141 ls --json && quiet && unread 141 log --tag lines && quiet && unread 141 info last &&
+    quiet && unread 141 status && quiet && unread 141 run echo && quiet && unread 141 export && quiet &&
+    unread 141 workers && quiet && unread 141 help && quiet
+check "141: a reader that has seen enough ends every verb, without a word"
+mkfifo "$work/unread"
+exec 7<>"$work/unread" 8>"$work/unread" 7<&-
+env --ignore-signal=PIPE "$command" ls >&8 2>"$work/err" 8>&-
+status=$?
+exec 8>&-
+[ $status -eq 125 ] && complained 'cannot write to standard output: Broken pipe'
+check "125: but not where SIGPIPE is ignored"
 
 # -- replay --------------------------------------------------------------------------------------------------
 

@@ -456,6 +456,9 @@ START_TEST(wrong_options_are_told)
     options.init = "nodot";
     ck_assert_err(ptools_pmap_start(pt, "p.same", lists, 1, &options, &map), PTOOLS_ERR_INVALID);
     options.init = NULL;
+    options.grace_ms = -1;
+    ck_assert_err(ptools_pmap_start(pt, "p.same", lists, 1, &options, &map), PTOOLS_ERR_INVALID);
+    options.grace_ms = 0;
     options.item_timeout_ms = -1;
     ck_assert_err(ptools_pmap_start(pt, "p.same", lists, 1, &options, &map), PTOOLS_ERR_INVALID);
     options.item_timeout_ms = 0;

@@ -126,11 +126,12 @@ typedef struct ptools_pmap_options {
     uint64_t window_bytes;       /* of arguments and outcomes, and of what the library needs to keep them, at most about
                                     so many are in this process; 0: 64 MiB                               */
     const ptools_pack *initial;  /* reductions alone: the value if there is nothing to be reduced; NULL: none */
+    int64_t grace_ms;            /* an item that is to stop is killed after so long; 0: as the daemon is set */
 } ptools_pmap_options;
 #define PTOOLS_PMAP_OPTIONS_INIT                                                                                       \
     {                                                                                                                  \
         sizeof(ptools_pmap_options), 0, NULL, 0, PTOOLS_ON_ERROR_KEEP, NULL, NULL, 0, NULL, NULL, 0, NULL,             \
-            PTOOLS_PRIORITY_LAST, 0, 0, NULL, NULL, 0, NULL                                                            \
+            PTOOLS_PRIORITY_LAST, 0, 0, NULL, NULL, 0, NULL, 0                                                         \
     }
 
 /* Starts function ("module.function") over lists: item i has the i-th value of each list as its arguments. The lists

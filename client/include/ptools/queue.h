@@ -313,6 +313,11 @@ typedef enum ptools_change {
 ptools_err ptools_queued_change(struct ptools *pt, const uint64_t *tasks, size_t n, ptools_change change,
                                 uint64_t *ret_changed);
 
+/* PTOOLS_CHANGE_CANCEL; but what runs, also if it was asked to end before, is killed after grace_ms from now, whatever
+ * it was submitted with. 0: at once, with all processes below it, and it is not asked. */
+ptools_err ptools_queued_stop(struct ptools *pt, const uint64_t *tasks, size_t n, int64_t grace_ms,
+                              uint64_t *ret_changed);
+
 /* None of this user's queued tasks is begun any more, or, with a tag, none that has it, whether it is there already or
  * is queued later, until the same is resumed; tasks wait as long as one pause is about them. What runs goes on, and so do
  * calls and ptools_pmap(); and one that a worker is about to begin at that moment may still be begun. Pauses outlive

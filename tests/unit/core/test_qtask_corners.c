@@ -507,6 +507,51 @@ START_TEST(what_nobody_needs_makes_room_for_bytes)
 }
 END_TEST
 
+static void stop_within(uint64_t id, uint64_t grace_ms, bool at_once)
+{
+    rig_queue_id(
+        &r,
+        rig_ask(&r, MSG_TASK_CHANGE,
+                &(const struct msg_task){
+                    .n_tasks = 1, .tasks = &id, .change = CHANGE_CANCEL, .grace_ms = grace_ms, .at_once = at_once }));
+}
+
+START_TEST(killed_at_once_or_when_it_is_said)
+{
+    uint64_t ids[3];
+
+    setup(3, 100);
+    for (int i = 0; i < 3; i++)
+        ids[i] = rig_queued(&r, SUBMIT(.grace_ms = 5000));
+    rig_assign(&r);
+    stop_within(ids[0], 0, true);
+    stop_within(ids[1], 20, false);
+    rig_queue_id(&r, rig_change(&r, CHANGE_CANCEL, ids[2]));
+    rig_revoke(&r, false); /* all of them had begun */
+    ck_assert_uint_eq(rig_count(&r, ACT_CANCEL), 2);
+    ck_assert_uint_eq(rig_count(&r, ACT_KILL), 1);
+    ck_assert_uint_eq(rig_find(&r, ACT_KILL, 0)->task, ids[0]);
+    rig_tick(&r, 19999);
+    ck_assert_uint_eq(rig_count(&r, ACT_KILL), 1);
+    rig_tick(&r, 1);
+    ck_assert_uint_eq(rig_count(&r, ACT_KILL), 2);
+    ck_assert_uint_eq(rig_find(&r, ACT_KILL, 1)->task, ids[1]);
+    stop_within(ids[2], 40, false); /* it is being stopped: hurry up ... */
+    rig_tick(&r, 39999);
+    ck_assert_uint_eq(rig_count(&r, ACT_KILL), 2);
+    stop_within(ids[2], 0, true); /* ... now */
+    ck_assert_uint_eq(rig_count(&r, ACT_KILL), 3);
+    ck_assert_uint_eq(rig_count(&r, ACT_CANCEL), 2);
+    stop_within(ids[2], 0, true); /* it is dying, and no more can be done */
+    ck_assert_uint_eq(rig_count(&r, ACT_KILL), 3);
+    for (int i = 0; i < 3; i++) {
+        rig_qdies(&r, ids[i], true);
+        ck_assert_uint_eq(rig_shown(&r, ids[i]), SHOWN_CANCELLED);
+    }
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask corners");
@@ -534,5 +579,6 @@ int main(void)
     tcase_add_test(tc, a_priority_does_not_starve_anothers_calls);
     tcase_add_test(tc, keys_that_pass_may_change_places);
     tcase_add_test(tc, what_nobody_needs_makes_room_for_bytes);
+    tcase_add_test(tc, killed_at_once_or_when_it_is_said);
     return suite_run(suite);
 }

@@ -64,7 +64,7 @@ static void pack_record(ptools_pack *out, enum kind kind)
 static void answer(struct fake *f, struct fake_batch *b)
 {
     (void)f;
-    FAKE_CHECK(b->request->call.isolated && b->request->call.items == KINDS);
+    FAKE_CHECK(b->request->call.isolated && b->request->call.items == KINDS && b->request->call.grace_ms == 30);
     for (int kind = 0; kind < KINDS; kind++)
         pack_record(b->records, (enum kind)kind);
     b->answer.reply.items = KINDS;
@@ -85,6 +85,7 @@ static ptools_pmap *start(fake_script *script, uint32_t batch_size, uint64_t n)
     pt = fake_open(&fake, VIA_UNIX);
     options.flags = PTOOLS_PMAP_ISOLATED;
     options.batch_size = batch_size;
+    options.grace_ms = 30;
     ck_assert_int_eq(batch_start(&options, &map), PTOOLS_OK);
     ck_assert_int_eq(ptools_pmap_next(map, 0, &(ptools_item){ 0 }), PTOOLS_ERR_TIMEOUT); /* the items are sent */
     return map;

@@ -238,6 +238,11 @@ static void is_changed(struct fake *s)
         else
             reply_counts(s, r.id, 1000, 24);
     }
+    for (int i = 0; i < 2; i++) {
+        fake_next_of(s, MSG_TASK_CHANGE, &r);
+        FAKE_CHECK(r.task.change == CHANGE_CANCEL && r.task.at_once == (i == 0) && r.task.grace_ms == (i ? 20 : 0));
+        reply_counts(s, r.id, 1, 0);
+    }
     fake_next_of(s, MSG_TASK_WHY, &r);
     FAKE_CHECK(r.task.task == 3);
     fake_reply(s, &(struct msg_answer){ .id = r.id, .reply = { .reason = { "it is on hold", 13 } } }, NULL);
@@ -268,6 +273,13 @@ START_TEST(changes_and_reasons)
     ck_assert_int_eq(ptools_queued_change(pt, tasks, 2, (ptools_change)0, NULL), PTOOLS_ERR_INVALID);
     ck_assert_int_eq(ptools_queued_change(pt, tasks, 2, (ptools_change)8, NULL), PTOOLS_ERR_INVALID);
     ck_assert_int_eq(ptools_queued_change(pt, NULL, 2, PTOOLS_CHANGE_HOLD, NULL), PTOOLS_ERR_INVALID);
+
+    ck_assert_int_eq(ptools_queued_stop(pt, tasks, 1, -1, NULL), PTOOLS_ERR_INVALID);
+    ck_assert_int_eq(ptools_queued_stop(pt, NULL, 1, 0, NULL), PTOOLS_ERR_INVALID);
+    ck_assert_int_eq(ptools_queued_stop(pt, tasks, 1, INT64_MAX, NULL), PTOOLS_ERR_INVALID);
+    ck_assert_int_eq(ptools_queued_stop(pt, tasks, 1, 0, &changed), PTOOLS_OK);
+    ck_assert_uint_eq(changed, 1);
+    ck_assert_int_eq(ptools_queued_stop(pt, tasks, 1, 20, NULL), PTOOLS_OK);
 
     ck_assert_int_eq(ptools_queued_why(pt, 0, &reason), PTOOLS_ERR_INVALID);
     ck_assert_int_eq(ptools_queued_why(pt, 3, NULL), PTOOLS_ERR_INVALID);

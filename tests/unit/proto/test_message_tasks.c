@@ -293,6 +293,7 @@ START_TEST(about_many)
 {
     static const char wait[] = "[1 'task-wait' 6 {'tasks' [3 1 3] 'any' true}]";
     static const char change[] = "[1 'task-change' 6 {'tasks' [18446744073709551615] 'change' 'cancel'}]";
+    static const char stop[] = "[1 'task-change' 6 {'tasks' [1] 'change' 'cancel' 'grace_ms' 20 'at_once' true}]";
     struct msg_request m = request_from(wait);
 
     ck_assert_int_eq(m.kind, MSG_TASK_WAIT);
@@ -308,6 +309,10 @@ START_TEST(about_many)
     ck_assert_uint_eq(m.task.tasks[0], UINT64_MAX);
     ck_assert_uint_eq(m.task.change, CHANGE_CANCEL);
     assert_request(&m, change);
+    m = request_from(stop);
+    ck_assert_uint_eq(m.task.grace_ms, 20);
+    ck_assert(m.task.at_once);
+    assert_request(&m, stop);
 }
 END_TEST
 
