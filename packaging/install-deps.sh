@@ -11,7 +11,7 @@ build=(gcc libc6-dev dpkg-dev meson ninja-build pkg-config libmsgpack-dev libsys
 tests=(check imagemagick parallel g++ clang llvm libclang-rt-14-dev valgrind python3 python3-zmq python3-msgpack python3-numpy zsh fish tmux)
 # what deb.sh needs, and what boots a machine for the tests of the service
 package=(debhelper dh-sequence-installsysusers fakeroot lintian systemd-container)
-bench=(strace libtext-csv-perl task-spooler nq libgearman-dev gearman-job-server libhiredis-dev redis-server beanstalkd)
+bench=(strace libtext-csv-perl task-spooler nq moreutils libgearman-dev gearman-job-server libhiredis-dev redis-server beanstalkd)
 
 case ${1:-build} in
 build) wanted=("${build[@]}") ;;

@@ -287,7 +287,7 @@ static ptools_err begin(struct run *run)
         s = (struct spawn){ .argv = a->argv,
                             .envp = env.entries,
                             .path = command_environment_get(&env, "PATH"),
-                            .batch = run->task->item ? run->task->id : 0,
+                            .run = run->task->run,
                             .cwd = a->cwd,
                             .n_fds = FIRST_ARRAY + arrays.n,
                             .umask = a->umask,
@@ -365,6 +365,7 @@ static void await(struct run *run)
         ;
     close(run->pidfd);
     run->wall_us = MAX(execute_now_us() - run->began_us, UINT64_C(1));
+    run->task->away_us += run->wall_us;
     run->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     run->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (stopping)

@@ -47,7 +47,7 @@ struct start { /* what both sides see */
 
 /* What was searched for last, and where. */
 static struct {
-    uint64_t batch; /* 0: nothing */
+    uint64_t run; /* 0: nothing */
     char name[NAME_MAX + 1], in[PATH_MAX], path[PATH_MAX];
 } found;
 
@@ -140,7 +140,8 @@ IN_CHILD static int search(struct start *start)
         memcpy(start->path, at, dir);
         start->path[dir] = '/';
         memcpy(start->path + (dir > 0 ? dir + 1 : 0), name, n + 1); /* an empty entry is the current directory */
-        run(s, start->path);
+        if (faccessat(AT_FDCWD, start->path, F_OK, AT_EACCESS) == 0 || !is_elsewhere(errno))
+            run(s, start->path); /* where there is none, that costs several times as much as asking */
         if (!is_elsewhere(errno))
             return errno;
         error = errno == EACCES ? EACCES : error;
@@ -193,7 +194,7 @@ static uint8_t *stack(void)
 
 static bool is_found(const struct spawn *s)
 {
-    return s->batch && s->batch == found.batch && strcmp(s->argv[0], found.name) == 0 &&
+    return s->run && s->run == found.run && strcmp(s->argv[0], found.name) == 0 &&
            strcmp(s->path ? s->path : "", found.in) == 0;
 }
 
@@ -202,13 +203,13 @@ static void remember(const struct spawn *s, const char *name, const char *path)
 {
     const char *in = s->path ? s->path : "";
 
-    found.batch = 0;
-    if (s->batch == 0 || path[0] != '/' || strlen(name) >= sizeof found.name || strlen(in) >= sizeof found.in)
+    found.run = 0;
+    if (s->run == 0 || path[0] != '/' || strlen(name) >= sizeof found.name || strlen(in) >= sizeof found.in)
         return;
     strcpy(found.name, name);
     strcpy(found.in, in);
     strcpy(found.path, path);
-    found.batch = s->batch;
+    found.run = s->run;
 }
 
 int command_spawn(const struct spawn *s, struct spawned *ret)

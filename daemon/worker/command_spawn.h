@@ -18,7 +18,7 @@ struct spawn {
     char *const *argv; /* ended by NULL; before it there is room for one more, for a script without "#!" */
     char *const *envp;
     const char *path; /* where a program without a slash in its name is looked for; NULL: the system's default */
-    uint64_t batch;   /* where a program was found is remembered for others of this number; 0: not */
+    uint64_t run;     /* where a program was found is remembered for others of this number; 0: not */
     const char *cwd;
     int fds[3 + SPAWN_FDS_MAX]; /* become its descriptors 0, 1, 2, ... */
     unsigned n_fds;

@@ -547,6 +547,7 @@ static ptools_err run_batch(struct function *f, const struct link_frame *frame, 
         ready = run_init(p, frame);
     if (ready == PTOOLS_OK && p->batch.isolated)
         ready = begin_isolated(&f);
+    self.task.run = p->batch.map ? p->batch.map : frame->task;
     reduce_begin(self.page, p->op, p->batch.op_bytes, self.modules);
     stopped = ptools_task_cancelled(&self.task);
     for (uint32_t i = 0; !stopped && more && i < p->batch.items; i++) {
@@ -592,6 +593,7 @@ static void begin(const struct link_frame *frame, const struct span *body, uint6
     memcpy(self.function, body->data, frame->name_bytes);
     self.function[frame->name_bytes] = '\0';
     page_begin(frame, began_us);
+    self.task.away_us = 0;
 }
 
 void execute(const struct link_frame *frame, const struct span *body, uint64_t began_us, struct execution *ret)
@@ -617,7 +619,7 @@ void execute(const struct link_frame *frame, const struct span *body, uint64_t b
         if (ret->code == PTOOLS_OK)
             forget_words(); /* they are of its last item */
     }
-    if (!self.keep_state && tidy_look_due(&self.tidy, ret->ended_us, ret->ended_us - began_us))
+    if (!self.keep_state && tidy_look_due(&self.tidy, ret->ended_us, ret->ended_us - began_us - self.task.away_us))
         tidy_look(&self.tidy, self.page, &ret->kb, &ret->fds);
 }
 

@@ -85,7 +85,7 @@ static void begin(struct ptools_task *t, const struct link_frame *run, const cha
     t->id = run->task;
     t->attempt = run->attempt;
     t->uid = run->a;
-    t->item = 0;
+    t->item = t->run = 0;
     t->function = function;
     clear(t);
 }

@@ -28,6 +28,8 @@ struct ptools_task {
     msgpack_object flat[FLAT_MAX]; /* arguments that need no tree */
     uint64_t queued_ms;            /* when it was queued, since 1970; 0: it was not */
     uint64_t item;                 /* of a batch, from 1; 0: it is none */
+    uint64_t run;                  /* of a batch: its run, of which other batches may be; 0: it is none */
+    uint64_t away_us;              /* so long a program ran in its stead, and nothing changed in this process */
     uint32_t argc;
     const msgpack_object *argv;
     const char **strings; /* terminated copies of string arguments, made when asked for; in the zone */

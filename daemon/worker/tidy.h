@@ -7,8 +7,9 @@
  * current directory and umask are as they were; signals that were held back are dropped; children are
  * killed and reaped, with what they leave behind themselves, for the worker is a subreaper.
  *
- * A look is taken after each task that took TIDY_LOOK_US or more, and otherwise every TIDY_LOOK_TASKS tasks
- * but not more often than every TIDY_LOOK_US. It finds out about memory and open descriptors, which travel
+ * A look is taken after each task that took TIDY_LOOK_US or more here (a command's program leaves nothing in this
+ * process: its time does not count), and otherwise every TIDY_LOOK_TASKS tasks but not more often than every
+ * TIDY_LOOK_US. It finds out about memory and open descriptors, which travel
  * to the daemon in that task's answer: it decides whether the worker is replaced. And it makes a restore
  * of everything due before the next task, whatever the functions promised: all the above, the dispositions
  * of the other signals, the handlers' stack, and the resource limits (some 60 system calls more).
@@ -56,7 +57,7 @@ void tidy_restore_all(struct tidy *t);
 /* Kills and reaps all children of the process, and theirs. false: it gave up, and said so in the log, for that took a
  * second. */
 bool tidy_end_strays(void);
-/* A task has ended that took run_us: is it time? */
+/* A task has ended that took run_us of this process: is it time? */
 bool tidy_look_due(struct tidy *t, uint64_t now_us, uint64_t run_us);
 /* Resident memory in KiB (0: could not be read), and how many descriptors more are open than at birth. */
 void tidy_look(struct tidy *t, struct page *page, uint32_t *ret_kb, uint32_t *ret_fds);

@@ -338,26 +338,79 @@ static int see_program(const ptools_item *item, void *arg)
     return 0;
 }
 
+static void write_program(const char *dir, const char *text)
+{
+    char path[160];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/%s", rig.dir, dir);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    strcat(path, "/here");
+    f = fopen(path, "we");
+    ck_assert_ptr_nonnull(f);
+    fputs(text, f);
+    fclose(f);
+    ck_assert_int_eq(chmod(path, 0700), 0);
+}
+
 START_TEST(programs_of_items)
 {
     ptools_pmap_options options = PTOOLS_PMAP_OPTIONS_INIT;
     uint64_t first = 0;
     int n = 0;
 
-    for (int i = 0; i < 2; i++) {
-        char path[160];
-        FILE *f;
-
-        snprintf(path, sizeof path, "%s/%c", rig.dir, "ab"[i]);
-        ck_assert_int_eq(mkdir(path, 0700), 0);
-        strcat(path, "/here");
-        f = fopen(path, "we");
-        fprintf(f, "#!/bin/sh\necho %c\n%s", "ab"[i], i == 0 ? "rm $0; ln -s ../b/here $0\n" : "");
-        fclose(f);
-        ck_assert_int_eq(chmod(path, 0700), 0);
-    }
+    write_program("a", "#!/bin/sh\necho a\nrm $0; ln -s ../b/here $0\n");
+    write_program("b", "#!/bin/sh\necho b\n");
     options.batch_size = 20;
     ck_assert_ptools(ptools_pmap_each_from(rig.pt, "command.run", next_program, &n, &options, see_program, &first));
+}
+END_TEST
+
+/* A program that lies in b of a:b, and of which the first item puts another into a. */
+static int same_program(ptools_pack *args, void *arg)
+{
+    int *n = arg;
+    char path[280];
+
+    if (*n == 4)
+        return 0;
+    snprintf(path, sizeof path, "PATH=%s/a:%s/b:/usr/bin:/bin", rig.dir, rig.dir);
+    ptools_pack_map(args, 2);
+    ptools_pack_str(args, "argv");
+    ptools_pack_list(args, 1);
+    ptools_pack_str(args, "here");
+    ptools_pack_str(args, "set_env");
+    ptools_pack_list(args, 1);
+    ptools_pack_str(args, path);
+    ++*n;
+    return 1;
+}
+
+static int see_letter(const ptools_item *item, void *arg)
+{
+    ck_assert_msg(item->err == PTOOLS_OK, "%s", item->failure ? item->failure->message : "");
+    value_is(item->value, "out", arg);
+    return 0;
+}
+
+/* A worker looks for a program once in a run, in whatever batches its items come; and anew in the next run. */
+START_TEST(programs_of_a_run)
+{
+    ptools_pmap_options options = PTOOLS_PMAP_OPTIONS_INIT;
+    const uint32_t one = 1;
+    char letter[] = "b\n", root[] = "/\n", text[400];
+    int n = 0;
+
+    snprintf(text, sizeof text, "#!/bin/sh\necho b\nln -s /bin/pwd %s/a/here 2>/dev/null || :\n", rig.dir);
+    write_program("b", text);
+    snprintf(text, sizeof text, "%s/a", rig.dir);
+    ck_assert_int_eq(mkdir(text, 0700), 0);
+    options.batch_size = 1;
+    ck_assert_ptools(ptools_workerset_create(rig.pt, NULL, &one, 1, PTOOLS_WS_FF, &options.set));
+    ck_assert_ptools(ptools_pmap_each_from(rig.pt, "command.run", same_program, &n, &options, see_letter, letter));
+    n = 0;
+    ck_assert_ptools(ptools_pmap_each_from(rig.pt, "command.run", same_program, &n, &options, see_letter, root));
+    options.set = ptools_workerset_free(options.set);
 }
 END_TEST
 
@@ -382,6 +435,7 @@ int main(void)
     tcase_add_test(t, worker_dies);
     tcase_add_test(t, items);
     tcase_add_test(t, programs_of_items);
+    tcase_add_test(t, programs_of_a_run);
     tcase_add_test(t, isolated_items);
     suite_add_tcase(s, t);
     return suite_run(s);
