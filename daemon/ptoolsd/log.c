@@ -228,6 +228,30 @@ static bool write_fd(const struct line *line)
     return r > 0 && !state.torn;
 }
 
+/* Events that packaging/systemd/ptools.catalog explains, and the ids that they have there. */
+static const struct {
+    const char *event, *id;
+} explained[] = {
+    { "worker-died", "041c347728ec4456ad8a2cc9ff5fbff4" },
+    { "module-broken", "ced6f489b402480a9decfa457bfb63f8" },
+    { "worker-backoff", "4e0024496fe740ccaaf283b8a0124f41" },
+    { "breaker-opened", "1b72fc9404814da99603a26f6202bb12" },
+    { "journal-refused", "3101faea86204ed387c04c29379c83da" },
+    { "journal-failed", "63467ab996fd46c3b0cfdacb12c87073" },
+    { "template-died", "eb32d15a8f9a4bda9cb92691d74d9b91" },
+    { "user-daemon-gone", "2d389178ecd547a0b6582ec01ecdc9e5" },
+    { "reload-refused", "9b23c769f4324b20887bccd91923f0f4" },
+    { "bug", "2a3e6f7ece7f4da1bf71219eec1accbd" },
+};
+
+const char *log_message_id(const char *event)
+{
+    for (size_t i = 0; i < ELEMENTS(explained); i++)
+        if (strcmp(explained[i].event, event) == 0)
+            return explained[i].id;
+    return NULL;
+}
+
 /* The fields by which a journal is searched; all of them are in the message too. */
 static bool send_journal(enum log_level level, const char *event, const struct log_field *fields,
                          const struct line *line)
@@ -236,6 +260,7 @@ static bool send_journal(enum log_level level, const char *event, const struct l
         const char *key, *name;
     } known[] = { { "task", "TASK_ID" }, { "worker", "WORKER" }, { "uid", "UID" } };
     static const int priorities[LOG_LEVELS] = { 3, 4, 6, 7 }; /* of syslog(3) */
+    const char *id = log_message_id(event);
     char data[LOG_LINE_BYTES + 512];
     const struct log_field *f;
     size_t i;
@@ -243,6 +268,8 @@ static bool send_journal(enum log_level level, const char *event, const struct l
 
     n = snprintf(data, sizeof data, "PRIORITY=%d\nSYSLOG_IDENTIFIER=ptoolsd\nPTOOLS_EVENT=%.64s\nMESSAGE=%.*s",
                  priorities[level], event, (int)line->n, line->data);
+    if (id)
+        n += snprintf(data + n, sizeof data - (size_t)n, "MESSAGE_ID=%s\n", id);
     for (f = fields; f->key && (size_t)n < sizeof data - 64; f++)
         for (i = 0; i < ELEMENTS(known); i++)
             if (f->type == LOG_FIELD_U64 && strcmp(f->key, known[i].key) == 0)

@@ -33,6 +33,8 @@ struct log_field {
 /* Lines up to level go to fd (borrowed), or, where $JOURNAL_STREAM says that fd leads to the journal,
  * as datagrams to the journal's socket. The program must ignore SIGPIPE. */
 void log_init(enum log_level level, int fd, const char *journal_socket);
+/* The id of this event in the catalogue of the system's journal; NULL: it has none. */
+const char *log_message_id(const char *event);
 /* Writes what is still to be said of suppressed lines; for the end of the program. */
 void log_flush(void);
 

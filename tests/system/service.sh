@@ -135,6 +135,10 @@ as alice 'ptools submit -- sh -c "kill -9 \$\$"' && id=$(cat "$work/out") && ! a
 until_said 'event=task-failed' journalctl --no-pager "TASK_ID=$id"
 check "the journal is searched by TASK_ID"
 
+m kill -SEGV "$(daemon_of alice)"
+until_said 'event=user-daemon-gone' journalctl --no-pager -x -u ptoolsd && said 'The daemon of a user ended unexpectedly'
+check "what an administrator may act upon is explained: journalctl -x"
+
 # -- a daemon of one's own ------------------------------------------------------------------------------------
 
 uid=$("$here/boot.sh" run "$machine" id -u bob)

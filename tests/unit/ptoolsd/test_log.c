@@ -2,6 +2,7 @@
 /* Tests of daemon/ptoolsd/log.c: what a line looks like, and that nothing outside can make it wait or flood. */
 #include "daemon/ptoolsd/log.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -344,7 +345,7 @@ START_TEST(journal_gets_fields)
     text[n] = '\0';
     ck_assert_str_eq(text, "PRIORITY=4\nSYSLOG_IDENTIFIER=ptoolsd\nPTOOLS_EVENT=worker-died\n"
                            "MESSAGE=level=warning event=worker-died worker=3 task=12 uid=1000 msg=\"a\\nb\"\n"
-                           "WORKER=3\nTASK_ID=12\nUID=1000\n");
+                           "MESSAGE_ID=041c347728ec4456ad8a2cc9ff5fbff4\nWORKER=3\nTASK_ID=12\nUID=1000\n");
     ck_assert_str_eq(written(), "");
 
     close(journal); /* the journal restarts: nobody waits, nothing is forgotten */
@@ -368,6 +369,30 @@ START_TEST(journal_gets_fields)
     close(journal);
     unlink(address.sun_path);
     end();
+}
+END_TEST
+
+/* The catalogue explains exactly the events that have an id: "# EVENT", "-- ID". */
+START_TEST(catalogue_explains_what_has_an_id)
+{
+    FILE *file = fopen(PACKAGING "/systemd/ptools.catalog", "re");
+    char line[300], event[300] = "";
+    unsigned n = 0;
+
+    ck_assert_msg(file, "%s/systemd/ptools.catalog: %s", PACKAGING, strerror(errno));
+    while (fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, "# ", 2) == 0)
+            strcpy(event, line + 2);
+        if (strncmp(line, "-- ", 3) != 0)
+            continue;
+        ck_assert_ptr_nonnull(log_message_id(event));
+        ck_assert_str_eq(log_message_id(event), line + 3);
+        n++;
+    }
+    fclose(file);
+    ck_assert_uint_eq(n, 10);
+    ck_assert_ptr_null(log_message_id("ready"));
 }
 END_TEST
 
@@ -410,6 +435,7 @@ int main(void)
     tcase_add_test(tc, flush_tells_what_is_left);
     tcase_add_test(tc, names_beyond_the_table_share_a_bucket);
     tcase_add_test(tc, journal_gets_fields);
+    tcase_add_test(tc, catalogue_explains_what_has_an_id);
     tcase_add_test(tc, stream_that_is_not_the_journal_gets_lines);
     return suite_run(suite);
 }
