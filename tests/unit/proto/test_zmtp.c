@@ -49,6 +49,33 @@ START_TEST(client_sends_ready_with_its_greeting)
 }
 END_TEST
 
+/* Before it has said anything, and whatever it says. */
+START_TEST(a_peer_that_is_not_served_is_told_why)
+{
+    char long_reason[400];
+    struct end c;
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct chain out;
+        struct iovec iov[4];
+        int n;
+
+        memset(long_reason, 'x', sizeof long_reason - 1);
+        long_reason[sizeof long_reason - 1] = '\0';
+        end_init(&c, ZMTP_CLIENT, 1000);
+        chain_init(&out);
+        ck_assert_int_eq(zmtp_refuse(&out, i == 0 ? "you are not a user here" : long_reason), 0);
+        n = chain_peek(&out, iov, 4);
+        ck_assert_int_eq(n, 1);
+        ck_assert_int_eq(end_feed(&c, iov[0].iov_base, iov[0].iov_len, 7), ZMTP_ERROR);
+        ck_assert_int_eq(c.z.error, ZMTP_PEER_ERROR);
+        ck_assert_ptr_nonnull(strstr(zmtp_problem(&c.z), i == 0 ? "refuses: you are not a user here" : "refuses: xxxxxx"));
+        chain_deinit(&out);
+        end_deinit(&c);
+    }
+}
+END_TEST
+
 START_TEST(both_ends_talk_after_one_round_trip)
 {
     struct end s, c;
@@ -586,6 +613,7 @@ int main(void)
     tcase_add_test(tc, long_header_of_a_short_frame_is_accepted);
     tcase_add_test(tc, req_peer_has_its_delimiter);
     tcase_add_test(tc, bad_frames_end_it);
+    tcase_add_test(tc, a_peer_that_is_not_served_is_told_why);
     tcase_add_test(tc, limit_of_a_message_is_exact);
     tcase_add_test(tc, error_frees_what_came_before);
     tcase_add_test(tc, midway_is_true_inside_of_things_only);
