@@ -42,6 +42,10 @@ static const struct field cancel_fields[] = {
     { "request", FIELD_U64, AT(cancel.request), .min = 1, .max = UINT64_MAX },
     { "task", FIELD_U64, AT(cancel.task), .min = 1, .max = UINT64_MAX },
 };
+static const struct field call_limit_fields[] = {
+    { "request", FIELD_U64, .required = true, AT(limit.request), .min = 1, .max = UINT64_MAX },
+    { "item_ms", FIELD_U64, AT(limit.item_ms), .max = DEADLINE_MS_MAX },
+};
 static const struct field set_create_fields[] = {
     { "name", FIELD_SET_NAME, AT(set.name) },
     { "mode", FIELD_MODE, AT(set.mode) },
@@ -201,6 +205,7 @@ static const struct {
     [MSG_HELLO] = BODY(hello_fields),
     [MSG_CALL] = BODY(call_fields),
     [MSG_CANCEL] = BODY(cancel_fields),
+    [MSG_CALL_LIMIT] = BODY(call_limit_fields),
     [MSG_SET_CREATE] = BODY(set_create_fields),
     [MSG_SET_OPEN] = BODY(set_open_fields),
     [MSG_SET_CHANGE] = BODY(set_change_fields),

@@ -31,6 +31,7 @@ enum msg_kind {
     MSG_HELLO,          /* versions and name of the client; optional, first */
     MSG_CALL,           /* run a function; payload: the arguments */
     MSG_CANCEL,         /* stop a call of this connection, by its request id, or a task by its id */
+    MSG_CALL_LIMIT,     /* another time limit for the items of a batch of this connection */
     MSG_SET_CREATE,
     MSG_SET_OPEN,
     MSG_SET_CHANGE,
@@ -98,6 +99,10 @@ struct msg_call {
 struct msg_cancel {
     uint64_t request; /* of this connection; 0: see task. Exactly one is set */
     uint64_t task;
+};
+struct msg_limit { /* call-limit */
+    uint64_t request; /* of this connection */
+    uint64_t item_ms; /* as of a call; 0: never */
 };
 struct msg_set { /* create, open, change, destroy */
     struct text name;       /* create: absent = anonymous; open: required */
@@ -235,6 +240,7 @@ struct msg_request {
         struct msg_hello hello;
         struct msg_call call;
         struct msg_cancel cancel;
+        struct msg_limit limit;
         struct msg_set set;
         struct msg_workers workers;
         struct msg_inspect inspect;

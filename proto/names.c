@@ -13,6 +13,7 @@ static const char *const kinds[] = {
     [MSG_HELLO] = "hello",
     [MSG_CALL] = "call",
     [MSG_CANCEL] = "cancel",
+    [MSG_CALL_LIMIT] = "call-limit",
     [MSG_SET_CREATE] = "set-create",
     [MSG_SET_OPEN] = "set-open",
     [MSG_SET_CHANGE] = "set-change",

@@ -17,6 +17,7 @@
 #include "client/cli/job_output.h"
 #include "client/cli/joblog.h"
 #include "client/cli/jobs_wish.h"
+#include "client/cli/median.h"
 #include "client/cli/rehearse.h"
 #include "client/cli/sources.h"
 #include "client/cli/template.h"
@@ -61,6 +62,9 @@ struct jobs {
     uint64_t kept_bytes; /* of those that have ended */
     bool later;          /* input is waited for */
 
+    struct median times; /* of those that went well, in us, for --timeout N% */
+    int64_t told_ms;     /* the limit that was last told; 0: none */
+
     struct jobs_counts counts;
     bool stopped;     /* no more is begun */
     bool cancel;      /* and what runs is to be cancelled */
@@ -87,6 +91,8 @@ int jobs_dry_run(struct jobs *q);
 int jobs_next(ptools_pack *args, void *input);
 /* What came of one of them. Look at cancel, then. */
 void jobs_take(struct jobs *q, const ptools_item *item);
+/* Whether what is under way is to have another time limit now: *ret_ms. */
+bool jobs_limit_changes(struct jobs *q, int64_t *ret_ms);
 /* Until the next attempt of one is due; -1: there is none. */
 int64_t jobs_due_ms(const struct jobs *q);
 /* Writes out what there is: first output, then the job log. False: output takes no more. */

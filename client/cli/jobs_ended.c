@@ -14,6 +14,7 @@
 #include "client/cli/results.h"
 
 enum { JOB_BYTES = 512 }; /* of one that is kept, besides its output */
+enum { LIMIT_SAMPLES = 3, LIMIT_MS_MIN = 100, LIMIT_MS_MAX = 1000000000 };
 
 void jobs_stop(struct jobs *q, ptools_err code, const char *why)
 {
@@ -143,6 +144,7 @@ static void count(struct jobs *q, const struct job *job)
 
     if (job_good(job)) {
         c->good++;
+        median_add(&q->times, job->outcome.wall_us);
     } else if (job->outcome.err == PTOOLS_ERR_CANCELLED) {
         c->cancelled++;
     } else if (job->outcome.err == PTOOLS_ERR_NOT_RUN) {
@@ -165,6 +167,20 @@ static void judge(struct jobs *q, const struct job *job)
         return;
     q->halted = q->stopped = true;
     q->cancel = q->wish->halt.when == HALT_NOW;
+}
+
+/* Not before three have ended well, as GNU parallel has it. A tenth more or less is not worth a message for each that
+ * is under way; and what a command takes to be begun is not its own. */
+bool jobs_limit_changes(struct jobs *q, int64_t *ret_ms)
+{
+    const uint64_t ms = median_get(&q->times) * q->wish->timeout_percent / 100 / 1000;
+    const int64_t limit = ms < LIMIT_MS_MIN ? LIMIT_MS_MIN : ms > LIMIT_MS_MAX ? LIMIT_MS_MAX : (int64_t)ms;
+
+    if (q->wish->timeout_percent == 0 || q->times.n < LIMIT_SAMPLES ||
+        (q->told_ms > 0 && llabs(limit - q->told_ms) <= q->told_ms / 10))
+        return false;
+    *ret_ms = q->told_ms = limit;
+    return true;
 }
 
 static void rehearsed(struct jobs *q, const struct job *job)

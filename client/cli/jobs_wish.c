@@ -73,6 +73,17 @@ uint32_t jobs_wish_at_once(const struct jobs_wish *wish, uint32_t of)
     }
 }
 
+bool jobs_wish_take_percent(const char *text, struct jobs_wish *wish)
+{
+    const size_t n = strspn(text, "0123456789");
+    uint32_t percent = 0;
+
+    for (size_t i = 0; i < n && i < 9; i++)
+        percent = 10 * percent + (uint32_t)(text[i] - '0');
+    wish->timeout_percent = percent;
+    return n > 0 && n <= 7 && percent > 0 && strcmp(text + n, "%") == 0;
+}
+
 static int take_count(const struct command_line *line, const char *name, const char *text, uint64_t min, uint64_t max,
                       uint64_t *ret)
 {

@@ -44,6 +44,7 @@ struct jobs_wish {
     struct sources_wish sources;
     uint32_t at_once; /* as jobs_wish_at_once() reads it ... */
     char at_once_of;  /* ... '%', '+', '-'; '\0': it is the number itself */
+    uint32_t timeout_percent; /* of the median time of those that went well; 0: not so */
     struct halt halt;
     bool shuf, pipe, tag, dry_run;
     const char *tag_string; /* NULL: {} */
@@ -59,6 +60,8 @@ void jobs_wish_deinit(struct jobs_wish *wish);
 bool jobs_wish_has(int id);
 /* One of these. The exit status; what is wrong was told. */
 int jobs_wish_take(const struct command_line *line, const struct item *item, struct jobs_wish *wish);
+/* N%, of the median time, as --timeout has it. False: it is none. */
+bool jobs_wish_take_percent(const char *text, struct jobs_wish *wish);
 /* So many may run at once; 0: as many as there are workers. of: what a percentage is of, and what +N is more than; 0: the
  * processors. */
 uint32_t jobs_wish_at_once(const struct jobs_wish *wish, uint32_t of);

@@ -123,6 +123,7 @@ static void tell_estimate(struct pmap_jobs *run)
 static void take(const ptools_item *item, void *arg)
 {
     struct pmap_jobs *run = arg;
+    int64_t ms;
 
     jobs_take(&run->jobs, item);
     if (jobs_rehearsed(&run->jobs)) {
@@ -132,6 +133,8 @@ static void take(const ptools_item *item, void *arg)
     }
     if (run->jobs.cancel)
         ptools_pmap_cancel(run->loop.map);
+    else if (jobs_limit_changes(&run->jobs, &ms))
+        (void)ptools_pmap_set_item_timeout(run->loop.map, ms); /* what it finds, ptools_pmap_next() finds, too */
 }
 
 static bool flush(void *arg)

@@ -80,7 +80,8 @@ static const struct option_row options[] = {
     { OPTION_ITEM_TIMEOUT, '\0', "item-timeout", "TIME", "stop each attempt after so long" },
     { SUBMISSION_GRACE, '\0', "grace", "TIME",
       "what is stopped is killed after so long (default: as the daemon is set)" },
-    { OPTION_TIMEOUT, '\0', "timeout", "TIME", "CMD: the same as --item-timeout; else as --timeout-all" },
+    { OPTION_TIMEOUT, '\0', "timeout", "TIME|N%",
+      "CMD: as --item-timeout, or N% of the median; else as --timeout-all" },
     { OPTION_TIMEOUT_ALL, '\0', "timeout-all", "TIME", "stop it all after so long (exit status 124)" },
     { OPTION_BATCH_SIZE, '\0', "batch-size", "N", "items in a message (default: as many as take 4 ms)" },
     { OPTION_INIT, '\0', "init", "FUNCTION", "run this once in each worker, before its first item" },
@@ -231,6 +232,9 @@ static int take_option(const struct command_line *line, const struct item *item,
     case OPTION_ITEM_TIMEOUT:
         return take_time(line, "item-timeout", item->text, &wish->map.item_timeout_ms);
     case OPTION_TIMEOUT:
+        if (line->command && jobs_wish_take_percent(item->text, &wish->jobs))
+            break;
+        wish->jobs.timeout_percent = 0;
         return take_time(line, "timeout", item->text,
                          line->command ? &wish->map.item_timeout_ms : &wish->map.timeout_ms);
     case OPTION_TIMEOUT_ALL:

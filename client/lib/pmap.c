@@ -284,6 +284,20 @@ ptools_err ptools_pmap_cancel(ptools_pmap *map)
     return pmap_stop(map);
 }
 
+ptools_err ptools_pmap_set_item_timeout(ptools_pmap *map, int64_t item_timeout_ms)
+{
+    ptools_err err = map_check(map);
+
+    if (err != PTOOLS_OK)
+        return err;
+    if (item_timeout_ms < 0 || item_timeout_ms > (int64_t)DEADLINE_MS_MAX)
+        return fail(map->pt, PTOOLS_ERR_INVALID, "item_timeout_ms is %lld: 0 (none) or more",
+                    (long long)item_timeout_ms);
+    map->options.item_timeout_ms = item_timeout_ms;
+    pmap_limit_batches(map);
+    return PTOOLS_OK;
+}
+
 static bool is_late(uint64_t until_us)
 {
     return until_us != CLOCK_FOREVER && clock_now_us() >= until_us;

@@ -207,6 +207,8 @@ void batch_free(struct ptools_pmap *map, struct batch *b);
 
 /* Sends what can be sent. Until until_us it may wait for the daemon; for a new connection PMAP_PATIENCE_MS at least. */
 ptools_err pmap_send(struct ptools_pmap *map, uint64_t until_us);
+/* The daemon is told the time of the items of all that are under way. */
+void pmap_limit_batches(struct ptools_pmap *map);
 /* When there is something to do that no answer tells; CLOCK_FOREVER. */
 uint64_t pmap_due_us(const struct ptools_pmap *map);
 

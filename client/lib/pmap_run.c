@@ -244,6 +244,21 @@ ptools_err pmap_send(struct ptools_pmap *map, uint64_t until_us)
     return err;
 }
 
+void pmap_limit_batches(struct ptools_pmap *map)
+{
+    const struct batch *b;
+
+    LIST_FOREACH(b, &map->batches, link) {
+        struct msg_request request = {
+            .kind = MSG_CALL_LIMIT,
+            .limit = { .request = b->f->id, .item_ms = (uint64_t)map->options.item_timeout_ms },
+        };
+
+        if (!b->f->done && b->generation == map->pt->generation) /* others are sent again, with it */
+            (void)request_tell(map->pt, &request);
+    }
+}
+
 uint64_t pmap_due_us(const struct ptools_pmap *map)
 {
     const struct segment *delayed = TAILQ_FIRST(&map->delayed);

@@ -124,6 +124,20 @@ void batch_dropped(struct core *core, struct task *t)
     heap_remove(&core->looks, &t->batch->look);
 }
 
+void batch_limit(struct core *core, struct task *t, uint64_t item_ms, uint64_t now_us)
+{
+    struct batch *b = t->batch;
+    const bool had = b->item_ms > 0;
+
+    b->item_ms = item_ms;
+    if (item_ms == 0 || t->stop != STOP_NONE || (t->state != TASK_GIVEN && t->state != TASK_RECALLED)) {
+        heap_remove(&core->looks, &b->look);
+        return;
+    }
+    b->looked = b->looked && had; /* what was seen before is of no use if nobody has looked since */
+    look_at(core, b, now_us + step_us(b));
+}
+
 void batches_look(struct core *core, uint64_t now_us, struct actions *out)
 {
     struct heap_node *node;

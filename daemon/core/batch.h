@@ -33,6 +33,8 @@ void batch_release_array(struct core *core, struct task *t, struct actions *out)
 /* It was given, at now_us; or is at no worker any more. */
 void batch_given(struct core *core, struct task *t, uint64_t now_us);
 void batch_dropped(struct core *core, struct task *t);
+/* Another time for its items, from now on. */
+void batch_limit(struct core *core, struct task *t, uint64_t item_ms, uint64_t now_us);
 /* What is due in core.looks. */
 void batches_look(struct core *core, uint64_t now_us, struct actions *out);
 /* How long a task of so many items usually takes. */

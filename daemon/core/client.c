@@ -173,3 +173,19 @@ void core_cancel(struct core *core, uint64_t now_us, uint32_t client, uint64_t r
     }
     answer_reply(out, client, request, &reply, NULL);
 }
+
+void core_call_limit(struct core *core, uint64_t now_us, uint32_t client, uint64_t request,
+                     const struct msg_limit *limit, struct actions *out)
+{
+    struct task *t = task_find_request(core, client, limit->request);
+    const struct msg_reply reply = { .done = !t };
+
+    core->now_us = now_us;
+    if (t && !t->batch) {
+        answer_refusal(out, client, request, PTOOLS_ERR_BAD_REQUEST, "request: that call has no items");
+        return;
+    }
+    if (t)
+        batch_limit(core, t, limit->item_ms, now_us);
+    answer_reply(out, client, request, &reply, NULL);
+}

@@ -249,6 +249,9 @@ int core_submit(struct core *core, uint64_t now_us, uint32_t client, uint64_t re
 /* Answered with {done} or an error; the call itself is answered on its own when it has ended. */
 void core_cancel(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, const struct msg_cancel *cancel,
                  struct actions *out);
+/* Answered at once: with {done} if that batch is not there. */
+void core_call_limit(struct core *core, uint64_t now_us, uint32_t client, uint64_t request,
+                     const struct msg_limit *limit, struct actions *out);
 /* set-create, -open, -change, -destroy by kind. */
 void core_set(struct core *core, uint64_t now_us, uint32_t client, uint64_t request, enum msg_kind kind,
               const struct msg_set *set, struct actions *out);

@@ -75,6 +75,12 @@ static void handle_cancel(struct daemon *d, struct client *c, const struct msg_r
     core_cancel(d->core, daemon_now(d), client_id(c), r->id, &r->cancel, &d->actions);
 }
 
+static void handle_call_limit(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
+{
+    (void)payload;
+    core_call_limit(d->core, daemon_now(d), client_id(c), r->id, &r->limit, &d->actions);
+}
+
 static void handle_set(struct daemon *d, struct client *c, const struct msg_request *r, struct blob *payload)
 {
     (void)payload;
@@ -185,6 +191,7 @@ static const struct op {
     [MSG_HELLO] = { handle_hello, true },
     [MSG_CALL] = { handle_call, true }, /* the core refuses it, with DRAINING */
     [MSG_CANCEL] = { handle_cancel, true },
+    [MSG_CALL_LIMIT] = { handle_call_limit, true },
     [MSG_SET_CREATE] = { handle_set, false },
     [MSG_SET_OPEN] = { handle_set, true },
     [MSG_SET_CHANGE] = { handle_set, false },

@@ -311,6 +311,12 @@ check "... which are told to the command; the output of the last is shown"
 run 124 --timeout 300ms --joblog "$work/log" -- sh -c '[ $1 = 2 ] || exit 0; echo late; exec sleep 1000' sh ::: 1 2 3 </dev/null &&
     complained DEADLINE && complained '^    late$' && complained 'of 3 items 2 went well, 1 failed' && [ "$(log 7,8)" = "0${tab}0 -1${tab}15 0${tab}0 " ]
 check "124: the time of an item, whose last lines are told"
+# The first is under way when it is known how long they take; the last is begun later.
+run 124 -j 2 --timeout 1000% --joblog "$work/log" -- sh -c 'sleep $1' sh ::: 1000 0.1 0.1 0.1 0.1 1000 </dev/null && complained DEADLINE &&
+    complained 'of 6 items 4 went well, 2 failed' && [ "$(log 7)" = "-1 0 0 0 0 -1 " ] &&
+    run 0 --timeout 200% -- true ::: 1 2 3 4 5 6 </dev/null && run 2 --timeout 0% -- true ::: 1 </dev/null &&
+    run 2 --timeout 5%% -- true ::: 1 </dev/null && run 2 --timeout 200% math.square 1 </dev/null
+check "--timeout N%: of the median time of those that went well"
 # Longer than the grace time of the daemon.
 run 124 --timeout 100ms --grace 1h -- sh -c 'trap "sleep 0.7; : >\"\$0\"; exit 3" TERM; sleep 1000 & wait' {} ::: "$work/atlast" </dev/null &&
     [ -e "$work/atlast" ] &&

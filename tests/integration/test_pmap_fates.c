@@ -238,6 +238,32 @@ START_TEST(an_item_that_takes_too_long_is_stopped_alone)
 }
 END_TEST
 
+START_TEST(its_time_may_come_later)
+{
+    ptools_pmap *map;
+
+    up(2);
+    for (int64_t i = 0; i < 6; i++)
+        add(i == 0 || i == 5 ? "hang" : "value", i);
+    options.batch_size = 1;
+    options.flags = PTOOLS_PMAP_UNORDERED;
+    map = zip("p.item");
+    for (int i = 0; i < 4; i++)
+        ck_assert_ptools(next(map).err); /* the first one hangs meanwhile */
+    ck_assert_err(ptools_pmap_set_item_timeout(map, -1), PTOOLS_ERR_INVALID);
+    ck_assert_err(ptools_pmap_set_item_timeout(NULL, 1), PTOOLS_ERR_INVALID);
+    ck_assert_ptools(ptools_pmap_set_item_timeout(map, 100));
+    for (int i = 0; i < 2; i++) {
+        const ptools_item item = next(map);
+
+        ck_assert_err(item.err, PTOOLS_ERR_DEADLINE);
+        ck_has(item.failure->message, "an item of p.item ran for more than 100 ms");
+    }
+    ends(map);
+    down();
+}
+END_TEST
+
 START_TEST(all_of_it_may_have_a_time)
 {
     unsigned values = 0, cancelled = 0, not_run = 0;
@@ -369,6 +395,7 @@ int main(void)
     tcase_add_test(tc, the_first_failure_may_end_it_all);
     tcase_add_test(tc, a_default_takes_the_place_of_what_failed);
     tcase_add_loop_test(tc, an_item_that_takes_too_long_is_stopped_alone, 0, 2);
+    tcase_add_test(tc, its_time_may_come_later);
     tcase_add_test(tc, all_of_it_may_have_a_time);
     tcase_add_test(tc, it_can_be_cancelled_and_given_up);
     tcase_add_test(tc, a_function_that_is_not_there_is_told_of_each_item);

@@ -166,6 +166,10 @@ int64_t ptools_pmap_due_ms(ptools_pmap *map);
  * any more. */
 ptools_err ptools_pmap_cancel(ptools_pmap *map);
 
+/* Another item_timeout_ms from now on, also for items that are under way; one that runs already, and had none, has so
+ * much time from now. 0: never. Does not wait, as ptools_pmap_cancel(). */
+ptools_err ptools_pmap_set_item_timeout(ptools_pmap *map, int64_t item_timeout_ms);
+
 /* How far it is. Only looks. */
 ptools_err ptools_pmap_progress_read(ptools_pmap *map, ptools_pmap_progress *ret);
 

@@ -262,6 +262,67 @@ START_TEST(an_item_that_is_stuck_is_found)
 }
 END_TEST
 
+static const struct action *limit(uint64_t of, uint64_t item_ms)
+{
+    const uint64_t q = ++r.request;
+
+    core_call_limit(r.core, r.now, r.client, q, &(const struct msg_limit){ of, item_ms }, &r.out);
+    rig_check(&r);
+    return rig_answer(&r, q);
+}
+
+START_TEST(its_time_can_be_changed_while_it_runs)
+{
+    uint64_t q, later;
+
+    setup(1);
+    q = given(1, 0);
+    later = batch("m.f", 1, 0); /* waits */
+    rig_tick(&r, 10000000);
+    ck_assert_uint_eq(rig_count(&r, ACT_LOOK), 0);
+    ck_assert(!limit(q, 100)->answer.failed);
+    ck_assert(!limit(q, 100)->answer.reply.done);
+    ck_assert(!limit(later, 100)->answer.failed);
+    for (int i = 0; i < 5; i++) { /* from now on, not from its beginning */
+        rig_tick(&r, 25000);
+        ck_assert_uint_eq(rig_count(&r, ACT_LOOK), 1);
+        ck_assert_uint_eq(rig_count(&r, ACT_REVOKE), 0);
+        rig_clear(&r);
+        looked(q, true, 0);
+    }
+    ck_assert_uint_eq(rig_count(&r, ACT_REVOKE), 1);
+    ck_assert(!limit(q, 200)->answer.failed); /* it is being stopped, and that stands */
+    rig_revoke(&r, false);
+    tell(q, 0, 0);
+    rig_dies(&r, 1, 9, q);
+    ck_has(rig_failure(&r, q, PTOOLS_ERR_DEADLINE), "an item of m.f ran for more than");
+    rig_ready(&r, 1);
+    rig_assign(&r);
+    rig_clear(&r);
+    rig_tick(&r, 25000);
+    ck_assert_uint_eq(rig_count(&r, ACT_LOOK), 1); /* the other one has it, too, ... */
+    ck_assert(!limit(later, 0)->answer.failed);    /* ... until it has none */
+    rig_clear(&r);
+    rig_tick(&r, 10000000);
+    ck_assert_uint_eq(rig_count(&r, ACT_LOOK), 0);
+    tell(later, 1, 0);
+    rig_done(&r, later, 100);
+    ck_assert(limit(later, 5)->answer.reply.done);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(a_call_without_items_has_no_such_time)
+{
+    uint64_t q;
+
+    setup(1);
+    q = rig_call(&r, "m.f");
+    ck_assert_int_eq(limit(q, 5)->answer.failure.code, PTOOLS_ERR_BAD_REQUEST);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(one_that_has_not_begun_is_not_stuck)
 {
     uint64_t q;
@@ -327,6 +388,8 @@ int main(void)
     tcase_add_test(tc, more_than_it_was_given_is_not_believed);
     tcase_add_test(tc, what_is_done_when_it_is_cancelled_counts);
     tcase_add_test(tc, an_item_that_is_stuck_is_found);
+    tcase_add_test(tc, its_time_can_be_changed_while_it_runs);
+    tcase_add_test(tc, a_call_without_items_has_no_such_time);
     tcase_add_test(tc, one_that_has_not_begun_is_not_stuck);
     tcase_add_test(tc, its_time_is_that_of_all_items);
     return suite_run(suite);

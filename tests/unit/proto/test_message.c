@@ -76,6 +76,22 @@ START_TEST(call_bounds)
 }
 END_TEST
 
+START_TEST(call_limit)
+{
+    static const char *const wire[] = { "[1 'call-limit' 2 {'request' 77 'item_ms' 5}]",
+                                        "[1 'call-limit' 2 {'request' 77}]" };
+
+    for (int i = 0; i < 2; i++) {
+        struct msg_request m = request_from(wire[i]);
+
+        ck_assert_int_eq(m.kind, MSG_CALL_LIMIT);
+        ck_assert_uint_eq(m.limit.request, 77);
+        ck_assert_uint_eq(m.limit.item_ms, i ? 0 : 5);
+        assert_request(&m, wire[i]);
+    }
+}
+END_TEST
+
 START_TEST(cancel)
 {
     struct msg_request m = request_from("[1 'cancel' 2 {'request' 77}]");
@@ -224,7 +240,7 @@ static const struct {
     { "[1 'call' -1 {'function' 'a.b'}]", PTOOLS_ERR_BAD_REQUEST, 0, "id must be an integer from 1" },
     { "[1 'call' 'x' {}]", PTOOLS_ERR_BAD_REQUEST, 0, "it is \"x\"" },
     { "[1 'dance' 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9,
-      "kind must be one of hello, call, cancel, set-create, set-open, "
+      "kind must be one of hello, call, cancel, call-limit, set-create, set-open, "
       "set-change, set-destroy, workers-add, workers-remove, inspect, "
       "array-create, array-unlink, array-close, stasks-start, "
       "stasks-open, stasks-restart, stasks-stop, stasks-fate, "
@@ -272,6 +288,8 @@ static const struct {
     { "[1 'hello' 9 {'versions' [1 1] 'client' '01234567890123456789012345678901234567890123456789012345678901234'}]",
       PTOOLS_ERR_BAD_REQUEST, 9,
       "hello: client must be a string of at most 64 bytes; it is \"012345678901234567890123\"..." },
+    { "[1 'call-limit' 9 {'item_ms' 5}]", PTOOLS_ERR_BAD_REQUEST, 9, "call-limit: request" },
+    { "[1 'call-limit' 9 {'request' 1 'item_ms' 1000000000001}]", PTOOLS_ERR_BAD_REQUEST, 9, "item_ms must be" },
     { "[1 'cancel' 9 {}]", PTOOLS_ERR_BAD_REQUEST, 9, "exactly one of request and task" },
     { "[1 'cancel' 9 {'request' 1 'task' 1}]", PTOOLS_ERR_BAD_REQUEST, 9, "exactly one of request and task" },
     { "[1 'cancel' 9 {'request' 0}]", PTOOLS_ERR_BAD_REQUEST, 9, "cancel: request must be an integer from 1 to" },
@@ -782,6 +800,7 @@ int main(void)
     tcase_add_test(tc, batch);
     tcase_add_test(tc, call_bounds);
     tcase_add_test(tc, cancel);
+    tcase_add_test(tc, call_limit);
     tcase_add_test(tc, sets);
     tcase_add_test(tc, largest_set);
     tcase_add_test(tc, workers_and_inspect);

@@ -130,13 +130,12 @@ END_TEST
 START_TEST(kinds)
 {
     static const char *const names[] = {
-        "hello",           "call",         "cancel",      "set-create",     "set-open",
-        "set-change",      "set-destroy",  "workers-add", "workers-remove", "inspect",
-        "array-create",    "array-unlink", "array-close", "stasks-start",   "stasks-open",
-        "stasks-restart",  "stasks-stop",  "stasks-fate", "stasks-cancel",  "task-submit",
-        "task-get",        "task-result",  "task-wait",   "task-change",    "task-list",
-        "task-priorities", "task-why",     "events",      "events-end",     "queue-pause",
-        "queue-resume",    "reply",        "error",       "event",
+        "hello",        "call",          "cancel",          "call-limit",     "set-create",     "set-open",
+        "set-change",   "set-destroy",   "workers-add",     "workers-remove", "inspect",        "array-create",
+        "array-unlink", "array-close",   "stasks-start",    "stasks-open",    "stasks-restart", "stasks-stop",
+        "stasks-fate",  "stasks-cancel", "task-submit",     "task-get",       "task-result",    "task-wait",
+        "task-change",  "task-list",     "task-priorities", "task-why",       "events",         "events-end",
+        "queue-pause",  "queue-resume",  "reply",           "error",          "event",
     };
 
     ck_assert_uint_eq(ELEMENTS(names), MSG_EVENT + 1);
