@@ -17,7 +17,8 @@ import termios
 
 COMMAND = os.environ["PTOOLS_TEST_COMMAND"]
 work = tempfile.mkdtemp(prefix="ptools-test-", dir="/tmp")
-env = dict(os.environ, PTOOLS_DIR=work + "/d", PTOOLS_MODULE_PATH=os.environ["PTOOLS_TEST_MODULES"])
+env = dict(os.environ, PTOOLS_DIR=work + "/d", PTOOLS_MODULE_PATH=os.environ["PTOOLS_TEST_MODULES"],
+           NO_COLOR="1")  # of colours, which stand before what is looked for here, terminal.sh has tests
 for name in ("PTOOLS_ADDRESS", "XDG_RUNTIME_DIR"):
     env.pop(name, None)
 done = 0
