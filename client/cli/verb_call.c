@@ -20,7 +20,6 @@
 #include "client/cli/waiting.h"
 #include "client/cli/words.h"
 
-#define PATIENCE_US UINT64_C(5000000) /* for the end of a call that was cancelled; the daemon kills after 0.5 s */
 
 enum { OPTION_SET = OPTION_OF_VERB, OPTION_WORKER, OPTION_DEADLINE, OPTION_DETACH, OPTION_NO_PRIVATE, OPTION_WORKERS };
 
@@ -97,35 +96,6 @@ static int take_items(const struct command_line *line, struct wish *wish, ptools
     return callee_arguments(line, args);
 }
 
-/* The call was given up, by us: what is told is that, and what is known of its end. */
-static int give_up(const struct command_line *line, const struct waiting *waiting, ptools *pt, ptools_future *f,
-                   int signals, enum wake why)
-{
-    ptools_failure facts = { .exit_status = -1, .phase = "", .log = "", .backtrace = "", .maybe_executed = true };
-    int status = why == WAKE_TIME ? EXIT_TIME : EXIT_CANCELLED;
-    const char *end;
-    char message[160];
-
-    if (ptools_future_cancel(f) != PTOOLS_OK ||
-        waiting_for(pt, f, signals, waiting_now_us() + PATIENCE_US) != WAKE_DONE) {
-        end = "the daemon has not said yet that it is stopped";
-    } else if (ptools_future_failure(f)) {
-        facts = *ptools_future_failure(f);
-        end = facts.code == PTOOLS_ERR_CANCELLED ? "the call was cancelled" : "the call had failed meanwhile";
-    } else {
-        facts.task = ptools_future_task(f);
-        facts.worker = ptools_future_worker(f);
-        end = "the function ended before it could be stopped, its value is dropped";
-    }
-    if (why == WAKE_TIME)
-        snprintf(message, sizeof message, "the time limit (--timeout %.40s) passed: %s", waiting->timeout, end);
-    else
-        snprintf(message, sizeof message, "interrupted: %s", end);
-    facts.code = why == WAKE_TIME ? PTOOLS_ERR_TIMEOUT : PTOOLS_ERR_CANCELLED;
-    facts.message = message;
-    return failure_report(line, &facts, status);
-}
-
 /* -- the call -------------------------------------------------------------------------------------------- */
 
 static int detach(const struct command_line *line, const struct wish *wish, ptools *pt, ptools_workerset *set,
@@ -170,7 +140,7 @@ static int call(const struct command_line *line, const struct wish *wish, const 
 static int run(const struct command_line *line)
 {
     PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
-    struct wish wish = { .call = PTOOLS_CALL_OPTIONS_INIT, .waiting.give_up = give_up };
+    struct wish wish = { .call = PTOOLS_CALL_OPTIONS_INIT, .waiting.give_up = waiting_stop };
     int status;
 
     if (!args)

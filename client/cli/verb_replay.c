@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * verb_replay -- `ptools replay`: the command of a queued task once more, here: in this process, with the words,
- * environment, directory, umask, input and seed of the task, so that it can be looked at, or run in a debugger.
+ * environment, directory, umask, input and seed of the task, so that it can be looked at, or run in a debugger. Of a
+ * function the call: in a worker, with the same arguments, waited for as `ptools call` does.
  *
  * The daemon is asked for the arguments and no more: nothing of the task changes. Limits (--mem, --cpus, --nice) and
  * shared arrays are not set up.
@@ -21,6 +22,7 @@
 #include "client/cli/session.h"
 #include "client/cli/tasks.h"
 #include "client/cli/verbs.h"
+#include "client/cli/waiting.h"
 
 enum { OPTION_GDB = OPTION_OF_VERB };
 enum { GDB_WORDS = 2, VARIABLES = 4 };
@@ -205,17 +207,82 @@ static int become(struct replay *r, bool gdb)
     return cannot(r, errno == ENOENT ? EXIT_NO_COMMAND : EXIT_BAD_COMMAND, r->argv[0], errno);
 }
 
-static int replay(const struct command_line *line, const ptools_queued_info *info, bool gdb)
+/* -- functions ---------------------------------------------------------------------------------------------- */
+
+/* Appends what v is. False: it is a kind that cannot be given by value. */
+static bool pack_again(ptools_pack *pack, ptools_value v)
+{
+    ptools_value item, key;
+    const void *data;
+    const char *text;
+    uint32_t count = 0;
+    int64_t i;
+    uint64_t u;
+    double f;
+    size_t n;
+    bool yes;
+
+    if (ptools_value_kind(v) == PTOOLS_NIL)
+        ptools_pack_nil(pack);
+    else if (ptools_get_bool(v, &yes) == PTOOLS_OK)
+        ptools_pack_bool(pack, yes);
+    else if (ptools_get_i64(v, &i) == PTOOLS_OK)
+        ptools_pack_i64(pack, i);
+    else if (ptools_get_u64(v, &u) == PTOOLS_OK)
+        ptools_pack_u64(pack, u);
+    else if (ptools_get_f64(v, &f) == PTOOLS_OK)
+        ptools_pack_f64(pack, f);
+    else if (ptools_get_str(v, &text, &n) == PTOOLS_OK)
+        ptools_pack_strn(pack, text, n);
+    else if (ptools_get_bytes(v, &data, &n) == PTOOLS_OK)
+        ptools_pack_bytes(pack, data, n);
+    else if (ptools_value_kind(v) == PTOOLS_LIST && ptools_get_count(v, &count) == PTOOLS_OK) {
+        ptools_pack_list(pack, count);
+        for (uint32_t k = 0; k < count; k++)
+            if (ptools_get_item(v, k, &item) != PTOOLS_OK || !pack_again(pack, item))
+                return false;
+    } else if (ptools_value_kind(v) == PTOOLS_MAP && ptools_get_count(v, &count) == PTOOLS_OK) {
+        ptools_pack_map(pack, count);
+        for (uint32_t k = 0; k < count; k++)
+            if (ptools_get_pair(v, k, &key, &item) != PTOOLS_OK || !pack_again(pack, key) || !pack_again(pack, item))
+                return false;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static int call_again(const struct command_line *line, ptools *pt, const ptools_queued_info *info)
+{
+    const struct waiting waiting = { .give_up = waiting_stop };
+    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
+    PTOOLS_AUTO(ptools_future) f = NULL;
+    ptools_value item;
+    uint32_t count = 0;
+    ptools_err r;
+
+    (void)ptools_get_count(info->args, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (ptools_get_item(info->args, i, &item) != PTOOLS_OK || !pack_again(args, item))
+            return failure_report_code(line, PTOOLS_ERR_INVALID, "an argument of it is no value, but a part of a shared array");
+    r = ptools_remotecall(pt, NULL, info->function, args, NULL, &f);
+    return r == PTOOLS_OK ? waiting_print(line, &waiting, pt, f) : failure_report_last(line, pt, r);
+}
+
+static int replay(const struct command_line *line, ptools *pt, const ptools_queued_info *info, bool gdb)
 {
     struct replay r = { .line = line, .info = info };
     char message[160];
 
-    if (strcmp(info->function, PROGRAM_FUNCTION) != 0) {
+    if (strcmp(info->function, PROGRAM_FUNCTION) != 0 && gdb) {
         snprintf(message, sizeof message,
-                 "task %" PRIu64 " is no command but the function %s: `ptools rerun` repeats it", info->id,
-                 info->function);
+                 "task %" PRIu64 " is the function %s, which runs in a worker: --gdb is for commands; attach gdb to the pid "
+                 "that `ptools workers` shows",
+                 info->id, info->function);
         return failure_report_code(line, PTOOLS_ERR_INVALID, message);
     }
+    if (strcmp(info->function, PROGRAM_FUNCTION) != 0)
+        return call_again(line, pt, info);
     if (ptools_get_item(info->args, 0, &r.map) != PTOOLS_OK || !read_all(&r, gdb) || r.n_argv == (gdb ? GDB_WORDS : 0))
         return failure_report_code(line, PTOOLS_ERR_NO_MEMORY, "its arguments cannot be read");
     return become(&r, gdb); /* it is another program then, and all memory is gone */
@@ -238,7 +305,7 @@ static int run(const struct command_line *line)
     if (status == EXIT_VALUE)
         status = tasks_find(line, pt, &wish, TASKS_LOOK | TASKS_ARGS, &tasks);
     if (status == EXIT_VALUE)
-        status = tasks.n == 1 && tasks.items[0].info ? replay(line, tasks.items[0].info, gdb) : tasks.status;
+        status = tasks.n == 1 && tasks.items[0].info ? replay(line, pt, tasks.items[0].info, gdb) : tasks.status;
     tasks_deinit(&tasks);
     tasks_wish_deinit(&wish);
     return status;
@@ -246,12 +313,12 @@ static int run(const struct command_line *line)
 
 const struct verb verb_replay = {
     .name = "replay",
-    .summary = "run the command of a queued task once more, here",
+    .summary = "run the command or function of a queued task once more, and wait for it",
     .usage = usage,
     .about =
         "Runs the command of the task in the foreground, with the words, environment, directory, umask, input and\n"
         "PTOOLS_SEED that it had. Nothing of the task changes. Limits and shared arrays are not set "
-        "up.\n" TASKS_IDS_HELP,
+        "up.\nOf a function: calls it in a worker with the arguments that it had, and prints its value.\n" TASKS_IDS_HELP,
     .options = options,
     .run = run,
 };

@@ -33,6 +33,9 @@ uint64_t waiting_now_us(void);
 enum wake waiting_for(ptools *pt, ptools_future *f, int signals, uint64_t until_us);
 /* Waits so, then prints or reports. The exit status. */
 int waiting_print(const struct command_line *line, const struct waiting *waiting, ptools *pt, ptools_future *f);
+/* For give_up, of a call: it is cancelled. */
+int waiting_stop(const struct command_line *line, const struct waiting *waiting, ptools *pt, ptools_future *f, int signals,
+                 enum wake why);
 /* For give_up, of a queued task: it goes on, and how to come back to it is told. */
 int waiting_leave(const struct command_line *line, const struct waiting *waiting, ptools *pt, ptools_future *f,
                   int signals, enum wake why);

@@ -285,8 +285,9 @@ chmod +x "$work/tell"
 id=$(cat "$work/id")
 ended failed && run 0 log "$id" && cp "$work/out" "$work/first" && run 6 replay "$id" && cmp "$work/out" "$work/first"
 check "replay: words, environment, directory, umask, input, seed and status are the same"
-submit t.nop && ended done && run 2 replay "$id" && complained 'no command but the function' && run 2 replay
-check "replay: a function is none"
+submit t.echo '[1,{"a":null}]' word -2.5 && ended done && run 0 replay "$id" && is '[[1,{"a":null}],"word",-2.5]' &&
+    submit t.fail no && ended failed && run 1 replay "$id" && run 2 replay --gdb "$id" && complained 'gdb is for commands' && run 2 replay
+check "replay: of a function the call with its arguments"
 
 # -- the daemon is killed ------------------------------------------------------------------------------------
 
