@@ -30,7 +30,7 @@ enum front_kind {
     FRONT_ENDED,
     FRONT_CLIENT, /* with a connection of the door of messages */
     FRONT_ARRAYS, /* with one of the door of descriptors */
-    FRONT_BEGIN,  /* a new front: connections are counted from here on; text: its version */
+    FRONT_BEGIN,  /* a new front: connections are counted from here on, from taken; text: its version */
     FRONT_DRAIN,  /* end when what runs has ended; the second time: at once */
     FRONT_RELOAD, /* read the configuration again */
     FRONT_LEAVE,  /* the answer to IDLE: end now */
@@ -45,7 +45,7 @@ struct front_packet {
     int32_t pid;       /* ENDED: 0, if there never was a process */
     int32_t status;    /* ENDED: as waitpid() tells it */
     uint32_t zero;
-    uint64_t taken;    /* IDLE */
+    uint64_t taken;    /* IDLE, BEGIN */
     char text[FRONT_TEXT_BYTES]; /* ENDED: why, for people; BEGIN: a version; ends with NUL */
 };
 _Static_assert(sizeof(struct front_packet) == 192, "a wire struct");

@@ -14,13 +14,14 @@
 #include <grp.h>
 #include <ini.h>
 #include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "daemon/ptoolsd/config.h"
 #include "proto/util.h"
 
-enum { FILE_BYTES_MAX = 1 << 20, MANY_GROUPS = 256 };
+enum { FILE_BYTES_MAX = 1 << 20 };
 
 struct reading {
     struct config *config;
@@ -188,26 +189,44 @@ static int read_beside(struct config *c, const char *beside, const char *dir, co
     return read_one(c, path, false, complaints);
 }
 
+/* The name of the group or, if group is absent, of the user. NULL: there is none; *ret_error is 0, or why nobody knows. */
+static const char *name_of(const gid_t *group, int *ret_error)
+{
+    const struct group *g;
+    const struct passwd *u;
+
+    errno = 0;
+    g = group ? getgrgid(*group) : NULL;
+    u = group ? NULL : getpwuid(getuid());
+    *ret_error = g || u || errno == ENOENT || errno == ESRCH ? 0 : errno;
+    return g ? g->gr_name : u ? u->pw_name : NULL;
+}
+
 int config_read_of_user(struct config *c, const char *path, FILE *complaints)
 {
-    gid_t groups[MANY_GROUPS];
-    int n = getgroups(MANY_GROUPS, groups), r = 0, worst = 0;
-    const struct group *group;
-    const struct passwd *user;
+    int n = getgroups(0, NULL), r = 0, worst = 0, error;
+    AUTO_MEM gid_t *groups = n < 0 ? NULL : calloc((size_t)n + 1, sizeof *groups);
 
+    if (!groups || getgroups(n, groups + 1) != n)
+        return -ENOMEM;
+    groups[0] = getgid();
     c->for_user = true;
-    for (int i = -1; i < n && r >= 0; i++) {
-        if (i >= 0 && groups[i] == getgid())
+    /* All groups, then the user. A limit that nobody can look up must not be passed over. */
+    for (int i = 0; i <= n + 1 && r >= 0; i++) {
+        const char *name;
+
+        if (i > 0 && i <= n && groups[i] == groups[0])
             continue; /* it was the first */
-        group = getgrgid(i < 0 ? getgid() : groups[i]);
-        r = group ? read_beside(c, path, "groups.d", group->gr_name, complaints) : 0;
+        name = name_of(i <= n ? &groups[i] : NULL, &error);
+        r = name ? read_beside(c, path, i <= n ? "groups.d" : "users.d", name, complaints) : 0;
+        if (error) {
+            fprintf(complaints, "the name of %s cannot be looked up: %s\n", i <= n ? "a group" : "the user", strerror(error));
+            r = CONFIG_REFUSED;
+        }
         worst = r > 0 ? r : worst;
     }
-    user = r >= 0 ? getpwuid(getuid()) : NULL;
-    if (user)
-        r = read_beside(c, path, "users.d", user->pw_name, complaints);
     c->for_user = false;
-    return r ? r : worst;
+    return r < 0 ? r : worst;
 }
 
 int config_read(struct config *c, const char *path, bool must_exist, FILE *complaints)

@@ -15,7 +15,7 @@
  * killed, or ended and shall be followed by another (users.stay), finds them again in the next, and no daemon notices.
  * Without that they end as by SIGTERM, and the front waits for them.
  *
- * Never does: read or write what clients say, resolve names once it serves, start or signal a process.
+ * Never does: read or write what clients say, resolve names once it serves, start a program, signal a process.
  */
 #include "daemon/ptoolsd/front.h"
 
@@ -103,8 +103,8 @@ static void let_in(struct front *f, enum front_kind door, int take_fd)
         front_users_refuse(f->users, door, take_fd, why);
         return;
     }
-    front_as_open(f->as, cred.uid);
-    front_users_give(f->users, cred.uid, door, take_fd);
+    if (front_users_give(f->users, cred.uid, door, take_fd))
+        front_as_open(f->as, cred.uid);
 }
 
 static int on_listen(sd_event_source *s, int fd, uint32_t revents, void *userdata)
@@ -272,6 +272,8 @@ int front_run(const struct config *config, struct start *take_start)
 {
     struct front f = { .config = config, .start = *take_start };
     int r = sd_event_new(&f.event);
+
+    signal(SIGCHLD, SIG_IGN); /* of children of refuse_close(), which nobody waits for */
 
     if (r >= 0)
         r = front_start(&f);

@@ -2,7 +2,7 @@
 /*
  * front_as -- see front_as.h. The directory `as` belongs to the group of users.admins and is closed to others: who can
  * connect to a socket in it is let in as the user whose number it has. A pair is there for each user whose daemon was
- * ever wanted, and stays until the service ends; its sockets cost two descriptors.
+ * ever wanted, up to users.max, and stays until the service ends; its sockets cost two descriptors.
  */
 #include "daemon/ptoolsd/front_as.h"
 
@@ -37,6 +37,7 @@ struct front_as {
     sd_event *event;
     struct front_users *users;
     struct pair *pairs;
+    uint64_t max; /* of them: what they cost in descriptors is not for users to say */
     char *dir;
     bool made; /* the directory is ours to remove */
 };
@@ -51,11 +52,19 @@ static int on_listen(sd_event_source *s, int fd, uint32_t revents, void *userdat
 {
     struct pair *p = userdata;
     int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    struct ucred who = { 0 };
+    socklen_t n = sizeof who;
 
-    (void)s;
     (void)revents;
-    if (peer >= 0)
-        front_users_give(p->a->users, p->uid, fd == p->fds[0] ? doors[0].kind : doors[1].kind, peer);
+    if (peer < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+        log_warning("listening-ended", LOG_U64("as", p->uid), LOG_STR("why", strerror(errno)));
+        return sd_event_source_set_enabled(s, SD_EVENT_OFF); /* out of descriptors: not to be asked again at once, and for ever */
+    }
+    if (peer < 0)
+        return 0;
+    (void)getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &who, &n);
+    log_info("admin-let-in", LOG_U64("uid", who.uid), LOG_U64("as", p->uid));
+    (void)front_users_give(p->a->users, p->uid, fd == p->fds[0] ? doors[0].kind : doors[1].kind, peer);
     return 0;
 }
 
@@ -147,7 +156,7 @@ void front_as_open(struct front_as *a, uint32_t uid)
     if (!a)
         return;
     HASH_FIND(hh, a->pairs, &uid, sizeof uid, p);
-    if (p || !(p = calloc(1, sizeof *p)))
+    if (p || HASH_COUNT(a->pairs) >= a->max || !(p = calloc(1, sizeof *p)))
         return;
     *p = (struct pair){ .a = a, .uid = uid, .fds = { -1, -1 } };
     HASH_ADD(hh, a->pairs, uid, sizeof p->uid, p);
@@ -196,6 +205,7 @@ int front_as_new(sd_event *event, const struct config *config, struct front_user
     }
     a->event = event;
     a->users = users;
+    a->max = config->users_max;
     /* The sockets in it are of this group because the directory hands it on (the mode's first digit). An installed
      * service finds it, and may not be allowed to make one. */
     a->made = mkdir(a->dir, 0700) == 0;

@@ -37,7 +37,8 @@ static int receive(struct front_link *l, struct front_packet *ret, int *ret_fd)
         struct cmsghdr header;
         char room[CMSG_SPACE(sizeof(int))];
     } control;
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+                          .msg_controllen = CMSG_LEN(sizeof(int)) }; /* for one: the kernel drops others */
     struct cmsghdr *c;
     ssize_t got = recvmsg(l->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
@@ -79,7 +80,7 @@ static void handle(struct front_link *l, const struct front_packet *p, int take_
             fds_let_in(d->fds, take_fd);
         break;
     case FRONT_BEGIN:
-        l->taken = 0;
+        l->taken = p->taken;
         stop_idling(l);
         if (strcmp(p->text, PTOOLS_VERSION) != 0) {
             log_info("front-is-another", LOG_STR("version", p->text));

@@ -30,7 +30,7 @@
 #include "daemon/ptoolsd/table.h"
 #include "proto/util.h"
 
-enum { WAITING_MAX = 64, PAUSE_MIN_US = 100000, PAUSE_MAX_US = 30000000, LIVED_US = 10000000, WHY_BYTES = 320 };
+enum { PACKETS_A_TURN = 32, WAITING_MAX = 64, PAUSE_MIN_US = 100000, PAUSE_MAX_US = 30000000, LIVED_US = 10000000, WHY_BYTES = 320 };
 
 struct waiting { /* for the next daemon of a user whose last one is leaving */
     enum front_kind door;
@@ -45,6 +45,7 @@ struct front_user {
     sd_event_source *source;
     uint64_t sent; /* connections, since BEGIN */
     bool leaving;
+    bool full;     /* its socket holds what was not taken */
     uint64_t since_us, pause_us, retry_at_us;
     char why[FRONT_TEXT_BYTES]; /* the last one ended, or did not begin; "" */
     TAILQ_HEAD(, waiting) waiting;
@@ -59,6 +60,7 @@ struct front_users {
     struct front_user *users;
     unsigned n; /* that have a daemon */
     bool draining;
+    uint64_t first; /* where it counts from, of daemons that had another front: what they said to that is not for us */
     int spawn_fd; /* to ptools-spawn; -1 */
     sd_event_source *spawn_source;
 };
@@ -104,14 +106,23 @@ static int send_packet(int socket, const struct front_packet *p, int fd)
     return sendmsg(socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof *p ? 0 : -errno;
 }
 
-/* 1: a packet; 0: none now; -1: there will be none any more. */
+/* 1: a packet; 0: none now; -1: there will be none any more; -2: or there may be, but not of ours: whoever sends it does not
+ * keep to the protocol, and may have sent descriptors (refuse_close()). */
 static int receive_packet(int socket, struct front_packet *ret)
 {
-    ssize_t got = recv(socket, ret, sizeof *ret, MSG_DONTWAIT);
+    struct iovec iov = { ret, sizeof *ret };
+    struct msghdr look = { .msg_iov = &iov, .msg_iovlen = 1 };
+    ssize_t got = recvmsg(socket, &look, MSG_DONTWAIT | MSG_PEEK);
 
+    if (got > 0 && look.msg_flags & MSG_CTRUNC)
+        return -2;
+    if (got > 0)
+        got = recv(socket, ret, sizeof *ret, MSG_DONTWAIT);
+    if (got == 0)
+        return -1;
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
-    return got == (ssize_t)sizeof *ret && ret->magic == FRONT_MAGIC && !ret->text[FRONT_TEXT_BYTES - 1] ? 1 : -1;
+    return got == (ssize_t)sizeof *ret && ret->magic == FRONT_MAGIC && !ret->text[FRONT_TEXT_BYTES - 1] ? 1 : -2;
 }
 
 /* -- ptools-spawn ------------------------------------------------------------------------------------------- */
@@ -183,21 +194,25 @@ static int spawn_connect(struct front_users *f)
 /* -- one user ----------------------------------------------------------------------------------------------- */
 
 /* The service manager keeps the socket from now on, or no more. */
-static void keep(const struct front_user *u, bool yes)
+static void keep(uint32_t uid, int fd, bool yes)
 {
     char text[64];
 
-    snprintf(text, sizeof text, "%s=1\nFDNAME=user-%" PRIu32, yes ? "FDSTORE" : "FDSTOREREMOVE", u->uid);
-    (void)sd_pid_notify_with_fds(0, false, text, yes ? &u->fd : NULL, yes ? 1 : 0);
+    snprintf(text, sizeof text, "%s=1\nFDNAME=user-%" PRIu32, yes ? "FDSTORE" : "FDSTOREREMOVE", uid);
+    (void)sd_pid_notify_with_fds(0, false, text, yes ? &fd : NULL, yes ? 1 : 0);
 }
 
 static void user_close(struct front_user *u)
 {
     if (u->fd < 0)
         return;
-    keep(u, false);
+    keep(u->uid, u->fd, false);
     u->source = sd_event_source_disable_unref(u->source);
-    close(u->fd);
+    if (u->full)
+        refuse_close(u->fd);
+    else
+        close(u->fd);
+    u->full = false;
     u->fd = -1;
     u->leaving = false;
     u->f->n--;
@@ -210,7 +225,7 @@ static void user_free(struct front_user *u)
     user_close(u);
     while ((w = TAILQ_FIRST(&u->waiting))) {
         TAILQ_REMOVE(&u->waiting, w, link);
-        close(w->fd);
+        refuse_close(w->fd);
         free(w);
     }
     HASH_DEL(u->f->users, u);
@@ -242,28 +257,29 @@ static int on_user(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
     struct front_user *u = userdata;
     struct front_packet p;
-    int r;
+    int r = 1;
 
     (void)s;
     (void)revents;
-    while ((r = receive_packet(fd, &p)) > 0) {
+    for (unsigned i = 0; i < PACKETS_A_TURN && (r = receive_packet(fd, &p)) > 0; i++) {
         u->leaving |= p.kind == FRONT_LEAVING;
         if (p.kind != FRONT_IDLE || p.taken != u->sent || u->leaving)
             continue; /* somebody is on the way to it */
         p.kind = FRONT_LEAVE;
         u->leaving = send_packet(fd, &p, -1) == 0;
     }
+    u->full = r < -1;
     if (r < 0)
         on_end(u);
     return 0;
 }
 
-static int user_open(struct front_user *u, int take_fd)
+static int user_open(struct front_user *u, int take_fd, uint64_t first)
 {
     int r;
 
     u->fd = take_fd;
-    u->sent = 0;
+    u->sent = first;
     u->since_us = now_us(u->f);
     u->why[0] = '\0';
     u->f->n++;
@@ -271,7 +287,7 @@ static int user_open(struct front_user *u, int take_fd)
     if (r < 0)
         user_close(u);
     else
-        keep(u, true);
+        keep(u->uid, u->fd, true);
     return r < 0 ? r : 0;
 }
 
@@ -299,9 +315,15 @@ static int user_start(struct front_user *u, char why[WHY_BYTES])
         return -errno;
     }
     r = send_packet(f->spawn_fd, &p, pair[1]);
+    if (r == -EPIPE || r == -ECONNRESET) { /* it ended, and another may listen by now */
+        spawn_close(f);
+        r = spawn_connect(f);
+        if (r == 0)
+            r = send_packet(f->spawn_fd, &p, pair[1]);
+    }
     close(pair[1]);
     if (r == 0)
-        r = user_open(u, pair[0]);
+        r = user_open(u, pair[0], 0);
     else
         close(pair[0]);
     if (r < 0)
@@ -312,11 +334,11 @@ static int user_start(struct front_user *u, char why[WHY_BYTES])
 }
 
 /* To its daemon, started if need be. */
-static void pass_on(struct front_user *u, enum front_kind door, int take_fd)
+static bool pass_on(struct front_user *u, enum front_kind door, int take_fd)
 {
     const struct front_packet p = { .magic = FRONT_MAGIC, .kind = door, .uid = u->uid };
-    char why[WHY_BYTES];
-    int r = u->fd >= 0 ? 0 : user_start(u, why);
+    char why[WHY_BYTES] = "the service is about to end";
+    int r = u->fd >= 0 ? 0 : u->f->draining ? -ESHUTDOWN : user_start(u, why);
 
     if (r == 0) {
         r = send_packet(u->fd, &p, take_fd);
@@ -326,10 +348,11 @@ static void pass_on(struct front_user *u, enum front_kind door, int take_fd)
     if (r < 0) {
         log_warning("client-refused", LOG_U64("uid", u->uid), LOG_STR("why", why));
         front_users_refuse(u->f, door, take_fd, why);
-        return;
+        return false;
     }
     u->sent++;
     close(take_fd);
+    return true;
 }
 
 /* Its daemon has ended. */
@@ -352,14 +375,14 @@ static void on_end(struct front_user *u)
     while ((w = TAILQ_FIRST(&u->waiting))) {
         TAILQ_REMOVE(&u->waiting, w, link);
         u->n_waiting--;
-        pass_on(u, w->door, w->fd);
+        (void)pass_on(u, w->door, w->fd);
         free(w);
     }
     if (u->fd < 0 && u->retry_at_us == 0)
         user_free(u);
 }
 
-void front_users_give(struct front_users *f, uint32_t uid, enum front_kind door, int take_fd)
+bool front_users_give(struct front_users *f, uint32_t uid, enum front_kind door, int take_fd)
 {
     struct front_user *u = f->draining ? NULL : user_get(f, uid);
     struct waiting *w;
@@ -367,20 +390,19 @@ void front_users_give(struct front_users *f, uint32_t uid, enum front_kind door,
     if (!u) {
         front_users_refuse(f, door, take_fd,
                            f->draining ? "the service is about to end" : "over the limit users.max: too many users at once");
-        return;
+        return false;
     }
-    if (!u->leaving) {
-        pass_on(u, door, take_fd);
-        return;
-    }
+    if (!u->leaving)
+        return pass_on(u, door, take_fd);
     w = u->n_waiting < WAITING_MAX ? calloc(1, sizeof *w) : NULL;
     if (!w) {
         front_users_refuse(f, door, take_fd, "your daemon is about to end, and too many wait for the next");
-        return;
+        return false;
     }
     *w = (struct waiting){ .door = door, .fd = take_fd };
     TAILQ_INSERT_TAIL(&u->waiting, w, link);
     u->n_waiting++;
+    return true;
 }
 
 void front_users_start(struct front_users *f, uint32_t uid)
@@ -397,14 +419,17 @@ void front_users_start(struct front_users *f, uint32_t uid)
 
 void front_users_adopt(struct front_users *f, uint32_t uid, int take_fd)
 {
-    const struct front_packet p = { .magic = FRONT_MAGIC, .kind = FRONT_BEGIN, .uid = uid, .text = PTOOLS_VERSION };
+    struct front_packet p = { .magic = FRONT_MAGIC, .kind = FRONT_BEGIN, .uid = uid, .text = PTOOLS_VERSION };
     struct front_user *u = user_get(f, uid);
 
     if (!u || u->fd >= 0) {
+        if (!u) /* over users.max: it ends, and so its user can come again */
+            keep(uid, take_fd, false);
         close(take_fd);
         return;
     }
-    if (user_open(u, take_fd) < 0 || send_packet(u->fd, &p, -1) < 0)
+    p.taken = f->first;
+    if (user_open(u, take_fd, f->first) < 0 || send_packet(u->fd, &p, -1) < 0)
         user_free(u); /* it has ended meanwhile */
     else
         log_info("user-daemon-adopted", LOG_U64("uid", uid));
@@ -433,6 +458,7 @@ int front_users_new(sd_event *event, const struct config *config, struct front_u
     if (!f)
         return -ENOMEM;
     *f = (struct front_users){ .event = event, .config = config, .spawn_fd = -1 };
+    f->first = now_us(f);
     r = refuse_new(event, &f->refuse);
     if (r < 0)
         free(f);

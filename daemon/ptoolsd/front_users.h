@@ -18,8 +18,9 @@ struct front_users;
 int front_users_new(sd_event *event, const struct config *config, struct front_users **ret);
 struct front_users *front_users_free(struct front_users *f);
 
-/* A connection of one of the doors (FRONT_CLIENT or FRONT_ARRAYS), by somebody who may act as this user: taken. */
-void front_users_give(struct front_users *f, uint32_t uid, enum front_kind door, int take_fd);
+/* A connection of one of the doors (FRONT_CLIENT or FRONT_ARRAYS), by somebody who may act as this user: taken. false: it
+ * was refused. */
+bool front_users_give(struct front_users *f, uint32_t uid, enum front_kind door, int take_fd);
 /* Somebody who may not: taken. */
 void front_users_refuse(struct front_users *f, enum front_kind door, int take_fd, const char *why);
 /* Starts the daemon of a user, who may have queued tasks, without anybody having come. */

@@ -15,6 +15,9 @@ struct refuse;
 /* 0 or -errno. */
 int refuse_new(sd_event *event, struct refuse **ret);
 struct refuse *refuse_free(struct refuse *r);
+/* Closes a socket that may hold descriptors which its peer has sent, in a process of its own: to close the last one of a
+ * descriptor may take as long as whoever sent it likes. */
+void refuse_close(int take_fd);
 /* Says why, and closes the connection in its own time. messages: it speaks ZMTP; others see their end alone. */
 void refuse_peer(struct refuse *r, int take_fd, bool messages, const char *why);
 

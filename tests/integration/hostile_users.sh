@@ -113,6 +113,58 @@ check "... nor do $guesses guessed numbers"
 as_user uucp 0 log "$secret" && said 'my secret'
 check "which its user alone can read"
 
+# -- descriptors that are not wanted ---------------------------------------------------------------------------------
+
+# Refused (root is not served), with a socket that takes ten minutes to close: who closed it would stand still as long.
+"$python" - "$PTOOLS_DIR/ptoolsd.sock" "$PTOOLS_DIR/ptoolsd.fds" <<'EOF'
+import socket, struct, sys
+listening = socket.create_server(("127.0.0.1", 0))
+for path, kind in (sys.argv[1], socket.SOCK_STREAM), (sys.argv[2], socket.SOCK_SEQPACKET):
+    for i in range(3):
+        slow = socket.create_connection(listening.getsockname())
+        slow.setblocking(False)
+        try:
+            while True:
+                slow.send(bytes(65536))
+        except BlockingIOError:
+            pass
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 600))
+        door = socket.socket(socket.AF_UNIX, kind)
+        door.connect(path)
+        try:
+            socket.send_fds(door, [b"x"], [slow.fileno()])
+        except OSError:
+            pass  # it was closed already
+        slow.setblocking(True)
+        door.close()
+        # ours is not the last one: so this does not wait
+        socket.socket(fileno=slow.detach())
+EOF
+begin=$(date +%s)
+as_user uucp 0 status && [ $(($(date +%s) - begin)) -lt 30 ] && kill -0 $front
+check "descriptors that are slow to close hold nobody up"
+open_in_spawn() { find "/proc/$spawn/fd" -type l | wc -l; }
+before=$(open_in_spawn)
+setpriv --reuid=daemon --regid=daemon --clear-groups "$python" - "$work/spawn.sock" <<'EOF'
+import os, socket, struct, sys
+for i in range(20):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect(sys.argv[1])
+    packet = struct.pack("<IIIiiIQ160s", 0x31726670, 1, 1, 0, 0, 0, 0, b"")
+    socket.send_fds(s, [packet], [0, 0])          # two instead of one, for a user that is not served
+    socket.send_fds(s, [packet[:50]], [0])        # too short
+    s.recv(192)                                   # how that daemon ended
+    s.close()
+EOF
+as_user uucp 0 status
+tries=0
+until [ "$(open_in_spawn)" -le "$before" ]; do
+    tries=$((tries + 1))
+    [ $tries -lt 1000 ] || break
+done
+[ $tries -lt 1000 ]
+check "requests with other descriptors than one leave none in ptools-spawn"
+
 kill $flood 2>/dev/null
 wait $flood 2>/dev/null
 as_user games 0 status

@@ -127,9 +127,18 @@ check "the next start brings back the daemon of everybody who has something queu
 as_user games 0 submit --durable -- sleep 1000 && id=$(cat "$work/out")
 kill -KILL $front
 wait $front 2>/dev/null
-for pid in $(daemons); do kill "$pid"; done # it was told to drain; the second time it does not wait for what runs
+for pid in $(daemons); do # whatever it hears first, the second time it does not wait for what runs
+    kill -TERM "$pid"
+    kill -INT "$pid"
+done
 while [ "$(daemons)" ]; do :; done
-start_front && as_user games 0 info "$id" && said '^state  *lost' # what ran may have had an effect: it is not begun again
+start_front
+tries=0
+until as_user games 0 info "$id" && said '^state  *lost'; do # what ran may have had an effect: it is not begun again
+    tries=$((tries + 1))
+    [ $tries -lt 1000 ] || break
+done
+[ $tries -lt 1000 ]
 check "a front that was killed: daemons that nobody keeps end, and the next front begins anew"
 
 kill $front && wait $front && kill $spawn && wait $spawn
