@@ -65,7 +65,7 @@ mkdir "$work/groups.d" "$work/users.d"
 printf '[workers]\ncount=3\nnice=2\n[limits]\nuser_sets_max=1\n' >"$work/groups.d/backup.conf"
 printf '[workers]\nnice=5\n' >"$work/users.d/backup.conf"
 printf '[daemon]\njournal=no\n' >"$work/users.d/uucp.conf"
-as_user backup 0 status && said '^workers  *3$' && as_user backup 0 run -- nice && is 5 && as_user backup 0 sets create a 1 &&
+as_user backup 0 status && said '^workers  *3$' && as_user backup 0 run -- nice && is $((5 + $(nice))) && as_user backup 0 sets create a 1 &&
     as_user backup 125 sets create b 1 && as_user games 0 status && said '^workers  *2$'
 check "groups.d and users.d: what is said of some users only"
 told_why uucp 'it exited with status 78' && grep -q 'uucp.conf:2: \[daemon\] is not for one user' "$work/spawn.log" &&
