@@ -262,6 +262,7 @@ struct msg_reply {
     uint32_t worker;         /* call: where it ran; add: the first id */
     uint32_t attempt;        /* call */
     uint64_t run_us;         /* call */
+    uint64_t cpu_us, peak_bytes; /* task-result: as in msg_failure */
     uint32_t set_id;         /* set create, open */
     uint32_t mode;           /* set open */
     bool done;               /* cancel: it had ended already */
@@ -309,7 +310,7 @@ struct msg_failure {
     int32_t exit_status;
     int32_t signal;
     bool maybe_executed;
-    uint64_t run_us, peak_bytes;
+    uint64_t run_us, cpu_us, peak_bytes; /* cpu_us: of a queued task */
     struct text phase;
     uint64_t progress, progress_of;
     struct text log, backtrace;

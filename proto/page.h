@@ -65,6 +65,7 @@ struct page {
     _Atomic uint64_t fault_address;
     _Atomic uint32_t log_next;        /* lines ever written: the ring's next is log_next % PAGE_LOG_LINES */
     _Atomic uint64_t slot[PAGE_SLOTS]; /* of a server task: the calls begun last, number n at n % PAGE_SLOTS */
+    struct page_used { _Atomic uint64_t cpu_us, peak_kb; } used[PAGE_SLOTS]; /* what a queued task took; 0: not known */
     char function[136];               /* "module.function" being run */
     char module[72];                  /* being loaded */
     char phase[PAGE_PHASE_BYTES];     /* the function's own word */
@@ -88,6 +89,8 @@ static inline uint64_t page_word(uint64_t task, enum page_slot_state state)
 /* Daemon: the slot is FREE or left over; give it. */
 static inline void page_give(struct page *p, unsigned slot, uint64_t task)
 {
+    atomic_store_explicit(&p->used[slot % PAGE_SLOTS].cpu_us, 0, memory_order_relaxed);
+    atomic_store_explicit(&p->used[slot % PAGE_SLOTS].peak_kb, 0, memory_order_relaxed);
     atomic_store_explicit(&p->slot[slot % PAGE_SLOTS], page_word(task, SLOT_GIVEN), memory_order_release);
 }
 /* Daemon: true if the task was taken back before the worker began it. */

@@ -52,6 +52,8 @@ const struct task_field task_fields[] = {
     { "started_ms", "started", FIELD_I64, AT(started_ms), UNIT_MS },
     { "ended_ms", "ended", FIELD_I64, AT(ended_ms), UNIT_MS },
     { "run_us", "run time", FIELD_U64, AT(run_us), UNIT_US, .right = true, .zero_blank = true },
+    { "cpu_us", "processor time", FIELD_U64, AT(cpu_us), UNIT_US, .right = true, .zero_blank = true },
+    { "peak_bytes", "peak memory", FIELD_U64, AT(peak_bytes), .bytes = true, .right = true, .zero_blank = true },
     { "args_bytes", "arguments", FIELD_U64, AT(args_bytes), .bytes = true, .right = true },
     { "value_bytes", "value", FIELD_U64, AT(value_bytes), .bytes = true, .right = true, .zero_blank = true },
     { "code", "code", FIELD_NAMED, AT(code), .value_name = code_name, .zero_blank = true },

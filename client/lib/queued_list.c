@@ -48,6 +48,8 @@ static const struct key {
     KEY(started_ms, KEY_I64),
     KEY(ended_ms, KEY_I64),
     KEY(run_us, KEY_U64),
+    KEY(cpu_us, KEY_U64),
+    KEY(peak_bytes, KEY_U64),
     KEY(args_bytes, KEY_U64),
     KEY(value_bytes, KEY_U64),
     KEY(code, KEY_CODE),

@@ -20,13 +20,13 @@ void task_accept(struct core *core, struct task *t, struct actions *out)
     task_forget_client(core, t);
 }
 
-void task_succeed(struct core *core, struct task *t, const struct core_value *value, struct text log, uint64_t run_us,
+void task_succeed(struct core *core, struct task *t, const struct core_value *value, const struct msg_failure *took,
                   struct actions *out)
 {
     const struct msg_reply reply = { .task = t->id,
                                      .worker = t->worker->id,
                                      .attempt = t->attempt,
-                                     .run_us = run_us,
+                                     .run_us = took->run_us,
                                      .value = value->array,
                                      .value_bytes = value->bytes,
                                      .workers = t->batch && t->set ? t->set->n : 0,
@@ -36,7 +36,7 @@ void task_succeed(struct core *core, struct task *t, const struct core_value *va
     if (t->client)
         answer_reply(out, t->client->id, t->key.request, &reply, t->batch ? t->batch->records : value->blob);
     if (t->queued)
-        qtask_attempt_done(core, t->queued, value, log, run_us, out);
+        qtask_attempt_done(core, t->queued, value, took, out);
     core->stats.done++;
     task_release_arrays(core, t, out);
     if (task_step(core, t, EV_END, out))

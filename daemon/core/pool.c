@@ -60,10 +60,12 @@ void core_worker_done(struct core *core, uint64_t now_us, uint32_t worker, uint6
                       uint32_t rss_kb, uint32_t fds, struct actions *out)
 {
     static const struct core_value nothing;
+    struct msg_failure took = facts ? *facts : (struct msg_failure){ 0 };
     struct worker *w = worker_or_stand_in(core, worker);
     struct task *t = w ? worker_held(w, task) : NULL;
 
     core->now_us = now_us;
+    took.run_us = run_us;
     if (!t || t->attempt != attempt) {
         core->stats.stale++;
         return;
@@ -88,7 +90,7 @@ void core_worker_done(struct core *core, uint64_t now_us, uint32_t worker, uint6
             task_fail(core, t, PTOOLS_ERR_INTERNAL, facts, true, out,
                       "the value of %s is in an array that its task was not given", t->function->name);
         else if (code == PTOOLS_OK)
-            task_succeed(core, t, value ? value : &nothing, facts ? facts->log : (struct text){ 0 }, run_us, out);
+            task_succeed(core, t, value ? value : &nothing, &took, out);
         else
             task_fail(core, t, code, facts, was_entered(code), out, NULL);
     }
@@ -216,7 +218,8 @@ static uint32_t end_tasks(struct core *core, uint64_t now_us, struct worker *w, 
                       t->function->name);
         } else if (t->batch && t->batch->done == t->batch->how.items && !t->batch->op[0]) {
             /* of a reduction the value may be lost, and only its client can tell */
-            task_succeed(core, t, &(struct core_value){ 0 }, (struct text){ 0 }, d->facts->run_us, out);
+            task_succeed(core, t, &(struct core_value){ 0 }, &(struct msg_failure){ .run_us = d->facts->run_us },
+                         out);
         } else {
             crashed++;
             death_text(w, d->pid, d->facts, loading ? " while loading the module of " : " while running ",

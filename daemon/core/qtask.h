@@ -226,8 +226,8 @@ void qtask_give(struct core *core, struct worker *w, struct qtask *q, struct act
 /* Its attempt did not begin: it was taken back, or its worker ended. lost: that. */
 void qtask_back(struct core *core, struct qtask *q, bool lost, struct actions *out);
 /* Its attempt is over. */
-void qtask_attempt_done(struct core *core, struct qtask *q, const struct core_value *value, struct text log,
-                        uint64_t run_us, struct actions *out);
+void qtask_attempt_done(struct core *core, struct qtask *q, const struct core_value *value,
+                        const struct msg_failure *took, struct actions *out);
 void qtask_attempt_failed(struct core *core, struct qtask *q, const struct msg_failure *f, struct actions *out);
 /* The row of this number, of its attempt, is written. */
 void qtask_give_booked(struct core *core, uint64_t number, uint64_t task, struct actions *out);

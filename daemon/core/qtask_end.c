@@ -54,6 +54,8 @@ static struct qend *end_new(const struct qtask *q, uint32_t shown, const struct 
                                            .worker = q->worker,
                                            .attempt = q->attempt,
                                            .run_us = facts->run_us,
+                                           .cpu_us = facts->cpu_us,
+                                           .peak_bytes = facts->peak_bytes,
                                            .state = shown,
                                            .log = facts->log };
     }

@@ -365,10 +365,14 @@ void qtask_back(struct core *core, struct qtask *q, bool lost, struct actions *o
 
 /* -- what follows an attempt ---------------------------------------------------------------------------- */
 
-void qtask_attempt_done(struct core *core, struct qtask *q, const struct core_value *value, struct text log,
-                        uint64_t run_us, struct actions *out)
+void qtask_attempt_done(struct core *core, struct qtask *q, const struct core_value *value,
+                        const struct msg_failure *took, struct actions *out)
 {
-    const struct msg_failure done = { .code = PTOOLS_OK, .run_us = run_us, .log = log };
+    const struct msg_failure done = { .code = PTOOLS_OK,
+                                      .run_us = took->run_us,
+                                      .cpu_us = took->cpu_us,
+                                      .peak_bytes = took->peak_bytes,
+                                      .log = took->log };
     const uint64_t bytes = value->blob ? value->blob->n : 0;
     struct msg_submit spec;
     uint64_t max = core->limits.result_max;
@@ -385,8 +389,10 @@ void qtask_attempt_done(struct core *core, struct qtask *q, const struct core_va
                                  .worker = q->worker,
                                  .attempt = q->attempt,
                                  .maybe_executed = true,
-                                 .run_us = run_us,
-                                 .log = log };
+                                 .run_us = took->run_us,
+                                 .cpu_us = took->cpu_us,
+                                 .peak_bytes = took->peak_bytes,
+                                 .log = took->log };
 
         f.message.n = (size_t)snprintf(text, sizeof text,
                                        "the value has %" PRIu64 " bytes, and at most %" PRIu64 " are kept (result_max)",

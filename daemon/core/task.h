@@ -114,7 +114,7 @@ void tasks_deinit(struct core *core);
 
 /* -- the end of a task: the answer, the counters, the note; t is gone afterwards -- */
 
-void task_succeed(struct core *core, struct task *t, const struct core_value *value, struct text log, uint64_t run_us,
+void task_succeed(struct core *core, struct task *t, const struct core_value *value, const struct msg_failure *took,
                   struct actions *out);
 /* facts: what the worker left behind (its message is used, borrowed, if format is NULL); NULL: it never ran. */
 void task_fail(struct core *core, struct task *t, ptools_err code, const struct msg_failure *facts, bool maybe_executed,

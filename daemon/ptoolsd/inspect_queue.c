@@ -63,7 +63,7 @@ struct look {
     const struct core_queued_view *v;
     struct msg_failure failure; /* of one that failed */
     struct text log;
-    uint64_t run_us;
+    uint64_t run_us, cpu_us, peak_bytes;
     struct page_words words; /* of one that runs */
     bool args;
     char output[PATH_MAX]; /* path of what the last attempt of a command writes, without suffix; "" */
@@ -109,6 +109,8 @@ static void write_task(struct writer *w, const struct look *l)
     put_u64(w, "started_ms", v->started_ms);
     put_u64(w, "ended_ms", v->ended_ms);
     put_u64(w, "run_us", l->run_us);
+    put_u64(w, "cpu_us", l->cpu_us);
+    put_u64(w, "peak_bytes", l->peak_bytes);
     put_u64(w, "args_bytes", v->args ? v->args->n : 0);
     put_u64(w, "value_bytes", v->value ? v->value->n : 0);
     put_u64(w, "code", (uint64_t)v->code);
@@ -138,6 +140,8 @@ static void task_map(struct daemon *d, struct msg_decoder *decoder, const struct
         if (answer.failed)
             l.failure = answer.failure;
         l.run_us = answer.failed ? answer.failure.run_us : answer.reply.run_us;
+        l.cpu_us = answer.failed ? answer.failure.cpu_us : answer.reply.cpu_us;
+        l.peak_bytes = answer.failed ? answer.failure.peak_bytes : answer.reply.peak_bytes;
         l.log = answer.failed ? answer.failure.log : answer.reply.log;
     }
     if (!v->running || !supervisor_words(d->supervisor, v->worker, &l.words) || l.words.task != v->id)

@@ -398,7 +398,10 @@ static void handle_done(struct process *p, const struct link_frame *f, struct sp
     p->slot[f->slot].task = 0;
     if (f->b)
         p->rss_kb = f->b;
-    facts.peak_bytes = atomic_load(&p->page->peak_kb) * 1024;
+    facts.cpu_us = atomic_load(&p->page->used[f->slot].cpu_us);
+    facts.peak_bytes = atomic_load(&p->page->used[f->slot].peak_kb) * 1024;
+    if (facts.peak_bytes == 0) /* it was not measured: what the worker had when it last looked */
+        facts.peak_bytes = atomic_load(&p->page->peak_kb) * 1024;
     if (p->log)
         facts.log = (struct text){ (const char *)p->log->data, p->log->n };
     if (f->type == LINK_DONE_ARRAY) {

@@ -441,6 +441,12 @@ static void pack_value(const struct run *run, ptools_pack *pack)
     }
 }
 
+static void tell_usage(const struct run *run)
+{
+    run->task->command_us = microseconds(&run->usage.ru_utime) + microseconds(&run->usage.ru_stime);
+    run->task->command_peak_kb = peak_kb(run);
+}
+
 static ptools_err tell_failure(const struct run *run)
 {
     struct ptools_task *t = run->task;
@@ -500,6 +506,8 @@ static ptools_err command_run(ptools_task *t)
         return err;
     run.name = run.args.argv[0];
     err = run_blocked(&run);
+    if (run.begun)
+        tell_usage(&run);
     stopped = ptools_task_cancelled(t);
     failed = run.signal || run.error[0] || !command_status_ok(&run.args, MAX(run.status, 0));
     r = stage_end(&run.stage, err == PTOOLS_OK && !failed && !stopped);

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -593,17 +594,40 @@ static void begin(const struct link_frame *frame, const struct span *body, uint6
     memcpy(self.function, body->data, frame->name_bytes);
     self.function[frame->name_bytes] = '\0';
     page_begin(frame, began_us);
-    self.task.away_us = 0;
+    self.task.away_us = self.task.command_us = self.task.command_peak_kb = 0;
+}
+
+/* Of this process, all its threads. */
+static uint64_t cpu_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* For the record of a queued task: the daemon reads it when it has the answer. */
+static void tell_used(unsigned slot, uint64_t from_us)
+{
+    struct page_used *used = &self.page->used[slot % PAGE_SLOTS];
+    struct rusage usage = { .ru_maxrss = 0 };
+
+    if (self.task.command_us == 0)
+        getrusage(RUSAGE_SELF, &usage);
+    atomic_store(&used->cpu_us, cpu_us() - from_us + self.task.command_us);
+    atomic_store(&used->peak_kb, self.task.command_peak_kb + (uint64_t)usage.ru_maxrss);
 }
 
 void execute(const struct link_frame *frame, const struct span *body, uint64_t began_us, struct execution *ret)
 {
+    uint64_t from_us;
     struct function *f;
     struct parts parts;
 
     *ret = (struct execution){ .began_us = began_us };
     parts_read(frame, body, &parts);
     begin(frame, body, began_us);
+    from_us = parts.queued_ms ? cpu_us() : 0;
     if (parts.batch.items)
         batch_begin(frame);
     f = modules_function(self.modules, self.function, frame->name_bytes);
@@ -621,6 +645,8 @@ void execute(const struct link_frame *frame, const struct span *body, uint64_t b
     }
     if (!self.keep_state && tidy_look_due(&self.tidy, ret->ended_us, ret->ended_us - began_us - self.task.away_us))
         tidy_look(&self.tidy, self.page, &ret->kb, &ret->fds);
+    if (parts.queued_ms)
+        tell_used(frame->slot, from_us);
 }
 
 void execute_refuse(const struct link_frame *frame, const struct span *body, ptools_err code, const char *why,

@@ -42,6 +42,7 @@ struct ptools_task {
     /* of a failure that is EXITED: how the command ended, and what it took */
     int exit_status, exit_signal; /* -1; 0 */
     uint64_t exit_us, exit_peak_kb;
+    uint64_t command_us, command_peak_kb; /* processor time and memory of the command that was run; 0: none was */
 };
 
 /* 0 or -ENOMEM. */

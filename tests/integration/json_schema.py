@@ -50,6 +50,7 @@ def differs(document, shape, where=''):
 TASK = {'id': int, 'parent': int, 'parts': int, 'state': str, 'function': str, 'target': str, 'priority': (float, str),
         'durability': str, 'attempt': int, 'attempts': int, 'kills': int, 'worker': int, 'hold': bool, 'paused': bool,
         'idempotent': bool, 'queued_ms': int, 'due_ms': int, 'started_ms': int, 'ended_ms': int, 'run_us': int,
+        'cpu_us': int, 'peak_bytes': int,
         'args_bytes': int, 'value_bytes': int, 'code': str, 'message': str, 'maybe_executed': bool, 'phase': str,
         'progress': int, 'progress_of': int, 'log': str, 'tags': [str], 'after': [int]}
 CHANGE = {'changed': int, 'unchanged': int}

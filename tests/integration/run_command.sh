@@ -56,6 +56,19 @@ fed "$work/text" 0 run cat && is '' && fed "$work/text" 0 run --stdin - cat && i
 check "run: it reads nothing, or what --stdin says"
 run 125 run --stdin no-such-file cat && complained no-such-file
 check "run: a file to read that is not there"
+# used STATE COMMAND...: it ends so, and in its record stand its processor time and its largest memory
+used() {
+    state=$1
+    shift
+    submit -- "$@" && ended "$state" && run 0 ls --json "$id" &&
+        python3 -c 'import json,sys; t=json.load(sys.stdin)["tasks"][0]; sys.exit(t["cpu_us"] < 10000 or t["peak_bytes"] < 30 << 20)' <"$work/out"
+}
+used done python3 -c 'x = bytes(40 << 20); sum(range(1000000))' &&
+    used failed python3 -c 'x = bytes(40 << 20); sum(range(1000000)); raise SystemExit(3)'
+check "the record of a command says what it took, whether it ended well or not"
+submit math.primes 0 300000
+ended done && run 0 info "$id" && said 'processor time' && said 'peak memory'
+check "and that of a function"
 run 0 run --merge sh -c 'echo a; echo b >&2; echo c' && is "$(printf 'a\nb\nc')" && quiet
 check "run: --merge"
 run 3 run --ok 0,3 sh -c 'exit 3' && run 3 run --ok 4 sh -c 'exit 3'

@@ -214,6 +214,10 @@ typedef struct ptools_queued_info {
     int64_t started_ms;      /* the last attempt                                                    */
     int64_t ended_ms;
     uint64_t run_us;         /* of the last attempt                                                 */
+    uint64_t cpu_us;         /* ... its processor time, all threads, and of a command with what it has waited for; 0:
+                                not measured, as of one that killed its worker                      */
+    uint64_t peak_bytes;     /* ... largest memory: of the command's largest process, or of the worker since it was
+                                started; 0: not measured, or less than the worker has               */
     uint64_t args_bytes, value_bytes;
     ptools_err code;         /* of what failed; PTOOLS_OK                                           */
     const char *message;     /* ... in a sentence; ""                                               */

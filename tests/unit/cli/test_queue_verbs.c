@@ -314,7 +314,7 @@ START_TEST(ls)
           "square\","
           "\"target\":\"any\",\"priority\":3.0,\"durability\":\"crashsafe\",\"attempt\":0,\"attempts\":1,\"kills\":0,"
           "\"worker\":0,\"hold\":false,\"paused\":false,\"idempotent\":false,\"queued_ms\":1764192615000,\"due_ms\":0,\"started_ms\":0,"
-          "\"ended_ms\":0,\"run_us\":0,\"args_bytes\":0,\"value_bytes\":0,\"code\":\"OK\",\"message\":\"\","
+          "\"ended_ms\":0,\"run_us\":0,\"cpu_us\":0,\"peak_bytes\":0,\"args_bytes\":0,\"value_bytes\":0,\"code\":\"OK\",\"message\":\"\","
           "\"maybe_executed\":false,\"phase\":\"\",\"progress\":0,\"progress_of\":0,\"log\":\"\",\"output\":\"\",\"key\":null,"
           "\"tags\":[\"night\",\"run:7\"],\"after\":[]}]}\n",
           NULL, "list 4 -\n" },

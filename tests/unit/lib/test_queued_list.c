@@ -81,11 +81,13 @@ static void pack_full_task(ptools_pack *p)
                                            "queued_ms",   "due_ms", "started_ms", "ended_ms",   "run_us", "args_bytes",
                                            "value_bytes", "code",   "progress",   "progress_of" };
 
-    ptools_pack_map(p, (uint32_t)(sizeof numbers / sizeof *numbers) + 15);
+    ptools_pack_map(p, (uint32_t)(sizeof numbers / sizeof *numbers) + 17);
     pack_pair_u64(p, "nobody-knows", 1);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         pack_pair_u64(p, numbers[i], i + 1);
     pack_pair_u64(p, "parts", 4);
+    pack_pair_u64(p, "cpu_us", 17);
+    pack_pair_u64(p, "peak_bytes", 18);
     pack_pair_str(p, "phase", "sorting");
     pack_pair_str(p, "log", "one\ntwo\n");
     pack_pair_str(p, "message", "out of ink");
@@ -165,6 +167,7 @@ static void check_full(const ptools_queued_info *info)
     ck_assert(info->worker == 6 && info->queued_ms == 7 && info->due_ms == 8 && info->started_ms == 9);
     ck_assert(info->ended_ms == 10 && info->run_us == 11 && info->args_bytes == 12 && info->value_bytes == 13);
     ck_assert((int)info->code == 14 && info->progress == 15 && info->progress_of == 16 && info->parts == 4);
+    ck_assert(info->cpu_us == 17 && info->peak_bytes == 18);
     ck_assert(info->state == PTOOLS_QUEUED_FAILED && info->durability == PTOOLS_DURABLE && info->hold);
     ck_assert(info->idempotent && info->maybe_executed && isinf(info->priority) && info->priority > 0);
     ck_assert_str_eq(info->phase, "sorting");

@@ -533,7 +533,7 @@ START_TEST(replies)
 {
     static const char *const wires[] = {
         "[1 'reply' 9 {}]",
-        "[1 'reply' 9 {'task' 18446744073709551615 'worker' 3 'attempt' 1 'run_us' 1234}]",
+        "[1 'reply' 9 {'task' 18446744073709551615 'worker' 3 'attempt' 1 'run_us' 1234 'cpu_us' 5 'peak_bytes' 6}]",
         "[1 'reply' 9 {'set' 12 'mode' 'ff'}]",
         "[1 'reply' 9 {'set' 12 'mode' 'rr'}]",
         "[1 'reply' 9 {'worker' 5}]",
@@ -550,6 +550,7 @@ START_TEST(replies)
     ck_assert_uint_eq(m.reply.worker, 3);
     ck_assert_uint_eq(m.reply.attempt, 1);
     ck_assert_uint_eq(m.reply.run_us, 1234);
+    ck_assert(m.reply.cpu_us == 5 && m.reply.peak_bytes == 6);
     m = answer_from(wires[2]);
     ck_assert_uint_eq(m.reply.set_id, 12);
     ck_assert_uint_eq(m.reply.mode, 2);
@@ -561,7 +562,7 @@ START_TEST(failure)
 {
     static const char wire[] =
         "[1 'error' 9 {'code' 62 'name' 'WORKER_DIED' 'message' 'killed' 'task' 7 'worker' 3 'attempt' 2 'pid' 4711 "
-        "'exit_status' 0 'signal' 11 'maybe_executed' true 'run_us' 5 'peak_bytes' 1048576 'phase' 'sorting' "
+        "'exit_status' 0 'signal' 11 'maybe_executed' true 'run_us' 5 'cpu_us' 4 'peak_bytes' 1048576 'phase' 'sorting' "
         "'progress' [3 9] 'log' 'a' 'backtrace' 'b'}]";
     struct msg_answer m = answer_from(wire);
 
@@ -577,6 +578,7 @@ START_TEST(failure)
     ck_assert_int_eq(m.failure.signal, 11);
     ck_assert(m.failure.maybe_executed);
     ck_assert_uint_eq(m.failure.run_us, 5);
+    ck_assert_uint_eq(m.failure.cpu_us, 4);
     ck_assert_uint_eq(m.failure.peak_bytes, 1048576);
     assert_text(m.failure.phase, "sorting");
     ck_assert_uint_eq(m.failure.progress, 3);
@@ -619,6 +621,7 @@ START_TEST(stories_are_cut_and_cleaned)
                                .signal = 64,
                                .maybe_executed = true,
                                .run_us = UINT64_MAX,
+                               .cpu_us = UINT64_MAX,
                                .peak_bytes = UINT64_MAX,
                                .progress = UINT64_MAX,
                                .progress_of = UINT64_MAX };
