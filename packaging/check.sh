@@ -88,7 +88,7 @@ fuzz() { # SECONDS
 
 # What this test prints is TAP, and no Meson reads it: so it is counted here.
 system() {
-        local log p f
+        local log name p f
         dir=$("$tree/packaging/build-dir.sh" deb) || return
         log=$dir/check.log
         echo "== system: building packages in $dir"
@@ -101,16 +101,18 @@ system() {
         else
                 fail "system: lintian has something to say"
         fi
-        "$tree/tests/system/service.sh" "$dir" | tee "$log"
-        p=$(grep -c '^ok ' "$log") f=$(grep -c '^not ok ' "$log")
-        if grep -q '^1\.\.0 # SKIP' "$log"; then
-                count 0 0 1
-        elif ! grep -qx "1\.\.$((p + f))" "$log"; then
-                fail "system: the tests did not run to their end"
-        fi
-        count "$p" "$f" 0
-        mapfile -t -O ${#failures[@]} failures < <(sed -n 's/^not ok/system: not ok/p' "$log")
-        echo "== system: $p passed, $f failed"
+        for name in service limits; do
+                "$tree/tests/system/$name.sh" "$dir" | tee "$log"
+                p=$(grep -c '^ok ' "$log") f=$(grep -c '^not ok ' "$log")
+                if grep -q '^1\.\.0 # SKIP' "$log"; then
+                        count 0 0 1
+                elif ! grep -qx "1\.\.$((p + f))" "$log"; then
+                        fail "system: the tests of $name did not run to their end"
+                fi
+                count "$p" "$f" 0
+                mapfile -t -O ${#failures[@]} failures < <(sed -n "s/^not ok/system: $name: not ok/p" "$log")
+                echo "== system: $name: $p passed, $f failed"
+        done
 }
 
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1

@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define FRONT_MAGIC 0x31726670u /* "pfr1" in memory, little-endian */
-enum { FRONT_TEXT_BYTES = 160, FRONT_LINK_FD = 3 /* of a user's daemon, at its start */ };
+enum { FRONT_TEXT_BYTES = 160, FRONT_LINK_FD = 3, FRONT_CGROUP_FD /* of a user's daemon, at its start */ };
 
 enum front_kind {
     FRONT_SPAWN = 1,

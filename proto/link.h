@@ -46,7 +46,8 @@ enum link_type { /* those with a number travel on lanes, too: PROTOCOL.md */
     /* daemon to template */
     LINK_LOAD,      /* body = module name */
     LINK_SPAWN,     /* worker = its id, or with STASK_PROCESS_BIT the number of a server task's process, which is task
-                       `slot` of `attempt`, of user a; body = their prefix; three descriptors */
+                       `slot` of `attempt`, of user a; body = their prefix; three descriptors, and that of the directory of its control
+                       group, if it has one */
     LINK_CLOSE,     /* one descriptor, to be closed: that may take long */
     /* template to daemon */
     LINK_TEMPLATE_READY,

@@ -28,9 +28,10 @@ room() { # ROOM ALLOWED-ROOM...
 
 room proto            proto
 room daemon/core      proto daemon/core
-room daemon/worker    proto daemon/worker
-room daemon/ptoolsd   proto daemon/core daemon/ptoolsd
-room daemon/spawn     proto daemon/spawn
+room daemon/cgroup    proto daemon/cgroup
+room daemon/worker    proto daemon/cgroup daemon/worker
+room daemon/ptoolsd   proto daemon/core daemon/cgroup daemon/ptoolsd
+room daemon/spawn     proto daemon/cgroup daemon/spawn
 room client/lib       proto client/lib
 room client/cli       client/cli
 room client/examples  client/examples

@@ -112,7 +112,7 @@ static bool take_stream(struct job_stream *s, ptools_value v, const char *data, 
 
 static bool take_record(struct job_outcome *o, ptools_value v)
 {
-    ptools_value status;
+    ptools_value status, oom;
     size_t length;
     int64_t n;
 
@@ -124,6 +124,8 @@ static bool take_record(struct job_outcome *o, ptools_value v)
     o->user_us = number(v, "user_us");
     o->sys_us = number(v, "sys_us");
     o->peak_kb = number(v, "peak_kb");
+    if (ptools_get_field(v, "oom", &oom) == PTOOLS_OK)
+        (void)ptools_get_bool(oom, &o->out_of_memory);
     if (!copy(v, "error", &o->message, &length))
         return false;
     if (o->message) /* it was not begun */
@@ -188,16 +190,16 @@ int job_exit_status(const struct job *job)
 void job_reason(const struct job *job, char *text, size_t n)
 {
     const struct job_outcome *o = &job->outcome;
-    const char *name = o->signal > 0 ? sigabbrev_np(o->signal) : NULL;
+    const char *name = o->signal > 0 ? sigabbrev_np(o->signal) : NULL, *oom = o->out_of_memory ? ", out of memory" : "";
 
     if (o->err == PTOOLS_ERR_EXITED)
         snprintf(text, n, "%s", o->message);
     else if (o->err != PTOOLS_OK)
         snprintf(text, n, "%s (%s)", o->message, ptools_errname(o->err));
     else if (o->signal > 0)
-        snprintf(text, n, "killed by signal %d%s%s", o->signal, name ? ", SIG" : "", name ? name : "");
+        snprintf(text, n, "killed by signal %d%s%s%s", o->signal, name ? ", SIG" : "", name ? name : "", oom);
     else
-        snprintf(text, n, "exited with status %d", o->exit_status);
+        snprintf(text, n, "exited with status %d%s", o->exit_status, oom);
 }
 
 bool job_stream_read(const struct job_stream *s, const char **ret, size_t *ret_n, char **ret_block)

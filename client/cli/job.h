@@ -29,6 +29,7 @@ struct job_outcome {
     struct job_stream out, errors;
     int64_t start_ms; /* since 1970 */
     uint64_t wall_us, user_us, sys_us, peak_kb;
+    bool out_of_memory; /* somebody of it was killed for that */
 };
 
 struct job {

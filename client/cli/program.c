@@ -20,7 +20,7 @@
 #include "client/cli/input.h"
 #include "client/cli/words.h"
 
-enum { NICE_MAX = 39, STATUS_MAX = 255 };
+enum { NICE_MAX = 39, PIDS_MAX = 4194304, STATUS_MAX = 255 };
 #define STDIN_BYTES_MAX ((size_t)1 << 30)
 
 extern char **environ;
@@ -122,6 +122,8 @@ int program_take(const struct command_line *line, const struct item *item, struc
         return take_bytes(line, "mem", item->text, &program->mem);
     case PROGRAM_CPUS:
         return take_count(line, "cpus", item->text, 1, CPU_SETSIZE, &program->cpus);
+    case PROGRAM_PIDS:
+        return take_count(line, "pids", item->text, 1, PIDS_MAX, &program->pids);
     case PROGRAM_NICE:
         return take_count(line, "nice", item->text, 0, NICE_MAX, &program->nice);
     case PROGRAM_ARRAY:
@@ -246,7 +248,7 @@ static int put_arrays(const struct command_line *line, ptools *pt, const struct 
 static uint32_t count_pairs(const struct program *p, size_t n)
 {
     return 3u + (n > 0) + p->record + (p->inline_max > 0) + (p->n_env > 0) + (p->input != NULL) + p->merge +
-           (p->mem > 0) + (p->cpus > 0) + (p->nice > 0) + (p->n_arrays > 0) + (p->out_dir != NULL) +
+           (p->mem > 0) + (p->cpus > 0) + (p->pids > 0) + (p->nice > 0) + (p->n_arrays > 0) + (p->out_dir != NULL) +
            (p->output_max > 0) + (p->ok != NULL);
 }
 
@@ -277,6 +279,7 @@ int program_pack(const struct command_line *line, ptools *pt, const struct progr
     }
     put_number(args, "mem", program->mem);
     put_number(args, "cpus", program->cpus);
+    put_number(args, "pids", program->pids);
     put_number(args, "nice", program->nice);
     put_number(args, "out_max", program->output_max);
     put_number(args, "inline_max", program->inline_max);

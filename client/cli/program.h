@@ -24,6 +24,7 @@ enum {
     PROGRAM_MERGE,
     PROGRAM_MEM,
     PROGRAM_CPUS,
+    PROGRAM_PIDS,
     PROGRAM_NICE,
     PROGRAM_ARRAY,
     PROGRAM_OUT_DIR,
@@ -37,8 +38,9 @@ enum {
     { PROGRAM_ENV, '\0', "env", "NAME=VALUE", of "in the environment, besides ours; may be given several times" },     \
     { PROGRAM_CWD, '\0', "cwd", "DIR", of "where it runs (default: here)" },                                           \
     { PROGRAM_MERGE, '\0', "merge", NULL, of "its standard error goes where its standard output goes" },               \
-    { PROGRAM_MEM, '\0', "mem", "SIZE", of "it may have so much memory (address space)" },                             \
+    { PROGRAM_MEM, '\0', "mem", "SIZE", of "it may have so much memory" },                                             \
     { PROGRAM_CPUS, '\0', "cpus", "N", of "it may use so many processors" },                                           \
+    { PROGRAM_PIDS, '\0', "pids", "N", of "it may have so many processes and threads at a time" },                     \
     { PROGRAM_NICE, '\0', "nice", "N", of "add N to its niceness" },                                                   \
     { PROGRAM_ARRAY, '\0', "array", "NAME", of "a shared array for it: PTOOLS_ARRAY_NAME_FD, _OFFSET, _COUNT ..." },   \
     { PROGRAM_OUT_DIR, '\0', "out-dir", "DIR", of "what it puts into $PTOOLS_OUT_DIR goes there if all goes well" }
@@ -58,7 +60,7 @@ struct program {
     bool record; /* what becomes of it is its value, whatever that is */
     bool given;  /* any of the options */
     uint64_t mem, output_max, inline_max; /* 0: not said */
-    uint32_t cpus, nice;
+    uint32_t cpus, pids, nice;
 };
 
 /* One option, if it is one of those above. The exit status; what is wrong was told. */

@@ -42,6 +42,7 @@ struct finding {
 struct visit {
     struct finding findings[16];
     size_t n;
+    bool groups_seen;
 };
 
 __attribute__((format(printf, 4, 5))) static bool found(struct visit *v, const char *what, enum verdict verdict,
@@ -108,7 +109,31 @@ static void look_at_modules(struct visit *v)
     free(copy);
 }
 
-static void look_at_journal(struct visit *v, const struct command_line *line)
+/* How far limits reach, of the daemon that told this status. */
+static void look_at_groups(struct visit *v, ptools_value status)
+{
+    ptools_value groups, value;
+    char *limits, *why;
+    bool used = false;
+
+    if (v->groups_seen || ptools_get_field(status, "cgroups", &groups) != PTOOLS_OK)
+        return;
+    v->groups_seen = true;
+    if (ptools_get_field(groups, "used", &value) == PTOOLS_OK)
+        (void)ptools_get_bool(value, &used);
+    limits = table_string(groups, "limits");
+    why = table_string(groups, "why");
+    if (used && limits && *limits)
+        found(v, "control groups", GOOD, "each worker has one, with limits of %.40s", limits);
+    else if (used)
+        found(v, "control groups", WITHOUT, "each worker has one, and ends with all in it; limits are those of processes");
+    else
+        found(v, "control groups", WITHOUT, "%.120s: limits are those of processes", why && *why ? why : "none");
+    free(limits);
+    free(why);
+}
+
+static void look_at_daemon(struct visit *v, const struct command_line *line)
 {
     PTOOLS_AUTO(ptools) pt = NULL;
     PTOOLS_AUTO(ptools_future) f = NULL;
@@ -134,6 +159,7 @@ static void look_at_journal(struct visit *v, const struct command_line *line)
         found(v, "journal", WITHOUT, "your daemon has none: tasks are lost with it");
     free(dir);
     free(failed);
+    look_at_groups(v, status);
 }
 
 /* -- a daemon of its own ---------------------------------------------------------------------------------------------
@@ -228,7 +254,9 @@ static void try_daemon(struct visit *v)
     ptools_options options = PTOOLS_OPTIONS_INIT;
     char dir[] = "/tmp/ptools-doctor-XXXXXX", address[sizeof dir + 2];
     PTOOLS_AUTO(ptools) pt = NULL;
+    PTOOLS_AUTO(ptools_future) f = NULL;
     const char *message = "";
+    ptools_value status;
     ptools_err r;
 
     if (!mkdtemp(dir)) {
@@ -246,6 +274,8 @@ static void try_daemon(struct visit *v)
         if (found(v, "call", call_works(pt) ? GOOD : BAD, "%s", "math.square(12)"))
             kill_canary(v, pt);
         try_array(v, pt);
+        if (ptools_inspect(pt, "status", &f, &status) == PTOOLS_OK)
+            look_at_groups(v, status);
     }
     ptools_close(pt);
     pt = NULL;
@@ -303,7 +333,7 @@ static int run(const struct command_line *line)
         return command_line_wrong(line, "\"%.80s\": doctor takes no words", line->items[0].text);
     look_at_system(&v);
     look_at_modules(&v);
-    look_at_journal(&v, line);
+    look_at_daemon(&v, line);
     try_daemon(&v);
     status = tell(line, &v);
     for (size_t i = 0; i < v.n && status == EXIT_VALUE; i++)
@@ -318,7 +348,7 @@ const struct verb verb_doctor = {
     .about =
         "Starts a daemon of its own in a directory that is made for it, calls a function there, kills a worker and\n"
         "sees that told and another take its place, makes a shared array; and looks at what the kernel has, at\n"
-        "limits, at PTOOLS_MODULE_PATH, and at the journal of your daemon. Of each check it is told whether it is\n"
-        "ok, is done without (and how), or fails. The exit status is 1 if one fails.\n",
+        "limits, at PTOOLS_MODULE_PATH, and at the journal and the control groups of your daemon. Of each check\n"
+        "it is told whether it is ok, is done without (and how), or fails. The exit status is 1 if one fails.\n",
     .run = run,
 };

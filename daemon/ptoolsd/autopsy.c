@@ -3,8 +3,8 @@
  * autopsy -- why a worker process ended: exit status or signal, last words, memory.
  *
  * Nothing here is guessed. "Out of memory" is said only with evidence: a SIGKILL that ptoolsd did not
- * send while the kernel's count of OOM kills rose (since the last look, a second ago or when the daemon last
- * gave a task), or a crash with the memory limit nearly used up.
+ * send while the kernel's count of OOM kills rose (that of its control group; or that of the machine, since the last
+ * look, a second ago or when the daemon last gave a task), or a crash with the memory limit nearly used up.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -32,6 +32,8 @@ static bool out_of_memory(struct process *p, const struct msg_failure *facts)
 {
     const uint64_t limit = p->s->d->config->memory_max;
 
+    if (facts->signal == SIGKILL && cgroup_out_of_memory(&p->cgroup) && !p->killed)
+        return true;
     if (facts->signal == SIGKILL && !p->killed) {
         uint64_t before = p->s->oom_kills;
 

@@ -60,6 +60,12 @@ const struct setting config_settings[] = {
       "workers at start" },
     { "workers", "memory_max", SETTING_MEMORY, AT(memory_max), 16 * M, 1024 * T, "no limit", "80%",
       "memory that one worker may use, in bytes or percent of the machine's" },
+    { "workers", "cgroup", SETTING_SWITCH, AT(cgroup), 0, SWITCH_AUTO, NULL, "auto",
+      "whether each has a control group, for the limits of all it starts; auto: if the daemon's own is left to it" },
+    { "workers", "pids_max", SETTING_NUMBER, AT(pids_max), 1, 4194304, "no limit", "0",
+      "processes and threads of one worker, with all it starts; needs a control group" },
+    { "workers", "cpu_max", SETTING_NUMBER, AT(cpu_max), 1, 409600, "no limit", "0",
+      "processor time of one worker, with all it starts, in percent of a processor; needs a control group" },
     { "workers", "recycle_tasks", SETTING_NUMBER, AT(recycle_tasks), 1, UINT32_MAX, "never", "0",
       "a worker is replaced after so many tasks" },
     { "workers", "recycle_memory", SETTING_BYTES, AT(recycle_memory), M, T, "never", "0",
@@ -408,7 +414,7 @@ int config_init(struct config *c)
     char why[CONFIG_WHY_BYTES];
     int r;
 
-    *c = (struct config){ .ready_fd = -1, .front_fd = -1 };
+    *c = (struct config){ .ready_fd = -1, .front_fd = -1, .cgroup_fd = -1 };
     for (s = config_settings; s->key; s++) {
         r = config_set(c, s->section, s->key, s->initial, false, why);
         if (r < 0)

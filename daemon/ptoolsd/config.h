@@ -34,6 +34,9 @@ struct config {
     /* [workers] */
     uint64_t workers;       /* never 0 once config_finish() has run */
     uint64_t memory_max;    /* bytes; 0: no limit */
+    uint64_t cgroup;        /* enum setting_switch: whether each has a control group ... */
+    uint64_t pids_max;      /* ... and these limits; 0: none */
+    uint64_t cpu_max;       /* percent of a processor */
     uint64_t recycle_tasks; /* this and the next two: 0: never */
     uint64_t recycle_memory;
     uint64_t recycle_descriptors;
@@ -63,6 +66,7 @@ struct config {
     bool for_user;          /* what is being read is about one user, or a group */
     bool again;             /* the settings are read again: descriptors that were for the start are used up */
     int front_fd;           /* -1: this is not the daemon of one user, see front_link.c */
+    int cgroup_fd;          /* of the control group of such a daemon; -1: it was given none */
 };
 
 enum config_switch { SWITCH_NO, SWITCH_YES, SWITCH_AUTO };

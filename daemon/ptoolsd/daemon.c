@@ -489,6 +489,10 @@ static int daemon_start(struct daemon *d)
     r = host_tell(d->core);
     if (r >= 0)
         r = said(d, recorder_open(d, wall_ms() - d->started_us / 1000, &d->recorder, why), why);
+    if (r >= 0) {
+        r = cgroups_new(d, d->start.cgroup_fd, &d->cgroups);
+        d->start.cgroup_fd = -1;
+    }
     if (r >= 0)
         r = supervisor_new(d, &d->supervisor);
     tell_wall(d);
@@ -528,6 +532,7 @@ static void daemon_end(struct daemon *d)
         door_close(d->door);
     recorder_turn(d->recorder);
     d->supervisor = supervisor_free(d->supervisor);
+    d->cgroups = cgroups_free(d->cgroups);
     outputs_end(d);
     status = recorder_end(d->recorder);
     if (status && d->exit_code == 0)
@@ -546,6 +551,7 @@ static void daemon_end(struct daemon *d)
     close_fd(&d->start.listen_fd);
     close_fd(&d->start.fds_fd);
     close_fd(&d->start.front_fd);
+    close_fd(&d->start.cgroup_fd);
     close_fd(&d->start.ready_fd);
     close_fd(&d->start.stderr_fd);
 }

@@ -19,6 +19,7 @@
 #include "daemon/ptoolsd/config.h"
 #include "daemon/ptoolsd/reload.h"
 
+struct cgroups;
 struct door;
 struct fds;
 struct front_link;
@@ -43,6 +44,7 @@ struct start {
     struct source source;  /* of the settings, to read them again */
     int listen_fd, fds_fd; /* -1: this is the daemon of one user ... */
     int front_fd;          /* ... whose clients come by this; else -1 */
+    int cgroup_fd;         /* of the control group that it was given; -1: none */
     int ready_fd;  /* gets "READY\n" once all workers are up; -1: nobody asks */
     int stderr_fd; /* of a private daemon: the log goes there until it is ready; -1: it is at its place */
 };
@@ -61,6 +63,8 @@ struct daemon {
     struct memory *memory;
     struct recorder *recorder;   /* NULL: there is no journal */
     int fence_fd;                /* for templates; -1: there is no journal */
+    struct cgroups *cgroups;     /* NULL: there are none ... */
+    const char *cgroups_why;     /* ... for this reason */
     struct supervisor *supervisor;
     struct span envelope;        /* of the request that is being handled */
     uint8_t epoch[16];

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/ptoolsd/cgroups.h"
 #include "daemon/ptoolsd/door.h"
 #include "daemon/ptoolsd/inspect.h"
 #include "daemon/ptoolsd/recorder.h"
@@ -48,12 +49,13 @@ static uint64_t own_rss_bytes(void)
 
 static void document_status(struct daemon *d, uint32_t uid, ptools_pack *p)
 {
+    char limits[CGROUPS_LIMITS_BYTES];
     struct core_stats s;
     uint32_t pauses = 0;
     const char *tag;
 
     core_view_stats(d->core, &s);
-    ptools_pack_map(p, 23);
+    ptools_pack_map(p, 24);
     inspect_str(p, "version", PTOOLS_VERSION);
     inspect_u64(p, "protocol", PROTOCOL_VERSION_MAX);
     inspect_u64(p, "pid", (uint64_t)getpid());
@@ -97,6 +99,11 @@ static void document_status(struct daemon *d, uint32_t uid, ptools_pack *p)
     ptools_pack_map(p, 2);
     inspect_str(p, "dir", d->recorder ? d->config->state_dir : "");
     inspect_str(p, "failed", recorder_failed(d->recorder));
+    ptools_pack_str(p, "cgroups");
+    ptools_pack_map(p, 3);
+    inspect_bool(p, "used", d->cgroups != NULL);
+    inspect_str(p, "limits", cgroups_limits(d->cgroups, limits));
+    inspect_str(p, "why", d->cgroups_why);
 }
 
 static void document_workers(struct daemon *d, uint32_t uid, ptools_pack *p)

@@ -100,12 +100,15 @@ static int serve_user(const struct source *source)
     struct config *config = source->config;
     struct start start = {
         .source = *source,
-        .listen_fd = -1, .fds_fd = -1, .front_fd = config->front_fd, .ready_fd = config->ready_fd, .stderr_fd = -1
+        .listen_fd = -1, .fds_fd = -1, .front_fd = config->front_fd, .cgroup_fd = config->cgroup_fd,
+        .ready_fd = config->ready_fd, .stderr_fd = -1
     };
     int status;
 
     if (fcntl(start.front_fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(start.front_fd, F_SETFL, O_NONBLOCK) < 0)
         return complain("--front-fd: this descriptor is not open");
+    if (start.cgroup_fd >= 0 && fcntl(start.cgroup_fd, F_SETFD, FD_CLOEXEC) < 0)
+        return complain("--cgroup-fd: this descriptor is not open");
     set_signals();
     raise_descriptors();
     log_init(config->log_level, STDERR_FILENO, LOG_JOURNAL_SOCKET);
@@ -117,7 +120,7 @@ static int serve_user(const struct source *source)
 static int serve(const struct source *source)
 {
     struct config *config = source->config;
-    struct start start = { .source = *source, .front_fd = -1, .ready_fd = config->ready_fd, .stderr_fd = -1 };
+    struct start start = { .source = *source, .front_fd = -1, .cgroup_fd = -1, .ready_fd = config->ready_fd, .stderr_fd = -1 };
     char why[PLACE_WHY_BYTES];
     struct place place;
     int status;

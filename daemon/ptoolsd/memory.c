@@ -42,7 +42,7 @@ enum {
     LATE_US = 5000,
     FDS_SPARE = 64,              /* of the daemon itself: loop, links, log */
     FDS_OF_CLIENT = 2,           /* two doors */
-    FDS_OF_PROCESS = 3,          /* link, pidfd, its socket for descriptors */
+    FDS_OF_PROCESS = 4,          /* link, pidfd, its socket for descriptors, its control group */
     SLOW_DROP_BYTES = 8 << 20,
     FILES_MAX = 16               /* given and not used, of one client */
 };

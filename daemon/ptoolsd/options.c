@@ -36,7 +36,7 @@ struct command_line {
 
 enum {
     FLAG_CONFIG = 256, FLAG_READY_FD, FLAG_PRIVATE, FLAG_CHECK, FLAG_DUMP, FLAG_CHECK_JOURNAL, FLAG_EXPORT_JOURNAL,
-    FLAG_HELP, FLAG_VERSION, FLAG_FRONT_FD, FLAG_SHORT
+    FLAG_HELP, FLAG_VERSION, FLAG_FRONT_FD, FLAG_CGROUP_FD, FLAG_SHORT
 };
 
 /* clang-format off */
@@ -49,6 +49,7 @@ static const struct option flags[] = {
     { "check-journal", no_argument, NULL, FLAG_CHECK_JOURNAL },
     { "export-journal", no_argument, NULL, FLAG_EXPORT_JOURNAL },
     { "front-fd", required_argument, NULL, FLAG_FRONT_FD },
+    { "cgroup-fd", required_argument, NULL, FLAG_CGROUP_FD },
     { "help", no_argument, NULL, FLAG_HELP },
     { "version", no_argument, NULL, FLAG_VERSION },
     { "dir", required_argument, NULL, FLAG_SHORT },
@@ -94,6 +95,7 @@ static const char help[] =
     "  --private            go to the background once it serves, end with the last client\n"
     "  --front-fd FD        be the daemon of one user, whose clients come through FD; given by\n"
     "                       ptools-spawn\n"
+    "  --cgroup-fd FD       directory of the control group of that daemon, the same\n"
     "  --check-config       say whether the settings are valid, and end\n"
     "  --dump-config        print the settings that hold, in the format of the file, and end\n"
     "  --check-journal      say what is in the journal and whether all of it is sound, and end;\n"
@@ -169,6 +171,8 @@ static int take_flag(struct config *c, struct command_line *line, int flag, FILE
         return take_fd(c, &c->ready_fd, "--ready-fd", optarg, err);
     case FLAG_FRONT_FD:
         return take_fd(c, &c->front_fd, "--front-fd", optarg, err);
+    case FLAG_CGROUP_FD:
+        return take_fd(c, &c->cgroup_fd, "--cgroup-fd", optarg, err);
     case FLAG_PRIVATE:
         c->private_mode = true;
         break;

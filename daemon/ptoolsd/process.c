@@ -77,7 +77,7 @@ int process_new(struct supervisor *s, uint32_t id, struct process **ret)
         return -ENOMEM;
     p->s = s;
     p->id = id;
-    p->pidfd = p->link_fd = p->child_link_fd = p->page_fd = p->child_fds_fd = -1;
+    p->pidfd = p->link_fd = p->child_link_fd = p->page_fd = p->child_fds_fd = p->cgroup.fd = -1;
     intake_init(&p->in);
     chain_init(&p->out);
     HASH_ADD(hh, s->by_id, id, sizeof p->id, p);
@@ -100,6 +100,7 @@ int process_new(struct supervisor *s, uint32_t id, struct process **ret)
         process_free(p);
         return r;
     }
+    p->cgroup = cgroups_make(s->d->cgroups, id);
     *ret = p;
     return 0;
 }
@@ -129,6 +130,7 @@ struct process *process_free(struct process *p)
     close_fd(&p->page_fd);
     close_fd(&p->child_fds_fd);
     close_fd(&p->pidfd);
+    cgroups_end(p->s->d->cgroups, p->id, &p->cgroup);
     if (p->page)
         munmap(p->page, PAGE_BYTES);
     intake_deinit(&p->in);

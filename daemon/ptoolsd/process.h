@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "daemon/ptoolsd/cgroups.h"
 #include "daemon/ptoolsd/items.h"
 #include "daemon/ptoolsd/supervisor.h"
 #include "daemon/ptoolsd/table.h"
@@ -23,6 +24,7 @@ struct process {
     int pidfd;
     int link_fd;                       /* our end */
     int child_link_fd, page_fd, child_fds_fd; /* the process's, until the template has them */
+    struct cgroup cgroup;
     sd_event_source *link_source, *exit_source;
     uint32_t events;                   /* what link_source waits for */
     struct page *page;

@@ -27,7 +27,7 @@
 #include "daemon/ptoolsd/log.h"
 #include "daemon/ptoolsd/process.h"
 
-enum { LINK_FD = 3, FENCE_FD, SPAWN_FDS = 3, PAUSE_MIN_US = 100000, PAUSE_MAX_US = 30000000,
+enum { LINK_FD = 3, FENCE_FD, SPAWN_FDS = 4, PAUSE_MIN_US = 100000, PAUSE_MAX_US = 30000000,
        LOAD_DEATHS_MAX = 8, OWN_DEATH = 4, ANSWER_US = 30000000 /* longer than it gives a module to load */ };
 
 /* A request that is not answered yet. */
@@ -375,7 +375,8 @@ static int send_one(struct template *t, const struct asking *a)
     fds[0] = p->child_link_fd;
     fds[1] = p->page_fd;
     fds[2] = p->child_fds_fd;
-    return send_packet(t, &f, place.prefix, fds, SPAWN_FDS);
+    fds[3] = p->cgroup.fd; /* if it has one */
+    return send_packet(t, &f, place.prefix, fds, p->cgroup.fd >= 0 ? SPAWN_FDS : SPAWN_FDS - 1);
 }
 
 bool template_close(struct template *t, int fd)

@@ -4,7 +4,7 @@
  * of programs like this one:
  *
  *   1. descriptors, signals, session: nothing of ptools-spawn is left but standard output and error, which the user's
- *      daemon shares with it, and the socket;
+ *      daemon shares with it, the socket, and the control group it is in by now;
  *   2. the groups of the user;
  *   3. the user's directory of state, made by the user's own rights and the group's of the directory above;
  *   4. the numbers for good: real, effective and saved, and a look whether there is a way back;
@@ -46,17 +46,20 @@ _Noreturn __attribute__((format(printf, 1, 2))) static void fail(const char *for
     _exit(EXIT_NOT_BECOME);
 }
 
-static void set_descriptors(int socket, int why_fd)
+static void set_descriptors(int socket, int group, int why_fd)
 {
-    int null;
+    int null, last = FRONT_LINK_FD;
 
-    /* Both out of the way of what follows, first. */
+    /* All out of the way of what follows, first. */
     socket = fcntl(socket, F_DUPFD_CLOEXEC, 16);
     why = fcntl(why_fd, F_DUPFD_CLOEXEC, 16);
+    group = group < 0 ? -1 : fcntl(group, F_DUPFD_CLOEXEC, 16);
     null = open("/dev/null", O_RDONLY);
     if (socket < 0 || why < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(socket, FRONT_LINK_FD) < 0)
         fail("its descriptors: %s", strerror(errno));
-    for (int fd = FRONT_LINK_FD + 1; fd < 16; fd++)
+    if (group >= 0)
+        last = dup2(group, FRONT_CGROUP_FD);
+    for (int fd = last + 1; fd < 16; fd++)
         close(fd);
     close_range(16, ~0U, CLOSE_RANGE_CLOEXEC);
 }
@@ -87,7 +90,7 @@ static void make_state(const struct become *b, uint32_t uid, char path[PATH_BYTE
     if (lstat(path, &st) < 0)
         fail("%s: %s", path, strerror(errno));
     if (!S_ISDIR(st.st_mode) || st.st_uid != uid || (st.st_mode & (S_IWGRP | S_IWOTH)))
-        fail("%s must be a directory of user %u and writable by nobody else", path, (unsigned)uid);
+        fail("%s is no directory that only user %u can write to", path, (unsigned)uid);
     if (seteuid(0) < 0)
         fail("back from the rights of its user: %s", strerror(errno));
 }
@@ -115,14 +118,14 @@ static const char *variable(const char *name, const char *value)
     return text;
 }
 
-_Noreturn void become_daemon(const struct become *b, uint32_t uid, int socket, int why_fd)
+_Noreturn void become_daemon(const struct become *b, uint32_t uid, int socket, int group, int why_fd)
 {
-    char state[PATH_BYTES], front_fd[8];
+    char state[PATH_BYTES], front_fd[8], cgroup_fd[8];
     const char *journal = getenv("JOURNAL_STREAM");
     const struct passwd *user;
 
     why = why_fd;
-    set_descriptors(socket, why_fd);
+    set_descriptors(socket, group, why_fd);
     set_signals();
     errno = 0;
     user = getpwuid(uid);
@@ -138,15 +141,25 @@ _Noreturn void become_daemon(const struct become *b, uint32_t uid, int socket, i
     if (chdir(user->pw_dir) < 0 && chdir("/") < 0)
         fail("a working directory: %s", strerror(errno));
     snprintf(front_fd, sizeof front_fd, "%d", FRONT_LINK_FD);
+    snprintf(cgroup_fd, sizeof cgroup_fd, "%d", FRONT_CGROUP_FD);
     {
-        const char *argv[] = { b->daemon, "--front-fd", front_fd, "--dir", b->dir, "--state-dir", state,
-                               b->config ? "--config" : NULL, b->config, NULL };
+        const char *argv[] = { b->daemon, "--front-fd", front_fd, "--dir", b->dir, "--state-dir", state, NULL, NULL,
+                               NULL, NULL, NULL };
+        size_t n = 7;
         const char *env[] = { variable("HOME", user->pw_dir), variable("USER", user->pw_name),
                               variable("LOGNAME", user->pw_name),
                               variable("SHELL", *user->pw_shell ? user->pw_shell : "/bin/sh"),
                               "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8",
                               journal ? variable("JOURNAL_STREAM", journal) : NULL, NULL };
 
+        if (b->config) {
+            argv[n++] = "--config";
+            argv[n++] = b->config;
+        }
+        if (group >= 0) {
+            argv[n++] = "--cgroup-fd";
+            argv[n] = cgroup_fd;
+        }
         execve(b->daemon, (char *const *)argv, (char *const *)env);
     }
     fail("%s: %s", b->daemon, strerror(errno));

@@ -16,7 +16,8 @@ struct become {
 };
 
 /* Never returns to the caller's work: the daemon runs in its place, or the process ends with 127, and what went wrong is
- * written to why_fd. The socket becomes descriptor FRONT_LINK_FD. */
-_Noreturn void become_daemon(const struct become *b, uint32_t uid, int socket, int why_fd);
+ * written to why_fd. The socket becomes descriptor FRONT_LINK_FD, that of its control group (-1: it has none)
+ * FRONT_CGROUP_FD. */
+_Noreturn void become_daemon(const struct become *b, uint32_t uid, int socket, int group, int why_fd);
 
 #endif

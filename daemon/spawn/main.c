@@ -27,15 +27,18 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "daemon/cgroup/cgroup.h"
 #include "daemon/spawn/become.h"
+#include "daemon/spawn/groups.h"
 #include "proto/front.h"
 #include "proto/util.h"
 
-enum { FRONTS_MAX = 4, CHILDREN_MAX = 4096, EXIT_USAGE = 2 };
+enum { FRONTS_MAX = 4, CHILDREN_MAX = 4096, TIDY_MS = 100, EXIT_USAGE = 2 };
 
 struct child {
     pid_t pid; /* 0: this place is free */
     uint32_t uid;
+    uint64_t group;
     int why_fd;
 };
 
@@ -45,6 +48,7 @@ static const char *socket_path;
 static int fronts[FRONTS_MAX] = { -1, -1, -1, -1 };
 static struct child *children;
 static size_t children_cap;
+static bool tidy; /* nobody is in a group whose daemon has ended */
 
 static const char usage[] =
     "usage: ptools-spawn --for USER --daemon PROGRAM --dir DIR --state-dir DIR\n"
@@ -107,7 +111,8 @@ static void tell_not_started(uint32_t uid, const char *why, int error)
 static void start(uint32_t uid, int socket)
 {
     struct child *c = free_place();
-    int why[2];
+    uint64_t number;
+    int why[2], group;
     pid_t pid;
 
     if (uid < min_uid || uid == UINT32_MAX) {
@@ -118,16 +123,19 @@ static void start(uint32_t uid, int socket)
         tell_not_started(uid, "cannot start its daemon", c ? errno : ENOMEM);
         return;
     }
-    pid = fork();
+    group = groups_make(uid, &number);
+    pid = group >= 0 ? cgroup_fork_into(group) : fork();
     if (pid == 0)
-        become_daemon(&become, uid, socket, why[1]);
+        become_daemon(&become, uid, socket, group, why[1]);
     close(why[1]);
+    if (group >= 0)
+        close(group);
     if (pid < 0) {
-        tell_not_started(uid, "cannot fork", errno);
+        tell_not_started(uid, "cannot fork", pid < -1 ? -pid : errno);
         close(why[0]);
         return;
     }
-    *c = (struct child){ .pid = pid, .uid = uid, .why_fd = why[0] };
+    *c = (struct child){ .pid = pid, .uid = uid, .group = number, .why_fd = why[0] };
 }
 
 static void reap(void)
@@ -147,6 +155,7 @@ static void reap(void)
                 fprintf(stderr, "ptools-spawn: user %u: %s\n", (unsigned)c->uid, p.text);
                 p.pid = 0; /* it never was a daemon */
             }
+            tidy &= groups_end(c->uid, c->group);
             tell_ended(&p);
             close(c->why_fd);
             c->pid = 0;
@@ -215,8 +224,10 @@ static int loop(int listen_fd, int signal_fd)
     for (;;) {
         for (size_t i = 0; i < FRONTS_MAX; i++)
             fds[2 + i] = (struct pollfd){ .fd = fronts[i], .events = POLLIN };
-        if (poll(fds, ELEMENTS(fds), -1) < 0 && errno != EINTR)
+        if (poll(fds, ELEMENTS(fds), tidy ? -1 : TIDY_MS) < 0 && errno != EINTR)
             return complain("poll", strerror(errno));
+        if (!tidy)
+            tidy = groups_tidy();
         if (fds[1].revents && read(signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
             if (info.ssi_signo != SIGCHLD)
                 return EXIT_SUCCESS;
@@ -335,6 +346,7 @@ int main(int argc, char *argv[])
     signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
     if (signal_fd < 0)
         return complain("signalfd", strerror(errno));
+    groups_open();
     sd_notify(0, "READY=1");
     status = loop(listen_fd, signal_fd);
     if (socket_path)

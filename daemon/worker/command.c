@@ -29,6 +29,7 @@
 
 #include "daemon/worker/command_args.h"
 #include "daemon/worker/command_arrays.h"
+#include "daemon/worker/command_limits.h"
 #include "daemon/worker/command_output.h"
 #include "daemon/worker/command_spawn.h"
 #include "daemon/worker/command_stage.h"
@@ -58,6 +59,8 @@ struct run {
     uint64_t began_us, wall_us;
     struct rusage usage;
     uint64_t own_peak_kb; /* of this process */
+    struct command_limits limits;
+    bool out_of_memory; /* somebody of it was killed for that */
     struct stage stage;
 };
 
@@ -284,6 +287,14 @@ static ptools_err begin(struct run *run)
     if (err == PTOOLS_OK)
         err = command_arrays_open(run->task, a->arrays, FIRST_ARRAY, &env, &arrays);
     if (err == PTOOLS_OK && r == 0) {
+        r = command_limits_set(a, &run->limits);
+        if (r < 0)
+            not_begun(run, STATUS_NOT_BEGUN, "%s was not begun: its limits: %s", run->name,
+                      r == -EOPNOTSUPP ? "processes cannot be counted here, for workers have no control groups that do "
+                                         "(ptools doctor tells why)"
+                                       : strerror(-r));
+    }
+    if (err == PTOOLS_OK && r == 0) {
         s = (struct spawn){ .argv = a->argv,
                             .envp = env.entries,
                             .path = command_environment_get(&env, "PATH"),
@@ -292,7 +303,7 @@ static ptools_err begin(struct run *run)
                             .n_fds = FIRST_ARRAY + arrays.n,
                             .umask = a->umask,
                             .nice = a->nice,
-                            .mem = a->mem,
+                            .mem = run->limits.memory ? 0 : a->mem,
                             .cpus = choose_cpus(a->cpus, run->task->worker, &cpus) };
         memcpy(s.fds + FIRST_ARRAY, arrays.fds, arrays.n * sizeof arrays.fds[0]);
         start(run, &s);
@@ -375,6 +386,7 @@ static void await(struct run *run)
         output_take(&streams[i], i, true);
     if (!ended)
         output_drop_pipes();
+    run->out_of_memory = (run->signal || run->status) && command_limits_out_of_memory(&run->limits);
 }
 
 /* -- what came of it ------------------------------------------------------------------------------------------ */
@@ -421,7 +433,8 @@ static void pack_value(const struct run *run, ptools_pack *pack)
     const bool measured = run->begun;
     const unsigned n_streams = run->args.merge ? 1 : OUTPUT_STREAMS;
 
-    ptools_pack_map(pack, 2 + 2 * n_streams + (measured ? 4 : 0) + (run->error[0] != '\0') + (lost > 0));
+    ptools_pack_map(pack, 2 + 2 * n_streams + (measured ? 4 : 0) + (run->error[0] != '\0') + (lost > 0) +
+                              run->out_of_memory);
     pack_u64(pack, run->signal ? "signal" : "status", (uint64_t)(run->signal ? run->signal : run->status));
     pack_u64(pack, "start_ms", (uint64_t)run->start_ms);
     pack_stream(pack, &streams[0], out);
@@ -434,6 +447,10 @@ static void pack_value(const struct run *run, ptools_pack *pack)
         pack_u64(pack, "user_us", microseconds(&run->usage.ru_utime));
         pack_u64(pack, "sys_us", microseconds(&run->usage.ru_stime));
         pack_u64(pack, "peak_kb", peak_kb(run));
+    }
+    if (run->out_of_memory) {
+        ptools_pack_str(pack, "oom");
+        ptools_pack_bool(pack, true);
     }
     if (run->error[0]) {
         ptools_pack_str(pack, "error");
@@ -450,7 +467,7 @@ static void tell_usage(const struct run *run)
 static ptools_err tell_failure(const struct run *run)
 {
     struct ptools_task *t = run->task;
-    const char *what = sigdescr_np(run->signal);
+    const char *what = sigdescr_np(run->signal), *oom = run->out_of_memory ? ", out of memory" : "";
 
     t->exit_status = run->status;
     t->exit_signal = run->signal;
@@ -460,9 +477,9 @@ static ptools_err tell_failure(const struct run *run)
     if (run->error[0])
         return task_fail(t, PTOOLS_ERR_EXITED, "%s", run->error);
     if (run->signal)
-        return task_fail(t, PTOOLS_ERR_EXITED, "%s: killed by signal %d (%s)", run->name, run->signal,
-                         what ? what : "unknown");
-    return task_fail(t, PTOOLS_ERR_EXITED, "%s: exited with status %d", run->name, run->status);
+        return task_fail(t, PTOOLS_ERR_EXITED, "%s: killed by signal %d (%s)%s", run->name, run->signal,
+                         what ? what : "unknown", oom);
+    return task_fail(t, PTOOLS_ERR_EXITED, "%s: exited with status %d%s", run->name, run->status, oom);
 }
 
 /* Signals are blocked, and SIGCHLD is not ignored, which would take the program's status. */
@@ -483,6 +500,7 @@ static ptools_err run_blocked(struct run *run)
     err = begin(run);
     if (run->begun)
         await(run);
+    command_limits_end(&run->limits);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     words_set_role(role);
     if (sigchld.sa_handler != SIG_DFL)

@@ -14,7 +14,7 @@
 
 #include "proto/util.h"
 
-enum { INLINE_DEFAULT = 65536, NICE_MIN = -40, NICE_MAX = 40, CPUS_MAX = 4096 };
+enum { INLINE_DEFAULT = 65536, NICE_MIN = -40, NICE_MAX = 40, CPUS_MAX = 4096, PIDS_MAX = 4194304 };
 
 enum key {
     KEY_ARGV,
@@ -29,6 +29,7 @@ enum key {
     KEY_INLINE_MAX,
     KEY_MEM,
     KEY_CPUS,
+    KEY_PIDS,
     KEY_NICE,
     KEY_ARRAYS,
     KEY_STAGE,
@@ -39,7 +40,7 @@ enum key {
 };
 static const char *const names[KEYS] = {
     "argv",       "env", "set_env", "cwd",  "umask",  "stdin", "stdin_file", "merge", "out_max",
-    "inline_max", "mem", "cpus",    "nice", "arrays", "stage", "ok",         "fail",  "attempt",
+    "inline_max", "mem", "cpus",    "pids", "nice",   "arrays", "stage",     "ok",    "fail",     "attempt",
 };
 
 static ptools_err no_memory(struct ptools_task *t)
@@ -234,13 +235,16 @@ static ptools_err read_stdin(struct ptools_task *t, const msgpack_object *o, str
 
 static ptools_err read_numbers(struct ptools_task *t, const msgpack_object *const found[KEYS], struct command_args *a)
 {
-    int64_t mask = -1, nice = 0, cpus = 0, mem = 0, out_max = 0, inline_max = INLINE_DEFAULT, attempt = t->attempt;
+    int64_t mask = -1, nice = 0, cpus = 0, pids = 0, mem = 0, out_max = 0;
+    int64_t inline_max = INLINE_DEFAULT, attempt = t->attempt;
     ptools_err err = read_number(t, KEY_UMASK, found[KEY_UMASK], 0, 0777, &mask);
 
     if (err == PTOOLS_OK)
         err = read_number(t, KEY_NICE, found[KEY_NICE], NICE_MIN, NICE_MAX, &nice);
     if (err == PTOOLS_OK)
         err = read_number(t, KEY_CPUS, found[KEY_CPUS], 0, CPUS_MAX, &cpus);
+    if (err == PTOOLS_OK)
+        err = read_number(t, KEY_PIDS, found[KEY_PIDS], 0, PIDS_MAX, &pids);
     if (err == PTOOLS_OK)
         err = read_number(t, KEY_MEM, found[KEY_MEM], 0, INT64_MAX, &mem);
     if (err == PTOOLS_OK)
@@ -252,6 +256,7 @@ static ptools_err read_numbers(struct ptools_task *t, const msgpack_object *cons
     a->umask = (int)mask;
     a->nice = (int)nice;
     a->cpus = (uint32_t)cpus;
+    a->pids = (uint32_t)pids;
     a->mem = (uint64_t)mem;
     a->out_max = (uint64_t)out_max;
     a->inline_max = (uint64_t)inline_max;

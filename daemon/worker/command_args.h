@@ -24,6 +24,7 @@ struct command_args {
     int umask;         /* -1: as it is */
     int nice;
     uint32_t cpus;    /* 0: any */
+    uint32_t pids;    /* processes and threads at a time; 0: no limit */
     uint64_t mem;     /* 0: no limit */
     uint64_t out_max; /* 0: not said */
     uint64_t inline_max;

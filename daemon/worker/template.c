@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/cgroup/cgroup.h"
 #include "daemon/worker/command.h"
 #include "daemon/worker/log.h"
 #include "daemon/worker/probe.h"
@@ -137,9 +138,9 @@ static pid_t fork_worker(struct template *t, const struct worker_birth *birth, s
     pid_t middle, worker;
 
     *t->born = -ECHILD;
-    middle = fork();
+    middle = birth->cgroup_fd >= 0 ? cgroup_fork_into(birth->cgroup_fd) : fork();
     if (middle < 0)
-        return -errno;
+        return birth->cgroup_fd >= 0 ? middle : -errno;
     if (middle == 0) {
         worker = fork();
         if (worker == 0)
@@ -161,7 +162,7 @@ static void handle_spawn(struct template *t, const struct request *request)
     char threads_text[64], prefix[NAME_BYTES_MAX + 1];
     pid_t pid;
 
-    if (request->n_fds != 3 || !is_socket(request->fds[0], SOCK_STREAM) ||
+    if (request->n_fds < 3 || request->n_fds > 4 || !is_socket(request->fds[0], SOCK_STREAM) ||
         !is_socket(request->fds[2], SOCK_SEQPACKET) || request->n > NAME_BYTES_MAX) {
         why = "a process needs three descriptors: a stream socket, its page, and a packet socket";
     } else if (threads != 1) {
@@ -175,6 +176,7 @@ static void handle_spawn(struct template *t, const struct request *request)
         pid = fork_worker(t, &(struct worker_birth){ .id = request->head.worker,
                                                      .link_fd = request->fds[0],
                                                      .fds_fd = request->fds[2],
+                                                     .cgroup_fd = request->n_fds == 4 ? request->fds[3] : -1,
                                                      .stask_index = request->head.slot,
                                                      .stask_count = request->head.attempt,
                                                      .uid = request->head.a,

@@ -35,6 +35,7 @@
 #include "daemon/worker/answers.h"
 #include "daemon/worker/arrays.h"
 #include "daemon/worker/command.h"
+#include "daemon/worker/command_limits.h"
 #include "daemon/worker/errand.h"
 #include "daemon/worker/execute.h"
 #include "daemon/worker/isolate.h"
@@ -277,21 +278,24 @@ static int settle(int fd, int from)
     return settled >= 0 ? settled : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); /* a low limit: any will do */
 }
 
-/* The next of the three above that one; INT_MAX: none is. */
-static int next_above(const int fds[3], int above)
+enum { KEPT = 4 };
+
+/* The next of these above that one; INT_MAX: none is. */
+static int next_above(const int fds[KEPT], int above)
 {
     int next = INT_MAX;
 
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < KEPT; i++)
         if (fds[i] > above && fds[i] < next)
             next = fds[i];
     return next;
 }
 
-/* Nothing but stdio, the link, the socket for descriptors, and the fence, if there is one. 0 or -errno. */
-static int settle_descriptors(int link_fd, int fds_fd, int fence_fd, int *ret_fds_fd)
+/* Nothing but stdio, the link, the socket for descriptors, and the fence and the control group, if there are. 0 or
+ * -errno. */
+static int settle_descriptors(int link_fd, int fds_fd, int fence_fd, int cgroup_fd, int *ret_fds_fd)
 {
-    int kept[3] = { settle(link_fd, LINK_FD_FROM), settle(fds_fd, LINK_FD_FROM), 0 };
+    int kept[KEPT] = { settle(link_fd, LINK_FD_FROM), settle(fds_fd, LINK_FD_FROM), 0, 0 };
 
     if (kept[0] < 0 || kept[1] < 0)
         return -errno;
@@ -300,6 +304,12 @@ static int settle_descriptors(int link_fd, int fds_fd, int fence_fd, int *ret_fd
         if (kept[2] < 0)
             return -errno;
     }
+    if (cgroup_fd > STDERR_FILENO) {
+        kept[3] = settle(cgroup_fd, LINK_FD_FROM);
+        if (kept[3] < 0)
+            return -errno;
+    }
+    command_limits_configure(kept[3] > 0 ? kept[3] : -1);
     self.link_fd = kept[0];
     *ret_fds_fd = kept[1];
     for (int last = STDERR_FILENO, next; last != INT_MAX; last = next) {
@@ -357,7 +367,7 @@ static int set_up(const struct worker_birth *birth, struct modules *modules, con
     int fds_fd = -1, r;
 
     setpgid(0, 0);
-    r = settle_descriptors(birth->link_fd, birth->fds_fd, options->fence_fd, &fds_fd);
+    r = settle_descriptors(birth->link_fd, birth->fds_fd, options->fence_fd, birth->cgroup_fd, &fds_fd);
     if (r < 0)
         return r;
     errand_init(fds_fd, self.stask ? stask_add_lane : NULL);

@@ -22,6 +22,7 @@ struct worker_options {
 struct worker_birth {
     uint32_t id;                       /* a worker's, or with STASK_PROCESS_BIT the number of a server task's process */
     int link_fd, fds_fd;
+    int cgroup_fd;                     /* of the control group that it is in; -1: it has none */
     uint32_t stask_index, stask_count; /* of a server task ... */
     uint32_t uid;                      /* ... of this user ... */
     const char *prefix;                /* ... and its arrays' prefix */

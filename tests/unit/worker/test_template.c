@@ -176,7 +176,7 @@ START_TEST(refuses_descriptors_that_are_not_what_they_must_be)
     static const char no_page[] = "the second descriptor is not a sealed control page";
     static const char need_three[] =
             "a process needs three descriptors: a stream socket, its page, and a packet socket";
-    int pair[2], packets[2], unsealed, small, fds[4];
+    int pair[2], packets[2], unsealed, small, fds[5];
     struct driver d;
     struct peer w;
 
@@ -192,8 +192,9 @@ START_TEST(refuses_descriptors_that_are_not_what_they_must_be)
     check_spawn_refused(&d, NULL, 0, need_three);
     check_spawn_refused(&d, pair, 1, need_three);
     fds[0] = fds[1] = pair[0];
-    fds[2] = fds[3] = packets[0];
-    check_spawn_refused(&d, fds, 4, need_three);
+    fds[2] = fds[3] = fds[4] = packets[0];
+    check_spawn_refused(&d, fds, 5, need_three);
+    check_spawn_refused(&d, fds, 4, no_page);
     check_spawn_refused(&d, fds, 2, need_three);
     check_spawn_refused(&d, fds, 3, no_page);
     fds[1] = unsealed;

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * groups -- see groups.h. Below the group of the unit, which systemd leaves to us (Delegate=):
+ *
+ *     spawn          this program
+ *     users/1000-7   the daemon of user 1000 and, in groups that it makes there, its workers
+ *
+ * To give a user a directory takes CAP_CHOWN, which this program does not have. So those of users are writable for
+ * everybody, in a directory that nobody but root may enter: who has the descriptor can divide it, and nobody else can
+ * reach it. What limits the user as a whole stays root's.
+ */
+#include "daemon/spawn/groups.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/cgroup/cgroup.h"
+
+enum { GROUPS_OF_USER_MAX = 8192 };
+
+static int users = -1;
+static uint64_t made;
+
+void groups_open(void)
+{
+    const int own = cgroup_own(), self = own >= 0 && cgroup_is_delegated(own) ? cgroup_make(own, "spawn") : -1;
+    struct timespec now;
+
+    if (self >= 0 && cgroup_enter(self) == 0) {
+        users = cgroup_make(own, "users");
+        if (users >= 0 && fchmod(users, 0700) == 0) {
+            (void)cgroup_enable(own);
+            (void)cgroup_enable(users);
+        }
+    }
+    if (self >= 0)
+        close(self);
+    if (own >= 0)
+        close(own);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    made = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec; /* so that no name comes twice */
+}
+
+int groups_make(uint32_t uid, uint64_t *ret_number)
+{
+    char name[CGROUP_NAME_BYTES];
+    int fd;
+
+    *ret_number = ++made;
+    if (users < 0)
+        return -1;
+    snprintf(name, sizeof name, "%" PRIu32 "-%" PRIu64, uid, made);
+    fd = cgroup_make(users, name);
+    if (fd >= 0 && cgroup_set_number(fd, "cgroup.max.descendants", GROUPS_OF_USER_MAX) == 0 &&
+        fchmodat(fd, "cgroup.procs", 0666, 0) == 0 && fchmodat(fd, "cgroup.subtree_control", 0666, 0) == 0 &&
+        fchmod(fd, 0777) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    (void)cgroup_remove(users, name);
+    return -1;
+}
+
+bool groups_end(uint32_t uid, uint64_t number)
+{
+    char name[CGROUP_NAME_BYTES];
+
+    snprintf(name, sizeof name, "%" PRIu32 "-%" PRIu64, uid, number);
+    return users < 0 || cgroup_sweep(users, name, NULL);
+}
+
+bool groups_tidy(void)
+{
+    return users < 0 || cgroup_sweep(users, "", "daemon");
+}
