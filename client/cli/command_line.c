@@ -2,7 +2,7 @@
 /*
  * command_line -- see command_line.h. Options may stand anywhere, before the verb only global ones.
  *
- * --name VALUE, --name=VALUE, -x, and -- after which all are words. A word that begins with '-' and a
+ * --name VALUE, --name=VALUE, -x, -xVALUE, and -- after which all are words. A word that begins with '-' and a
  * digit, and "-" alone, are words too: `ptools call math.square -3` needs no --. Options keep their place
  * among the words, for what they mean may depend on it. No getopt: it knows neither the place nor such words.
  * Where the words are a command to be run, they end the options: what follows belongs to that command.
@@ -19,12 +19,17 @@
 #include "client/cli/failure.h"
 #include "client/cli/words.h"
 
-/* By "--name", of which n bytes count, or by "-x". */
+static bool needs_value(const struct option_row *row)
+{
+    return row->value && row->value[0] != '[';
+}
+
+/* By "--name", of which n bytes count, or by "-x" or "-xVALUE". */
 static const struct option_row *find_in(const struct option_row *rows, const char *arg, size_t n)
 {
     for (; rows && rows->name; rows++) {
         if (arg[1] == '-' ? strlen(rows->name) == n - 2 && strncmp(rows->name, arg + 2, n - 2) == 0
-                          : n == 2 && rows->letter == arg[1])
+                          : rows->letter == arg[1] && (n == 2 || needs_value(rows)))
             return rows;
     }
     return NULL;
@@ -99,8 +104,7 @@ static int take_option(struct command_line *line, int argc, char *const argv[], 
     const char *equals = arg[1] == '-' ? strchr(arg, '=') : NULL;
     size_t n = equals ? (size_t)(equals - arg) : strlen(arg);
     const struct option_row *row = find(line->verb, arg, n);
-    const char *value = NULL;
-    bool needed;
+    const char *value = equals ? equals + 1 : arg[1] != '-' && n > 2 ? arg + 2 : NULL;
 
     if (!row)
         return unknown_option(line, arg, n);
@@ -108,13 +112,12 @@ static int take_option(struct command_line *line, int argc, char *const argv[], 
         snprintf(line->problem, sizeof line->problem, "--%s takes no value", row->name);
         return 1;
     }
-    needed = row->value && row->value[0] != '[';
-    if (needed && !equals && *i + 1 >= argc) {
+    if (needs_value(row) && !value && *i + 1 >= argc) {
         snprintf(line->problem, sizeof line->problem, "--%s needs a value: --%s %s", row->name, row->name, row->value);
         return 1;
     }
-    if (needed || equals)
-        value = equals ? equals + 1 : argv[++*i];
+    if (needs_value(row) && !value)
+        value = argv[++*i];
     if (row->id < OPTION_OF_VERB)
         return take_global(line, row->id, value);
     line->items[line->n++] = (struct item){ row->id, value };

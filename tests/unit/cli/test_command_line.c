@@ -49,6 +49,8 @@ static const struct row rows[] = {
     { { "pmap", "--rehearse", "a.b", "--rehearse=3", "--rehearse=", "1" },
       "pmap|--rehearse|a.b|--rehearse=3|--rehearse=|1" },
     { { "pmap", "a.b", "-1", "--", "-0" }, "pmap|a.b|-1|-0" },
+    { { "pmap", "-j4", "-n-1", "-aF", "-C=", "--", "ls", "-j4" },
+      "pmap|--jobs=4|--max-args=-1|--arg-file=F|--colsep==|ls|-j4" },
 
     { { "frobnicate" }, "there is no verb \"frobnicate\"", true },
     { { "cal" }, "there is no verb \"cal\"; the nearest is \"call\"", true },
@@ -63,6 +65,8 @@ static const struct row rows[] = {
     { { "call", "--qqq" }, "there is no option --qqq; words that begin with '-' go after --", true },
     { { "call", "-x" }, "there is no option -x", true },
     { { "call", "-st" }, "there is no option -st", true },
+    { { "pmap", "-03" }, "pmap|-03" },
+    { { "pmap", "-j" }, "--jobs needs a value: --jobs N", true },
     { { "status", "--raw" }, "there is no option --raw", true },
     { { "call", "--timeout" }, "--timeout needs a value: --timeout TIME", true },
     { { "call", "--raw=yes" }, "--raw takes no value", true },
