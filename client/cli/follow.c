@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,12 +113,17 @@ static bool is_another(const struct follow *f)
            (ours.st_ino != its.st_ino || ours.st_dev != its.st_dev);
 }
 
+/* Whoever made `to` may have made it non-blocking, for itself and all who have it. */
 static int write_all(int to, const char *data, size_t n)
 {
+    struct pollfd room = { .fd = to, .events = POLLOUT };
+
     while (n > 0) {
         const ssize_t done = write(to, data, n);
 
-        if (done < 0 && errno != EINTR)
+        if (done < 0 && errno == EAGAIN)
+            (void)poll(&room, 1, -1);
+        else if (done < 0 && errno != EINTR)
             return -errno;
         data += done > 0 ? done : 0;
         n -= done > 0 ? (size_t)done : 0;

@@ -77,6 +77,21 @@ run 124 run --deadline 200ms sleep 60
 check "run: 124, the deadline"
 run 0 run sh -c 'head -c 3000000 /dev/zero | tr "\0" x' && [ "$(wc -c <"$work/out")" -eq 3000000 ]
 check "run: much output"
+python3 -c 'import os, subprocess, sys
+r, w = os.pipe()
+os.set_blocking(w, False)
+p = subprocess.Popen([sys.argv[1], "run", "--key", "full", "head", "-c", "1000000", "/dev/zero"], stdout=w)
+os.close(w)
+while p.poll() is None and subprocess.call([sys.argv[1], "wait", "key:full"], stderr=subprocess.DEVNULL):
+    pass # nothing is read before the command has ended
+n = 0
+while True:
+    piece = os.read(r, 1 << 16)
+    n += len(piece)
+    if not piece:
+        sys.exit(p.wait() or n != 1000000)
+' "$command" >"$work/out" 2>"$work/err"
+check "run: also where our output does not block"
 mkfifo "$work/late"
 { until_there "$work/written"; wc -c; } <"$work/late" >"$work/count" &
 follower=$!
