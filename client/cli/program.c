@@ -176,13 +176,23 @@ static void put_list(ptools_pack *args, const char *key, const char *const *text
         put_bytes(args, texts[i]);
 }
 
+/* Whoever calls execve() may put anything there. What is no NAME=value no program can ask for, as of no name. */
+static bool is_variable(const char *entry)
+{
+    return entry[strcspn(entry, "=")] && *entry != '=';
+}
+
 static void put_environment(ptools_pack *args)
 {
-    size_t n = 0;
+    uint32_t n = 0;
 
-    while (environ && environ[n])
-        n++;
-    put_list(args, "env", (const char *const *)environ, n);
+    for (char **e = environ; e && *e; e++)
+        n += is_variable(*e);
+    ptools_pack_str(args, "env");
+    ptools_pack_list(args, n);
+    for (char **e = environ; e && *e; e++)
+        if (is_variable(*e))
+            put_bytes(args, *e);
 }
 
 static void put_umask(ptools_pack *args)
@@ -252,14 +262,27 @@ static uint32_t count_pairs(const struct program *p, size_t n)
            (p->output_max > 0) + (p->ok != NULL);
 }
 
+static bool is_relative(const char *path)
+{
+    return path && *path != '/';
+}
+
+/* Whether a path is meant that begins where we are. */
+static bool needs_here(const struct program *p)
+{
+    return !p->cwd || is_relative(p->cwd) || is_relative(p->out_dir) ||
+           (is_relative(p->input) && strcmp(p->input, "-") != 0);
+}
+
 int program_pack(const struct command_line *line, ptools *pt, const struct program *program, const char *const *argv,
                  size_t n, ptools_pack *args)
 {
-    char here[PATH_MAX];
+    char room[PATH_MAX];
+    const char *here = getcwd(room, sizeof room);
     ptools_err r = PTOOLS_OK;
     int status = EXIT_VALUE;
 
-    if (!getcwd(here, sizeof here))
+    if (!here && needs_here(program))
         return failure_report_code(line, PTOOLS_ERR_SYSTEM, "the directory that we are in is gone");
     ptools_pack_map(args, count_pairs(program, n));
     if (n > 0)

@@ -48,6 +48,15 @@ check "run: and need not be UTF-8"
 run 0 run -- sh -c 'echo "$A $B"; pwd; umask' && cd / && A=1 B='x y' run 0 run --env B=z sh -c 'echo "$A $B"; pwd' &&
     is "$(printf '1 z\n/')" && cd "$work"
 check "run: our environment and directory, and what --env says"
+python3 -c 'import ctypes, os, sys
+def texts(*all): return (ctypes.c_char_p * (len(all) + 1))(*(os.fsencode(t) for t in all), None)
+ctypes.CDLL(None).execve(os.fsencode(sys.argv[1]), texts("ptools", "run", "env"), texts("=x", "NOVALUE", "A=", "PTOOLS_DIR=" + sys.argv[2]))
+' "$command" "$PTOOLS_DIR" >"$work/out" 2>"$work/err" && said '^A=$' && ! said '^=x' && ! said NOVALUE
+check "run: what is no variable in our environment is left out"
+mkdir "$work/gone"
+(cd "$work/gone" && rmdir "$work/gone" && run 0 run --cwd "$work" pwd && is "$work" && run 125 run pwd && complained gone &&
+    run 125 run --cwd "$work" --stdin=x pwd && complained gone && run 125 run --cwd x pwd)
+check "run: where our directory is gone, --cwd says which"
 (umask 027 && run 0 run --cwd .. sh -c 'umask; pwd') && is "$(printf '0027\n%s' "$(dirname "$(pwd -P)")")"
 check "run: our umask, and --cwd from here"
 echo text >"$work/text"
