@@ -214,6 +214,8 @@ static int check(const struct command_line *line, const struct jobs_wish *wish)
 
     if (wish->n_argv == 0)
         return command_line_wrong(line, "no command stands behind --; where items are commands, it is: -- sh -c {}");
+    if (!*wish->argv[0])
+        return command_line_wrong(line, "the name of the command is empty");
     if (is_script(wish))
         return command_line_wrong(
             line,

@@ -268,8 +268,9 @@ static int set_command(const struct batch *b, struct json_object *value, struct 
         if (!t->argv[t->n])
             break;
     }
-    return n > 0 && t->n == n ? EXIT_VALUE
-                              : wrong_field(b, "command", "it is a list of strings, [\"gzip\", \"a file\"]");
+    return n > 0 && t->n == n && *t->argv[0]
+               ? EXIT_VALUE
+               : wrong_field(b, "command", "it is a list of strings that begins with a name, [\"gzip\", \"a file\"]");
 }
 
 /* A function with its arguments, or a command. */

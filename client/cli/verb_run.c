@@ -95,6 +95,8 @@ static int take_items(const struct command_line *line, struct wish *wish)
         wish->program.output_max = INT64_MAX;
     if (status == EXIT_VALUE && wish->n == 0)
         status = command_line_wrong(line, "no command is named");
+    if (status == EXIT_VALUE && !*wish->argv[0])
+        status = command_line_wrong(line, "the name of the command is empty");
     if (status == EXIT_VALUE && submission_check(&wish->s, why) != 0)
         status = command_line_wrong(line, "%s", why);
     return status;

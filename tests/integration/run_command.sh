@@ -35,6 +35,10 @@ run 137 run sh -c 'kill -9 $$' && complained 'killed by signal 9'
 check "run: 128 and the signal"
 run 127 run no-such-command-here && complained 'no such command: no-such-command-here'
 check "run: 127, there is no such command"
+run 2 run '' x && complained 'the name of the command is empty' && run 2 submit -- '' && complained 'name of the command' &&
+    run 2 pmap -- '' ::: x && complained 'name of the command' && echo '{"command": [""]}' >"$work/noname" &&
+    fed "$work/noname" 125 submit --stdin && complained 'line 1: "command": .*name'
+check "2: a command without a name, as of a variable that is not set"
 run 126 run /etc && complained '/etc cannot be run'
 check "run: 126, it cannot be run"
 run 125 run --cwd /no/such/dir true && complained /no/such/dir
