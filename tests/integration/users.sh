@@ -124,7 +124,8 @@ check "SIGTERM: what runs ends well, then all daemons have ended, with the front
 before=$(grep -c 'user-daemon-wanted uid=5' "$work/log")
 start_front && [ "$(grep -c 'user-daemon-wanted uid=5' "$work/log")" -gt "$before" ] && as_user games 0 info "$id" && said done
 check "the next start brings back the daemon of everybody who has something queued"
-as_user games 0 submit --durable -- sleep 1000 && id=$(cat "$work/out")
+as_user games 0 submit --durable -- sh -c "echo >>'$work/state/users/5/begun'; exec sleep 1000" && id=$(cat "$work/out")
+until [ -s "$work/state/users/5/begun" ]; do kill -0 $front || break; done
 kill -KILL $front
 wait $front 2>/dev/null
 for pid in $(daemons); do # whatever it hears first, the second time it does not wait for what runs
