@@ -273,7 +273,7 @@ int front_run(const struct config *config, struct start *take_start)
     struct front f = { .config = config, .start = *take_start };
     int r = sd_event_new(&f.event);
 
-    signal(SIGCHLD, SIG_IGN); /* of children of refuse_close(), which nobody waits for */
+    signal(SIGCHLD, SIG_IGN); /* of children of refuse.c, which nobody waits for */
 
     if (r >= 0)
         r = front_start(&f);

@@ -209,7 +209,7 @@ static void user_close(struct front_user *u)
     keep(u->uid, u->fd, false);
     u->source = sd_event_source_disable_unref(u->source);
     if (u->full)
-        refuse_close(u->fd);
+        refuse_close(u->f->refuse, u->fd);
     else
         close(u->fd);
     u->full = false;
@@ -225,7 +225,7 @@ static void user_free(struct front_user *u)
     user_close(u);
     while ((w = TAILQ_FIRST(&u->waiting))) {
         TAILQ_REMOVE(&u->waiting, w, link);
-        refuse_close(w->fd);
+        refuse_close(u->f->refuse, w->fd);
         free(w);
     }
     HASH_DEL(u->f->users, u);

@@ -15,9 +15,9 @@ struct refuse;
 /* 0 or -errno. */
 int refuse_new(sd_event *event, struct refuse **ret);
 struct refuse *refuse_free(struct refuse *r);
-/* Closes a socket that may hold descriptors which its peer has sent, in a process of its own: to close the last one of a
- * descriptor may take as long as whoever sent it likes. */
-void refuse_close(int take_fd);
+/* Ends a connection at once, and closes its socket soon, which may hold descriptors that its peer has sent: to close the
+ * last one of a descriptor may take as long as whoever sent it likes, and this does not. */
+void refuse_close(struct refuse *r, int take_fd);
 /* Says why, and closes the connection in its own time. messages: it speaks ZMTP; others see their end alone. */
 void refuse_peer(struct refuse *r, int take_fd, bool messages, const char *why);
 

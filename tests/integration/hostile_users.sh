@@ -116,10 +116,13 @@ check "which its user alone can read"
 # -- descriptors that are not wanted ---------------------------------------------------------------------------------
 
 # Refused (root is not served), with a socket that takes ten minutes to close: who closed it would stand still as long.
+# What is sent out of band is not seen by who looks first.
 "$python" - "$PTOOLS_DIR/ptoolsd.sock" "$PTOOLS_DIR/ptoolsd.fds" <<'EOF'
 import socket, struct, sys
 listening = socket.create_server(("127.0.0.1", 0))
-for path, kind in (sys.argv[1], socket.SOCK_STREAM), (sys.argv[2], socket.SOCK_SEQPACKET):
+doors = ((sys.argv[1], socket.SOCK_STREAM, 0), (sys.argv[1], socket.SOCK_STREAM, socket.MSG_OOB),
+         (sys.argv[2], socket.SOCK_SEQPACKET, 0))
+for path, kind, flags in doors:
     for i in range(3):
         slow = socket.create_connection(listening.getsockname())
         slow.setblocking(False)
@@ -132,7 +135,8 @@ for path, kind in (sys.argv[1], socket.SOCK_STREAM), (sys.argv[2], socket.SOCK_S
         door = socket.socket(socket.AF_UNIX, kind)
         door.connect(path)
         try:
-            socket.send_fds(door, [b"x"], [slow.fileno()])
+            socket.send_fds(door, [b"x"], [slow.fileno()], flags)
+            door.send(b"y")
         except OSError:
             pass  # it was closed already
         slow.setblocking(True)
