@@ -126,6 +126,7 @@ static bool take_record(struct job_outcome *o, ptools_value v)
     o->peak_kb = number(v, "peak_kb");
     if (ptools_get_field(v, "oom", &oom) == PTOOLS_OK)
         (void)ptools_get_bool(oom, &o->out_of_memory);
+    o->lost = number(v, "lost_bytes");
     if (!copy(v, "error", &o->message, &length))
         return false;
     if (o->message) /* it was not begun */

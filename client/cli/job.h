@@ -27,6 +27,7 @@ struct job_outcome {
     int exit_status, signal; /* -1, 0: it has none */
     char *message, *log;     /* of a failure; else NULL */
     struct job_stream out, errors;
+    uint64_t lost; /* bytes of both that could not be kept */
     int64_t start_ms; /* since 1970 */
     uint64_t wall_us, user_us, sys_us, peak_kb;
     bool out_of_memory; /* somebody of it was killed for that */

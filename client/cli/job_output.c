@@ -80,12 +80,16 @@ static void put_file(struct job_output *o, const struct job *job, const char *fi
         close(fd);
 }
 
-static void tell_cut(struct job_output *o, const struct job *job, const struct job_stream *s)
+static void tell_cut(struct job_output *o, const struct job *job)
 {
+    const struct job_outcome *outcome = &job->outcome;
+
+    if (outcome->lost == 0)
+        return;
     o->lost = true;
     bar_clear(o->bar);
-    fprintf(stderr, "ptools pmap: item %" PRIu64 ": of its output of %" PRIu64 " bytes only %zu were kept\n", job->seq,
-            s->bytes, s->n);
+    fprintf(stderr, "ptools pmap: item %" PRIu64 ": of its output of %" PRIu64 " bytes %" PRIu64 " could not be kept\n",
+            job->seq, outcome->out.bytes + outcome->errors.bytes, outcome->lost);
 }
 
 static void put_stream(struct job_output *o, const struct job *job, const struct job_stream *s, FILE *to,
@@ -99,8 +103,6 @@ static void put_stream(struct job_output *o, const struct job *job, const struct
         put_file(o, job, s->file, &way);
     else
         put(&way, s->data, s->n);
-    if (!s->file && s->bytes > s->n)
-        tell_cut(o, job, s);
 }
 
 /* One string: the tag, and a tab. */
@@ -256,6 +258,7 @@ void job_output_show(struct job_output *o, struct job *job)
 {
     struct texts tag = { 0 };
 
+    tell_cut(o, job);
     if (o->line->json) {
         put_object(o, job, true);
         return;

@@ -112,19 +112,32 @@ static int print_status(const struct command_line *line, const ptools_failure *f
     return failure_report(line, f, f->signal ? STATUS_OF_SIGNAL + f->signal : f->exit_status);
 }
 
+/* The command went well, but what was to be shown is not all of what it wrote. */
+static int tell_lost(const struct command_line *line, uint64_t lost)
+{
+    char message[120];
+
+    snprintf(message, sizeof message,
+             "of what the command wrote, %" PRIu64 " bytes could not be kept: the disk is full?", lost);
+    return failure_report_code(line, PTOOLS_ERR_STORAGE, message);
+}
+
 static int conclude(const struct command_line *line, ptools *pt, uint64_t task)
 {
     PTOOLS_AUTO(ptools_future) f = NULL;
-    ptools_value value, status;
+    ptools_value value, field;
     int64_t code = 0;
+    uint64_t lost = 0;
     ptools_err err = ptools_queued_result(pt, task, &f);
 
     if (err == PTOOLS_OK)
         err = ptools_future_fetch(f, PTOOLS_FOREVER, &value);
-    if (err == PTOOLS_OK && ptools_get_field(value, "status", &status) == PTOOLS_OK)
-        (void)ptools_get_i64(status, &code);
+    if (err == PTOOLS_OK && ptools_get_field(value, "status", &field) == PTOOLS_OK)
+        (void)ptools_get_i64(field, &code);
+    if (err == PTOOLS_OK && ptools_get_field(value, "lost_bytes", &field) == PTOOLS_OK)
+        (void)ptools_get_u64(field, &lost);
     if (err == PTOOLS_OK)
-        return (int)code;
+        return lost > 0 ? tell_lost(line, lost) : (int)code;
     if (err == PTOOLS_ERR_EXITED && ptools_future_failure(f))
         return print_status(line, ptools_future_failure(f));
     return f && ptools_future_failure(f) ? failure_report(line, ptools_future_failure(f), failure_exit_status(err))

@@ -468,7 +468,11 @@ static ptools_err tell_failure(const struct run *run)
 {
     struct ptools_task *t = run->task;
     const char *what = sigdescr_np(run->signal), *oom = run->out_of_memory ? ", out of memory" : "";
+    const uint64_t lost = streams[0].lost + streams[1].lost;
+    char note[80] = "";
 
+    if (lost > 0)
+        snprintf(note, sizeof note, "; %" PRIu64 " bytes of what it wrote could not be kept", lost);
     t->exit_status = run->status;
     t->exit_signal = run->signal;
     t->exit_us = run->wall_us;
@@ -477,9 +481,9 @@ static ptools_err tell_failure(const struct run *run)
     if (run->error[0])
         return task_fail(t, PTOOLS_ERR_EXITED, "%s", run->error);
     if (run->signal)
-        return task_fail(t, PTOOLS_ERR_EXITED, "%s: killed by signal %d (%s)%s", run->name, run->signal,
-                         what ? what : "unknown", oom);
-    return task_fail(t, PTOOLS_ERR_EXITED, "%s: exited with status %d%s", run->name, run->status, oom);
+        return task_fail(t, PTOOLS_ERR_EXITED, "%s: killed by signal %d (%s)%s%s", run->name, run->signal,
+                         what ? what : "unknown", oom, note);
+    return task_fail(t, PTOOLS_ERR_EXITED, "%s: exited with status %d%s%s", run->name, run->status, oom, note);
 }
 
 /* Signals are blocked, and SIGCHLD is not ignored, which would take the program's status. */

@@ -70,12 +70,14 @@ said() { grep -q -- "$1" "$work/out"; }
 complained() { grep -q -- "$1" "$work/err"; }
 quiet() { [ ! -s "$work/err" ]; }
 
-# start_daemon JOURNAL: yes, no or auto; again in the same place, when the one before has ended
+# start_daemon JOURNAL [ARG...]: yes, no or auto; again in the same place, when the one before has ended
 start_daemon() {
+    journal=$1
+    shift
     [ -d "$PTOOLS_DIR" ] || mkdir -m 700 "$PTOOLS_DIR"
     [ -p "$work/ready" ] || mkfifo "$work/ready"
     "$PTOOLS_DAEMON" --workers 2 --dir "$PTOOLS_DIR" --module-path "$PTOOLS_TEST_MODULES" --ready-fd 3 \
-        -o daemon.journal="$1" 3>"$work/ready" >>"$work/log" 2>&1 &
+        -o daemon.journal="$journal" "$@" 3>"$work/ready" >>"$work/log" 2>&1 &
     daemon=$!
     read -r line <"$work/ready"
     [ "$line" = READY ]

@@ -343,4 +343,19 @@ run 0 forget "$id" && [ -z "$(find "$PTOOLS_DIR" -name "$id-*")" ]
 check "and goes when the task is forgotten"
 stop_daemon
 check "the daemon ends with 0"
+
+# -- there is no room for output -----------------------------------------------------------------------------
+
+ln -s "$work/nowhere/at/all" "$work/full" # so no file can be made there
+start_daemon no -o daemon.output_dir="$work/full"
+run 0 run true && quiet && run 125 run echo hi && [ ! -s "$work/out" ] && complained ' 3 bytes could not be kept'
+check "run: 125, output was lost"
+run 1 submit --volatile --wait -- sh -c 'echo hi; exit 3' && complained 'status 3; 3 bytes of what it wrote could not be kept'
+check "submit --wait: so says why a command failed"
+run 0 pmap -- echo ::: few && is few && quiet && run 125 pmap -- head -c 3000000 /dev/zero ::: -q &&
+    complained 'item 1: of its output of 3000000 bytes [0-9]* could not be kept' &&
+    run 125 pmap --json -- head -c 3000000 /dev/zero ::: -q && complained 'could not be kept'
+check "pmap: 125, output was lost"
+stop_daemon
+check "the daemon ends with 0"
 echo "1..$n"
