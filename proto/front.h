@@ -9,7 +9,7 @@
  *     front -> spawn   SPAWN uid, with the socket that the daemon shall have
  *     spawn -> front   ENDED uid, why it ended or could not be started, and its status
  *     front -> daemon  CLIENT, ARRAYS: a connection of either door; BEGIN; DRAIN; RELOAD; LEAVE
- *     daemon -> front  IDLE n; LEAVING
+ *     daemon -> front  UP; IDLE n; LEAVING
  *
  * Whether a daemon may end is agreed on, so that no connection is lost between two of them: it says IDLE with the number
  * of connections it has taken since BEGIN (or its start), and the front answers LEAVE if it sent no more than that. One
@@ -35,7 +35,8 @@ enum front_kind {
     FRONT_RELOAD, /* read the configuration again */
     FRONT_LEAVE,  /* the answer to IDLE: end now */
     FRONT_IDLE,
-    FRONT_LEAVING
+    FRONT_LEAVING,
+    FRONT_UP      /* it serves: whoever came before that is sent to it now, and would hear why if it could not */
 };
 
 struct front_packet {

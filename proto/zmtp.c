@@ -339,7 +339,7 @@ static void on_error(struct zmtp *z, const uint8_t *data, size_t n, struct chain
     memcpy(z->peer_text, data + 1, n - 1);
     z->peer_text[n - 1] = '\0';
     text_clean(z->peer_text, n - 1, false);
-    fail(z, ZMTP_PEER_ERROR, "the peer refuses: %.100s", z->peer_text);
+    fail(z, ZMTP_PEER_ERROR, "the peer refuses: %.220s", z->peer_text);
 }
 _Static_assert(sizeof(((struct zmtp *)0)->peer_text) > SHORT_MAX, "any reason fits, terminated");
 

@@ -72,7 +72,7 @@ struct zmtp {
     bool in_body;                /* a header was read, its body not yet: */
     uint8_t flags;
     uint64_t body_bytes;
-    char problem[160];
+    char problem[255];
 };
 
 /* Queues the greeting; a client's READY goes right behind it, so that a connection is open after one

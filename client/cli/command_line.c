@@ -76,6 +76,9 @@ static int take_global(struct command_line *line, int id, const char *value)
     case OPTION_ADDRESS:
         line->address = value;
         break;
+    case OPTION_USER:
+        line->user = value;
+        break;
     case OPTION_JSON:
         line->json = true;
         break;
@@ -87,11 +90,15 @@ static int take_global(struct command_line *line, int id, const char *value)
         break;
     }
     if (value && !*value) {
-        snprintf(line->problem, sizeof line->problem, "--%s is empty", id == OPTION_DIR ? "dir" : "address");
+        snprintf(line->problem, sizeof line->problem, "--%s is empty",
+                 id == OPTION_DIR    ? "dir"
+                 : id == OPTION_USER ? "user"
+                                     : "address");
         return 1;
     }
-    if (line->dir && line->address) {
-        snprintf(line->problem, sizeof line->problem, "--dir and --address exclude each other");
+    if (line->address && (line->dir || line->user)) {
+        snprintf(line->problem, sizeof line->problem, "--%s and --address exclude each other",
+                 line->dir ? "dir" : "user");
         return 1;
     }
     return 0;

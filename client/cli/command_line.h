@@ -21,6 +21,7 @@ struct command_line {
     const struct verb *verb; /* NULL: none was named */
     const char *dir;         /* --dir; NULL: not given. Not both it and address */
     const char *address;
+    const char *user;        /* --user: a name or a number; not with address */
     bool json, help, version;
     bool command;       /* the first word of the verb stands behind -- */
     struct item *items; /* after the verb, in their order; without the global options */

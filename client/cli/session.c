@@ -4,32 +4,70 @@
  */
 #include "client/cli/session.h"
 
+#include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "client/cli/failure.h"
 
-/* What --dir and --address name, or NULL: the library looks. The caller frees. A relative directory is the
- * user's, so it is seen from here. false: no memory, or there is no "here". */
-static bool find_address(const struct command_line *line, char **ret)
-{
-    const char *named = line->dir ? line->dir : line->address;
-    char *here, *address = NULL;
-    bool relative = line->dir && line->dir[0] != '/';
+#define SERVICE_DIR "/run/ptools" /* of the service for all users, as it is installed */
 
-    if (!named) {
-        *ret = NULL;
+const char *session_service_dir(const struct command_line *line)
+{
+    const char *dir = line->dir ? line->dir : getenv("PTOOLS_DIR");
+
+    return dir && *dir ? dir : SERVICE_DIR;
+}
+
+/* The number of a user; false: there is none. */
+static bool find_user(const char *name, uint32_t *ret)
+{
+    const struct passwd *known;
+    char *end;
+    unsigned long n;
+
+    errno = 0;
+    n = strtoul(name, &end, 10);
+    if (*name >= '0' && *name <= '9' && !*end && !errno && n < UINT32_MAX) {
+        *ret = (uint32_t)n;
         return true;
     }
+    known = getpwnam(name);
+    if (known)
+        *ret = known->pw_uid;
+    return known != NULL;
+}
+
+/* What --dir, --user and --address name, or NULL: the library looks. The caller frees. A relative directory is the
+ * user's, so it is seen from here. What went wrong, and why in *ret_why. */
+static ptools_err find_address(const struct command_line *line, char **ret, const char **ret_why)
+{
+    const char *named = line->user ? session_service_dir(line) : line->dir ? line->dir : line->address;
+    char *here, *address = NULL, as[32] = "";
+    bool relative = named && !line->address && named[0] != '/';
+    uint32_t uid;
+
+    *ret = NULL;
+    *ret_why = "";
+    if (!named)
+        return PTOOLS_OK;
+    if (line->user) {
+        *ret_why = "--user: there is no such user on this machine";
+        if (!find_user(line->user, &uid))
+            return PTOOLS_ERR_NO_DAEMON;
+        snprintf(as, sizeof as, "/as/%u", (unsigned)uid);
+    }
+    *ret_why = "cannot find out the current directory";
     here = relative ? getcwd(NULL, 0) : NULL;
     if (relative && !here)
-        return false;
-    if (asprintf(&address, "%s%s%s", relative ? here : "", relative ? "/" : "", named) < 0)
+        return PTOOLS_ERR_SYSTEM;
+    if (asprintf(&address, "%s%s%s%s", relative ? here : "", relative ? "/" : "", named, as) < 0)
         address = NULL;
     free(here);
     *ret = address;
-    return address != NULL;
+    return address ? PTOOLS_OK : PTOOLS_ERR_NO_MEMORY;
 }
 
 /* How to come by a daemon, for verbs that would have no use for one that ends with them. */
@@ -48,8 +86,9 @@ int session_open(const struct command_line *line, bool may_start, uint32_t worke
     char *address;
     ptools_err r;
 
-    if (!find_address(line, &address))
-        return failure_report_code(line, PTOOLS_ERR_SYSTEM, "cannot find out the current directory");
+    r = find_address(line, &address, &message);
+    if (r != PTOOLS_OK)
+        return failure_report_code(line, r, message);
     options.address = address;
     options.flags = may_start ? PTOOLS_PRIVATE : 0;
     options.private_workers = workers;
@@ -70,8 +109,9 @@ ptools_err session_try(const struct command_line *line, int64_t within_ms, ptool
     char *address;
     ptools_err r;
 
-    if (!find_address(line, &address))
-        return PTOOLS_ERR_SYSTEM;
+    r = find_address(line, &address, &message);
+    if (r != PTOOLS_OK)
+        return r;
     options.address = address;
     options.connect_timeout_ms = within_ms;
     r = ptools_open(&options, ret_pt, &message);

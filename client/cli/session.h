@@ -13,6 +13,8 @@
 #include "client/cli/command_line.h"
 #include "client/cli/json.h"
 
+/* Where the service for all users is: --dir, $PTOOLS_DIR, or where it is installed. */
+const char *session_service_dir(const struct command_line *line);
 /* Connects. may_start: where no daemon runs, a private one is started, with so many workers (0: one a processor);
  * otherwise it is said how to start one.
  * The exit status: EXIT_VALUE, or what went wrong, which has been reported. */

@@ -61,6 +61,8 @@ static void take_value(struct written *w, const struct option_row *row, const ch
         w->line.dir = value;
     else if (row && row->id == OPTION_ADDRESS)
         w->line.address = value;
+    else if (row && row->id == OPTION_USER)
+        w->line.user = value;
 }
 
 static void take_word(struct written *w, const char *text)
@@ -269,7 +271,7 @@ static void complete(struct offers *o, const struct written *w)
 static int run(const struct command_line *line)
 {
     static const char *const also[] = { [OFFER_FILES] = "files", [OFFER_DIRS] = "dirs", [OFFER_COMMANDS] = "commands" };
-    struct written w = { .line = { .dir = line->dir, .address = line->address, .json = line->json }, .now = "" };
+    struct written w = { .line = { .dir = line->dir, .address = line->address, .user = line->user, .json = line->json }, .now = "" };
     struct offers o = { .line = &w.line };
     const size_t n = command_line_words(line);
 

@@ -174,8 +174,11 @@ static int check_outputs(const struct command_line *line, const struct fork_wish
 
 static int check(const struct command_line *line, const struct fork_wish *wish, const bool given[OPTIONS_END])
 {
-    if (line->dir || line->address)
-        return command_line_wrong(line, "--%s has no meaning here: fork asks no daemon", line->dir ? "dir" : "address");
+    if (line->dir || line->address || line->user)
+        return command_line_wrong(line, "--%s has no meaning here: fork asks no daemon",
+                                  line->dir    ? "dir"
+                                  : line->user ? "user"
+                                               : "address");
     if (wish->n == 0)
         return command_line_wrong(line, "how many children? -n N is missing");
     if (command_line_words(line) == 0)

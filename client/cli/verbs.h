@@ -38,10 +38,10 @@ extern const struct verb verb_pmap, verb_fork, verb_help, verb_complete, verb_do
 extern const struct verb verb_submit, verb_ls, verb_info, verb_wait, verb_result, verb_why, verb_priority, verb_cancel;
 extern const struct verb verb_dequeue, verb_hold, verb_release, verb_kick, verb_rerun, verb_forget, verb_events;
 extern const struct verb verb_export, verb_run, verb_log, verb_replay, verb_kill, verb_purge, verb_pause, verb_resume;
-extern const struct verb verb_top, verb_notify;
+extern const struct verb verb_top, verb_notify, verb_users;
 extern const struct verb *const verbs[]; /* ends with NULL */
 
-enum { OPTION_DIR = 1, OPTION_ADDRESS, OPTION_JSON, OPTION_HELP, OPTION_VERSION, OPTION_OF_VERB };
+enum { OPTION_DIR = 1, OPTION_ADDRESS, OPTION_USER, OPTION_JSON, OPTION_HELP, OPTION_VERSION, OPTION_OF_VERB };
 extern const struct option_row global_options[]; /* taken by every verb, and before it; ends with a row without name */
 
 const struct verb *verb_find(const char *name); /* NULL: there is none */

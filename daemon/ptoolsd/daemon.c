@@ -521,6 +521,8 @@ static int daemon_start(struct daemon *d)
     }
     if (r >= 0)
         r = sd_event_set_watchdog(d->event, true);
+    if (r >= 0)
+        front_link_up(d->front);
     return r;
 }
 

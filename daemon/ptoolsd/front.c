@@ -233,6 +233,13 @@ static int on_reload(sd_event_source *s, const struct signalfd_siginfo *info, vo
     return 0;
 }
 
+static void on_user_change(void *userdata, uint32_t uid, bool up)
+{
+    struct front *f = userdata;
+
+    front_as_mark(f->as, uid, up);
+}
+
 static int front_start(struct front *f)
 {
     const int fds[2] = { f->start.fds_fd, f->start.listen_fd }; /* descriptors first: who is in by messages needs it */
@@ -241,6 +248,8 @@ static int front_start(struct front *f)
 
     if (r >= 0)
         r = front_as_new(f->event, f->config, f->users, &f->as);
+    if (r >= 0)
+        front_users_watch(f->users, on_user_change, f);
     if (r >= 0)
         r = sd_event_add_time(f->event, &f->pause, CLOCK_MONOTONIC, 0, 1000, on_pause, f);
     if (r >= 0)

@@ -24,6 +24,7 @@
 #include "proto/util.h"
 
 enum { BACKLOG = 64, DOORS = 2 };
+#define MARK "up"
 
 struct pair {
     struct front_as *a;
@@ -101,6 +102,11 @@ static void remove_pair(const struct front_as *a, const char *uid)
             unlink(path);
         free(TAKE(path));
     }
+    if (asprintf(&path, "%s/%s/" MARK, a->dir, uid) < 0)
+        path = NULL;
+    if (path)
+        unlink(path);
+    free(TAKE(path));
     if (asprintf(&path, "%s/%s", a->dir, uid) < 0)
         path = NULL;
     if (path)
@@ -165,6 +171,25 @@ void front_as_open(struct front_as *a, uint32_t uid)
         log_warning("no-door-for-admins", LOG_U64("uid", uid), LOG_STR("why", strerror(-r)));
         pair_free(p);
     }
+}
+
+void front_as_mark(struct front_as *a, uint32_t uid, bool up)
+{
+    AUTO_MEM char *path = NULL;
+    int fd;
+
+    if (!a)
+        return;
+    front_as_open(a, uid);
+    if (asprintf(&path, "%s/%" PRIu32 "/" MARK, a->dir, uid) < 0) {
+        path = NULL;
+        return;
+    }
+    fd = up ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640) : -1; /* it only tells: without it less is seen */
+    if (fd >= 0)
+        close(fd);
+    if (!up)
+        unlink(path);
 }
 
 /* What a front that was killed has left. */

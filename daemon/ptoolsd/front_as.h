@@ -13,6 +13,8 @@ struct front_as;
 int front_as_new(sd_event *event, const struct config *config, struct front_users *users, struct front_as **ret);
 /* Makes the pair of this user, unless it is there. NULL is allowed. */
 void front_as_open(struct front_as *a, uint32_t uid);
+/* Marks whether the daemon of this user is there, by the file `up` beside the pair. */
+void front_as_mark(struct front_as *a, uint32_t uid, bool up);
 struct front_as *front_as_free(struct front_as *a);
 
 #endif

@@ -137,12 +137,22 @@ static int on_idle(sd_event_source *s, uint64_t usec, void *userdata)
     return 0;
 }
 
+static void tell(struct front_link *l, enum front_kind kind)
+{
+    const struct front_packet p = { .magic = FRONT_MAGIC, .kind = kind, .uid = geteuid() };
+
+    if (l && send(l->fd, &p, sizeof p, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_warning("front-not-told", LOG_U64("kind", kind), LOG_STR("why", strerror(errno)));
+}
+
 void front_link_leaves(struct front_link *l)
 {
-    const struct front_packet p = { .magic = FRONT_MAGIC, .kind = FRONT_LEAVING, .uid = geteuid() };
+    tell(l, FRONT_LEAVING); /* else it learns it at the end */
+}
 
-    if (l)
-        (void)send(l->fd, &p, sizeof p, MSG_DONTWAIT | MSG_NOSIGNAL); /* else it learns it at the end */
+void front_link_up(struct front_link *l)
+{
+    tell(l, FRONT_UP);
 }
 
 void front_link_turn(struct front_link *l, bool idle)

@@ -18,5 +18,7 @@ DEFINE_AUTO(front_link)
 void front_link_turn(struct front_link *l, bool idle);
 /* This daemon takes no new work any more. */
 void front_link_leaves(struct front_link *l);
+/* It serves. */
+void front_link_up(struct front_link *l);
 
 #endif

@@ -2,10 +2,12 @@
 /*
  * front_users -- a user's daemon, from the wish for it to its end, as the front sees it: a socket.
  *
- *     none --somebody comes--> there --IDLE, LEAVE--> leaving --end of file--> none
- *                                |                       | who comes meanwhile waits for the next one
- *                                +--end of file--> resting --pause over--> none
+ *     none --somebody comes--> coming --UP--> there --IDLE, LEAVE--> leaving --end of file--> none
+ *                                | who comes    |                       | who comes meanwhile waits for the next one
+ *                                | waits        |
+ *                                +--------------+--end of file--> resting --pause over--> none
  *
+ * Who waits for one that ends before it is UP is told why, for which ptools-spawn has a moment.
  * A daemon that ended otherwise than by leaving makes its user wait, longer each time it did not live for LIVED_US;
  * who comes meanwhile is told when to come again, and why the last one ended if ptools-spawn has said so.
  */
@@ -30,9 +32,10 @@
 #include "daemon/ptoolsd/table.h"
 #include "proto/util.h"
 
-enum { PACKETS_A_TURN = 32, WAITING_MAX = 64, PAUSE_MIN_US = 100000, PAUSE_MAX_US = 30000000, LIVED_US = 10000000, WHY_BYTES = 320 };
+enum { PACKETS_A_TURN = 32, WAITING_MAX = 512, ALL_WAITING_MAX = 8192, PAUSE_MIN_US = 100000, PAUSE_MAX_US = 30000000, LIVED_US = 10000000,
+       TELL_US = 1000000, WHY_BYTES = 320 };
 
-struct waiting { /* for the next daemon of a user whose last one is leaving */
+struct waiting { /* for the daemon of a user that is coming, or follows one that is leaving */
     enum front_kind door;
     int fd;
     TAILQ_ENTRY(waiting) link;
@@ -44,7 +47,9 @@ struct front_user {
     int fd; /* -1: it has no daemon */
     sd_event_source *source;
     uint64_t sent; /* connections, since BEGIN */
+    bool coming;   /* it has not said yet that it serves */
     bool leaving;
+    sd_event_source *why_timer; /* until those who wait are told why it did not come */
     bool full;     /* its socket holds what was not taken */
     uint64_t since_us, pause_us, retry_at_us;
     char why[FRONT_TEXT_BYTES]; /* the last one ended, or did not begin; "" */
@@ -59,8 +64,11 @@ struct front_users {
     struct refuse *refuse;
     struct front_user *users;
     unsigned n; /* that have a daemon */
+    unsigned n_waiting; /* of all users */
     bool draining;
     uint64_t first; /* where it counts from, of daemons that had another front: what they said to that is not for us */
+    void (*watch)(void *userdata, uint32_t uid, bool up);
+    void *watch_userdata;
     int spawn_fd; /* to ptools-spawn; -1 */
     sd_event_source *spawn_source;
 };
@@ -71,6 +79,18 @@ static uint64_t now_us(const struct front_users *f)
 
     sd_event_now(f->event, CLOCK_MONOTONIC, &now);
     return now;
+}
+
+void front_users_watch(struct front_users *f, void (*fn)(void *userdata, uint32_t uid, bool up), void *userdata)
+{
+    f->watch = fn;
+    f->watch_userdata = userdata;
+}
+
+static void tell_watch(const struct front_user *u, bool up)
+{
+    if (u->f->watch)
+        u->f->watch(u->f->watch_userdata, u->uid, up);
 }
 
 unsigned front_users_n(const struct front_users *f)
@@ -135,6 +155,8 @@ static void spawn_close(struct front_users *f)
     f->spawn_fd = -1;
 }
 
+static void tell_why(struct front_user *u);
+
 /* Why a daemon ended, for the log, and for its user if they come soon. */
 static void note_end(struct front_users *f, const struct front_packet *p)
 {
@@ -152,8 +174,11 @@ static void note_end(struct front_users *f, const struct front_packet *p)
     log_error("user-daemon-ended", LOG_U64("uid", p->uid), LOG_I64("pid", p->pid),
               LOG_STR("why", *how ? how : p->text));
     HASH_FIND(hh, f->users, &p->uid, sizeof p->uid, u);
-    if (u)
-        snprintf(u->why, sizeof u->why, "%s", *how ? how : p->text);
+    if (!u)
+        return;
+    snprintf(u->why, sizeof u->why, "%s", *how ? how : p->text);
+    if (u->why_timer)
+        tell_why(u);
 }
 
 static int on_spawn(sd_event_source *s, int fd, uint32_t revents, void *userdata)
@@ -207,6 +232,7 @@ static void user_close(struct front_user *u)
     if (u->fd < 0)
         return;
     keep(u->uid, u->fd, false);
+    tell_watch(u, false);
     u->source = sd_event_source_disable_unref(u->source);
     if (u->full)
         refuse_close(u->f->refuse, u->fd);
@@ -214,7 +240,7 @@ static void user_close(struct front_user *u)
         close(u->fd);
     u->full = false;
     u->fd = -1;
-    u->leaving = false;
+    u->leaving = u->coming = false;
     u->f->n--;
 }
 
@@ -223,8 +249,10 @@ static void user_free(struct front_user *u)
     struct waiting *w;
 
     user_close(u);
+    sd_event_source_disable_unref(u->why_timer);
     while ((w = TAILQ_FIRST(&u->waiting))) {
         TAILQ_REMOVE(&u->waiting, w, link);
+        u->f->n_waiting--;
         refuse_close(u->f->refuse, w->fd);
         free(w);
     }
@@ -252,6 +280,7 @@ static struct front_user *user_get(struct front_users *f, uint32_t uid)
 }
 
 static void on_end(struct front_user *u);
+static void pass_all_on(struct front_user *u);
 
 static int on_user(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
@@ -263,6 +292,11 @@ static int on_user(sd_event_source *s, int fd, uint32_t revents, void *userdata)
     (void)revents;
     for (unsigned i = 0; i < PACKETS_A_TURN && (r = receive_packet(fd, &p)) > 0; i++) {
         u->leaving |= p.kind == FRONT_LEAVING;
+        if (p.kind == FRONT_UP && u->coming) {
+            u->coming = false;
+            tell_watch(u, true);
+            pass_all_on(u);
+        }
         if (p.kind != FRONT_IDLE || p.taken != u->sent || u->leaving)
             continue; /* somebody is on the way to it */
         p.kind = FRONT_LEAVE;
@@ -326,11 +360,28 @@ static int user_start(struct front_user *u, char why[WHY_BYTES])
         r = user_open(u, pair[0], 0);
     else
         close(pair[0]);
+    u->coming = r == 0;
     if (r < 0)
         snprintf(why, WHY_BYTES, "your daemon cannot be started: %s", strerror(-r));
     else
         log_info("user-daemon-wanted", LOG_U64("uid", u->uid));
     return r;
+}
+
+static bool wait_for_it(struct front_user *u, enum front_kind door, int take_fd)
+{
+    const bool room = u->n_waiting < WAITING_MAX && u->f->n_waiting < ALL_WAITING_MAX;
+    struct waiting *w = room ? calloc(1, sizeof *w) : NULL;
+
+    if (!w) {
+        front_users_refuse(u->f, door, take_fd, "your daemon is not there yet, and too many wait for it");
+        return false;
+    }
+    *w = (struct waiting){ .door = door, .fd = take_fd };
+    TAILQ_INSERT_TAIL(&u->waiting, w, link);
+    u->n_waiting++;
+    u->f->n_waiting++;
+    return true;
 }
 
 /* To its daemon, started if need be. */
@@ -340,6 +391,8 @@ static bool pass_on(struct front_user *u, enum front_kind door, int take_fd)
     char why[WHY_BYTES] = "the service is about to end";
     int r = u->fd >= 0 ? 0 : u->f->draining ? -ESHUTDOWN : user_start(u, why);
 
+    if (r == 0 && u->coming)
+        return wait_for_it(u, door, take_fd);
     if (r == 0) {
         r = send_packet(u->fd, &p, take_fd);
         if (r < 0)
@@ -355,13 +408,41 @@ static bool pass_on(struct front_user *u, enum front_kind door, int take_fd)
     return true;
 }
 
+/* Those who wait when this begins: who has to wait again is behind them. */
+static void pass_all_on(struct front_user *u)
+{
+    struct waiting *w;
+
+    for (unsigned n = u->n_waiting; n > 0 && (w = TAILQ_FIRST(&u->waiting)); n--) {
+        TAILQ_REMOVE(&u->waiting, w, link);
+        u->n_waiting--;
+        u->f->n_waiting--;
+        (void)pass_on(u, w->door, w->fd);
+        free(w);
+    }
+}
+
+/* Those who waited for it come too early for the next one, and hear why. */
+static void tell_why(struct front_user *u)
+{
+    u->why_timer = sd_event_source_disable_unref(u->why_timer);
+    pass_all_on(u);
+}
+
+static int on_why(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    (void)s;
+    (void)usec;
+    tell_why(userdata);
+    return 0;
+}
+
 /* Its daemon has ended. */
 static void on_end(struct front_user *u)
 {
     struct front_users *f = u->f;
     const uint64_t now = now_us(f);
-    const bool left = u->leaving || f->draining;
-    struct waiting *w;
+    const bool left = u->leaving || f->draining, came = !u->coming;
 
     user_close(u);
     if (left) {
@@ -372,12 +453,12 @@ static void on_end(struct front_user *u)
         u->retry_at_us = now + u->pause_us;
         log_warning("user-daemon-gone", LOG_U64("uid", u->uid), LOG_U64("pause_ms", u->pause_us / 1000));
     }
-    while ((w = TAILQ_FIRST(&u->waiting))) {
-        TAILQ_REMOVE(&u->waiting, w, link);
-        u->n_waiting--;
-        (void)pass_on(u, w->door, w->fd);
-        free(w);
+    if (!left && !came && !*u->why && u->n_waiting > 0 &&
+        sd_event_add_time_relative(f->event, &u->why_timer, CLOCK_MONOTONIC, TELL_US, TELL_US / 10, on_why, u) >= 0) {
+        u->retry_at_us = MAX(u->retry_at_us, now + 2 * (uint64_t)TELL_US);
+        return;
     }
+    pass_all_on(u);
     if (u->fd < 0 && u->retry_at_us == 0)
         user_free(u);
 }
@@ -385,24 +466,13 @@ static void on_end(struct front_user *u)
 bool front_users_give(struct front_users *f, uint32_t uid, enum front_kind door, int take_fd)
 {
     struct front_user *u = f->draining ? NULL : user_get(f, uid);
-    struct waiting *w;
 
     if (!u) {
         front_users_refuse(f, door, take_fd,
                            f->draining ? "the service is about to end" : "over the limit users.max: too many users at once");
         return false;
     }
-    if (!u->leaving)
-        return pass_on(u, door, take_fd);
-    w = u->n_waiting < WAITING_MAX ? calloc(1, sizeof *w) : NULL;
-    if (!w) {
-        front_users_refuse(f, door, take_fd, "your daemon is about to end, and too many wait for the next");
-        return false;
-    }
-    *w = (struct waiting){ .door = door, .fd = take_fd };
-    TAILQ_INSERT_TAIL(&u->waiting, w, link);
-    u->n_waiting++;
-    return true;
+    return u->leaving ? wait_for_it(u, door, take_fd) : pass_on(u, door, take_fd);
 }
 
 void front_users_start(struct front_users *f, uint32_t uid)
@@ -429,10 +499,12 @@ void front_users_adopt(struct front_users *f, uint32_t uid, int take_fd)
         return;
     }
     p.taken = f->first;
-    if (user_open(u, take_fd, f->first) < 0 || send_packet(u->fd, &p, -1) < 0)
+    if (user_open(u, take_fd, f->first) < 0 || send_packet(u->fd, &p, -1) < 0) {
         user_free(u); /* it has ended meanwhile */
-    else
+    } else {
         log_info("user-daemon-adopted", LOG_U64("uid", uid));
+        tell_watch(u, true);
+    }
 }
 
 void front_users_tell(struct front_users *f, enum front_kind kind)

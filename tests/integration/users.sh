@@ -4,16 +4,6 @@
 # shellcheck source-path=SCRIPTDIR source=users_rig.sh
 . "$(dirname "$0")/users_rig.sh"
 
-# told_why USER PATTERN: who comes again, before the next try, is told why the last daemon did not stay. The pause gets longer
-# each time, so that even the slowest machine comes in time.
-told_why() {
-    tries=0
-    until as_user "$1" 125 status && complained "$2"; do
-        tries=$((tries + 1))
-        [ $tries -lt 30 ] || return 1
-    done
-}
-
 # -- in ----------------------------------------------------------------------------------------------------------
 
 start_front && as_user games 125 status && complained "your daemon cannot be started: ptools-spawn does not answer at $work/spawn.sock"
@@ -32,7 +22,7 @@ as=
 run 125 status && complained 'this service is for users from number 2 on; you are 0' &&
     as_user daemon 125 status && complained 'you are 1'
 check "root and the front's user are not served"
-told_why bin 'its number is below --min-uid'
+as_user bin 125 status && complained 'did not stay: its number is below --min-uid'
 check "nor is a user whom ptools-spawn refuses, whatever the front says"
 [ "$(stat -c '%U %a' "$work/state/users/5" "$work/state/users/8" | tr '\n' ' ')" = 'games 700 mail 700 ' ]
 check "each has a directory of state of their own"
@@ -68,7 +58,7 @@ printf '[daemon]\njournal=no\n' >"$work/users.d/uucp.conf"
 as_user backup 0 status && said '^workers  *3$' && as_user backup 0 run -- nice && is $((5 + $(nice))) && as_user backup 0 sets create a 1 &&
     as_user backup 125 sets create b 1 && as_user games 0 status && said '^workers  *2$'
 check "groups.d and users.d: what is said of some users only"
-told_why uucp 'it exited with status 78' && grep -q 'uucp.conf:2: \[daemon\] is not for one user' "$work/spawn.log" &&
+as_user uucp 125 status && complained 'did not stay: it exited with status 78' && grep -q 'uucp.conf:2: \[daemon\] is not for one user' "$work/spawn.log" &&
     as_user mail 0 status
 check "... and a mistake in one of them concerns that user alone"
 
@@ -82,6 +72,13 @@ check "an admin comes in as a user, nobody else does"
 PTOOLS_DIR=$saved
 as_user games 0 ls && said "$other.*admins" && as_user games 0 kill "$other"
 check "what an admin does there is as if the user had done it"
+
+as_user news:tape 0 --user games ls && said "$id" && as_user news:tape 0 --user 5 info "$id" && as_user news:tape 125 --user nobody-here ls &&
+    complained 'there is no such user' && as_user news 125 --user games ls && complained 'Permission denied'
+check "by name, too"
+as_user news:tape 0 users && said '^ *5  *games  *up  *2 ' && said '^ *8  *mail ' && as_user news:tape 0 users --json && said '"user":"games","state":"up","uid":5' &&
+    as_user news 125 users && complained 'only members'
+check "and sees who works"
 
 as_user games 0 submit -- sleep 1000 && id2=$(cat "$work/out")
 renewed() { grep -c template-renewed "$work/spawn.log"; }

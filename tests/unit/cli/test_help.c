@@ -135,6 +135,7 @@ START_TEST(a_snapshot)
               "Options of all verbs:\n"
               "      --dir DIR           the daemon that serves DIR (the same as PTOOLS_DIR)\n"
               "      --address ADDR      the daemon at ADDR: a directory, ipc://PATH or tcp://HOST:PORT\n"
+              "      --user USER         the daemon of this user of the service, for its admins\n"
               "      --json              documents on standard output, and failures on standard error, as JSON\n"
               "  -h, --help              this text\n"
               "  -V, --version           the version of ptools\n");
