@@ -3,8 +3,8 @@
  * command_output -- see command_output.h.
  *
  * The pipes stay with the worker, both ends of them, for the next command: when one has ended nobody is left who could
- * write, and its end is known by other means than the end of its output. So a pipe costs no system call but for
- * reading.
+ * write, and its end is known by other means than the end of its output. So a pipe costs one system call but for
+ * reading: what a command has made of the end that it wrote to, which is the next one's, is undone.
  *
  * What a queued command writes is in its files as soon as it was read here, for others to read while it runs and after
  * it, or this worker, or the daemon, has died. When a file has half of what may be kept, it takes the place of the one
@@ -42,8 +42,8 @@ static int settle(int fd)
 
 static int make_pipe(int ret[2])
 {
-    if (ret[0] >= 0)
-        return 0;
+    if (ret[0] >= 0) /* the command before may have made it non-blocking, and who does not expect that loses output */
+        return fcntl(ret[1], F_SETFL, 0) < 0 ? -errno : 0;
     if (pipe2(ret, O_CLOEXEC) < 0)
         return -errno;
     ret[0] = settle(ret[0]);

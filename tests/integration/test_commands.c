@@ -441,6 +441,20 @@ START_TEST(closes_its_output)
 }
 END_TEST
 
+/* One that makes its output non-blocking leaves that to none after it, in whichever worker. */
+START_TEST(blocking_output)
+{
+    for (int i = 0; i < 2 * WORKERS; i++) {
+        command_begin(&c, "dd", "if=/dev/null", "oflag=nonblock", "status=none", NULL);
+        command_prints(rig.pt, &c, "");
+    }
+    for (int i = 0; i < 2 * WORKERS; i++) {
+        command_sh(&c, "sed -n 's/^flags:\t0*//p' /proc/$$/fdinfo/1");
+        command_prints(rig.pt, &c, "1\n");
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("commands");
@@ -466,6 +480,7 @@ int main(void)
     tcase_add_test(t, refusals);
     tcase_add_test(t, merged_output);
     tcase_add_test(t, closes_its_output);
+    tcase_add_test(t, blocking_output);
     suite_add_tcase(s, t);
     return suite_run(s);
 }
