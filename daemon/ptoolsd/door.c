@@ -438,14 +438,18 @@ static const char *over_limit(struct door *door, uint32_t uid)
     return NULL;
 }
 
-/* The oldest unfinished handshake makes room: an honest one takes less than a millisecond. */
+/* The oldest unfinished handshake makes room: an honest one takes less than a millisecond. In a flood it may have come by
+ * now, behind all who were let in since: so it is looked for before. */
 static void evict_oldest_handshake(struct door *door)
 {
     struct client *c;
 
     TAILQ_FOREACH(c, &door->clients, link) {
         if (c->id == 0 && !c->doom) {
-            client_doom_abruptly(c, "too many unfinished handshakes");
+            client_read(c);
+            mark_dirty(c);
+            if (c->id == 0)
+                client_doom_abruptly(c, "too many unfinished handshakes");
             return;
         }
     }
