@@ -171,8 +171,10 @@ void chain_consume(struct chain *c, size_t n)
     c->n -= n;
     while (n > 0) {
         struct chain_piece *p = c->head;
-        size_t here = p->end - p->begin;
+        size_t here;
 
+        assert(p);
+        here = p->end - p->begin;
         if (n < here) {
             p->begin += n;
             return;

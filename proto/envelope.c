@@ -474,7 +474,7 @@ static int wrong_value(const struct envelope *e, const struct field *f, const ms
     static const char *const sentences[] = {
         [FIELD_BOOL] = "true or false",
         [FIELD_FUNCTION] = "a string MODULE.FUNCTION, each 1 to 64 of A-Z a-z 0-9 _ -",
-        [FIELD_SET_NAME] = "a string, " A_SET_NAME,
+        [FIELD_SET_NAME] = ("a string, " A_SET_NAME),
         [FIELD_MODE] = "\"rr\" or \"ff\"",
         [FIELD_WORKERS] = "a list of 1 to 1024 worker ids, each from 1 to 2147483647",
         [FIELD_VERSIONS] = "a list [lowest, highest] of integers from 1 to 4294967295",

@@ -24,7 +24,8 @@ static bool read_end(const char *text, struct msg_failure *ret)
 
 bool link_failure_read(const struct span *body, struct msg_failure *ret)
 {
-    struct text progress, exited, *texts[] = { &ret->message, &ret->phase, &ret->log, &progress, &exited };
+    struct text progress = { "", 0 }, exited = { "", 0 };
+    struct text *const texts[] = { &ret->message, &ret->phase, &ret->log, &progress, &exited };
     const size_t n_texts = ret->code == PTOOLS_ERR_EXITED ? 5 : 4;
     const char *at = (const char *)body->data, *end = at + body->n;
 

@@ -227,7 +227,7 @@ static bool greeting_take(struct zmtp *z, struct intake *in)
     greeting_check(z, g, n);
     if (z->state == ZMTP_FAILED || n < ZMTP_GREETING_BYTES)
         return false;
-    z->peer_minor = g[AT_MAJOR] == greeting[AT_MAJOR] ? g[AT_MINOR] : (uint8_t)greeting[AT_MINOR];
+    z->peer_minor = g[AT_MAJOR] == (uint8_t)greeting[AT_MAJOR] ? g[AT_MINOR] : (uint8_t)greeting[AT_MINOR];
     intake_drop(in, ZMTP_GREETING_BYTES);
     z->state = ZMTP_HANDSHAKE;
     return true;

@@ -49,7 +49,7 @@ ptools_err arguments_add_file(ptools_pack *pack, const char *path, char why[ARGU
     input_close(&in);
     if (r == -ENOMEM)
         return PTOOLS_ERR_NO_MEMORY;
-    if (r < 0) {
+    if (!data) {
         snprintf(why, ARGUMENTS_WHY_BYTES, "cannot read %.200s: %s", in.name,
                  r == -EFBIG ? "it is larger than 2 GiB" : strerror(-r));
         return r == -EFBIG ? PTOOLS_ERR_TOO_LARGE : PTOOLS_ERR_SYSTEM;

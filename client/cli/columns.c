@@ -111,13 +111,15 @@ static bool take_quoted(const struct columns *c, const char *s, const char *end,
 
 static bool take_csv(const struct columns *c, const char *s, const char *end, struct texts *ret)
 {
-    const char *stop;
+    const char *stop = end;
     bool open = false;
 
     for (;;) {
-        if (s < end && *s == '"') {
-            open = (end - s == 1) || take_quoted(c, s, end, &stop, ret);
-            stop = end - s == 1 ? end : stop;
+        if (end - s == 1 && *s == '"') {
+            open = true;
+            stop = end;
+        } else if (s < end && *s == '"') {
+            open = take_quoted(c, s, end, &stop, ret);
         } else {
             stop = memchr(s, c->separator, (size_t)(end - s));
             stop = stop ? stop : end;

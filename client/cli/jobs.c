@@ -37,7 +37,8 @@ static bool shuffle(struct jobs *q)
         if (getrandom(&random, sizeof random, 0) != sizeof random)
             random = i;
         random %= i + 1;
-        q->order[i] = q->order[random];
+        if (random != i)
+            q->order[i] = q->order[random];
         q->order[random] = i;
     }
     return q->order != NULL;

@@ -265,6 +265,8 @@ static void put_record(const struct sources *s, uint64_t number, struct texts *r
         const size_t of = group(s, i, &next);
         uint64_t at;
 
+        if (of == 0)
+            return; /* there is no record at all */
         below /= of;
         at = number / below % of + s->wish.header;
         for (; i < next; i++) {

@@ -178,9 +178,12 @@ static int turn(struct copy *c, int *ret_signal)
         return 0;
     fds[1] = (struct pollfd){ .fd = ptools_fd(c->pt), .events = ptools_events(c->pt) };
     for (unsigned i = 0; i < STREAMS; i++)
-        fds[2 + i] = !c->watched  ? (struct pollfd){ .fd = -1 }
-                     : c->more[i] ? (struct pollfd){ .fd = streams[i].to, .events = POLLOUT }
-                                  : (struct pollfd){ .fd = follow_fd(&c->files[i]), .events = POLLIN };
+        if (!c->watched)
+            fds[2 + i] = (struct pollfd){ .fd = -1 };
+        else if (c->more[i])
+            fds[2 + i] = (struct pollfd){ .fd = streams[i].to, .events = POLLOUT };
+        else
+            fds[2 + i] = (struct pollfd){ .fd = follow_fd(&c->files[i]), .events = POLLIN };
     n = poll(fds, 2 + STREAMS, c->open && !c->watched ? UNWATCHED_MS : -1);
     if (n < 0 && errno != EINTR)
         return -errno;

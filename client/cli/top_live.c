@@ -90,7 +90,7 @@ static void look(struct live *live)
     live->next_us = waiting_now_us() + (uint64_t)live->interval_ms * 1000;
     if (!live->pt)
         r = session_try(live->line, RECONNECT_MS, &live->pt);
-    if (r == PTOOLS_OK && live->pt)
+    if (r == PTOOLS_OK)
         r = top_look(live->pt, live->here, live->found, &found);
     if (r != PTOOLS_OK) {
         lose(live, r);

@@ -82,12 +82,13 @@ static int take_columns(const struct command_line *line, const char *text, struc
     for (const char *s = text;; s++) {
         size_t n = strcspn(s, ",");
         const struct task_field *f = task_field_find(s, n);
-        char *title = columns->titles[columns->n];
+        char *title;
 
         if (!f)
             return unknown_column(line, s, n);
         if (columns->n == COLUMNS_MAX)
             return command_line_wrong(line, "--columns: that are more than %d", COLUMNS_MAX);
+        title = columns->titles[columns->n];
         snprintf(title, TITLE_BYTES, "%s", f->title);
         for (char *c = title; *c; c++)
             *c = (char)toupper((unsigned char)*c);

@@ -74,7 +74,7 @@ static const char *const usage[] = {
     NULL,
 };
 
-#define BIT(option) (UINT32_C(1) << (option - OPTION_OF_VERB))
+#define BIT(option) (UINT32_C(1) << ((option)-OPTION_OF_VERB))
 #define NEW                                                                                                            \
     (BIT(OPTION_PREFIX) | BIT(OPTION_KEEP) | BIT(OPTION_FOR) | BIT(OPTION_ORDER) | BIT(OPTION_REPLACE) |               \
      BIT(OPTION_SHARE) | BIT(OPTION_HUGE) | BIT(OPTION_POPULATE))

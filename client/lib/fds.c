@@ -61,7 +61,8 @@ static ptools_err connect_door(struct ptools *pt)
         return fail(pt, PTOOLS_ERR_SYSTEM, "socket: %s", strerror(errno));
     if (connect(pt->door_fd, (struct sockaddr *)&address, sizeof address) == 0)
         return PTOOLS_OK;
-    fail(pt, errno == EACCES ? PTOOLS_ERR_DENIED : PTOOLS_ERR_SYSTEM, "connect to %s: %s", pt->door, strerror(errno));
+    fail_record(pt, errno == EACCES ? PTOOLS_ERR_DENIED : PTOOLS_ERR_SYSTEM, "connect to %s: %s", pt->door,
+                strerror(errno));
     close(pt->door_fd);
     pt->door_fd = -1;
     return pt->last.facts.code;

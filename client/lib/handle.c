@@ -25,25 +25,19 @@ const char *ptools_version(void)
     return PTOOLS_VERSION;
 }
 
-ptools_err fail_static(struct ptools *pt, ptools_err code, const char *text)
+void fail_record_static(struct ptools *pt, ptools_err code, const char *text)
 {
     failure_set_message(&pt->last, code, text, false);
-    return code;
 }
 
-ptools_err fail(struct ptools *pt, ptools_err code, const char *format, ...)
+void fail_record(struct ptools *pt, ptools_err code, const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
     vsnprintf(pt->text, sizeof pt->text, format, args);
     va_end(args);
-    return fail_static(pt, code, pt->text);
-}
-
-ptools_err fail_no_memory(struct ptools *pt)
-{
-    return fail_static(pt, PTOOLS_ERR_NO_MEMORY, "this process is out of memory");
+    fail_record_static(pt, code, pt->text);
 }
 
 ptools_err fail_with(struct ptools *pt, const struct failure *failure)

@@ -213,7 +213,10 @@ struct ptools {
     int timer_fd;                /* tells a loop of the user's when; -1 */
     uint8_t epoch[EPOCH_BYTES];  /* of the daemon */
     uint64_t starts;             /* how many different ones there were */
-    uint8_t key[KEY_PASSING_BYTES]; /* of the last task that was queued ... */
+    struct passing_key {
+        uint64_t count;
+        uint8_t random[KEY_PASSING_BYTES - sizeof(uint64_t)];
+    } key;                       /* of the last task that was queued ... */
     bool has_key;                /* ... if there was one */
     char *reason;                /* ptools_queued_why() */
     bool remotes_known;
@@ -259,11 +262,14 @@ static inline ptools_err handle_check(struct ptools *pt)
 }
 struct ptools *handle_new(void);
 struct ptools *handle_free(struct ptools *pt);
-/* Record a failure of pt and return its code. */
-ptools_err fail(struct ptools *pt, ptools_err code, const char *format, ...)
+/* Record a failure of pt. The macros return its code, in the caller's sight: whoever reads that, be it a compiler, knows
+ * that it is none but the one that stands there, and not PTOOLS_OK. */
+void fail_record(struct ptools *pt, ptools_err code, const char *format, ...)
     __attribute__((__format__(__printf__, 3, 4)));
-ptools_err fail_static(struct ptools *pt, ptools_err code, const char *text); /* text is not copied */
-ptools_err fail_no_memory(struct ptools *pt);
+void fail_record_static(struct ptools *pt, ptools_err code, const char *text); /* text is not copied */
+#define fail(pt, code, ...) (fail_record(pt, code, __VA_ARGS__), (ptools_err)(code))
+#define fail_static(pt, code, text) (fail_record_static(pt, code, text), (ptools_err)(code))
+#define fail_no_memory(pt) fail_static(pt, PTOOLS_ERR_NO_MEMORY, "this process is out of memory")
 ptools_err fail_with(struct ptools *pt, const struct failure *failure);
 
 /* -- open.c --------------------------------------------------------------------------------------- */

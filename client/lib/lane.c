@@ -219,7 +219,7 @@ ptools_err lane_call(struct lane *lane, const char *function, const uint8_t *pay
                    (unsigned long long)pt->message_max);
     if (err == PTOOLS_OK)
         err = add_future(lane, &f);
-    if (err != PTOOLS_OK) {
+    if (!f) {
         scratch_give_back(args);
         scratch_give_back(room);
         return err;

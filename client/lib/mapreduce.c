@@ -175,7 +175,7 @@ static ptools_err level_close(struct reduction *r, struct level *level)
 {
     ptools_err err = level->n > 0 ? level_put(r, level) : PTOOLS_OK;
 
-    if (err == PTOOLS_OK)
+    if (err == PTOOLS_OK && level->map)
         level->map->exhausted = true;
     return err;
 }

@@ -35,8 +35,9 @@ struct pfork_job {
 /* PTOOLS_OK, or the text of pfork_message() tells what is wrong. */
 ptools_err pfork_job_read(int n, ptools_pfork_fn f, void *arg, const ptools_pfork_options *given,
                           struct pfork_job *ret);
-/* Sets the thread's text, and returns the code. */
-ptools_err pfork_fail(ptools_err code, const char *format, ...) __attribute__((__format__(__printf__, 2, 3)));
+/* Sets the thread's text, and returns the code, in the caller's sight: see fail(). */
+#define pfork_fail(code, ...) (pfork_tell(__VA_ARGS__), (ptools_err)(code))
+void pfork_tell(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
 const char *pfork_message(void);
 
 /* -- pfork_outcomes.c ---------------------------------------------------------------------------------------- */

@@ -23,14 +23,13 @@ enum { CAPTURE_BYTES = 1 << 20 };
 
 static _Thread_local char message[512];
 
-ptools_err pfork_fail(ptools_err code, const char *format, ...)
+void pfork_tell(const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    return code;
 }
 
 const char *pfork_message(void)

@@ -339,7 +339,7 @@ static ptools_err take_answer(struct ptools_pmap *map, struct batch *b)
         a.done = 0;
         a.no_memory = true;
     }
-    if (a.done == b->items && !a.failures && b->n == 1 && !map->op)
+    if (a.records && a.done == b->items && !a.failures && b->n == 1 && !map->op)
         segment_end(map, b->segments[0], a.records, 0, a.records->n);
     else
         deal_out(&a);

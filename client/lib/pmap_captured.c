@@ -116,8 +116,11 @@ static ptools_err make(struct ptools *pt, const struct bytes *content, uint64_t 
     struct msg_array m = { .type = PTOOLS_UINT8, .ndims = 1, .dims = { content->n } };
     struct fds_request request = { .kind = FDS_ARRAY, .owner = FDS_OWN };
     struct captured *c = calloc(1, sizeof *c);
-    ptools_err err = c ? array_create(pt, &m, until_us, &request.id) : fail_no_memory(pt);
+    ptools_err err;
 
+    if (!c)
+        return fail_no_memory(pt);
+    err = array_create(pt, &m, until_us, &request.id);
     if (err == PTOOLS_OK) {
         err = array_map(pt, &request, PTOOLS_SHM_POPULATE, until_us, &c->array);
         if (err != PTOOLS_OK)
@@ -149,7 +152,7 @@ ptools_err captured_ready(struct ptools_pmap *map, uint64_t until_us)
     if (!c) {
         until_us = MAX(until_us, clock_until_us(PMAP_PATIENCE_MS + (int64_t)(map->captured.n / BYTES_A_MS)));
         err = make(pt, &map->captured, hash, until_us, &c);
-        if (err != PTOOLS_OK)
+        if (!c)
             return err;
     }
     c->runs++;

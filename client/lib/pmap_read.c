@@ -107,7 +107,7 @@ __attribute__((__noinline__)) static size_t read_tree(struct ptools_pmap *map, s
     const char *why;
     bool failed;
 
-    if (!record_skip(at, s->records_n, &bytes, &failed)) {
+    if (!record_skip(at, s->records_n, &bytes, &failed)) { /* NOLINT(bugprone-branch-clone): malformed in two ways */
         malformed(map, s, ret);
     } else if (failed) {
         failure_deinit(&map->failure);

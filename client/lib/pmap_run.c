@@ -103,12 +103,13 @@ static ptools_err gather(struct ptools_pmap *map, struct batch **ret)
     if (!b)
         return fail_no_memory(map->pt);
     *b = (struct batch){ .items = items, .n = cap };
-    for (n = 0; n < cap; n++) {
-        b->segments[n] = TAILQ_FIRST(&map->waiting);
-        TAILQ_REMOVE(&map->waiting, b->segments[n], queue);
-        b->segments[n]->state = SEGMENT_SENT;
-        b->segments[n]->attempts++;
-    }
+    do { /* there is one at least */
+        s = TAILQ_FIRST(&map->waiting);
+        TAILQ_REMOVE(&map->waiting, s, queue);
+        s->state = SEGMENT_SENT;
+        s->attempts++;
+        b->segments[n++] = s;
+    } while (n < cap);
     *ret = b;
     return PTOOLS_OK;
 }

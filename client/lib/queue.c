@@ -247,21 +247,18 @@ static ptools_err describe_names(struct ptools *pt, struct description *d)
 /* One that no other task has: random at first, then counted up. */
 static ptools_err give_key(struct ptools *pt, struct msg_submit *ret)
 {
-    uint64_t count;
     ssize_t n;
 
     if (!pt->has_key) {
         do
-            n = getrandom(pt->key, sizeof pt->key, 0);
+            n = getrandom(&pt->key, sizeof pt->key, 0);
         while (n < 0 && errno == EINTR);
         if (n != (ssize_t)sizeof pt->key)
             return fail(pt, PTOOLS_ERR_SYSTEM, "getrandom: %s", n < 0 ? strerror(errno) : "too few bytes");
         pt->has_key = true;
     }
-    memcpy(&count, pt->key, sizeof count);
-    count++;
-    memcpy(pt->key, &count, sizeof count);
-    ret->key = (struct text){ (const char *)pt->key, sizeof pt->key };
+    pt->key.count++;
+    ret->key = (struct text){ (const char *)&pt->key, sizeof pt->key };
     ret->key_passing = true;
     return PTOOLS_OK;
 }

@@ -62,7 +62,7 @@ void stasks_orphan(struct ptools_stasks *s)
 
 static void stasks_destroy(struct ptools_stasks *s)
 {
-    for (uint32_t i = 0; i < s->n_arrays; i++)
+    for (uint32_t i = 0; s->arrays && i < s->n_arrays; i++)
         ptools_array_free(s->arrays[i]);
     free(s->arrays);
     free(s->lanes);

@@ -56,7 +56,7 @@ enum { RECONNECT_NEVER_MS = 24 * 3600 * 1000 };
 /* clang-format on */
 
 struct zmq_api {
-#define POINTER(name) __typeof__(&name) name;
+#define POINTER(name) __typeof__(&name) name; /* NOLINT(bugprone-macro-parentheses): name is declared */
     ZMQ_FUNCTIONS(POINTER)
 #undef POINTER
 };
@@ -85,26 +85,33 @@ static struct transport_zmq *self(struct transport *t)
     return CONTAINER_OF(t, struct transport_zmq, t);
 }
 
-static ptools_err load(struct zmq_api *api, struct problem *ret_problem)
+/* False: ret_problem says why. */
+static bool load(struct zmq_api *api, struct problem *ret_problem)
 {
     int major, minor, patch;
     /* Never unloaded: its threads may still be on their way out. */
     void *so = dlopen("libzmq.so.5", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 
-    if (!so)
-        return problem_set(ret_problem, PTOOLS_ERR_TRANSPORT,
-                           "endpoints ipc:// and tcp:// need libzmq, which cannot be loaded: %s", dlerror());
+    if (!so) {
+        problem_set(ret_problem, PTOOLS_ERR_TRANSPORT,
+                    "endpoints ipc:// and tcp:// need libzmq, which cannot be loaded: %s", dlerror());
+        return false;
+    }
 #define LOOK_UP(name)                                                                                                  \
     *(void **)&api->name = dlsym(so, #name);                                                                           \
-    if (!api->name)                                                                                                    \
-        return problem_set(ret_problem, PTOOLS_ERR_TRANSPORT, "libzmq.so.5 has no function %s", #name);
+    if (!api->name) {                                                                                                  \
+        problem_set(ret_problem, PTOOLS_ERR_TRANSPORT, "libzmq.so.5 has no function %s", #name);                       \
+        return false;                                                                                                  \
+    }
     ZMQ_FUNCTIONS(LOOK_UP)
 #undef LOOK_UP
     api->zmq_version(&major, &minor, &patch);
-    if (major < 4 || (major == 4 && minor < 3))
-        return problem_set(ret_problem, PTOOLS_ERR_TRANSPORT, "libzmq 4.3 or later is needed, this is %d.%d.%d", major,
-                           minor, patch);
-    return PTOOLS_OK;
+    if (major < 4 || (major == 4 && minor < 3)) {
+        problem_set(ret_problem, PTOOLS_ERR_TRANSPORT, "libzmq 4.3 or later is needed, this is %d.%d.%d", major, minor,
+                    patch);
+        return false;
+    }
+    return true;
 }
 
 static bool socket_has(struct transport_zmq *z, int wanted)
@@ -389,7 +396,7 @@ static bool make_sockets(struct transport_zmq *z)
 ptools_err transport_zmq_new(const char *endpoint, struct transport **ret, struct problem *ret_problem)
 {
     struct transport_zmq *z = calloc(1, sizeof *z);
-    ptools_err err;
+    ptools_err err = PTOOLS_OK;
 
     if (!z)
         return problem_set(ret_problem, PTOOLS_ERR_NO_MEMORY, "no memory for a connection");
@@ -397,10 +404,9 @@ ptools_err transport_zmq_new(const char *endpoint, struct transport **ret, struc
     z->wake_fd = z->epoll_fd = -1;
     z->message_bytes = MESSAGE_BYTES_DEFAULT;
     z->monitor_readable = true; /* only a reader that has found nothing once is woken */
-    err = load(&z->api, ret_problem);
-    if (err != PTOOLS_OK) {
+    if (!load(&z->api, ret_problem)) {
         free(z);
-        return err;
+        return ret_problem->code;
     }
     if (!make_sockets(z))
         err = problem_set(ret_problem, errno == ENOMEM ? PTOOLS_ERR_NO_MEMORY : PTOOLS_ERR_SYSTEM,

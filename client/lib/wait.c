@@ -124,13 +124,11 @@ ptools_err ptools_wait_all(ptools *pt, ptools_future *const *futures, size_t n, 
 
 /* -- dispatch --------------------------------------------------------------------------------------------- */
 
-/* Calls those callbacks that are due now, not those that come due meanwhile. Returns how many; pt may be
- * closed afterwards, or be in a forked child. */
-static unsigned call_back(struct ptools *pt)
+/* Calls those callbacks that are due now, not those that come due meanwhile. pt may be closed afterwards, or be in a
+ * forked child. */
+static void call_back(struct ptools *pt)
 {
-    unsigned n = pt->n_ready, called = 0;
-
-    while (called < n && !pt->closing && handle_is_ours(pt) && pt->n_ready > 0) {
+    for (unsigned n = pt->n_ready; n > 0 && !pt->closing && handle_is_ours(pt) && pt->n_ready > 0; n--) {
         struct ptools_future *f = TAILQ_FIRST(&pt->ready);
         ptools_future_fn fn = f->fn;
 
@@ -139,9 +137,7 @@ static unsigned call_back(struct ptools *pt)
         f->ready = false;
         f->fn = NULL;
         fn(f, f->arg);
-        called++;
     }
-    return called;
 }
 
 ptools_err ptools_dispatch(ptools *pt, int64_t timeout_ms)
@@ -158,7 +154,7 @@ ptools_err ptools_dispatch(ptools *pt, int64_t timeout_ms)
     happened = multiplex_look(pt) || happened;
     if (pt->n_ready > 0) {
         pt->dispatching++;
-        happened = call_back(pt) > 0 || happened;
+        call_back(pt);
         pt->dispatching--;
         if (pt->closing) {
             if (pt->dispatching == 0)
@@ -176,7 +172,7 @@ ptools_err ptools_dispatch(ptools *pt, int64_t timeout_ms)
         return happened ? PTOOLS_OK : fail_static(pt, PTOOLS_ERR_AGAIN, "nothing has happened");
     if (!pt->transport)
         return fail(pt, PTOOLS_ERR_LOST, "there is no connection to %s; the next call makes one", pt->address);
-    fail(pt, PTOOLS_ERR_LOST, "the connection to %s ended: %s", pt->address, pt->transport->end.text);
+    fail_record(pt, PTOOLS_ERR_LOST, "the connection to %s ended: %s", pt->address, pt->transport->end.text);
     connection_free(pt);
     return PTOOLS_ERR_LOST;
 }

@@ -83,7 +83,7 @@ ptools_err ptools_workerset_create(ptools *pt, const char *name, const uint32_t 
         err = describe(pt, &request.set, ids, n, mode);
     if (err == PTOOLS_OK)
         err = set_new(pt, name, ret_set, &set);
-    if (err != PTOOLS_OK)
+    if (!set)
         return err;
     if (name)
         request.set.name = (struct text){ set->name, strlen(set->name) };
@@ -104,7 +104,7 @@ ptools_err ptools_workerset_open(ptools *pt, const char *name, ptools_workerset 
 
     if (err == PTOOLS_OK)
         err = set_new(pt, name ? name : "", ret_set, &set);
-    return err == PTOOLS_OK ? adopt(pt, set, open_by_name(pt, set, CLOCK_FOREVER), ret_set) : err;
+    return set ? adopt(pt, set, open_by_name(pt, set, CLOCK_FOREVER), ret_set) : err;
 }
 
 ptools_err workerset_resolve(struct ptools_workerset *set, uint64_t until_us, uint32_t *ret_id)

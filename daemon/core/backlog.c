@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <float.h>
-#include <string.h>
 
 #include "daemon/core/state.h"
 
@@ -186,13 +185,15 @@ struct qtask *backlog_best(const struct core *core, const struct worker *w)
 
 static size_t counter_of(const struct qtask *q)
 {
-    const double priority = q->priority == 0 ? 0 : q->priority;
+    const union {
+        double number;
+        uint64_t bits;
+    } priority = { .number = q->priority == 0 ? 0 : q->priority };
     uint64_t bits;
 
-    if (priority > DBL_MAX)
+    if (priority.number > DBL_MAX)
         return 0;
-    memcpy(&bits, &priority, sizeof bits);
-    bits *= UINT64_C(0x9e3779b97f4a7c15);
+    bits = priority.bits * UINT64_C(0x9e3779b97f4a7c15);
     return 1 + (size_t)((bits ^ bits >> 32) % (TURNS - 1));
 }
 

@@ -77,7 +77,7 @@ static bool core_init(struct core *core)
     core->host_backlog.kind = BACKLOG_HOST;
     if (!core->workers || !core->stand_ins || !core->scratch || !core->decoder || !core->unblocking ||
         set_init_all(core) < 0 || heap_reserve(&core->timers, processes) < 0 ||
-        heap_reserve(&core->looks, processes * PAGE_SLOTS) < 0)
+        heap_reserve(&core->looks, (size_t)processes * PAGE_SLOTS) < 0)
         return false;
     HASH_ADD(hh, core->tasks, id, sizeof keeper->id, keeper);
     HASH_ADD(hh_request, core->requests, key, sizeof keeper->key, keeper);

@@ -183,7 +183,7 @@ static void start_keeping(struct core *core, struct qtask *q, struct actions *ou
 
 static void keep_parts(struct core *core, const struct qtask *whole, struct actions *out)
 {
-    for (uint32_t i = 1; i <= (whole->is_parent ? whole->x->parts : 0); i++) {
+    for (uint32_t i = 1; i <= (whole->is_parent && whole->x ? whole->x->parts : 0); i++) {
         struct qtask *part = qtask_find(core, whole->id + i);
 
         if (part && part->state == QT_ENDED)

@@ -258,8 +258,10 @@ void set_redeal_queued(struct core *core, struct set *s, struct actions *out)
 
     DL_FOREACH(s->queued, q)
         n++;
-    ids = n ? calloc(n, sizeof *ids) : NULL;
-    if (n && !ids) {
+    if (n == 0)
+        return;
+    ids = calloc(n, sizeof *ids);
+    if (!ids) {
         out->no_memory = true;
         return;
     }

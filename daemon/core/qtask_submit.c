@@ -390,6 +390,14 @@ static int find_function(struct submission *s)
     return REFUSE(s, code, "%s", sentence);
 }
 
+/* None is the same as one without bytes. */
+static bool same_bytes(const struct blob *a, const struct blob *b)
+{
+    if (!a || !b)
+        return (a ? a->n : 0) == (b ? b->n : 0);
+    return a->n == b->n && memcmp(a->data, b->data, a->n) == 0;
+}
+
 /* There is one of its key. 0 or -ENOMEM. */
 static int again(const struct submission *s, struct qtask *q)
 {
@@ -403,8 +411,7 @@ static int again(const struct submission *s, struct qtask *q)
     same =
         spec.function.n == s->m->function.n && memcmp(spec.function.data, s->m->function.data, spec.function.n) == 0 &&
         (spec.durability ? spec.durability : TASK_VOLATILE) == (s->m->durability ? s->m->durability : TASK_VOLATILE) &&
-        (q->args ? q->args->n : 0) == (s->args ? s->args->n : 0) &&
-        (!q->args || memcmp(q->args->data, s->args->data, q->args->n) == 0);
+        same_bytes(q->args, s->args);
     if (!same) {
         answer_refusal(s->out, s->client->id, s->request, PTOOLS_ERR_KEY_REUSED,
                        "key: task %" PRIu64 " has it, and another function, arguments or durability", q->id);

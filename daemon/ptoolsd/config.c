@@ -268,7 +268,7 @@ static const char *const switch_words[] = { [SWITCH_NO] = "no", [SWITCH_YES] = "
 
 static int set_switch(struct config *c, const struct setting *s, const char *text, char why[CONFIG_WHY_BYTES])
 {
-    for (size_t i = 0; i <= s->max; i++) {
+    for (size_t i = 0; i <= s->max && i < ELEMENTS(switch_words); i++) {
         if (strcmp(text, switch_words[i]) == 0) {
             *number_at(c, s) = i;
             return 0;

@@ -52,7 +52,7 @@ struct client {
     sd_event_source *source;
     uint32_t events;                 /* what the source waits for now */
     uint32_t id;                     /* the core's; 0 until the handshake is done */
-    uint32_t uid;
+    struct user *user;
     pid_t pid;
     uint32_t inside;                 /* the process of ours that it is part of; 0: none */
     pid_t inside_pid;
@@ -107,6 +107,7 @@ struct door {
 
 /* -- one client ---------------------------------------------------------------------------------- */
 
+/* NULL: it has no connection. */
 static struct user *user_of(struct door *door, uint32_t uid)
 {
     struct user *u;
@@ -156,7 +157,7 @@ uint32_t client_id(const struct client *c)
 
 uint32_t client_uid(const struct client *c)
 {
-    return c->uid;
+    return c->user->uid;
 }
 
 void client_tell_inside(struct client *c)
@@ -180,7 +181,7 @@ uint32_t door_client_by_token(const struct door *door, const uint8_t token[FDS_T
     struct client *c;
 
     TAILQ_FOREACH(c, &door->clients, link)
-        if (c->has_token && c->uid == uid && !c->doom && memcmp(c->token, token, FDS_TOKEN_BYTES) == 0)
+        if (c->has_token && c->user->uid == uid && !c->doom && memcmp(c->token, token, FDS_TOKEN_BYTES) == 0)
             return c->id;
     return 0;
 }
@@ -207,12 +208,6 @@ static struct client *client_free(struct client *c)
         TAILQ_REMOVE(&door->put_off, c, put_off_link);
     TAILQ_REMOVE(&door->clients, c, link);
     door->n--;
-    u = user_of(door, c->uid);
-    u->held -= c->held;
-    if (--u->connections == 0) {
-        HASH_DEL(door->users, u);
-        free(u);
-    }
     if (c->id) {
         HASH_DEL(door->by_id, c);
         fds_client_gone(door->d->fds, c->id);
@@ -221,13 +216,19 @@ static struct client *client_free(struct client *c)
         log_debug("client-gone", LOG_U64("client", c->id), LOG_STR("why", c->doom ? c->doom : ""));
     } else {
         door->handshakes--;
-        log_debug("peer-refused", LOG_U64("uid", c->uid), LOG_STR("why", c->doom ? c->doom : ""));
+        log_debug("peer-refused", LOG_U64("uid", c->user->uid), LOG_STR("why", c->doom ? c->doom : ""));
     }
     sd_event_source_disable_unref(c->source);
     close(c->fd);
     zmtp_deinit(&c->zmtp);
     intake_deinit(&c->in);
     chain_deinit(&c->out);
+    u = c->user;
+    u->held -= c->held;
+    if (--u->connections == 0) {
+        HASH_DEL(door->users, u);
+        free(u);
+    }
     free(c);
     return NULL;
 }
@@ -277,7 +278,7 @@ static void sweep_soon(struct door *door)
  * more is the one that goes. */
 static void client_charge(struct client *c)
 {
-    struct user *u = user_of(c->door, c->uid);
+    struct user *u = c->user;
     size_t held = c->zmtp.message_sum + intake_pending(&c->in) + c->out.n;
     bool more = held > c->held;
 
@@ -291,7 +292,7 @@ static void client_charge(struct client *c)
 static int client_open(struct client *c)
 {
     struct door *door = c->door;
-    int r = core_client_add(door->d->core, c->uid, &c->id);
+    int r = core_client_add(door->d->core, c->user->uid, &c->id);
 
     if (r < 0)
         return r;
@@ -299,8 +300,8 @@ static int client_open(struct client *c)
     c->inside = supervisor_inside(door->d->supervisor, c->pid, &c->inside_pid);
     door->handshakes--;
     door->used = true;
-    log_debug("client-opened", LOG_U64("client", c->id), LOG_U64("uid", c->uid), LOG_U64("pid", (uint64_t)c->pid),
-              LOG_U64("inside", c->inside));
+    log_debug("client-opened", LOG_U64("client", c->id), LOG_U64("uid", c->user->uid),
+              LOG_U64("pid", (uint64_t)c->pid), LOG_U64("inside", c->inside));
     return 0;
 }
 
@@ -351,7 +352,7 @@ static void client_messages(struct client *c)
             c->since_us = 0;
             break;
         case ZMTP_ERROR:
-            log_info("protocol-error", LOG_U64("client", c->id), LOG_U64("uid", c->uid),
+            log_info("protocol-error", LOG_U64("client", c->id), LOG_U64("uid", c->user->uid),
                      LOG_STR("msg", zmtp_problem(&c->zmtp)));
             client_doom(c, "protocol error");
             break;
@@ -499,7 +500,7 @@ static void client_new(struct door *door, int take_fd, bool let_in)
     }
     c->door = door;
     c->fd = take_fd;
-    c->uid = cred.uid;
+    c->user = u;
     c->pid = cred.pid;
     c->since_us = daemon_now(door->d);
     intake_init(&c->in);

@@ -668,7 +668,7 @@ void fds_stop_listening(struct fds *f)
 struct fds *fds_free(struct fds *f)
 {
     struct fds_peer *p, *next;
-    struct looker *l;
+    struct looker *l, *later;
 
     if (!f)
         return NULL;
@@ -677,8 +677,8 @@ struct fds *fds_free(struct fds *f)
         peer_free(p);
     HASH_ITER(hh, f->by_process, p, next)
         peer_free(p);
-    while ((l = LIST_FIRST(&f->lookers))) {
-        LIST_REMOVE(l, link);
+    for (l = LIST_FIRST(&f->lookers); l; l = later) {
+        later = LIST_NEXT(l, link);
         free(l);
     }
     f->lanes = lanes_free(f->lanes);

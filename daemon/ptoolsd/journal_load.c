@@ -240,7 +240,7 @@ static int load_pauses(struct store *s, journal_loaded *callback, void *userdata
         if (r == 0 && callback)
             r = callback(userdata, &row, NULL, why);
         if (r > 0)
-            snprintf(s->why, sizeof s->why, "%s/" JOURNAL_DB ": a pause: %s", s->files.dir, why);
+            snprintf(s->why, sizeof s->why, "%s/" JOURNAL_DB ": a pause: %.500s", s->files.dir, why);
         if (r > 0)
             r = JOURNAL_BAD_DATA;
     }

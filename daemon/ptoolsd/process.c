@@ -82,7 +82,7 @@ int process_new(struct supervisor *s, uint32_t id, struct process **ret)
     chain_init(&p->out);
     HASH_ADD(hh, s->by_id, id, sizeof p->id, p);
     r = page_new(&p->page_fd, &p->page);
-    if (r == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+    if (r >= 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
         r = -errno;
     if (r < 0) {
         process_free(p);

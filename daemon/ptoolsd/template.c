@@ -646,14 +646,14 @@ int template_new(struct supervisor *s, struct template **ret)
 
 struct template *template_free(struct template *t)
 {
-    struct asking *a;
+    struct asking *a, *next;
 
     if (!t)
         return NULL;
     template_kill(t);
     sd_event_source_disable_unref(t->restart_timer);
-    while ((a = TAILQ_FIRST(&t->asked))) {
-        TAILQ_REMOVE(&t->asked, a, link);
+    for (a = TAILQ_FIRST(&t->asked); a; a = next) {
+        next = TAILQ_NEXT(a, link);
         free(a);
     }
     sd_event_source_disable_unref(t->overdue);

@@ -32,7 +32,7 @@ enum { EXIT_NOT_BECOME = 127, PATH_BYTES = 4096 };
 
 static int why = -1;
 
-_Noreturn __attribute__((format(printf, 1, 2))) static void fail(const char *format, ...)
+__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...)
 {
     char text[FRONT_TEXT_BYTES];
     va_list args;

@@ -41,14 +41,13 @@ __attribute__((__format__(__printf__, 3, 0))) static void set_message(struct pto
     t->message_code = code;
 }
 
-ptools_err task_fail(struct ptools_task *t, ptools_err code, const char *format, ...)
+void task_fail_record(struct ptools_task *t, ptools_err code, const char *format, ...)
 {
     va_list ap;
 
     va_start(ap, format);
     set_message(t, code, format, ap);
     va_end(ap);
-    return code;
 }
 
 ptools_err ptools_task_fail(ptools_task *t, const char *format, ...)

@@ -63,8 +63,10 @@ void task_begin_with(struct ptools_task *t, const struct link_frame *run, const 
 /* What came of it. returned: by the function. PTOOLS_OK: *ret_value is its result; otherwise the code for the caller,
  * and task_message() has the text. */
 ptools_err task_outcome(struct ptools_task *t, ptools_err returned, const uint8_t **ret_value, size_t *ret_n);
-/* Fails the task from outside of its function. Returns code. */
-ptools_err task_fail(struct ptools_task *t, ptools_err code, const char *format, ...)
+/* Fails the task from outside of its function. The macro returns code, in the caller's sight: whoever reads that, be it
+ * a compiler, knows that it is not PTOOLS_OK. */
+#define task_fail(t, code, ...) (task_fail_record(t, code, __VA_ARGS__), (ptools_err)(code))
+void task_fail_record(struct ptools_task *t, ptools_err code, const char *format, ...)
     __attribute__((__format__(__printf__, 3, 4)));
 /* Clean UTF-8; never empty after a failure. */
 const char *task_message(const struct ptools_task *t);

@@ -129,16 +129,21 @@ static int learn_one(struct dl_phdr_info *info, size_t size, void *userdata)
         o.path = "/proc/self/exe";
         o.name = program_invocation_short_name;
     } else if (strncmp(info->dlpi_name, "/proc/self/fd/", 14) == 0) {
-        char *name = malloc(strlen(learning->module) + sizeof ".so");
+        char *name = malloc(strlen(learning->module) + sizeof ".so"), *path = strdup(learning->path);
 
-        o.path = strdup(learning->path);
-        o.name = name ? strcat(strcpy(name, learning->module), ".so") : NULL;
+        if (!name || !path) { /* its frames stay without a name */
+            free(name);
+            free(path);
+            return 0;
+        }
+        o.path = path;
+        o.name = strcat(strcpy(name, learning->module), ".so");
     } else {
         o.path = strdup(info->dlpi_name);
         slash = o.path ? strrchr(o.path, '/') : NULL;
         o.name = slash ? slash + 1 : o.path;
     }
-    if (o.path && o.name) /* no memory: its frames stay without a name */
+    if (o.path) /* no memory: as above */
         self.objects[self.n_objects++] = o;
     return 0;
 }

@@ -149,7 +149,7 @@ static ptools_err primes(ptools_task *task)
     limit = root_above(hi) + 1;
     small = calloc(limit / 2 + 1, 1);
     if (!small)
-        return ptools_task_fail(task, "no memory for the sieve: %llu bytes", (unsigned long long)(limit / 2 + 1));
+        return ptools_task_fail(task, "no memory for the sieve: %llu bytes", (unsigned long long)limit / 2 + 1);
     ptools_task_phase(task, "sieving");
     sieve_small(small, limit);
     for (uint64_t at = from; at < hi && err == PTOOLS_OK;) {

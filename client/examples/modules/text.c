@@ -239,7 +239,7 @@ static ptools_err top(ptools_task *task)
         HASH_SORT(words, by_rank);
         n = n < HASH_COUNT(words) ? n : HASH_COUNT(words);
         ptools_pack_list(result, (uint32_t)n);
-        for (word = words; n > 0; word = word->hh.next, n--) {
+        for (word = words; word && n > 0; word = word->hh.next, n--) {
             ptools_pack_list(result, 2);
             ptools_pack_strn(result, word->text, word->n);
             ptools_pack_u64(result, word->count);

@@ -267,6 +267,27 @@ START_TEST(everything_comes_back)
 }
 END_TEST
 
+START_TEST(no_arguments_are_an_empty_block_of_them)
+{
+    const struct msg_submit *m = SUBMIT(.durability = TASK_DURABLE, .key = TEXT("key"));
+    uint64_t id, request;
+
+    setup(1);
+    request = rig_queue_of(&r, r.client, m, NULL);
+    rig_recorded(&r);
+    id = rig_queue_id(&r, request);
+    keep_rows();
+    ck_assert_ptr_null(journal.kept[0].row->args);
+    journal.kept[0].row->args = blob_new("", 0); /* as another writer of the journal may do */
+    restart(1, 1000, 0);
+    request = rig_queue_of(&r, r.client, m, NULL);
+    ck_assert_uint_eq(rig_queue_id(&r, request), id);
+    rig_failure(&r, rig_queue_of(&r, r.client, m, "argument"), PTOOLS_ERR_KEY_REUSED);
+    rig_end(&r);
+    forget_rows();
+}
+END_TEST
+
 START_TEST(what_ran_is_lost_or_run_again)
 {
     uint64_t once, again, booked, request;
@@ -542,6 +563,7 @@ int main(void)
     tcase_add_test(tc, a_resend_while_it_is_being_written);
     tc = suite_case(suite, "restart");
     tcase_add_test(tc, everything_comes_back);
+    tcase_add_test(tc, no_arguments_are_an_empty_block_of_them);
     tcase_add_test(tc, what_ran_is_lost_or_run_again);
     tcase_add_test(tc, a_clock_that_jumps_makes_no_delay_longer);
     tcase_add_test(tc, while_the_machine_runs_its_clock_may_be_set);
