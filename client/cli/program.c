@@ -176,10 +176,12 @@ static void put_list(ptools_pack *args, const char *key, const char *const *text
         put_bytes(args, texts[i]);
 }
 
-/* Whoever calls execve() may put anything there. What is no NAME=value no program can ask for, as of no name. */
-static bool is_variable(const char *entry)
+/* Whoever calls execve() may put anything there. What is no NAME=value no program can ask for, as of no name. Of a
+ * command that is a task itself the seed is not passed on: each task is to have its own. */
+static bool is_passed_on(const char *entry)
 {
-    return entry[strcspn(entry, "=")] && *entry != '=';
+    return entry[strcspn(entry, "=")] && *entry != '=' &&
+           !(strncmp(entry, "PTOOLS_SEED=", 12) == 0 && getenv("PTOOLS_TASK_ID"));
 }
 
 static void put_environment(ptools_pack *args)
@@ -187,11 +189,11 @@ static void put_environment(ptools_pack *args)
     uint32_t n = 0;
 
     for (char **e = environ; e && *e; e++)
-        n += is_variable(*e);
+        n += is_passed_on(*e);
     ptools_pack_str(args, "env");
     ptools_pack_list(args, n);
     for (char **e = environ; e && *e; e++)
-        if (is_variable(*e))
+        if (is_passed_on(*e))
             put_bytes(args, *e);
 }
 

@@ -100,8 +100,8 @@ static uint64_t seed_of(uint64_t task)
     return z ^ z >> 31;
 }
 
-/* In the place of one of the same name, or at the end, for which there is room. */
-static bool put(struct replay *r, const char *name, uint64_t value)
+/* In the place of one of the same name, unless (weak) that counts, or at the end, for which there is room. */
+static bool put(struct replay *r, bool weak, const char *name, uint64_t value)
 {
     const size_t n = strlen(name);
     char *text = NULL;
@@ -110,7 +110,7 @@ static bool put(struct replay *r, const char *name, uint64_t value)
         return false;
     for (size_t i = 0; i < r->n_env; i++) {
         if (strncmp(r->env[i], name, n) == 0 && r->env[i][n] == '=') {
-            r->env[i] = text;
+            r->env[i] = weak ? r->env[i] : text;
             return true;
         }
     }
@@ -149,8 +149,8 @@ static bool read_all(struct replay *r, bool gdb)
         !read_list(r, "set_env", VARIABLES, &r->env, &r->n_env))
         return false;
     drop_doubles(r);
-    return put(r, "PTOOLS_TASK_ID", r->info->id) && put(r, "PTOOLS_TASK_ATTEMPT", r->info->attempt) &&
-           put(r, "PTOOLS_SEED", seed_of(r->info->id));
+    return put(r, false, "PTOOLS_TASK_ID", r->info->id) && put(r, false, "PTOOLS_TASK_ATTEMPT", r->info->attempt) &&
+           put(r, true, "PTOOLS_SEED", seed_of(r->info->id));
 }
 
 /* -- running ------------------------------------------------------------------------------------------------ */

@@ -61,6 +61,9 @@ mkdir "$work/gone"
 (cd "$work/gone" && rmdir "$work/gone" && run 0 run --cwd "$work" pwd && is "$work" && run 125 run pwd && complained gone &&
     run 125 run --cwd "$work" --stdin=x pwd && complained gone && run 125 run --cwd x pwd)
 check "run: where our directory is gone, --cwd says which"
+run 0 run sh -c 'echo $PTOOLS_SEED; "$0" pmap -- sh -c "echo \$PTOOLS_SEED" ::: 1 2 3' "$command" &&
+    [ "$(sort -u "$work/out" | grep -c '^[0-9]')" -eq 4 ] && PTOOLS_SEED=7 run 0 run sh -c 'echo $PTOOLS_SEED' && is 7
+check "run: a seed of its own for each, also where commands run others; or ours"
 (umask 027 && run 0 run --cwd .. sh -c 'umask; pwd') && is "$(printf '0027\n%s' "$(dirname "$(pwd -P)")")"
 check "run: our umask, and --cwd from here"
 echo text >"$work/text"
@@ -326,6 +329,10 @@ chmod +x "$work/tell"
 id=$(cat "$work/id")
 ended failed && run 0 log "$id" && cp "$work/out" "$work/first" && run 6 replay "$id" && cmp "$work/out" "$work/first"
 check "replay: words, environment, directory, umask, input, seed and status are the same"
+(export PTOOLS_SEED=5 && submit -- sh -c 'echo $PTOOLS_SEED' && echo "$id" >"$work/id")
+id=$(cat "$work/id")
+ended done && run 0 log "$id" && is 5 && run 0 replay "$id" && is 5
+check "replay: a seed that was chosen is the same, too"
 submit t.echo '[1,{"a":null}]' word -2.5 && ended done && run 0 replay "$id" && is '[[1,{"a":null}],"word",-2.5]' &&
     submit t.fail no && ended failed && run 1 replay "$id" && run 2 replay --gdb "$id" && complained 'gdb is for commands' && run 2 replay
 check "replay: of a function the call with its arguments"
