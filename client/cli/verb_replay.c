@@ -5,7 +5,7 @@
  * function the call: in a worker, with the same arguments, waited for as `ptools call` does.
  *
  * The daemon is asked for the arguments and no more: nothing of the task changes. Limits (--mem, --cpus, --nice) and
- * shared arrays are not set up.
+ * shared arrays are not set up; what the command would put into --out-dir comes into a directory of its own.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -101,12 +101,12 @@ static uint64_t seed_of(uint64_t task)
 }
 
 /* In the place of one of the same name, unless (weak) that counts, or at the end, for which there is room. */
-static bool put(struct replay *r, bool weak, const char *name, uint64_t value)
+static bool put(struct replay *r, bool weak, const char *name, const char *value)
 {
     const size_t n = strlen(name);
     char *text = NULL;
 
-    if (asprintf(&text, "%s=%" PRIu64, name, value) < 0)
+    if (asprintf(&text, "%s=%s", name, value) < 0)
         return false;
     for (size_t i = 0; i < r->n_env; i++) {
         if (strncmp(r->env[i], name, n) == 0 && r->env[i][n] == '=') {
@@ -117,6 +117,14 @@ static bool put(struct replay *r, bool weak, const char *name, uint64_t value)
     r->env[r->n_env++] = text;
     r->env[r->n_env] = NULL;
     return true;
+}
+
+static bool put_number(struct replay *r, bool weak, const char *name, uint64_t value)
+{
+    char text[24];
+
+    snprintf(text, sizeof text, "%" PRIu64, value);
+    return put(r, weak, name, text);
 }
 
 /* Of two variables of one name the last counts. */
@@ -149,8 +157,9 @@ static bool read_all(struct replay *r, bool gdb)
         !read_list(r, "set_env", VARIABLES, &r->env, &r->n_env))
         return false;
     drop_doubles(r);
-    return put(r, false, "PTOOLS_TASK_ID", r->info->id) && put(r, false, "PTOOLS_TASK_ATTEMPT", r->info->attempt) &&
-           put(r, true, "PTOOLS_SEED", seed_of(r->info->id));
+    return put_number(r, false, "PTOOLS_TASK_ID", r->info->id) &&
+           put_number(r, false, "PTOOLS_TASK_ATTEMPT", r->info->attempt) &&
+           put_number(r, true, "PTOOLS_SEED", seed_of(r->info->id));
 }
 
 /* -- running ------------------------------------------------------------------------------------------------ */
@@ -186,6 +195,23 @@ static int cannot(const struct replay *r, int status, const char *what, int erro
     return failure_report(r->line, &failure, status);
 }
 
+/* A directory for what the task would put into its part of --out-dir, which is no more. 0 or -errno. */
+static int set_stage(struct replay *r)
+{
+    const char *tmp = getenv("TMPDIR");
+    char *dir = NULL;
+    ptools_value v;
+
+    if (ptools_get_field(r->map, "stage", &v) != PTOOLS_OK)
+        return 0;
+    if (asprintf(&dir, "%s/ptools-replay-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp") < 0)
+        return -ENOMEM;
+    if (!mkdtemp(dir))
+        return -errno;
+    fprintf(stderr, "ptools replay: PTOOLS_OUT_DIR is %s, and stays\n", dir);
+    return put(r, false, "PTOOLS_OUT_DIR", dir) ? 0 : -ENOMEM;
+}
+
 static int become(struct replay *r, bool gdb)
 {
     char *cwd = string_at(r, "cwd");
@@ -202,6 +228,9 @@ static int become(struct replay *r, bool gdb)
         error = set_input(r, &what);
     if (error < 0)
         return cannot(r, EXIT_PTOOLS, what, -error);
+    error = set_stage(r);
+    if (error < 0)
+        return cannot(r, EXIT_PTOOLS, "a directory for PTOOLS_OUT_DIR", -error);
     environ = r->env;
     execvp(r->argv[0], r->argv);
     return cannot(r, errno == ENOENT ? EXIT_NO_COMMAND : EXIT_BAD_COMMAND, r->argv[0], errno);
@@ -318,7 +347,7 @@ const struct verb verb_replay = {
     .about =
         "Runs the command of the task in the foreground, with the words, environment, directory, umask, input and\n"
         "PTOOLS_SEED that it had. Nothing of the task changes. Limits and shared arrays are not set "
-        "up.\nOf a function: calls it in a worker with the arguments that it had, and prints its value.\n" TASKS_IDS_HELP,
+        "up;\nfor --out-dir PTOOLS_OUT_DIR is a new directory in TMPDIR or /tmp, which stays.\nOf a function: calls it in a worker with the arguments that it had, and prints its value.\n" TASKS_IDS_HELP,
     .options = options,
     .run = run,
 };

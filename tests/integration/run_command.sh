@@ -333,6 +333,11 @@ check "replay: words, environment, directory, umask, input, seed and status are 
 id=$(cat "$work/id")
 ended done && run 0 log "$id" && is 5 && run 0 replay "$id" && is 5
 check "replay: a seed that was chosen is the same, too"
+mkdir "$work/staged" "$work/tmp"
+submit --out-dir "$work/staged" -- sh -c 'echo it >"$PTOOLS_OUT_DIR/file"' && ended done && rm "$work/staged/file" &&
+    TMPDIR="$work/tmp" run 0 replay "$id" && complained "PTOOLS_OUT_DIR is $work/tmp/" && [ ! -e "$work/staged/file" ] &&
+    cat "$work"/tmp/*/file >"$work/out" && is it
+check "replay: what goes to --out-dir goes to a directory of its own"
 submit t.echo '[1,{"a":null}]' word -2.5 && ended done && run 0 replay "$id" && is '[[1,{"a":null}],"word",-2.5]' &&
     submit t.fail no && ended failed && run 1 replay "$id" && run 2 replay --gdb "$id" && complained 'gdb is for commands' && run 2 replay
 check "replay: of a function the call with its arguments"
