@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,7 +16,8 @@
 #include "client/cli/failure.h"
 
 enum { HEAD_BYTES_MAX = 65536, WORDS_MAX = 512 };
-#define MARK "#PTOOLS"
+#define MARK         "#PTOOLS"
+#define PATH_DEFAULT "/usr/local/bin:/usr/bin:/bin" /* as in the worker */
 
 void script_deinit(struct script *script)
 {
@@ -24,6 +26,48 @@ void script_deinit(struct script *script)
     free(script->text);
     *script = (struct script){ 0 };
 }
+
+/* -- where it is ------------------------------------------------------------------------------------------- */
+
+/* A path that was made; NULL: no memory. */
+static char *path_in(const char *dir, const char *way, size_t n_way, const char *name)
+{
+    char *path = NULL;
+
+    if ((n_way > 0 ? *way : *name) == '/')
+        dir = NULL;
+    return asprintf(&path, "%s%s%.*s%s%s", dir ? dir : "", dir ? "/" : "", (int)n_way, way, n_way > 0 ? "/" : "",
+                    name) < 0
+               ? NULL
+               : path;
+}
+
+static bool can_be_run(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
+/* NULL: it is not there, or there is no memory. */
+static char *find(const char *name, const char *dir)
+{
+    const char *at = getenv("PATH"), *end;
+    char *path;
+
+    if (strchr(name, '/'))
+        return path_in(dir, "", 0, name);
+    for (at = at ? at : PATH_DEFAULT; at; at = *end ? end + 1 : NULL) {
+        end = strchrnul(at, ':');
+        path = path_in(dir, at, (size_t)(end - at), name);
+        if (path && can_be_run(path))
+            return path;
+        free(path);
+    }
+    return NULL;
+}
+
+/* -- what it says ------------------------------------------------------------------------------------------ */
 
 /* The beginning of a regular file, ended by NUL; NULL: there is none to be read. */
 static char *read_head(const char *path)
@@ -87,18 +131,22 @@ static int parse(const struct command_line *line, const char *path, int argc, st
         return failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
     if (r != 0)
         return command_line_wrong(line, "%.200s: " MARK " lines: %s", path, s->line.problem);
+    if (s->line.dir || s->line.address || s->line.json || s->line.help || s->line.version)
+        return command_line_wrong(line, "%.200s: " MARK " lines tell how it is to be run, and no more", path);
     if (command_line_words(&s->line) > 0)
         return command_line_wrong(line, "%.200s: " MARK " lines: \"%.60s\" is no option", path,
                                   command_line_word(&s->line, 0));
     return EXIT_VALUE;
 }
 
-int script_read(const struct command_line *line, const char *path, struct script *ret)
+int script_read(const struct command_line *line, const char *name, const char *dir, struct script *ret)
 {
+    char *path = find(name, dir);
     int argc = 0, status = EXIT_VALUE;
     unsigned number = 0;
 
-    *ret = (struct script){ .text = read_head(path) };
+    *ret = (struct script){ .text = path ? read_head(path) : NULL };
+    free(path);
     if (!ret->text)
         return EXIT_VALUE;
     ret->argv = calloc(WORDS_MAX + 1, sizeof *ret->argv);
@@ -114,9 +162,9 @@ int script_read(const struct command_line *line, const char *path, struct script
             *end++ = '\0';
         number++;
         if (strncmp(at, MARK, strlen(MARK)) == 0 && strchr(" \t", at[strlen(MARK)]) && at[strlen(MARK)])
-            status = add_words(line, path, number, at + strlen(MARK), ret, &argc);
+            status = add_words(line, name, number, at + strlen(MARK), ret, &argc);
         else if (at[blank] && at[blank] != '#')
             break;
     }
-    return status == EXIT_VALUE && argc > 2 ? parse(line, path, argc, ret) : status;
+    return status == EXIT_VALUE && argc > 2 ? parse(line, name, argc, ret) : status;
 }

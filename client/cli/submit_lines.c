@@ -285,19 +285,29 @@ static int check_what(const struct batch *b, const struct task *t)
     return EXIT_VALUE;
 }
 
-/* What the command line says, and the line does not. */
-static int set_rest(const struct batch *b, struct task *t)
+/* What these options say, and what was said before does not. */
+static int set_from(const struct batch *b, const struct command_line *options, struct task *t)
 {
     const uint64_t given = t->s.given;
-    char why[SUBMISSION_WHY_BYTES] = "";
     int status = EXIT_VALUE;
 
-    for (size_t i = 0; i < b->line.n && status == EXIT_VALUE; i++) {
-        const struct item *item = &b->line.items[i];
+    for (size_t i = 0; i < options->n && status == EXIT_VALUE; i++) {
+        const struct item *item = &options->items[i];
 
         if (item->id < SUBMISSION_FIELDS && item->id != ITEM_WORD && !(given >> submission_group(item->id) & 1))
             status = submit_take(&b->line, item, &t->s);
     }
+    return status;
+}
+
+/* The line goes before the command line, and that before the script. */
+static int set_rest(const struct batch *b, struct task *t)
+{
+    char why[SUBMISSION_WHY_BYTES] = "";
+    int status = set_from(b, &b->line, t);
+
+    if (status == EXIT_VALUE && b->wish->text)
+        status = set_from(b, b->wish->script, t);
     if (status == EXIT_VALUE && submission_check(&t->s, why) != 0)
         status = command_line_wrong(&b->line, "%s", why);
     return status;

@@ -118,16 +118,18 @@ static int take_script(const struct command_line *line, struct wish *wish)
 {
     const uint64_t given = wish->s.given;
     struct program program = { 0 };
-    int status = script_read(line, wish->argv[0], &wish->script);
+    int status = script_read(line, wish->argv[0], wish->program.cwd, &wish->script);
 
     for (size_t i = 0; i < wish->script.line.n && status == EXIT_VALUE; i++) {
         const struct item *item = &wish->script.line.items[i];
-        const bool field = item->id < SUBMISSION_FIELDS;
+        const bool field = item->id < SUBMISSION_FIELDS, file = item->id == OPTION_STDIN && item->text;
 
-        if (!field && (item->id < PROGRAM_ENV || item->id >= PROGRAM_OPTIONS_END))
+        if (!field && !file && (item->id < PROGRAM_ENV || item->id >= PROGRAM_OPTIONS_END))
             return command_line_wrong(line, "%.200s: #PTOOLS lines tell how a task is to be run, and no more",
                                       wish->argv[0]);
-        if (!field)
+        if (file)
+            status = program_take(line, &(struct item){ PROGRAM_STDIN, item->text }, &program);
+        else if (!field)
             status = program_take(line, item, &program);
         else if (!(given >> submission_group(item->id) & 1))
             status = submit_take(line, item, &wish->s);
@@ -278,6 +280,7 @@ static int submit_many(const struct command_line *line, const struct wish *wish)
                                              .argv = wish->argv,
                                              .n = wish->n,
                                              .program = &wish->program,
+                                             .script = &wish->script.line,
                                              .notify = wish->notify };
 
     if (wish->wait)

@@ -20,6 +20,7 @@ struct submit_lines_wish {
     const char *const *argv; /* with room for a word more, which is NULL; n of them */
     size_t n;
     const struct program *program;
+    const struct command_line *script; /* what the program itself says; program has the rest of it */
     const char *notify;      /* at the end of each; NULL: nobody is */
 };
 

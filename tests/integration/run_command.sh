@@ -239,10 +239,27 @@ chmod +x "$work/job"
 submit --priority 4 -- "$work/job" word && run 0 ls --columns priority,state,tags "$id" && said '4 waiting from-script$' &&
     run 0 release "$id" && ended done && run 0 log "$id" && is 'a b word'
 check "submit: a script has options in it, and the command line goes before them"
+printf 'a\nb\n' >"$work/lines"
+fed "$work/lines" 0 submit --lines --priority 4 -- "$work/job" && cp "$work/out" "$work/ids" && [ "$(wc -l <"$work/ids")" -eq 2 ] &&
+    for id in $(cat "$work/ids"); do
+        run 0 ls --columns priority,state,tags "$id" && said '4 waiting from-script$' && run 0 release "$id" && ended done ||
+            break
+    done && run 0 log "$id" && is 'a b b'
+check "submit --lines: also for each line"
+mkdir "$work/there" "$work/here"
+printf '#!/bin/sh\n#PTOOLS --tag there --stdin=%s\ncat\n' "$work/text" >"$work/there/job"
+printf '#!/bin/sh\n#PTOOLS --tag here\n' >"$work/here/job"
+chmod +x "$work/there/job" "$work/here/job"
+cd "$work/here" && submit --cwd "$work/there" -- ./job && run 0 ls --columns tags "$id" && said '^there$' && ended done &&
+    run 0 log "$id" && is text && (export PATH="$work/there:$PATH" && submit -- job && echo "$id" >"$work/id") &&
+    run 0 ls --columns tags "$(cat "$work/id")" && said '^there$'
+check "submit: it is the script that runs, by its directory or PATH, whose options count"
+cd "$work" || exit 99
 printf '#!/bin/sh\n#PTOOLS --no-such-option\n' >"$work/job"
 run 2 submit -- "$work/job" && complained 'PTOOLS lines: there is no option' &&
     printf '#!/bin/sh\n#PTOOLS --tag "a\n' >"$work/job" && run 2 submit -- "$work/job" && complained 'quote' &&
-    printf '#!/bin/sh\n#PTOOLS --wait\n' >"$work/job" && run 2 submit -- "$work/job" && complained 'no more'
+    printf '#!/bin/sh\n#PTOOLS --wait\n' >"$work/job" && run 2 submit -- "$work/job" && complained 'no more' &&
+    printf '#!/bin/sh\n#PTOOLS --dir /x\n' >"$work/job" && run 2 submit -- "$work/job" && complained 'no more'
 check "submit: mistakes in a script are told"
 submit --notify 'echo $PTOOLS_NOTIFY_TASK >said.new; mv said.new said' -- false && until_there "$work/said" &&
     [ "$(cat "$work/said")" = "$id" ]
