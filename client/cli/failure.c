@@ -68,18 +68,21 @@ static void fact(const char *name, const char *value)
     putc('\n', stderr);
 }
 
-static void print_lines(const char *title, const char *lines)
+void failure_print_lines(const char *lines)
 {
-    size_t n;
-
-    if (*lines)
-        fprintf(stderr, "  %s\n", title);
-    for (; *lines; lines += n + (lines[n] == '\n')) {
+    for (size_t n; *lines; lines += n + (lines[n] == '\n')) {
         n = strcspn(lines, "\n");
         fputs("    ", stderr);
         words_print(stderr, lines, n);
         putc('\n', stderr);
     }
+}
+
+static void print_lines(const char *title, const char *lines)
+{
+    if (*lines)
+        fprintf(stderr, "  %s\n", title);
+    failure_print_lines(lines);
 }
 
 static void print_death(const ptools_failure *f)

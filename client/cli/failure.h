@@ -37,6 +37,8 @@ int failure_report(const struct command_line *line, const ptools_failure *f, int
 int failure_report_code(const struct command_line *line, ptools_err code, const char *message);
 /* Of the last call on pt, which ended with code. Returns its exit status. */
 int failure_report_last(const struct command_line *line, ptools *pt, ptools_err code);
+/* The last lines of what failed, on standard error, below the sentence that says why. */
+void failure_print_lines(const char *lines);
 
 /* Writes out what was printed so far. What went wrong with it is told by main(), which asks for the first errno of it
  * (0: none): stdio forgets that. */

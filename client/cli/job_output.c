@@ -128,16 +128,6 @@ static bool make_tag(struct job_output *o, const struct job *job, struct texts *
     return !ret->no_memory;
 }
 
-static void tell_lines(const char *lines)
-{
-    for (size_t n; *lines; lines += n + (lines[n] == '\n')) {
-        n = strcspn(lines, "\n");
-        fputs("    ", stderr);
-        words_print(stderr, lines, n);
-        putc('\n', stderr);
-    }
-}
-
 static void tell_failure(struct job_output *o, struct job *job)
 {
     const char *command = job_command(job);
@@ -157,7 +147,7 @@ static void tell_failure(struct job_output *o, struct job *job)
         fprintf(stderr, ", in %" PRIu32 " attempts", job->attempts);
     putc('\n', stderr);
     if (job->outcome.log) /* its output is not there to be shown */
-        tell_lines(job->outcome.log);
+        failure_print_lines(job->outcome.log);
 }
 
 static void show_streams(struct job_output *o, const struct job *job, const struct texts *tag)

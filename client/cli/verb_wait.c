@@ -51,7 +51,7 @@ static int exit_status(const ptools_queued_info *info)
     return info->code == PTOOLS_OK ? EXIT_FAILED : failure_exit_status(info->code);
 }
 
-/* One that did not get done, in a line; the statuses are few, and the largest is the worst. */
+/* One that did not get done, in a line, and its last lines; the statuses are few, and the largest is the worst. */
 static void judge(const struct command_line *line, const ptools_queued_info *info, int *worst)
 {
     int status = exit_status(info);
@@ -63,6 +63,7 @@ static void judge(const struct command_line *line, const ptools_queued_info *inf
     fprintf(stderr, "ptools wait: %" PRIu64 " %s: ", info->id, ptools_queued_state_name(info->state));
     words_print(stderr, info->message, strlen(info->message));
     putc('\n', stderr);
+    failure_print_lines(info->log);
 }
 
 /* Of the n tasks, which have ended: what became of them. */
@@ -253,8 +254,9 @@ const struct verb verb_wait = {
     .summary = "wait until queued tasks have ended",
     .usage = wait_usage,
     .about =
-        "Waits until the tasks have ended, all or one of them, and tells of those that did not get done. The exit\n"
-        "status is that of the worst: the largest of those that `ptools result` would have for each.\n" TASKS_IDS_HELP
+        "Waits until the tasks have ended, all or one of them, and tells of those that did not get done, with their\n"
+        "last lines. The exit status is that of the worst: the largest of those that `ptools result` would have for\n"
+        "each.\n" TASKS_IDS_HELP
             TASKS_EXPR_HELP,
     .options = wait_options,
     .run = run_wait,

@@ -333,6 +333,10 @@ exec 8>&-
 [ $status -eq 125 ] && complained 'cannot write to standard output: Broken pipe'
 check "125: but not where SIGPIPE is ignored"
 
+submit -- sh -c 'echo because >&2; exit 3' && run 1 wait "$id" && complained "^ptools wait: $id failed: sh: exited with status 3$" &&
+    complained '^    because$' && run 1 wait --json "$id" && quiet
+check "wait: a task that failed shows its last lines"
+
 # -- replay --------------------------------------------------------------------------------------------------
 
 cat >"$work/tell" <<'EOF'
