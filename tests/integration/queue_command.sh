@@ -351,7 +351,8 @@ wait $watcher
 [ $? -eq 143 ]
 check "events -f ID goes on when the task has ended"
 watcher=
-"$command" events --where "function == \"t.echo\"" >"$work/seen" 2>"$work/err" &
+: >"$work/seen" # what the last one saw
+"$command" events --where "function == \"t.echo\"" >>"$work/seen" 2>"$work/err" &
 watcher=$!
 while ! grep -q ' done ' "$work/seen"; do
     queue t.nop && queue t.echo 1
