@@ -148,7 +148,7 @@ void queued_pause(struct core *core, struct client *c, uint64_t request, bool pa
 
 int core_recover_pause(struct core *core, uint32_t uid, struct text tag)
 {
-    struct user *user;
+    struct user *user = NULL;
     int r;
 
     if (tag.n > NAME_BYTES_MAX || (tag.n > 0 && !name_ok_tag(tag.data, tag.n)))

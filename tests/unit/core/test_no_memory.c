@@ -341,11 +341,35 @@ START_TEST(every_single_one)
 }
 END_TEST
 
+/* A pause that the journal tells of at the start: of a user who is not known yet. */
+START_TEST(recovered_pause)
+{
+    int e = -ENOMEM;
+
+    rig_limits(&r);
+    actions_init(&r.out);
+    r.core = core_new(&r.limits, 1, 3, r.now, &r.out);
+    for (scarce_fails = 1; e != 0; scarce_fails++) {
+        scarce_count = 0;
+        scarce_armed = true;
+        e = core_recover_pause(r.core, 1000, (struct text){ "x", 1 });
+        scarce_armed = false;
+        ck_assert(e == 0 || e == -ENOMEM);
+        ck_assert_ptr_null(core_check(r.core));
+    }
+    ck_assert_uint_gt(scarce_fails, 2);
+    ck_assert_str_eq(core_view_pause(r.core, 1000, 0), "x");
+    r.core = core_free(r.core);
+    actions_deinit(&r.out);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core without memory");
     TCase *tc = suite_case(suite, "no memory");
 
     tcase_add_test(tc, every_single_one);
+    tcase_add_test(tc, recovered_pause);
     return suite_run(suite);
 }
