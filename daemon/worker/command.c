@@ -245,6 +245,7 @@ static void start(struct run *run, struct spawn *s)
     }
     s->fds[1] = output_write_fd(0);
     s->fds[2] = output_write_fd(a->merge ? 0 : 1);
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* which ends the sleep: see end_orphaned(). Not sooner: its input may be a fifo */
     run->began_us = execute_now_us();
     r = command_spawn(s, &spawned);
     if (ours)
@@ -499,7 +500,6 @@ static ptools_err run_blocked(struct run *run)
     sigprocmask(SIG_BLOCK, &all, &mask);
     sigaction(SIGCHLD, &dfl, &sigchld);
     role = words_set_role(WORDS_WATCHING);
-    prctl(PR_SET_PDEATHSIG, SIGTERM); /* which ends the sleep: see end_orphaned() */
     run->parent = getppid();
     err = begin(run);
     if (run->begun)

@@ -365,6 +365,17 @@ check "replay: of a function the call with its arguments"
 
 # -- the daemon is killed ------------------------------------------------------------------------------------
 
+# It opens a fifo that nobody writes into, and then no daemon comes in the place of this one.
+mkfifo "$work/nobody"
+submit --stdin="$work/nobody" -- cat && worker= && while [ ! "$worker" ]; do
+    worker=$("$command" ls --columns worker --state running "$id" | sed 1d | tr -d ' ')
+done
+pid=$("$command" workers --json | tr '{' '\n' | sed -n "s/^\"id\":$worker,.*\"pid\":\([0-9]*\).*/\1/p") && [ "$pid" -gt 0 ]
+kill -KILL "$daemon"
+wait "$daemon" 2>/dev/null
+timeout 60 sh -c 'while readlink "/proc/$0/exe" >/dev/null; do :; done' "$pid"
+check "a worker that waits for a command's input ends with its daemon"
+start_daemon auto
 rm -f "$work/up"
 submit -- sh -c 'echo before; : >"$0"; read -r x <"$1"' "$work/up" "$work/gate" && until_there "$work/up"
 kill -KILL "$daemon"
