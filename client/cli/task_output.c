@@ -10,6 +10,7 @@
 #include "client/cli/task_output.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ struct copy {
     struct follow files[STREAMS];
     bool open, watched, more[STREAMS];
     char *output; /* of the attempt that is copied; NULL: none yet */
+    uint32_t attempt;
     bool look;    /* something has happened to the task */
     bool ended;
     ptools_err lost; /* nothing is told any more */
@@ -125,6 +127,23 @@ static int open_files(struct copy *c, const char *output)
     return r;
 }
 
+/* Of the last attempt, and before that of those that have come and gone since the last look. */
+static int open_attempts(struct copy *c, const ptools_queued_info *info)
+{
+    const int n = (int)strlen(info->output) - (int)strlen(strrchr(info->output, '-')); /* DIR/ID-ATTEMPT */
+    uint32_t next = c->output || c->wish->all ? c->attempt + 1 : info->attempt;
+    int r = 0;
+
+    for (; next < info->attempt && r >= 0; next++) {
+        char *output = NULL;
+
+        r = asprintf(&output, "%.*s-%" PRIu32, n, info->output, next) < 0 ? -ENOMEM : open_files(c, output);
+        free(output);
+    }
+    c->attempt = info->attempt;
+    return r < 0 ? r : open_files(c, info->output);
+}
+
 /* -- the task ---------------------------------------------------------------------------------------------- */
 
 static void happened(const ptools_event *event, void *arg)
@@ -148,8 +167,8 @@ static int look(struct copy *c)
         return failure_report_last(c->line, c->pt, err);
     info = ptools_queued_at(list, 0);
     c->ended = info->state >= PTOOLS_QUEUED_DONE;
-    if (*info->output && (!c->output || strcmp(c->output, info->output) != 0))
-        r = open_files(c, info->output);
+    if (strchr(info->output, '-') && (!c->output || strcmp(c->output, info->output) != 0))
+        r = open_attempts(c, info);
     return r < 0 ? cannot(c->line, "copied", r) : EXIT_VALUE;
 }
 

@@ -151,6 +151,18 @@ run 0 run --delay 300ms echo late && is late && [ $(($(date +%s%N) - before)) -g
     is "$(printf '1\n2\n3')" && run 3 run --key once sh -c 'echo $PTOOLS_TASK_ID; exit 3' && cp "$work/out" "$work/first" &&
     run 3 run --key once sh -c 'echo $PTOOLS_TASK_ID; exit 3' && cmp "$work/out" "$work/first"
 check "run: --delay, --at, --any-target, --retries, --key"
+mkfifo "$work/stop"
+"$command" run --retries 4 --retry-on failed --backoff 1ms --idempotent sh -c 'echo $PTOOLS_TASK_ATTEMPT
+    [ $PTOOLS_TASK_ATTEMPT != 1 ] || read -r x <"$0"; [ $PTOOLS_TASK_ATTEMPT = 4 ]' "$work/stop" >"$work/attempts" 2>"$work/err" &
+follower=$!
+while [ ! -s "$work/attempts" ]; do :; done
+kill -STOP "$follower"
+echo >"$work/stop"
+"$command" wait last
+kill -CONT "$follower"
+wait "$follower" && mv "$work/attempts" "$work/out" && is "$(printf '1\n2\n3\n4')"
+check "run: the output of attempts that have come and gone while it could not look"
+follower=
 
 # -- submit, log ---------------------------------------------------------------------------------------------
 
@@ -315,7 +327,7 @@ dead() {
 deaf --grace 1h && run 0 kill --now "$id" && dead && [ ! -e "$work/deaf.asked" ]
 check "kill --now: at once, with all below it, and nobody is asked"
 deaf --grace 1h && run 0 cancel "$id" && until_there "$work/deaf.asked" && run 0 kill --grace 10ms "$id" && dead &&
-    deaf --grace 1h && run 0 kill --grace 10ms "$id" && dead && [ -e "$work/deaf.asked" ]
+    deaf --grace 1h && run 0 kill --grace 1s "$id" && dead && [ -e "$work/deaf.asked" ]
 check "kill --grace: so long from now, also of what was asked to end before"
 run 2 kill --now --grace 1 "$id" && complained 'exclude each other' && run 2 kill --grace x "$id"
 check "kill: mistakes are told"
