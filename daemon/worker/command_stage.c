@@ -2,7 +2,8 @@
 /*
  * command_stage -- see command_stage.h. The part is a directory in the directory, .ID-ATTEMPT.part or
  * .ID-ATTEMPT.ITEM.part, so that what is in it can be renamed, each file as a whole, over what is there of that name.
- * An attempt whose worker was killed leaves its part behind, for the next one to remove.
+ * An attempt whose worker was killed leaves its part behind, for the next one to remove. What is called so and is not
+ * ours is not touched: where others may write, they could exchange what is in it while we remove it.
  */
 #include "daemon/worker/command_stage.h"
 
@@ -42,7 +43,7 @@ static void remove_all(const char *path)
 {
     struct stat st;
 
-    if (lstat(path, &st) == 0)
+    if (lstat(path, &st) == 0 && st.st_uid == geteuid())
         nftw(path, remove_one, WALK_FDS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 

@@ -367,6 +367,14 @@ id=$(cat "$work/id")
 ended done && run 0 log "$id" && is 5 && run 0 replay "$id" && is 5
 check "replay: a seed that was chosen is the same, too"
 mkdir "$work/staged" "$work/tmp"
+submit --hold --out-dir "$work/staged" -- true && part="$work/staged/.$id-1.part" && mkdir "$part" && : >"$part/file" &&
+    if [ "$(id -u)" -eq 0 ]; then
+        chown nobody "$part" && run 0 release "$id" && ended failed && run 0 info "$id" && said 'File exists' && [ -e "$part/file" ]
+    else
+        run 0 release "$id" && ended done && [ ! -e "$part" ]
+    fi
+check "--out-dir: what is there of an attempt before is removed, but not what is another user's"
+rm -rf "$part"
 submit --out-dir "$work/staged" -- sh -c 'echo it >"$PTOOLS_OUT_DIR/file"' && ended done && rm "$work/staged/file" &&
     TMPDIR="$work/tmp" run 0 replay "$id" && complained "PTOOLS_OUT_DIR is $work/tmp/" && [ ! -e "$work/staged/file" ] &&
     cat "$work"/tmp/*/file >"$work/out" && is it
