@@ -169,7 +169,9 @@ void bar_show(struct bar *bar, struct bar_numbers *n, uint64_t now_us)
 
 void bar_clear(struct bar *bar)
 {
-    if (bar->shown)
+    if (bar->shown) {
         fputs("\r\033[K", bar->out);
+        fflush(bar->out);
+    }
     bar->shown = false;
 }

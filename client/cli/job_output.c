@@ -103,6 +103,8 @@ static void put_stream(struct job_output *o, const struct job *job, const struct
         put_file(o, job, s->file, &way);
     else
         put(&way, s->data, s->n);
+    if (to == stderr)
+        fflush(stderr); /* it may end within a line */
 }
 
 /* One string: the tag, and a tab. */

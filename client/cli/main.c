@@ -102,6 +102,7 @@ int main(int argc, char *argv[])
 
     fill_descriptors();
     survive_readers();
+    setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* many of us may share it: a line is written at once, not piece by piece */
     switch (command_line_parse(&line, argc, argv)) {
     case 0:
         status = run(&line);

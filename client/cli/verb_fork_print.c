@@ -33,8 +33,10 @@ _Static_assert(PIPE_BUF <= FORK_PIECE_BYTES, "a piece is at least what a pipe ta
 
 static void clear_progress(struct fork_printer *p)
 {
-    if (p->progress_shown)
+    if (p->progress_shown) {
         fputs("\r\033[K", stderr);
+        fflush(stderr);
+    }
     p->progress_shown = false;
 }
 
@@ -59,6 +61,7 @@ void fork_print_progress(struct fork_call *call)
     clear_progress(call->printer);
     fprintf(stderr, "ptools fork: %d of %u done, %d failed%s", call->done, call->wish->n, call->failed,
             last ? "\n" : "");
+    fflush(stderr);
     call->printer->progress_shown = !last;
 }
 

@@ -68,6 +68,15 @@ check "a detached call prints its task"
 "$command" call t.big 10000000 2>/dev/null | head -c 100 >/dev/null
 run 0 status
 check "a closed pipe hurts nobody"
+python3 -c 'import socket, subprocess, sys
+ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) # which keeps writes apart
+with its:
+    subprocess.call([sys.argv[1], "call", "no.such"], stderr=its)
+while piece := ours.recv(4096):
+    print(piece)
+' "$command" >"$work/out" 2>"$work/err"
+[ "$(wc -l <"$work/out")" -ge 2 ] && ! grep -v '\\n' "$work/out"
+check "standard error is written by the line: others may write there, too"
 "$command" status >/dev/full 2>"$work/err"
 [ $? -eq 125 ]
 check "125: standard output cannot be written"
