@@ -252,7 +252,7 @@ static void try_array(struct visit *v, ptools *pt)
 static void try_daemon(struct visit *v)
 {
     ptools_options options = PTOOLS_OPTIONS_INIT;
-    char dir[] = "/tmp/ptools-doctor-XXXXXX", address[sizeof dir + 2];
+    char dir[] = "/tmp/ptools-doctor-XXXXXX";
     PTOOLS_AUTO(ptools) pt = NULL;
     PTOOLS_AUTO(ptools_future) f = NULL;
     const char *message = "";
@@ -263,9 +263,8 @@ static void try_daemon(struct visit *v)
         found(v, "daemon", BAD, "cannot make %s: %s", dir, strerror(errno));
         return;
     }
-    snprintf(address, sizeof address, "%s/d", dir);
     options.flags = PTOOLS_PRIVATE;
-    options.address = address;
+    options.address = dir; /* which the daemon removes at its end, and so also if we are interrupted */
     options.private_workers = 1;
     options.connect_timeout_ms = PATIENCE_MS;
     r = ptools_open(&options, &pt, &message);
@@ -280,7 +279,7 @@ static void try_daemon(struct visit *v)
     ptools_close(pt);
     pt = NULL;
     for (int ms = 0; rmdir(dir) < 0 && errno == ENOTEMPTY && ms < PATIENCE_MS; ms += LOOK_MS)
-        poll(NULL, 0, LOOK_MS); /* the daemon removes its own at its end */
+        poll(NULL, 0, LOOK_MS);
 }
 
 /* -- what is told

@@ -89,6 +89,16 @@ mkdir -m 777 "$work/open" && chmod 777 "$work/open"
 check "doctor: a module path that others can write to"
 (export PTOOLS_DAEMON=/bin/false && run 1 doctor && said '^daemon  *fails ' && ! said canary) && run 2 doctor me
 check "doctor: a daemon that does not start"
+printf '#!/bin/sh\necho "$*" >"%s.new" && mv "%s.new" "%s"\nexec "%s" "$@"\n' "$work/args" "$work/args" "$work/args" "$PTOOLS_DAEMON" >"$work/starter"
+chmod +x "$work/starter"
+PTOOLS_DAEMON="$work/starter" "$command" doctor >"$work/out" 2>"$work/err" &
+while [ ! -e "$work/args" ]; do :; done
+kill -TERM $!
+wait $!
+dir=$(sed 's/.*--dir \([^ ]*\).*/\1/' "$work/args")
+while [ -e "$dir" ]; do :; done
+[ "${dir#/tmp/ptools-doctor-}" != "$dir" ] && [ ! -e "${dir%/d}" ]
+check "doctor: nothing is left when it is interrupted"
 
 stop_daemon
 check "the daemon ends with 0"
