@@ -132,6 +132,17 @@ static bool waits_for_tasks(const struct qtask *q)
     return q->x && (q->x->after || q->x->parts > 0);
 }
 
+/* Its set had gone, or was not there: it may have come while the task could not have used it. 0 or -ENOMEM. */
+static int look_for_set(struct core *core, struct qtask *q)
+{
+    struct msg_submit spec;
+
+    if (!q->in_set || q->set)
+        return 0;
+    qtask_spec(core, q, &spec);
+    return qtask_find_set(core, q, &spec);
+}
+
 void qtask_place(struct core *core, struct qtask *q, struct actions *out)
 {
     uint64_t again_us = CORE_NEVER;
@@ -145,6 +156,10 @@ void qtask_place(struct core *core, struct qtask *q, struct actions *out)
         again_us = q->due_us;
     else if (!q->hold && !waits_for_tasks(q) && !qtask_paused(core, q) && !core->draining &&
              has_function(core, q, &again_us, out)) {
+        if (look_for_set(core, q) < 0) { /* it would end for lack of a set */
+            out->no_memory = true;
+            return;
+        }
         b = find_backlog(core, q);
         if (!b)
             b = without_target(core, q, out);
@@ -182,17 +197,8 @@ void qtasks_place_parked(struct core *core, struct actions *out)
     if (core->n_qtasks[QT_WAITING] == 0)
         return;
     for (struct qtask *q = qtask_after(core, 0); q; q = qtask_after(core, q->id)) {
-        struct msg_submit spec;
-
         if (q->gone || q->state != QT_WAITING || q->due_us > core->now_us)
             continue;
-        if (q->in_set && !q->set) { /* its set has gone, or was not there */
-            qtask_spec(core, q, &spec);
-            if (qtask_find_set(core, q, &spec) < 0) { /* it would end for lack of a set */
-                out->no_memory = true;
-                return;
-            }
-        }
         qtask_place(core, q, out);
     }
 }

@@ -205,6 +205,8 @@ void set_end(struct core *core, struct set *s, struct actions *out)
             t->set = NULL;
         }
     }
+    s->orphan = true; /* those that it loses look for another, and do not find this one again */
+    s->pins++;
     set_lose_queued(core, s, out);
     set_free(core, s);
 }

@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * clients -- what clients ask for: all kinds of tasks, and all that can be done to them. What follows at once from a
+ * request is told to the model here, whether it is answered now or when the journal has it; an answer that says that it
+ * cannot be is held against what the model says.
+ *
+ * Each user has a client more, which watches all of its tasks and never leaves: from its events the model learns.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+static const char *const functions[] = { "m.f", "m.short", "m.again" };
+
+/* -- requests ------------------------------------------------------------------------------------------------- */
+
+static struct m_request *ask(enum request_kind kind, uint32_t client, struct m_task *t)
+{
+    struct m_request *r;
+
+    do {
+        r = &sim.requests[++sim.next_request % REQUESTS_MAX];
+    } while (r->id);
+    *r = (struct m_request){ sim.next_request, kind, client, t, t ? t->generation : 0, 0, false };
+    sim.n_requests++;
+    return r;
+}
+
+static void forget(struct m_request *r)
+{
+    r->id = 0;
+    sim.n_requests--;
+}
+
+/* What has been recorded since then belongs to its answer. */
+static void counts_with(struct m_request *r, uint64_t since)
+{
+    r->row = sim.core->row_number > since ? sim.core->row_number : 0;
+}
+
+/* What was asked for just now was refused. */
+static const struct msg_failure *refusal(const struct m_request *r)
+{
+    for (size_t i = 0; i < sim.out.n; i++) {
+        const struct action *a = &sim.out.v[i];
+
+        if (a->type == ACT_ANSWER && a->answer.id == r->id)
+            return a->answer.failed ? &a->answer.failure : NULL;
+    }
+    return NULL;
+}
+
+static struct m_task *some_task(uint32_t user)
+{
+    struct m_task *t = sim.n_live ? sim.live[sim_random(sim.n_live)] : NULL;
+
+    return t && t->id && t->user == user ? t : NULL;
+}
+
+/* -- they come and go ------------------------------------------------------------------------------------------- */
+
+static uint32_t user_of(uint32_t index)
+{
+    return index >= CLIENTS ? index - CLIENTS : index < 2 ? 0 : index - 1;
+}
+
+void client_comes(uint32_t index)
+{
+    struct m_client *c = &sim.clients[index];
+    uint32_t members[] = { 1, 2, 0 };
+    const struct msg_set set = { .name = TEXT("pair"), .mode = 2, .n = 2, .members = members };
+
+    *c = (struct m_client){ .user = user_of(index), .source = ++sim.next_source };
+    SIM_CHECK(core_client_add(sim.core, FIRST_UID + c->user, &c->id) == 0, "memory", "no client");
+    if (index < CLIENTS)
+        return;
+    c->watch = ask(R_OTHER, index, NULL)->id;
+    core_queued(sim.core, sim.now, c->id, c->watch, MSG_EVENTS, &(const struct msg_task){ 0 }, &sim.out);
+    sim_deliver();
+    core_set(sim.core, sim.now, c->id, ask(R_OTHER, index, NULL)->id, MSG_SET_CREATE, &set, &sim.out);
+    sim_deliver();
+}
+
+void client_goes(uint32_t index)
+{
+    struct m_client *c = &sim.clients[index];
+    const uint32_t id = c->id;
+
+    for (size_t i = 0; i < REQUESTS_MAX; i++) {
+        struct m_request *r = &sim.requests[i];
+
+        if (!r->id || r->client != index)
+            continue;
+        if (r->kind == R_SUBMIT && r->task->generation == r->generation && r->task->place == ASKED && !r->task->id)
+            model_free(r->task); /* it waited for room */
+        forget(r);
+    }
+    c->id = 0;
+    core_client_gone(sim.core, sim.now, id, &sim.out);
+    sim_deliver();
+}
+
+void clients_add(void)
+{
+    for (uint32_t i = CLIENTS + USERS; i-- > 0;)
+        client_comes(i);
+}
+
+void clients_forget(void)
+{
+    memset(sim.requests, 0, sizeof sim.requests);
+    sim.n_requests = 0;
+    for (uint32_t i = 0; i < CLIENTS + USERS; i++)
+        sim.clients[i].id = 0;
+}
+
+/* -- submissions --------------------------------------------------------------------------------------------------- */
+
+static void send_submit(struct m_request *r, const struct msg_submit *m, const struct m_task *args)
+{
+    const struct msg_request request = { .kind = MSG_TASK_SUBMIT, .id = r->id, .submit = *m };
+    const uint32_t v[2] = { (uint32_t)(args - sim.tasks), args->generation };
+    AUTO(blob) payload = blob_new(v, sizeof v);
+    AUTO(blob) spec = NULL;
+    struct msg_request decoded;
+    struct msg_problem problem;
+    struct bytes bytes;
+
+    bytes_init(&bytes, ENVELOPE_BYTES_MAX);
+    msg_request_encode(&request, &bytes);
+    spec = blob_new(bytes.data, bytes.n);
+    bytes_deinit(&bytes);
+    SIM_CHECK(msg_request_decode(sim.decoder, spec->data, spec->n, &decoded, &problem) == 0, "sim", "%s", problem.text);
+    SIM_CHECK(core_queue(sim.core, sim.now, sim.clients[r->client].id, r->id, &decoded.submit, spec, payload,
+                         &sim.out) == 0,
+              "memory", "no memory");
+}
+
+static void describe_repeats(struct m_task *t, struct msg_submit *m)
+{
+    static const uint32_t attempts[] = { 0, 1, 2, 3, 5 };
+
+    m->idempotent = sim_one_in(3);
+    t->idempotent = m->idempotent || t->function == 2;
+    m->attempts = t->idempotent ? attempts[sim_random(5)] : 0;
+    t->attempts = m->attempts ? m->attempts : t->idempotent ? 3 : 1;
+    m->retry_on = (uint32_t)sim_random(8);
+    t->retry_on = m->retry_on ? m->retry_on : RETRY_DIED;
+    m->backoff_ms = 1 + sim_random(20);
+    m->backoff_max_ms = 1000000;
+    t->backoff_us = m->backoff_ms * 1000;
+}
+
+static void describe_times(struct m_task *t, struct msg_submit *m)
+{
+    m->delay_ms = sim_one_in(5) ? 1 + sim_random(300) : 0;
+    m->expire_ms = sim_one_in(10) ? 1 + sim_random(500) : 0;
+    m->deadline_ms = sim_one_in(5) ? 1 + sim_random(50) : 0;
+    m->keep_ms = sim_one_in(3) ? 1 + sim_random(3000) : 0;
+    t->delay_us = m->delay_ms * 1000;
+    t->expire_in_us = m->expire_ms * 1000;
+    t->deadline_us = m->deadline_ms * 1000;
+    t->keep_us = m->keep_ms ? m->keep_ms * 1000 : model_journaled(t) ? sim.limits.keep_us : sim.limits.keep_volatile_us;
+}
+
+static void describe_target(struct m_task *t, struct msg_submit *m, uint32_t workers[2])
+{
+    switch (sim_random(12)) {
+    case 0:
+    case 1:
+        m->workers = workers;
+        m->n_workers = 1;
+        workers[0] = 1 + (uint32_t)sim_random(WORKERS);
+        t->workers = (uint32_t)bit(workers[0]);
+        return;
+    case 2:
+        m->workers = workers;
+        m->n_workers = 2;
+        workers[0] = 1 + (uint32_t)sim_random(WORKERS);
+        workers[1] = 1 + workers[0] % WORKERS;
+        t->workers = (uint32_t)(bit(workers[0]) | bit(workers[1]));
+        return;
+    case 3:
+        m->set = TEXT("pair");
+        t->workers = (uint32_t)(bit(1) | bit(2));
+        return;
+    case 4:
+        m->target = sim_one_in(4) ? TARGET_ALL : 0;
+        return;
+    default:
+        return;
+    }
+}
+
+static void describe_after(struct m_task *t, struct msg_submit *m)
+{
+    for (uint32_t n = sim_one_in(5) ? 1 + (uint32_t)sim_random(AFTER) : 0; n > 0; n--) {
+        const struct m_task *first = some_task(t->user);
+
+        if (first && first->place >= WAITING && first->parts == 0 && (t->n_after == 0 || t->after[0] != first->id))
+            t->after[t->n_after++] = first->id;
+    }
+    m->after = t->after;
+    m->n_after = t->n_after;
+    m->after_any = t->after_any = t->n_after && sim_one_in(2);
+}
+
+/* What came of it, as far as that is known at once. */
+static void sent(const struct m_request *r, struct m_task *t, uint32_t n)
+{
+    const struct msg_failure *f = refusal(r);
+    const bool full = f && f->code == PTOOLS_ERR_LIMIT && f->message.n > 30 &&
+                      memmem(f->message.data, f->message.n, "user_queued_max", 15);
+
+    sim.count.submitted++;
+    sim.count.refused += f != NULL;
+    SIM_CHECK(!full || model_in_queue(t->user) + n > sim.limits.user_queued_max, "limits",
+              "user %u has %u tasks in the queue, of %u, and is refused", t->user, model_in_queue(t->user),
+              sim.limits.user_queued_max);
+    sim_deliver();
+}
+
+static void submit(uint32_t client)
+{
+    struct m_client *c = &sim.clients[client];
+    struct m_task *t = model_new();
+    struct msg_submit m = { 0 };
+    uint32_t workers[2];
+    struct m_request *r;
+    struct text tag;
+    char key[8];
+
+    if (!t)
+        return;
+    t->user = c->user;
+    t->source = c->source;
+    t->function = (uint32_t)sim_random(3);
+    t->durability = m.durability = 1 + (uint32_t)sim_random(3);
+    t->tag = sim_one_in(2) ? (uint32_t)sim_random(TAGS) : TAGS;
+    t->key = sim_one_in(6) ? (uint32_t)sim_random(KEYS) : KEYS;
+    t->hold = m.hold = sim_one_in(20);
+    m.function = (struct text){ functions[t->function], strlen(functions[t->function]) };
+    m.has_priority = sim_one_in(2);
+    m.priority = (double)sim_random(sim.habits.priorities);
+    t->priority = m.has_priority ? m.priority : INFINITY;
+    describe_repeats(t, &m);
+    describe_times(t, &m);
+    describe_target(t, &m, workers);
+    if (!m.target)
+        describe_after(t, &m);
+    if (m.target)
+        t->key = KEYS;
+    tag = (struct text){ sim_tag(t->tag), strlen(sim_tag(t->tag)) };
+    m.n_tags = t->tag < TAGS;
+    m.tags = &tag;
+    if (t->key < KEYS)
+        m.key = (struct text){ key, (size_t)snprintf(key, sizeof key, "k%u", t->key) };
+    m.block = sim_one_in(10);
+    m.wait = sim_one_in(4);
+    r = ask(R_SUBMIT, client, t);
+    r->wait = m.wait;
+    trace_add("submits request, index, durability", r->id, (uint64_t)(t - sim.tasks), m.durability);
+    send_submit(r, &m, t);
+    sent(r, t, 1 + (m.target ? WORKERS : 0));
+}
+
+/* As a library does that does not know whether it arrived: the same once more. */
+static void resend(uint32_t client)
+{
+    struct m_task *t = some_task(sim.clients[client].user);
+    struct m_request *r;
+    struct msg_submit m = { 0 };
+    char key[8];
+
+    if (!t || t->key == KEYS || t->place == ASKED || model_may_go(t))
+        return;
+    m.function = (struct text){ functions[t->function], strlen(functions[t->function]) };
+    m.durability = t->durability;
+    m.key = (struct text){ key, (size_t)snprintf(key, sizeof key, "k%u", t->key) };
+    r = ask(R_RESEND, client, t);
+    trace_add("sends once more request, task", r->id, t->id, 0);
+    send_submit(r, &m, t);
+    sim_deliver();
+}
+
+/* -- changes ---------------------------------------------------------------------------------------------------------- */
+
+/* Whether it can be: 1, 0, or -1: it depends. */
+static int possible(const struct m_task *t, enum task_change change)
+{
+    switch (change) {
+    case CHANGE_DEQUEUE:
+        return t->parts > 0 ? -1 : t->place == WAITING;
+    case CHANGE_CANCEL:
+        return t->place == WAITING || t->place == GIVEN;
+    case CHANGE_HOLD:
+        return t->place == WAITING && !t->hold;
+    case CHANGE_RELEASE:
+        return t->place == WAITING && t->hold;
+    case CHANGE_KICK:
+        if (t->place == ENDED)
+            return t->shown == SHOWN_DEAD;
+        if (t->place != WAITING || sim.habits.breaker)
+            return t->place == WAITING ? -1 : 0;
+        return t->ready_us > sim.now ? 1 : t->surely_us > sim.now || t->slack_us ? -1 : 0;
+    case CHANGE_RERUN:
+        return t->place == ENDED;
+    case CHANGE_FORGET:
+        return t->place == ENDED ? (t->whole ? -1 : 1) : 0;
+    }
+    return -1;
+}
+
+static void apply(struct m_task *t, enum task_change change)
+{
+    switch (change) {
+    case CHANGE_DEQUEUE:
+    case CHANGE_CANCEL:
+        model_cancel(t);
+        break;
+    case CHANGE_HOLD:
+    case CHANGE_RELEASE:
+        t->hold = change == CHANGE_HOLD;
+        break;
+    case CHANGE_KICK:
+    case CHANGE_RERUN:
+        if (t->place == ENDED)
+            model_again(t);
+        t->ready_us = t->surely_us = sim.now;
+        break;
+    case CHANGE_FORGET:
+        t->forgotten = true;
+        break;
+    }
+}
+
+static void change(uint32_t client, struct m_task *t, enum task_change change)
+{
+    struct m_client *c = &sim.clients[client];
+    const struct msg_task m = { .n_tasks = 1, .tasks = &t->id, .change = change };
+    const int can = possible(t, change);
+    const uint64_t since = sim.core->row_number;
+    const struct msg_failure *f;
+    struct m_request *r;
+
+    if (t->place == ASKED || (t->parts > 0 && change != CHANGE_CANCEL && change != CHANGE_FORGET))
+        return;
+    r = ask(R_CHANGE, client, t);
+    trace_add("changes request, task, how", r->id, t->id, change);
+    core_queued(sim.core, sim.now, c->id, r->id, MSG_TASK_CHANGE, &m, &sim.out);
+    f = refusal(r);
+    if (f && f->code == PTOOLS_ERR_NO_TASK) {
+        SIM_CHECK(model_may_go(t), "I1", "task %lu, in place %d, is not known", t->id, t->place);
+    } else if (f && f->code == PTOOLS_ERR_LIMIT) {
+        SIM_CHECK(model_in_queue(t->user) >= sim.limits.user_queued_max, "limits", "task %lu may not come back", t->id);
+    } else if (!f || f->code == PTOOLS_ERR_NOT_NOW) {
+        SIM_CHECK(can < 0 || can == !f, "model", "task %lu, in place %d, change %d: %d", t->id, t->place, change, !f);
+    }
+    counts_with(r, since);
+    if (!f)
+        apply(t, change);
+    sim_deliver();
+}
+
+static void set_priorities(uint32_t client)
+{
+    struct m_client *c = &sim.clients[client];
+    const uint64_t since = sim.core->row_number;
+    struct msg_priority pairs[4];
+    struct m_task *tasks[4];
+    struct m_request *r;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < 4; i++) {
+        struct m_task *t = some_task(c->user);
+
+        if (t && t->place != ASKED && t->parts == 0 && !t->forgotten) {
+            tasks[n] = t;
+            pairs[n++] = (struct msg_priority){ t->id, sim_one_in(8) ? INFINITY : (double)sim_random(8) };
+        }
+    }
+    if (n == 0)
+        return;
+    r = ask(R_PRIORITY, client, NULL);
+    trace_add("sets priorities request, tasks", r->id, n, 0);
+    core_priorities(sim.core, sim.now, c->id, r->id, (const uint8_t *)pairs, n * sizeof pairs[0], &sim.out);
+    counts_with(r, since);
+    for (uint32_t i = 0; i < n && !refusal(r); i++)
+        if (tasks[i]->place == WAITING) {
+            tasks[i]->moved |= tasks[i]->priority != pairs[i].priority;
+            tasks[i]->priority = pairs[i].priority;
+        }
+    sim_deliver();
+}
+
+static void pause(uint32_t client, uint32_t tag, bool on)
+{
+    struct m_client *c = &sim.clients[client];
+    struct m_pause *p = &sim.pauses[c->user][tag];
+    const struct msg_task m = { .tag = { sim_tag(tag), strlen(sim_tag(tag)) } };
+    const struct msg_task all = { 0 };
+    struct m_request *r = ask(R_PAUSE, client, NULL);
+    const uint64_t since = sim.core->row_number;
+
+    trace_add("pauses request, tag, on", r->id, tag, on);
+    core_queued(sim.core, sim.now, c->id, r->id, on ? MSG_QUEUE_PAUSE : MSG_QUEUE_RESUME, tag == TAGS ? &all : &m,
+                &sim.out);
+    counts_with(r, since);
+    if (!refusal(r)) {
+        if (p->on != on)
+            p->row = since + 1;
+        p->on = on;
+    }
+    sim_deliver();
+}
+
+/* -- the rest ------------------------------------------------------------------------------------------------------------ */
+
+static void look(uint32_t client)
+{
+    struct m_client *c = &sim.clients[client];
+    struct m_task *t = some_task(c->user);
+    const bool wait = sim_one_in(3);
+    struct msg_task m = { 0 };
+    struct m_request *r;
+
+    if (!t || t->place == ASKED)
+        return;
+    if (wait) {
+        m.n_tasks = 1;
+        m.tasks = &t->id;
+    } else {
+        m.task = t->id;
+    }
+    r = ask(wait ? R_WAIT : R_RESULT, client, t);
+    trace_add(wait ? "waits request, task" : "asks for a result request, task", r->id, t->id, 0);
+    core_queued(sim.core, sim.now, c->id, r->id, wait ? MSG_TASK_WAIT : MSG_TASK_RESULT, &m, &sim.out);
+    sim_deliver();
+}
+
+static void call(uint32_t client)
+{
+    static const char *const prompt[] = { "m.f", "m.short" };
+    const char *function = prompt[sim_random(2)];
+    const struct msg_call m = { .function = { function, strlen(function) },
+                                .deadline_ms = sim_one_in(4) ? 1 + sim_random(50) : 0,
+                                .worker = sim_one_in(6) ? 1 + (uint32_t)sim_random(WORKERS) : 0 };
+    AUTO(blob) payload = blob_new("call", 4);
+    struct m_request *r = ask(R_CALL, client, NULL);
+
+    trace_add("calls request", r->id, 0, 0);
+    SIM_CHECK(core_submit(sim.core, sim.now, sim.clients[client].id, r->id, &m, payload, &sim.out) == 0, "memory",
+              "no memory");
+    sim_deliver();
+}
+
+/* Of one of its requests. */
+static void cancel(uint32_t client)
+{
+    const struct m_request *which = &sim.requests[sim_random(REQUESTS_MAX)];
+    struct m_request *r;
+
+    for (uint32_t i = 0; i < 64 && !which->id; i++)
+        which = &sim.requests[(size_t)(which - sim.requests + 1) % REQUESTS_MAX];
+    if (!which->id || which->client != client || (which->kind != R_CALL && which->kind != R_WAIT))
+        return;
+    r = ask(R_OTHER, client, NULL);
+    trace_add("cancels request", which->id, 0, 0);
+    core_cancel(sim.core, sim.now, sim.clients[client].id, r->id, &(const struct msg_cancel){ .request = which->id },
+                &sim.out);
+    sim_deliver();
+}
+
+void client_acts(void)
+{
+    const uint32_t client = (uint32_t)sim_random(CLIENTS + 1);
+    const uint64_t what = sim_random(100);
+    struct m_task *t;
+
+    if (what < 48) {
+        submit(client);
+    } else if (what < 52) {
+        resend(client);
+    } else if (what < 68) {
+        if ((t = some_task(sim.clients[client].user)))
+            change(client, t, (enum task_change)(1 + sim_random(CHANGE_FORGET)));
+    } else if (what < 74) {
+        set_priorities(client);
+    } else if (what < 76) {
+        pause(client, (uint32_t)sim_random(TAGS + 1), sim_one_in(3));
+    } else if (what < 92) {
+        look(client);
+    } else if (what < 97) {
+        call(client);
+    } else {
+        cancel(client);
+    }
+}
+
+/* -- answers --------------------------------------------------------------------------------------------------------------- */
+
+static void submit_answered(const struct m_request *r, const struct msg_answer *answer)
+{
+    struct m_task *t = r->task->generation == r->generation ? r->task : NULL;
+    const uint64_t id = answer->failed ? answer->failure.task : answer->reply.task;
+    const uint32_t state = answer->failed ? answer->failure.state : answer->reply.state;
+
+    if (t && t->id && id == t->id) {
+        SIM_CHECK(t->place != ASKED, "I1", "task %lu is answered, and not accepted", id);
+        if (r->wait && task_shown_ended(state))
+            model_told(id, state);
+        SIM_CHECK(!model_journaled(t) || t->new_row <= journal_told(), "I1", "task %lu is accepted before it is recorded",
+                  id);
+        sim.count.accepted++;
+        return;
+    }
+    if (answer->failed && t && t->id && answer->failure.code == PTOOLS_ERR_STORAGE) {
+        return; /* it may be there, for all that is known */
+    } else if (answer->failed && t && t->place == ASKED) { /* also because of its key */
+        for (uint32_t i = 1; i <= t->parts; i++)
+            model_free(model_find(t->id + i));
+        model_free(t);
+    } else if (answer->failed) {
+        SIM_CHECK(sim.storage_failed, "answers", "request %lu fails, though its task was taken", r->id);
+    } else {
+        sim_fail("I6", "request %lu is answered with task %lu", r->id, id);
+    }
+}
+
+static void resend_answered(const struct m_request *r, const struct msg_answer *answer)
+{
+    SIM_CHECK(!answer->failed && answer->reply.duplicate && answer->reply.task == r->task->id, "I6",
+              "task %lu was sent once more, and the answer is %s, task %lu", r->task->id,
+              answer->failed ? ptools_errname(answer->failure.code) : "a task", answer->failed ? 0 : answer->reply.task);
+}
+
+static void result_answered(const struct m_request *r, const struct msg_answer *answer)
+{
+    struct m_task *t = r->task->generation == r->generation ? r->task : NULL;
+    const uint64_t id = answer->failed ? answer->failure.task : answer->reply.task;
+    const uint32_t state = answer->failed ? answer->failure.state : answer->reply.state;
+
+    if (task_shown_ended(state)) {
+        SIM_CHECK(t && t->id == id, "answers", "request %lu is answered with task %lu", r->id, id);
+        model_told(id, state);
+    } else {
+        SIM_CHECK(answer->failed && (sim.storage_failed || !t || model_may_go(t)), "I1",
+                  "the result of task %lu is not known", t ? t->id : 0);
+    }
+}
+
+void client_answer(const struct action *a)
+{
+    struct m_request *r = &sim.requests[a->answer.id % REQUESTS_MAX];
+    struct m_request was;
+    bool there = false;
+
+    for (uint32_t i = 0; i < CLIENTS + USERS; i++)
+        there |= sim.clients[i].id == a->client;
+    if (!there)
+        return; /* it has left, and what it waited for was on its way to the journal */
+    SIM_CHECK(r->id == a->answer.id && sim.clients[r->client].id == a->client, "answers",
+              "client %u is answered request %lu, for which it does not wait", a->client, a->answer.id);
+    was = *r;
+    forget(r);
+    switch (was.kind) {
+    case R_SUBMIT:
+        submit_answered(&was, &a->answer);
+        break;
+    case R_RESEND:
+        resend_answered(&was, &a->answer);
+        break;
+    case R_RESULT:
+        result_answered(&was, &a->answer);
+        break;
+    case R_CHANGE:
+    case R_PRIORITY:
+    case R_PAUSE:
+        SIM_CHECK(a->answer.failed || was.row <= journal_told(), "I1", "request %lu is answered before it is recorded",
+                  was.id);
+        break;
+    default:
+        break;
+    }
+}
+
+void client_event(const struct action *a)
+{
+    struct m_client *c = NULL;
+
+    for (uint32_t i = CLIENTS; i < CLIENTS + USERS; i++)
+        if (sim.clients[i].id == a->client && sim.clients[i].watch == a->answer.id)
+            c = &sim.clients[i];
+    SIM_CHECK(c, "answers", "client %u has an event that it did not ask for", a->client);
+    SIM_CHECK(a->answer.event.seq == ++c->seq, "answers", "event %lu comes after %lu", a->answer.event.seq, c->seq - 1);
+    trace_add("ACT_EVENT task, event, state", a->answer.event.task, a->answer.event.event, a->answer.event.state);
+    model_event(c, &a->answer.event);
+}
+
+/* -- the end ------------------------------------------------------------------------------------------------------------------ */
+
+void clients_release_all(void)
+{
+    for (uint32_t u = 0; u < USERS; u++)
+        for (uint32_t i = 0; i <= TAGS; i++)
+            pause(CLIENTS + u, i, false);
+    for (uint32_t i = sim.n_live; i-- > 0;)
+        if (i < sim.n_live && sim.live[i]->hold && sim.live[i]->place == WAITING && sim.live[i]->parts == 0)
+            change(CLIENTS + sim.live[i]->user, sim.live[i], CHANGE_RELEASE);
+}
+
+void clients_forget_ended(void)
+{
+    for (int whole = 1; whole >= 0; whole--) { /* a part goes when its whole has */
+        for (uint32_t i = sim.n_live; i-- > 0;) {
+            struct m_task *t = sim.live[i];
+
+            if ((t->parts > 0) == whole)
+                change(CLIENTS + t->user, t, CHANGE_FORGET);
+        }
+    }
+    while (!journal_idle())
+        journal_writes();
+    core_assign(sim.core, sim.now, &sim.out);
+    sim_deliver();
+}

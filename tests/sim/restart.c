@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * restart -- what the model makes of a daemon's death. Volatile tasks are gone. Of the others that is so which the
+ * journal has kept; whether that is as much as was promised is asked here:
+ *
+ *   - after a kill everything that was told is there; after a loss of power everything that was durable;
+ *   - what ran is run again if it may be, or is lost, or was to be stopped, and is cancelled.
+ *
+ * What was on its way, and nobody was told, may be there or not.
+ */
+#include <stdio.h>
+
+#include "tests/sim/sim.h"
+
+static uint64_t us_of(uint64_t ms)
+{
+    return (ms - sim.clock_ms) * 1000;
+}
+
+/* It may be one thing or the other, for what it was to come after may be. */
+static void loosen(struct m_task *t)
+{
+    if (t->n_after == 0)
+        return;
+    t->strict = false;
+    if (!t->after_any)
+        t->may |= (uint32_t)bit(SHOWN_CANCELLED);
+}
+
+static void was_waiting(struct m_task *t, const struct core_row *row, const struct core_row *life)
+{
+    t->ready_us = us_of(row->queued_ms) + t->delay_us;
+    if (life)
+        t->ready_us = life->life.due_ms ? us_of(life->life.due_ms) : 0;
+    t->ready_us -= MIN(t->ready_us, 2000);
+    t->surely_us = MAX(t->ready_us + 4000, sim.now);
+    if (t->ready_us + 2000 <= sim.now)
+        t->surely_us = sim.now;
+    if (t->expire_in_us && !(life && ((life->life.flags & LIFE_RERUN) || life->life.attempt > 0)))
+        t->expire_us = MAX(us_of(row->queued_ms) + t->expire_in_us, sim.now + 1);
+    else
+        t->expire_us = 0;
+}
+
+static void was_running(struct m_task *t)
+{
+    uint64_t us = t->backoff_us;
+
+    if (!t->idempotent || t->attempt >= t->attempts || !(t->retry_on & RETRY_DIED)) {
+        t->may = (uint32_t)bit(SHOWN_LOST);
+        t->must_leave = true;
+        return;
+    }
+    for (uint32_t i = 1; i < t->attempt; i++)
+        us *= 2;
+    t->ready_us = sim.now + us / 2;
+    t->surely_us = sim.now + us / 2 + us;
+}
+
+/* It has not ended, as far as the journal knows. */
+static void goes_on(struct m_task *t, const struct kept *kept, bool may_lose)
+{
+    const struct core_life *life = kept->life ? &kept->life->life : NULL;
+    const bool running = life && life->state == SHOWN_RUNNING;
+
+    SIM_CHECK(t->place != ENDED || may_lose, "I1", "task %lu had ended, and that is lost", t->id);
+    model_waits(t);
+    t->attempt = life ? life->attempt : 0;
+    t->kills = life ? life->kills : 0;
+    t->losses = life ? life->losses : 0;
+    t->shown = t->told = 0;
+    t->doomed = t->read = t->forgotten = false;
+    if (life && (life->flags & LIFE_RERUN))
+        t->met = (uint32_t)(bit(t->n_after) - 1);
+    if (!running)
+        was_waiting(t, kept->row, kept->life);
+    if (may_lose || t->met != bit(t->n_after) - 1)
+        loosen(t);
+    if (life && (life->flags & LIFE_STOPPING)) {
+        t->may = (uint32_t)bit(SHOWN_CANCELLED);
+        t->must_leave = t->parts == 0;
+    } else if (running) {
+        was_running(t);
+    }
+    if (may_lose)
+        t->ran = false; /* that it had begun may be lost, too */
+}
+
+static void had_ended(struct m_task *t, const struct core_row *life, bool may_lose)
+{
+    SIM_CHECK(!t->told || t->told == life->life.state || may_lose, "I5", "task %lu was told to be %s, and is %s", t->id,
+              task_shown_name(t->told), task_shown_name(life->life.state));
+    t->booked = t->running = t->must_leave = false;
+    t->attempt = life->life.attempt;
+    t->place = ENDED;
+    t->shown = life->life.state;
+    t->ended_us = us_of(life->life.ended_ms);
+    t->read = life->life.flags & LIFE_READ;
+}
+
+/* False: it is gone. */
+static bool survives(struct m_task *t, bool power, uint64_t kept_row)
+{
+    const bool may_lose = power && t->durability != TASK_DURABLE;
+    const struct kept *kept = t->id && model_journaled(t) ? journal_kept(t->id) : NULL;
+
+    if (!kept) {
+        SIM_CHECK(!model_journaled(t) || t->place == ASKED || may_lose || model_may_go(t), "I1",
+                  "task %lu was accepted, and is lost", t->id);
+        return false;
+    }
+    t->exact = t->row <= kept_row;
+    if (t->place == ASKED)
+        t->place = WAITING;
+    if (kept->life && task_shown_ended(kept->life->life.state))
+        had_ended(t, kept->life, may_lose);
+    else
+        goes_on(t, kept, may_lose || t->forgotten || !t->exact);
+    t->source = sim.next_source;
+    t->moved = false;
+    t->slack_us = 4000;
+    t->row = t->new_row = 0;
+    return true;
+}
+
+void model_forget_daemon(bool power, uint64_t kept_row)
+{
+    sim.next_source++;
+    for (uint32_t i = sim.n_live; i-- > 0;)
+        if (!survives(sim.live[i], power, kept_row))
+            model_free(sim.live[i]);
+    for (uint32_t u = 0; u < USERS; u++) {
+        for (uint32_t i = 0; i <= TAGS; i++) {
+            struct m_pause *p = &sim.pauses[u][i];
+            const bool on = journal_paused(FIRST_UID + u, sim_tag(i));
+
+            SIM_CHECK(p->row > kept_row || on == p->on, "I1", "user %u: the pause of '%s' is lost", u, sim_tag(i));
+            *p = (struct m_pause){ .on = on };
+        }
+    }
+}
+
+void model_check_restart(void)
+{
+    for (uint32_t i = 0; i < sim.n_live; i++) {
+        struct m_task *t = sim.live[i];
+        struct core_queued_view v;
+        char key[8];
+        uint64_t id = 0;
+        int n;
+
+        if (!core_view_queued(sim.core, FIRST_UID + t->user, t->id, &v)) {
+            SIM_CHECK(model_may_go(t), "I1", "task %lu does not come back", t->id);
+            continue;
+        }
+        if (!t->exact) { /* as it was before a change that nobody was told of */
+            t->hold = v.hold;
+            t->priority = v.priority;
+        }
+        n = snprintf(key, sizeof key, "k%u", t->key);
+        SIM_CHECK(t->key == KEYS || (core_queued_id(sim.core, FIRST_UID + t->user, 0, (struct text){ key, (size_t)n }, &id) &&
+                                     id == t->id),
+                  "I6", "task %lu comes back without its key", t->id);
+    }
+    model_check_all();
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sim -- one simulated world: the real core, clients, workers, a journal and a clock, all moved by one seed.
+ *
+ *     sim.c      a run: steps, the clock, delivery of the core's actions, death and restart, the end
+ *     clients.c  what clients ask for, and the answers they get
+ *     workers.c  what workers do with what they are given
+ *     journal.c  where rows go, and what a crash or a loss of power leaves of them; file.c: what is there then
+ *     model.c    what was promised, and whether it is kept; restart.c: and whether it was when the daemon is back
+ *     trace.c    chance, what happened, and what is said when something is wrong
+ *
+ * There is one world at a time: everything is in `sim`, so that a run cannot depend on anything but its seed. The
+ * numbers of invariants (I1 to I6) are those of README.md.
+ */
+#ifndef TESTS_SIM_H
+#define TESTS_SIM_H
+
+#include "daemon/core/state.h"
+
+enum {
+    TASKS_MAX = 2048,   /* that the model knows at once */
+    REQUESTS_MAX = 4096, /* that are not answered */
+    WORKERS = 4,
+    USERS = 3,
+    CLIENTS = 4,        /* that come and go; each user has one more, which watches and stays */
+    FRAMES = PAGE_SLOTS, /* a worker holds at most so many tasks */
+    TAGS = 3,
+    KEYS = 6,
+    AFTER = 2,
+    SHOWN_STEPS = 50
+};
+#define FIRST_UID 1000u
+#define TEXT(literal) ((struct text){ literal, sizeof(literal) - 1 })
+
+/* -- trace.c ------------------------------------------------------------------------------------------------ */
+
+/* Less than n, which is not 0. */
+uint64_t sim_random(uint64_t n);
+/* True once in n. */
+bool sim_one_in(uint64_t n);
+void trace_init(uint64_t seed);
+extern bool trace_aloud; /* each step is told as it happens */
+/* A step begins; what it is about. The text is a literal. */
+void trace_step(const char *what, uint64_t a, uint64_t b);
+/* Within it: an action of the core, a row, whatever shows in which way the run went. */
+void trace_add(const char *what, uint64_t a, uint64_t b, uint64_t c);
+uint64_t trace_hash(void);
+void sim_fail(const char *invariant, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
+#define SIM_CHECK(condition, invariant, ...)                                                                           \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            sim_fail(invariant, __VA_ARGS__);                                                                          \
+    } while (0)
+
+/* -- model.c: what is promised ------------------------------------------------------------------------------- */
+
+/*
+ *     FREE --submitted--> ASKED --taken--> WAITING <==back, retry/given==> GIVEN
+ *     WAITING, GIVEN --it is fixed how it ends--> ENDING --it counts--> ENDED --rerun, kick--> WAITING
+ *     any --refused, forgotten, lost with the daemon--> FREE
+ */
+enum place { FREE, ASKED, WAITING, GIVEN, ENDING, ENDED };
+enum { STOP_ASKED = 1, STOP_LATE = 2 }; /* why what runs is stopped */
+
+struct m_task {
+    enum place place;
+    uint64_t id;              /* 0: not known yet */
+    uint32_t generation;      /* how often this struct was used: goes with the arguments */
+    uint32_t user;
+    uint64_t source;          /* tasks of one source come in order: a client, or a restart */
+    uint64_t whole;           /* of a part: its number; 0: it is none */
+    uint32_t parts;           /* of a whole */
+    uint32_t durability;
+    bool idempotent, hold, after_any;
+    bool doomed;              /* one that it was to come after did not get done */
+    bool strict;              /* its place in the order, and when it is ready, are known exactly */
+    uint32_t attempts, retry_on;
+    double priority;
+    bool moved;               /* it came with another priority */
+    uint32_t workers;         /* bits 1 << id; 0: all */
+    bool by_set;              /* by its name: it waits where there is none */
+    uint64_t delay_us, deadline_us, backoff_us, keep_us, expire_in_us;
+    uint64_t ready_us;        /* not before this, ... */
+    uint64_t surely_us;       /* ... and by then */
+    uint64_t expire_us;       /* 0: never */
+    uint64_t after[AFTER];
+    uint32_t n_after, met;    /* met: bits */
+    uint32_t tag, key;        /* TAGS, KEYS: none */
+    uint32_t function;
+    uint32_t attempt, kills, losses;
+    uint32_t worker;          /* GIVEN: where */
+    bool booked;              /* GIVEN: the row of its attempt is not written yet */
+    bool running;
+    bool finished;            /* its attempt came to a good end */
+    uint32_t stop;            /* STOP_... */
+    uint64_t given_us;
+    uint32_t may;             /* bits 1 << enum task_shown: how it may end now */
+    bool may_retry, must_leave; /* its attempt is over: again, or the end */
+    uint32_t shown, told;     /* how it ended, and that somebody was told */
+    uint64_t ended_us, row;   /* row: the last one of it; of its end while ENDING */
+    uint64_t new_row;
+    bool read, forgotten;     /* forgotten: on request */
+    bool ran;                 /* an attempt was given to a worker, and has not come back */
+    bool exact;               /* after a restart: all that changed of it was recorded */
+    uint64_t slack_us;        /* its times were recorded, in milliseconds */
+    uint32_t at;              /* in live[] */
+};
+
+enum request_kind { R_SUBMIT, R_RESEND, R_RESULT, R_WAIT, R_CHANGE, R_PRIORITY, R_PAUSE, R_OTHER, R_CALL };
+struct m_request {
+    uint64_t id;              /* 0: free */
+    enum request_kind kind;
+    uint32_t client;          /* index */
+    struct m_task *task;
+    uint32_t generation;      /* of the task */
+    uint64_t row;             /* it counts when this one is recorded */
+    bool wait;
+};
+
+struct m_client {
+    uint32_t id, user;
+    uint64_t seq;             /* of the events it was sent */
+    uint64_t watch;           /* request */
+    uint64_t source;
+};
+
+struct m_pause {
+    bool on;
+    uint64_t row;             /* the last change */
+};
+
+struct frame {
+    uint64_t task;
+    uint32_t slot, attempt;
+    bool call, begun, revoked;
+};
+enum worker_life { W_NONE, W_STARTING, W_UP };
+struct m_worker {
+    enum worker_life life;
+    bool killed, leaving, hangs;
+    uint64_t cancelled_us;    /* when it was told to stop; 0: it was not */
+    size_t n;
+    struct frame frames[FRAMES];
+};
+
+/* What a world is like: by its seed. */
+struct habits {
+    bool breaker, ticks, sqlite, full, broken; /* ticks: also without need */
+    uint32_t crash, power, kill, hang, priorities;
+};
+
+struct sim {
+    struct core *core;
+    struct core_limits limits;
+    struct actions out;
+    struct msg_decoder *decoder;
+    struct habits habits;
+    uint64_t seed, step, now, next_request, next_source, clock_ms;
+    bool loaded, load_asked;  /* the module */
+    bool draining;            /* the run: nothing new comes */
+    const char *storage_failed;
+    struct m_client clients[CLIENTS + USERS];
+    struct m_worker workers[WORKERS + 1];
+    struct m_task tasks[TASKS_MAX];
+    struct m_task *live[TASKS_MAX];
+    uint32_t n_live;
+    struct m_request requests[REQUESTS_MAX];
+    uint32_t n_requests;
+    struct m_pause pauses[USERS][TAGS + 1]; /* the last: of all */
+    uint64_t rows;            /* the number of the last one of this core */
+    uint64_t seen;            /* tasks of smaller numbers have been looked for */
+    uint32_t booked[WORKERS + 1];
+    struct {
+        uint64_t submitted, accepted, refused, run, done, died, crashes, power, retried, cancelled, calls, kept_out;
+    } count;
+};
+extern struct sim sim;
+
+void model_init(void);
+struct m_task *model_new(void);
+void model_free(struct m_task *t);
+struct m_task *model_find(uint64_t id);
+/* Tasks have been made: which are they? They are known by what was sent with them. */
+void model_discover(void);
+struct m_task *model_by_args(const struct blob *args);
+void model_row(const struct core_row *row);
+void model_run(const struct action *a);
+void model_event(const struct m_client *c, const struct msg_event *e);
+/* Somebody was told how it ended. */
+void model_told(uint64_t task, uint32_t shown);
+/* It was taken back, or its worker ended before it began. */
+void model_back(struct m_task *t, bool lost);
+/* It is back in the queue from its end. */
+void model_again(struct m_task *t);
+/* It is being stopped, or taken out. */
+void model_cancel(struct m_task *t);
+bool model_late(const struct m_task *t);
+/* Its attempt is over. */
+void model_attempt_over(struct m_task *t, ptools_err code);
+/* What time has brought, and what must be so after each turn. */
+void model_turn(void);
+/* The core says the same of everything. */
+void model_check_all(void);
+void model_check_task(struct m_task *t);
+void model_waits(struct m_task *t);
+bool model_journaled(const struct m_task *t);
+bool model_may_go(const struct m_task *t);
+void model_check_drained(void);
+uint32_t model_in_queue(uint32_t user);
+bool model_paused(const struct m_task *t);
+
+/* -- restart.c ------------------------------------------------------------------------------------------------- */
+
+/* The daemon has died; with power, the machine. */
+void model_forget_daemon(bool power, uint64_t kept_row);
+void model_check_restart(void);
+
+/* -- clients.c ------------------------------------------------------------------------------------------------ */
+
+void clients_add(void);
+void client_comes(uint32_t index);
+void client_goes(uint32_t index);
+void client_acts(void);
+void client_answer(const struct action *a);
+void client_event(const struct action *a);
+void clients_forget(void);
+void clients_release_all(void);
+void clients_forget_ended(void);
+
+/* -- workers.c ------------------------------------------------------------------------------------------------ */
+
+void worker_acts(uint32_t id);
+void worker_dies(uint32_t id);
+void worker_run(const struct action *a);
+void worker_revoke(const struct action *a);
+bool workers_quiet(void);
+
+/* -- journal.c -------------------------------------------------------------------------------------------------- */
+
+void journal_init(void);
+void journal_deinit(void);
+void journal_take(struct core_row *take);
+/* A batch is written. */
+void journal_writes(void);
+bool journal_idle(void);
+/* Rows up to this were told as recorded. */
+uint64_t journal_told(void);
+/* ... and up to this they are synced. */
+uint64_t journal_synced(void);
+/* What is left of it; then it begins anew. The last row that counts. */
+uint64_t journal_dies(bool power);
+/* What is there, told to the core. */
+void journal_recovers(void);
+/* Of a task, after journal_dies(). NULL: there is none. */
+struct kept {
+    struct core_row *row, *life;
+};
+const struct kept *journal_kept(uint64_t task);
+bool journal_paused(uint32_t uid, const char *tag);
+
+/* -- sim.c -------------------------------------------------------------------------------------------------------- */
+
+void sim_deliver(void);
+void sim_run(uint64_t seed, uint64_t steps, int sqlite);
+const char *sim_tag(uint32_t tag);
+static inline uint64_t bit(uint32_t n)
+{
+    return UINT64_C(1) << n;
+}
+
+#endif
