@@ -518,6 +518,8 @@ static void submit_answered(const struct m_request *r, const struct msg_answer *
     }
     if (answer->failed && t && t->id && answer->failure.code == PTOOLS_ERR_STORAGE) {
         return; /* it may be there, for all that is known */
+    } else if (t && !t->id && id == sim.fleeting && id) {
+        model_free(t);
     } else if (answer->failed && t && t->place == ASKED) { /* also because of its key */
         for (uint32_t i = 1; i <= t->parts; i++)
             model_free(model_find(t->id + i));

@@ -353,7 +353,7 @@ static bool may_end(const struct m_task *t, uint32_t shown)
         return !parts_left(t);
     if (shown == SHOWN_EXPIRED)
         return t->place == WAITING && t->attempt == 0 && t->expire_us && t->expire_us <= sim.now + t->slack_us;
-    return t->may & bit(shown);
+    return (t->may & bit(shown)) || (shown == SHOWN_CANCELLED && t->cascades && t->place == WAITING);
 }
 
 /* It is fixed how it ends. */
@@ -437,8 +437,9 @@ static void accepted(struct m_task *t)
         if (!(t->met & bit(i)) && !t->after_any && first && first->place == ENDED && first->shown != SHOWN_DONE)
             t->doomed = true;
     }
-    if (t->n_after > 0 && !t->after_any)
+    if (t->doomed)
         t->may |= (uint32_t)bit(SHOWN_CANCELLED);
+    t->cascades = !t->strict;
     t->must_leave |= t->doomed;
 }
 
@@ -495,6 +496,10 @@ void model_event(const struct m_client *c, const struct msg_event *e)
 {
     struct m_task *t = model_find(e->task);
 
+    if (!t && !core_knows_queued(sim.core, e->task)) {
+        sim.fleeting = e->task; /* it came, ended and made room in one event */
+        return;
+    }
     SIM_CHECK(t && t->user == c->user, "I2", "an event is of task %lu, which is not known", e->task);
     switch (e->event) {
     case EVENT_QUEUED:
@@ -542,13 +547,13 @@ static void check_worker(uint32_t id)
               "worker %u does not stop, and is not killed", id);
 }
 
-static void fail_wakeup(const struct m_task *t, uint32_t idle)
+static void fail_wakeup(const struct m_task *t, const char *what)
 {
     char why[300];
 
     qtask_why(sim.core, qtask_find(sim.core, t->id), why);
-    sim_fail("wake-up", "task %lu, to run from %lu, attempt %u, waits beside an idle worker (%x): %s", t->id,
-             t->surely_us, t->attempt, idle, why);
+    sim_fail("wake-up", "task %lu, to run from %lu, to expire at %lu, attempt %u, %s: %s", t->id, t->surely_us,
+             t->expire_us, t->attempt, what, why);
 }
 
 void model_turn(void)
@@ -571,10 +576,10 @@ void model_turn(void)
         SIM_CHECK(!t->must_leave || t->place == ASKED || (sim.storage_failed && model_journaled(t)), "I5",
                   "task %lu, in place %d, does not end (it may: %x)", t->id, t->place, t->may);
         if (idle && !sim.storage_failed && ready(t) && (t->workers == 0 || (t->workers & idle)))
-            fail_wakeup(t, idle);
-        SIM_CHECK(t->place != WAITING || t->attempt > 0 || !t->expire_us || t->expire_us + t->slack_us > sim.now || t->parts > 0 ||
-                      !t->strict,
-                  "time", "task %lu does not expire", t->id);
+            fail_wakeup(t, "waits beside an idle worker");
+        if (t->place == WAITING && t->attempt == 0 && t->expire_us && t->expire_us + t->slack_us <= sim.now &&
+            t->parts == 0 && t->strict && !sim.storage_failed)
+            fail_wakeup(t, "does not expire");
     }
     for (uint32_t u = 0; u < USERS; u++)
         SIM_CHECK(in_queue[u] <= sim.limits.user_queued_max, "limits", "user %u has %u tasks in the queue, of %u", u,

@@ -23,8 +23,7 @@ static void loosen(struct m_task *t)
     if (t->n_after == 0)
         return;
     t->strict = false;
-    if (!t->after_any)
-        t->may |= (uint32_t)bit(SHOWN_CANCELLED);
+    t->cascades = !t->after_any;
 }
 
 static void was_waiting(struct m_task *t, const struct core_row *row, const struct core_row *life)

@@ -189,7 +189,7 @@ static void wait(void)
         break;
     case 4:
         if (next != CORE_NEVER && next > sim.now + 1)
-            sim.now = next - 1;
+            sim.now += MIN(next - sim.now - 1, LEAP_US);
         break;
     default:
         if (next != CORE_NEVER && next > sim.now)
@@ -208,7 +208,10 @@ static void step(void)
 {
     const uint64_t what = sim_random(100);
 
-    if (what < 28) {
+    if (sim.storage_failed && sim_one_in(20)) {
+        trace_step("a restart, for the disk has failed", 0, 0);
+        crash(false);
+    } else if (what < 28) {
         trace_step("a client", 0, 0);
         client_acts();
     } else if (what < 40) {
@@ -234,9 +237,6 @@ static void step(void)
     } else if (what < 62 && sim_one_in(sim.habits.power)) {
         trace_step("a loss of power", 0, 0);
         crash(true);
-    } else if (what < 63 && sim.storage_failed && sim_one_in(3)) {
-        trace_step("a restart, for the disk has failed", 0, 0);
-        crash(false);
     } else if (what < 65 && sim.load_asked) {
         trace_step("the module", 0, 0);
         load();
@@ -287,6 +287,7 @@ static void drain(void)
             quiet = 0;
             continue;
         }
+        clients_release_all(); /* also what was on its way when all was released */
         if (core_next_us(sim.core) == CORE_NEVER) {
             quiet++;
             continue;

@@ -72,6 +72,7 @@ struct m_task {
     uint32_t parts;           /* of a whole */
     uint32_t durability;
     bool idempotent, hold, after_any;
+    bool cascades;            /* it may end with one of those */
     bool doomed;              /* one that it was to come after did not get done */
     bool strict;              /* its place in the order, and when it is ready, are known exactly */
     uint32_t attempts, retry_on;
@@ -169,6 +170,7 @@ struct sim {
     struct m_pause pauses[USERS][TAGS + 1]; /* the last: of all */
     uint64_t rows;            /* the number of the last one of this core */
     uint64_t seen;            /* tasks of smaller numbers have been looked for */
+    uint64_t fleeting;        /* a task that nobody had the time to get to know */
     uint32_t booked[WORKERS + 1];
     struct {
         uint64_t submitted, accepted, refused, run, done, died, crashes, power, retried, cancelled, calls, kept_out;
