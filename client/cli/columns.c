@@ -83,43 +83,35 @@ void columns_deinit(struct columns *c)
 
 /* -- CSV --------------------------------------------------------------------------------------------------- */
 
-/* The value at s; where its end is: at a separator, or at the end. ret NULL: only looks. True: its quotation is
- * open. */
+/* The value whose text in quotes goes on at s; where its end is: at a separator, or at the end. ret NULL: only looks.
+ * True: its quotation is open. */
 static bool take_quoted(const struct columns *c, const char *s, const char *end, const char **ret_end,
                         struct texts *ret)
 {
-    for (s++; s < end; s++) {
-        if (*s == '"' && (s + 1 == end || s[1] != '"')) {
-            s++;
-            break;
-        }
+    for (; s < end && (*s != '"' || (s + 1 < end && s[1] == '"')); s++) {
         if (*s == '"')
             s++;
         if (ret)
             texts_put(ret, s, 1);
-        if (s + 1 == end) {
-            *ret_end = end;
-            return true;
-        }
     }
-    for (; s < end && *s != c->separator; s++) /* what does not belong there */
+    *ret_end = end;
+    if (s == end)
+        return true;
+    for (s++; s < end && *s != c->separator; s++) /* what does not belong there */
         if (ret)
             texts_put(ret, s, 1);
     *ret_end = s;
     return false;
 }
 
-static bool take_csv(const struct columns *c, const char *s, const char *end, struct texts *ret)
+/* open: a quotation is, where it begins. */
+static bool take_csv(const struct columns *c, const char *s, const char *end, bool open, struct texts *ret)
 {
     const char *stop = end;
-    bool open = false;
 
     for (;;) {
-        if (end - s == 1 && *s == '"') {
-            open = true;
-            stop = end;
-        } else if (s < end && *s == '"') {
-            open = take_quoted(c, s, end, &stop, ret);
+        if (open || (s < end && *s == '"')) {
+            open = take_quoted(c, open ? s : s + 1, end, &stop, ret);
         } else {
             stop = memchr(s, c->separator, (size_t)(end - s));
             stop = stop ? stop : end;
@@ -136,9 +128,9 @@ static bool take_csv(const struct columns *c, const char *s, const char *end, st
 
 /* -- all of them ------------------------------------------------------------------------------------------- */
 
-bool columns_open(const struct columns *c, const char *line, size_t n)
+bool columns_open(const struct columns *c, bool before, const char *line, size_t n)
 {
-    return c->how == COLUMNS_CSV && take_csv(c, line, line + n, NULL);
+    return c->how == COLUMNS_CSV && take_csv(c, line, line + n, before, NULL);
 }
 
 static void split_at_character(const struct columns *c, const char *s, const char *end, struct texts *ret)
@@ -176,7 +168,7 @@ void columns_split(const struct columns *c, const char *line, size_t n, struct t
         split_at_regex(c, line, line + n, ret);
         break;
     case COLUMNS_CSV:
-        take_csv(c, line, line + n, ret);
+        take_csv(c, line, line + n, false, ret);
         break;
     }
 }

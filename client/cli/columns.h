@@ -22,8 +22,9 @@ struct columns {
 bool columns_init(struct columns *c, const char *separator, bool csv, char why[COLUMNS_WHY_BYTES]);
 void columns_deinit(struct columns *c);
 
-/* Whether a quotation is open at the end of it, so that the record goes on in the next line. */
-bool columns_open(const struct columns *c, const char *line, size_t n);
+/* Whether a quotation is open at the end of the line, so that the record goes on in the next one; before: at its
+ * beginning. */
+bool columns_open(const struct columns *c, bool before, const char *line, size_t n);
 /* Appends the values of the line, which has a NUL behind it; lack of memory sticks in ret. */
 void columns_split(const struct columns *c, const char *line, size_t n, struct texts *ret);
 

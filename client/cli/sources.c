@@ -127,7 +127,9 @@ static int next_record(struct sources *s, const struct source *source, bool wait
     int r;
 
     while ((r = lines_next(&s->lines, wait, &line, &n)) == 1) {
-        if (s->partial.n_bytes == 0 && !columns_open(&s->columns, line, n)) {
+        const bool open = s->partial.n_bytes > 0, goes_on = columns_open(&s->columns, open, line, n);
+
+        if (!open && !goes_on) {
             *ret = line;
             *ret_n = n;
             return SOURCES_ITEM;
@@ -135,7 +137,7 @@ static int next_record(struct sources *s, const struct source *source, bool wait
         texts_put(&s->partial, line, n);
         if (s->partial.no_memory)
             return wrong(s, name_of(source), "out of memory");
-        if (!columns_open(&s->columns, s->partial.bytes, s->partial.n_bytes)) {
+        if (!goes_on) {
             texts_end(&s->partial);
             *ret = texts_get(&s->partial, 0, ret_n);
             s->partial.n_bytes = s->partial.n = 0; /* it still lies there */

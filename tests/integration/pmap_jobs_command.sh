@@ -95,6 +95,8 @@ dry "echo 2 'a \"q\", b' 'a \"q\", b'${newline}echo '' \$'two\\nlines' \$'two\\n
 check "CSV with quotes and lines within, whose first line has names"
 printf 'a,"b\n' | run 125 --dry-run --csv -- echo && complained 'a quotation is open'
 check "125: a quotation that does not end"
+(echo 'a,"b' && seq 300000) | run 125 --dry-run --csv -- echo && complained 'a quotation is open'
+check "... of many lines, each of which is looked at once"
 run 0 --shuf --dry-run -a "$work/seven" -- echo {} '{#}' </dev/null && sort "$work/out" >"$work/sorted" &&
     seq 7 | sed 's/.*/echo & &/' | cmp -s - "$work/sorted"
 check "in a random order each has its number"

@@ -18,7 +18,7 @@ static void expect(const char *separator, bool csv, const char *line, const char
     FILE *out = open_memstream(&got, &n);
 
     ck_assert_msg(columns_init(&c, separator, csv, why), "%s", why);
-    if (columns_open(&c, line, strlen(line)))
+    if (columns_open(&c, false, line, strlen(line)))
         putc('+', out);
     columns_split(&c, line, strlen(line), &values);
     for (size_t i = 0; i < values.n; i++)
@@ -65,6 +65,20 @@ START_TEST(quoted)
 }
 END_TEST
 
+static bool goes_on(const char *line)
+{
+    const struct columns c = { .how = COLUMNS_CSV, .separator = ',' };
+
+    return columns_open(&c, true, line, strlen(line));
+}
+
+START_TEST(within_a_quotation)
+{
+    ck_assert(goes_on("") && goes_on("a,b") && goes_on("a\"\"") && goes_on("a\",\"") && goes_on("\"\"\",\"b"));
+    ck_assert(!goes_on("\"") && !goes_on("a\"") && !goes_on("a\",b") && !goes_on("\"\"\"") && !goes_on("\"x\",\"b\""));
+}
+END_TEST
+
 START_TEST(wrong_ones)
 {
     static const struct {
@@ -91,6 +105,7 @@ int main(void)
     tcase_add_test(tc, characters);
     tcase_add_test(tc, expressions);
     tcase_add_test(tc, quoted);
+    tcase_add_test(tc, within_a_quotation);
     tcase_add_test(tc, wrong_ones);
     return suite_run(suite);
 }
