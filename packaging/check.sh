@@ -8,6 +8,7 @@
 #   --tsan           the threaded client under ThreadSanitizer
 #   --valgrind       the unit tests under valgrind
 #   --fuzz SECONDS   each fuzz target for so long
+#   --sim SECONDS    simulated worlds that nobody has seen yet, for so long
 #   --system         the packages, and the service on a machine that is booted for it and thrown away
 #   --bench          the benchmarks
 set -u
@@ -86,6 +87,25 @@ fuzz() { # SECONDS
         done
 }
 
+# One program to a processor; each says from which seed it began, and a failure, which one it was.
+sim() { # SECONDS
+        local log=$dir/sim.log pids=() from bad=0 i
+        from=$(($(date +%s) * 1000000))
+        for ((i = 0; i < $(nproc); i++)); do
+                "$dir/tests/sim/sim" --from $((from + i * 1000000000000)) --seconds "$1" > "$log.$i" 2>&1 &
+                pids+=($!)
+        done
+        for ((i = 0; i < ${#pids[@]}; i++)); do
+                wait "${pids[i]}" || bad=1
+                tail -n 1 "$log.$i"
+        done
+        if [ "$bad" = 0 ]; then
+                count 1 0 0
+        else
+                fail "sim: something is broken, see $log.*"
+        fi
+}
+
 # What this test prints is TAP, and no Meson reads it: so it is counted here.
 system() {
         local log name p f
@@ -143,6 +163,10 @@ mode() { # NAME
                 CC=clang build fuzz -Dfuzzers=true || return
                 fuzz "$seconds"
                 ;;
+        sim)
+                build sim -Dbuildtype=release || return
+                sim "$sim_seconds"
+                ;;
         system)
                 "$tree/packaging/install-deps.sh" package || return
                 system
@@ -166,6 +190,15 @@ while [ $# -gt 0 ]; do
                 fi
                 modes+=(fuzz)
                 seconds=$2
+                shift
+                ;;
+        --sim)
+                if ! [[ ${2:-} =~ ^[0-9]+$ ]]; then
+                        usage >&2
+                        exit 2
+                fi
+                modes+=(sim)
+                sim_seconds=$2
                 shift
                 ;;
         --help)

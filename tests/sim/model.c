@@ -191,6 +191,8 @@ static bool serves(const struct m_task *t, uint32_t worker)
 
 static bool ready(const struct m_task *t)
 {
+    if (sim.storage_failed && model_journaled(t))
+        return false; /* nobody sees whether a worker has it */
     return t->place == WAITING && t->strict && sim.loaded && !sim.habits.breaker && t->parts == 0 && !t->hold &&
            !t->must_leave && t->surely_us <= sim.now && all_met(t) && !model_paused(t);
 }

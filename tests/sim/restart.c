@@ -73,7 +73,7 @@ static void goes_on(struct m_task *t, const struct kept *kept, bool may_lose)
         t->met = (uint32_t)(bit(t->n_after) - 1);
     if (!running)
         was_waiting(t, kept->row, kept->life);
-    if (may_lose || t->met != bit(t->n_after) - 1)
+    if (may_lose || !t->exact || t->met != bit(t->n_after) - 1)
         loosen(t);
     if (life && (life->flags & LIFE_STOPPING)) {
         t->may = (uint32_t)bit(SHOWN_CANCELLED);
@@ -114,7 +114,7 @@ static bool survives(struct m_task *t, bool power, uint64_t kept_row)
     if (kept->life && task_shown_ended(kept->life->life.state))
         had_ended(t, kept->life, may_lose);
     else
-        goes_on(t, kept, may_lose || t->forgotten || !t->exact);
+        goes_on(t, kept, may_lose);
     t->source = sim.next_source;
     t->moved = false;
     t->slack_us = 4000;

@@ -393,6 +393,50 @@ START_TEST(what_its_function_says_is_kept_with_it)
 }
 END_TEST
 
+/* -- a set that comes while a task could not use it --------------------------------------------------------------- */
+
+START_TEST(a_set_that_comes_meanwhile_is_found)
+{
+    uint64_t delayed, paused;
+
+    rig_limits(&r);
+    rig_queue_start(&r, 1);
+    delayed = rig_queued(&r, SUBMIT(.set = TEXT("crew"), .wait_target = true, .delay_ms = 100));
+    paused = rig_queued(&r, SUBMIT(.set = TEXT("crew"), .wait_target = true, .hold = true));
+    ck_assert_uint_ne(rig_set(&r, SET_FF, "crew", (uint32_t[]){ 1, 0 }), 0);
+    rig_change(&r, CHANGE_RELEASE, paused);
+    ck_assert_uint_eq(rig_shown(&r, paused), SHOWN_QUEUED);
+    ck_assert_uint_eq(rig_shown(&r, delayed), SHOWN_WAITING);
+    rig_tick(&r, 100000);
+    ck_assert_uint_eq(rig_shown(&r, delayed), SHOWN_QUEUED);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(a_set_that_is_made_anew_while_its_task_runs_is_found)
+{
+    struct msg_set destroy = { 0 };
+    uint64_t fails, waits;
+
+    rig_limits(&r);
+    rig_queue_start(&r, 1);
+    destroy.set_id = rig_set(&r, SET_FF, "crew", (uint32_t[]){ 1, 0 });
+    fails = rig_queued(&r, SUBMIT(.set = TEXT("crew"), .wait_target = true, .idempotent = true, .attempts = 2,
+                                  .retry_on = RETRY_FAILED, .backoff_ms = 1));
+    rig_assign(&r);
+    waits = rig_queued(&r, SUBMIT(.set = TEXT("crew"), .wait_target = true));
+    core_set(r.core, r.now, r.client, ++r.request, MSG_SET_DESTROY, &destroy, &r.out);
+    rig_check(&r);
+    ck_assert_uint_eq(rig_shown(&r, waits), SHOWN_WAITING); /* it does not find the one that goes */
+    ck_assert_uint_ne(rig_set(&r, SET_FF, "crew", (uint32_t[]){ 1, 0 }), 0);
+    ck_assert_uint_eq(rig_shown(&r, waits), SHOWN_QUEUED);
+    rig_qfailed(&r, fails, PTOOLS_ERR_FAILED, "no");
+    rig_tick(&r, 10000);
+    ck_assert_uint_eq(rig_shown(&r, fails), SHOWN_QUEUED);
+    rig_end(&r);
+}
+END_TEST
+
 /* -- over a limit, now or ever --------------------------------------------------------------------------------- */
 
 START_TEST(what_never_fits_is_not_told_to_come_again)
@@ -437,6 +481,9 @@ int main(void)
     tc = suite_case(suite, "workers");
     tcase_add_test(tc, a_worker_that_comes_is_for_whom_it_was_named);
     tcase_add_test(tc, a_list_may_be_left_without_workers);
+    tc = suite_case(suite, "sets");
+    tcase_add_test(tc, a_set_that_comes_meanwhile_is_found);
+    tcase_add_test(tc, a_set_that_is_made_anew_while_its_task_runs_is_found);
     tc = suite_case(suite, "what follows");
     tcase_add_test(tc, parts_may_end_while_they_are_accepted);
     tcase_add_test(tc, a_daemon_that_ends_runs_nothing_again);
