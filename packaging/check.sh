@@ -9,6 +9,11 @@
 #   --valgrind       the unit tests under valgrind
 #   --fuzz SECONDS   each fuzz target for so long
 #   --sim SECONDS    simulated worlds that nobody has seen yet, for so long
+#   --analyze        gcc -fanalyzer, clang-tidy and cppcheck over the daemon, the client and what they share: nothing found
+#   --scan-build     clang's analyser over the same; apart, as it alone takes longer than those three
+#   --coverage       the unit tests, the integration tests and the faults, and how much they reach of the core, of what
+#                    goes over the wire and of the journal: 90 lines and 80 branches of 100 are asked for. What a
+#                    process has reached is lost if it ends by SIGKILL or _exit(): the crashes themselves count nothing
 #   --system         the packages, and the service on a machine that is booted for it and thrown away
 #   --bench          the benchmarks
 set -u
@@ -106,6 +111,96 @@ sim() { # SECONDS
         fi
 }
 
+# analyse TOOL COMMAND...: it ends with 0 if it has found nothing.
+analyse() {
+        local tool=$1
+        shift
+        echo "== analyze: $tool"
+        if "$@" > "$dir/$tool.log" 2>&1; then
+                count 1 0 0
+        else
+                cat "$dir/$tool.log"
+                fail "analyze: $tool has findings"
+        fi
+}
+
+# prepare MODE OPTION...: sets dir, in which nothing is built yet.
+prepare() {
+        local mode=$1
+        shift
+        dir=$("$tree/packaging/build-dir.sh" "$mode") || return
+        if ! configure "$@" > "$dir/check.log" 2>&1; then
+                cat "$dir/check.log" >&2
+                return 1
+        fi
+}
+
+# Without malloc-leak: for gcc 12 whatever a list or a hash holds by a member in its midst is lost. That nothing leaks is
+# LeakSanitizer's to say, in --asan.
+analyze_gcc() {
+        CC=gcc prepare analyze-gcc -Dtests=false -Dbuildtype=debug \
+                '-Dc_args=-fanalyzer -Wno-analyzer-malloc-leak' || return
+        analyse gcc ninja -k 0 -C "$dir"
+}
+
+# Its checks are those of .clang-tidy.
+analyze_clang_tidy() {
+        CC=clang prepare analyze-clang -Dtests=false -Dbuildtype=debug || return
+        analyse clang-tidy run-clang-tidy -quiet -j "$(nproc)" -p "$dir" "^$tree/(client|daemon|proto)/"
+}
+
+# Of the system's headers it is shown those that are macros, without which it understands little. Not asked for:
+# memleak: it does not know the attribute by which a scope frees what is its own; unknownEvaluationOrder: it takes a
+# designator for an assignment.
+analyze_cppcheck() {
+        dir=$("$tree/packaging/build-dir.sh" analyze-cppcheck) || return
+        mkdir -p "$dir/include/sys"
+        ln -sf /usr/include/{uthash,utlist}.h "$dir/include"
+        ln -sf "/usr/include/$(gcc -print-multiarch)/sys/queue.h" "$dir/include/sys"
+        analyse cppcheck env -C "$tree" cppcheck -q -j "$(nproc)" --error-exitcode=1 --std=c11 --inline-suppr \
+                --enable=warning,performance,portability --suppress=memleak --suppress=unknownEvaluationOrder \
+                --suppress="*:$dir/include/*" -I . -I client/include -I "$dir/include" -D_GNU_SOURCE client daemon proto
+}
+
+# Not asked for: unix.Malloc, which knows neither that attribute nor that what is freed has left its list;
+# valist.Uninitialized, which finds every va_list so. Both are the sanitizers' to find.
+scan_build() {
+        CC=clang prepare scan-build -Dtests=false -Dbuildtype=debug || return
+        ninja -C "$dir" -t clean > "$dir/check.log"
+        analyse scan-build scan-build --use-cc=clang --status-bugs -o "$dir/reports" -disable-checker unix.Malloc \
+                -disable-checker valist.Uninitialized ninja -C "$dir"
+}
+
+# covered PART PATH: of the files whose paths begin so.
+covered() {
+        local summary status
+        summary=$(gcovr -r "$tree" -a "$dir/coverage.json" -f "$tree/$2" -s -o "$dir/coverage-$1.txt" \
+                --fail-under-line 90 --fail-under-branch 80 2> /dev/null)
+        status=$?
+        echo "== coverage of the $1: $(sed -n 's/^\(lines\|branches\)/\1/p' <<< "$summary" | paste -sd ' ')"
+        if [ $status = 0 ]; then
+                count 1 0 0
+        else
+                fail "coverage: too little of the $1; $dir/coverage-$1.txt tells what is missing"
+        fi
+}
+
+# Lines of an assertion are not counted, as one branch of it is never taken; nor the branches in the macros of lists and
+# hashes, which are not ours.
+coverage() {
+        find "$dir" -name '*.gcda' -delete
+        run coverage --timeout-multiplier 4 --suite unit --suite integration --suite fault
+        if ! gcovr -r "$tree" --object-directory "$dir" -f "$tree/daemon/" -f "$tree/proto/" --json "$dir/coverage.json" \
+                --exclude-lines-by-pattern '\s*assert\(.*' \
+                --exclude-branches-by-pattern '.*\b(HASH|DL|LL|TAILQ|LIST)_[A-Z].*' "$dir" > "$dir/coverage.log" 2>&1; then
+                cat "$dir/coverage.log"
+                return 1
+        fi
+        covered core daemon/core/
+        covered codec proto/
+        covered journal daemon/ptoolsd/journal
+}
+
 # What this test prints is TAP, and no Meson reads it: so it is counted here.
 system() {
         local log name p f
@@ -167,6 +262,19 @@ mode() { # NAME
                 build sim -Dbuildtype=release || return
                 sim "$sim_seconds"
                 ;;
+        analyze)
+                "$tree/packaging/install-deps.sh" analyze || return
+                analyze_gcc && analyze_clang_tidy && analyze_cppcheck
+                ;;
+        scan-build)
+                "$tree/packaging/install-deps.sh" analyze || return
+                scan_build
+                ;;
+        coverage)
+                "$tree/packaging/install-deps.sh" analyze || return
+                build coverage -Dbuildtype=debug -Db_coverage=true || return
+                coverage
+                ;;
         system)
                 "$tree/packaging/install-deps.sh" package || return
                 system
@@ -182,7 +290,7 @@ mode() { # NAME
 modes=()
 while [ $# -gt 0 ]; do
         case $1 in
-        --plain | --asan | --tsan | --valgrind | --system | --bench) modes+=("${1#--}") ;;
+        --plain | --asan | --tsan | --valgrind | --analyze | --scan-build | --coverage | --system | --bench) modes+=("${1#--}") ;;
         --fuzz)
                 if ! [[ ${2:-} =~ ^[0-9]+$ ]]; then
                         usage >&2

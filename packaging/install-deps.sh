@@ -1,7 +1,8 @@
 #!/bin/bash
-# install-deps.sh [build|test|bench|package] -- sees to it that the Debian packages are there that the build needs, or
-# the tests too, or also the benchmarks with what they compare with, or what builds packages. As root it installs what is missing;
-# otherwise it tells, and ends with 1.
+# install-deps.sh [build|test|bench|analyze|package] -- sees to it that the Debian packages are there that the build
+# needs, or the tests too, or also the benchmarks with what they compare with, or what looks for faults in the sources
+# and counts what the tests reach, or what builds packages. As root it installs what is missing; otherwise it tells, and
+# ends with 1.
 set -eu
 
 # dpkg-dev tells Meson which directory of libraries is searched here
@@ -11,15 +12,17 @@ build=(gcc libc6-dev dpkg-dev meson ninja-build pkg-config libmsgpack-dev libsys
 tests=(check imagemagick parallel g++ clang llvm libclang-rt-14-dev valgrind python3 python3-zmq python3-msgpack python3-numpy zsh fish tmux)
 # what deb.sh needs, and what boots machines for the tests of the service
 package=(debhelper dh-sequence-installsysusers fakeroot lintian systemd-container user-mode-linux)
+analyze=(clang-tidy clang-tools cppcheck gcovr)
 bench=(strace libtext-csv-perl task-spooler nq moreutils libgearman-dev gearman-job-server libhiredis-dev redis-server beanstalkd)
 
 case ${1:-build} in
 build) wanted=("${build[@]}") ;;
 test) wanted=("${build[@]}" "${tests[@]}") ;;
 bench) wanted=("${build[@]}" "${tests[@]}" "${bench[@]}") ;;
+analyze) wanted=("${build[@]}" "${tests[@]}" "${analyze[@]}") ;;
 package) wanted=("${build[@]}" "${package[@]}") ;;
 *)
-        echo "usage: install-deps.sh [build|test|bench|package]" >&2
+        echo "usage: install-deps.sh [build|test|bench|analyze|package]" >&2
         exit 2
         ;;
 esac
