@@ -50,7 +50,6 @@ struct front_user {
     bool coming;   /* it has not said yet that it serves */
     bool leaving;
     sd_event_source *why_timer; /* until those who wait are told why it did not come */
-    bool full;     /* its socket holds what was not taken */
     uint64_t since_us, pause_us, retry_at_us;
     char why[FRONT_TEXT_BYTES]; /* the last one ended, or did not begin; "" */
     TAILQ_HEAD(, waiting) waiting;
@@ -126,23 +125,21 @@ static int send_packet(int socket, const struct front_packet *p, int fd)
     return sendmsg(socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof *p ? 0 : -errno;
 }
 
-/* 1: a packet; 0: none now; -1: there will be none any more; -2: or there may be, but not of ours: whoever sends it does not
- * keep to the protocol, and may have sent descriptors (refuse_close()). */
+/* 1: a packet; 0: none now; -1: there will be none any more, or none of ours: whoever sends it does not keep to the protocol,
+ * and may have sent descriptors (refuse_close()). */
 static int receive_packet(int socket, struct front_packet *ret)
 {
     struct iovec iov = { ret, sizeof *ret };
     struct msghdr look = { .msg_iov = &iov, .msg_iovlen = 1 };
     ssize_t got = recvmsg(socket, &look, MSG_DONTWAIT | MSG_PEEK);
 
-    if (got > 0 && look.msg_flags & MSG_CTRUNC)
-        return -2;
+    if (got >= 0 && look.msg_flags & MSG_CTRUNC)
+        return -1;
     if (got > 0)
         got = recv(socket, ret, sizeof *ret, MSG_DONTWAIT);
-    if (got == 0)
-        return -1;
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
-    return got == (ssize_t)sizeof *ret && ret->magic == FRONT_MAGIC && !ret->text[FRONT_TEXT_BYTES - 1] ? 1 : -2;
+    return got == (ssize_t)sizeof *ret && ret->magic == FRONT_MAGIC && !ret->text[FRONT_TEXT_BYTES - 1] ? 1 : -1;
 }
 
 /* -- ptools-spawn ------------------------------------------------------------------------------------------- */
@@ -234,11 +231,7 @@ static void user_close(struct front_user *u)
     keep(u->uid, u->fd, false);
     tell_watch(u, false);
     u->source = sd_event_source_disable_unref(u->source);
-    if (u->full)
-        refuse_close(u->f->refuse, u->fd);
-    else
-        close(u->fd);
-    u->full = false;
+    refuse_close(u->f->refuse, u->fd);
     u->fd = -1;
     u->leaving = u->coming = false;
     u->f->n--;
@@ -302,7 +295,6 @@ static int on_user(sd_event_source *s, int fd, uint32_t revents, void *userdata)
         p.kind = FRONT_LEAVE;
         u->leaving = send_packet(fd, &p, -1) == 0;
     }
-    u->full = r < -1;
     if (r < 0)
         on_end(u);
     return 0;
@@ -404,7 +396,7 @@ static bool pass_on(struct front_user *u, enum front_kind door, int take_fd)
         return false;
     }
     u->sent++;
-    close(take_fd);
+    refuse_close_later(u->f->refuse, take_fd); /* that daemon may have closed it by now */
     return true;
 }
 
@@ -495,7 +487,7 @@ void front_users_adopt(struct front_users *f, uint32_t uid, int take_fd)
     if (!u || u->fd >= 0) {
         if (!u) /* over users.max: it ends, and so its user can come again */
             keep(uid, take_fd, false);
-        close(take_fd);
+        refuse_close(f->refuse, take_fd);
         return;
     }
     p.taken = f->first;

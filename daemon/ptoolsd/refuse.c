@@ -24,7 +24,7 @@
 
 #include "proto/zmtp.h"
 
-enum { PATIENCE_US = 1000000, KEPT_MAX = 64, CLOSE_US = 50000, CLOSING_MAX = 256, IOV_MAX_SEND = 4 };
+enum { PATIENCE_US = 1000000, KEPT_MAX = 64, CLOSE_US = 20000, CLOSING_MAX = 256, IOV_MAX_SEND = 4 };
 
 struct kept {
     struct refuse *r;
@@ -82,10 +82,14 @@ static int on_close(sd_event_source *s, uint64_t usec, void *userdata)
 
 void refuse_close(struct refuse *r, int take_fd)
 {
-    if (is_empty(take_fd)) {
+    if (is_empty(take_fd))
         close(take_fd);
-        return;
-    }
+    else
+        refuse_close_later(r, take_fd);
+}
+
+void refuse_close_later(struct refuse *r, int take_fd)
+{
     r->closing[r->n_closing++] = take_fd;
     if (r->n_closing == CLOSING_MAX)
         close_all(r);

@@ -3,6 +3,7 @@
 they say, or not whom the service is for. Of the daemon of one user, and of the service of a machine.
 usage: security_doors.py PTOOLS-SPAWN  (PTOOLS_TEST_DAEMON, _WORKER, _MODULES and PTOOLS_DAEMON as Meson sets them)"""
 import contextlib
+import ctypes
 import json
 import os
 import select
@@ -239,6 +240,55 @@ def s4(name, server, wanted, task, others):
            good == len(said), *said)
 
 
+# -- descriptors that take long to close -------------------------------------------------------------------------------
+
+
+def slow(listening):
+    """A socket of which the last close() takes ten minutes."""
+    s = socket.create_connection(listening.getsockname())
+    s.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            s.send(bytes(65536))
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 600))
+    return s
+
+
+def slow_to_close(service):
+    """Sent to the front by one who is refused, and by a user who has taken the place of the own daemon: the front is free for
+    another all the while."""
+    listening = socket.create_server(('127.0.0.1', 0))
+    Peer(service.path, MAIL).call('t.nop')
+    waits = []
+    for way in range(5):
+        s = slow(listening)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack('i', s.fileno()))]
+        if way < 3:
+            end = connect(service.path, 0)
+            end.sendmsg([b'x'], rights, socket.MSG_OOB if way > 0 else 0)
+            if way > 1:
+                end.send(b'y')
+        else:
+            Peer(service.path, GAMES).call('t.nop')
+            pidfd = os.pidfd_open(service.daemon_of(GAMES))
+            end = socket.socket(fileno=ctypes.CDLL(None).syscall(438, pidfd, 3, 0))  # pidfd_getfd(): its link to the front
+            os.close(pidfd)
+            end.sendmsg([b'x' if way > 3 else b''], rights)
+        end.close()
+        s.setblocking(True)  # ours is not the last one, if it goes now
+        os.close(s.detach())
+        for _ in range(20):
+            begin = time.monotonic()
+            peer = Peer(service.path, MAIL)
+            peer.call('t.nop')
+            peer.close()
+            waits.append(time.monotonic() - begin)
+            select.select([], [], [], .01)  # what the front keeps for a while goes meanwhile
+    until(lambda: Peer(service.path, GAMES) is not None)
+    figure('S4 service, sockets that take ten minutes to close, sent in 5 ways', 'no other user waits',
+           f'at most {ms(max(waits))}', max(waits) < .1, max(waits) < 10)
+
+
 def queued(path, uid):
     return Peer(path, uid).ask('task-submit', [], function='t.nop')[1]['task']
 
@@ -271,6 +321,7 @@ for peer in there.values():
 watch = Peer(service.path, GAMES)
 s2('service', service, GAMES, lambda: watch.inspect('status')['clients'])
 s4('service', service, MAIL, queued(service.path, GAMES), {'root': 0, "the front's user": 1, 'a user without an entry': STRANGER})
+slow_to_close(service)
 status = namespaced(service.path)
 figure('S4 service, root of a namespace of its own', 'taken for who it is outside: served as games', f'status {status}',
        status == 0, status in (0, 1))  # 1: no namespaces of users here
