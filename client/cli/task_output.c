@@ -36,7 +36,7 @@ struct copy {
     bool open, watched, more[STREAMS];
     char *output; /* of the attempt that is copied; NULL: none yet */
     uint32_t attempt;
-    bool look;    /* something has happened to the task */
+    bool look; /* something has happened to the task */
     bool ended;
     ptools_err lost; /* nothing is told any more */
 };

@@ -166,10 +166,9 @@ static bool signalled(const struct command_line *line, ptools *pt, uint64_t task
 
 static int run_task(const struct command_line *line, ptools *pt, struct wish *wish, int signals)
 {
-    struct task_output_wish output = { .which = TASK_OUTPUT_OUT | TASK_OUTPUT_ERR,
-                                       .all = true,
-                                       .signals = signals,
-                                       .signalled = signalled };
+    struct task_output_wish output = {
+        .which = TASK_OUTPUT_OUT | TASK_OUTPUT_ERR, .all = true, .signals = signals, .signalled = signalled
+    };
     ptools_err err = ptools_queue_worker_task(pt, &wish->s.task, &output.task);
     bool ended = false;
     int status;

@@ -256,8 +256,7 @@ const struct verb verb_wait = {
     .about =
         "Waits until the tasks have ended, all or one of them, and tells of those that did not get done, with their\n"
         "last lines. The exit status is that of the worst: the largest of those that `ptools result` would have for\n"
-        "each.\n" TASKS_IDS_HELP
-            TASKS_EXPR_HELP,
+        "each.\n" TASKS_IDS_HELP TASKS_EXPR_HELP,
     .options = wait_options,
     .run = run_wait,
 };
