@@ -201,6 +201,13 @@ coverage() {
         covered journal daemon/ptoolsd/journal
 }
 
+same_packages() { # DIR: those in it, and those in again below it
+        local package
+        for package in "$1"/*.deb; do
+                cmp "$package" "$1/again/${package##*/}" || return
+        done
+}
+
 # What this test prints is TAP, and no Meson reads it: so it is counted here.
 system() {
         local log name p f
@@ -210,6 +217,12 @@ system() {
         if ! "$tree/packaging/deb.sh" "$dir" > "$log" 2>&1; then
                 tail -n 40 "$log" >&2
                 return 1
+        fi
+        mkdir -p "$dir/again"
+        if "$tree/packaging/deb.sh" "$dir/again" >> "$log" 2>&1 && same_packages "$dir"; then
+                count 1 0 0
+        else
+                fail "system: the packages, built a second time in another place, are others"
         fi
         if lintian --allow-root --tag-display-limit 0 --fail-on error,warning "$dir"/*.deb; then
                 count 1 0 0
