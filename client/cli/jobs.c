@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "client/cli/failure.h"
+#include "client/cli/results.h"
 #include "client/cli/times.h"
 #include "client/cli/waiting.h"
 
@@ -72,6 +73,18 @@ static int open_log(struct jobs *q)
     return failure_report_code(q->line, r < 0 ? PTOOLS_ERR_NO_MEMORY : PTOOLS_ERR_SYSTEM, r < 0 ? NULL : text);
 }
 
+/* Before anything is run whose output could not be kept. */
+static int make_results(struct jobs *q)
+{
+    char text[300];
+    int r = q->wish->results && !q->wish->dry_run ? results_make(q->wish->results) : 0;
+
+    if (r == 0)
+        return EXIT_VALUE;
+    snprintf(text, sizeof text, "--results %.200s: %s", q->wish->results, strerror(-r));
+    return failure_report_code(q->line, PTOOLS_ERR_SYSTEM, text);
+}
+
 int jobs_open(struct jobs *q, const struct command_line *line, const struct jobs_wish *wish, bool ordered,
               struct bar *bar)
 {
@@ -92,6 +105,8 @@ int jobs_open(struct jobs *q, const struct command_line *line, const struct jobs
         status = open_templates(q);
     if (status == EXIT_VALUE && wish->shuf && !shuffle(q))
         status = failure_report_code(line, PTOOLS_ERR_NO_MEMORY, NULL);
+    if (status == EXIT_VALUE)
+        status = make_results(q);
     return status == EXIT_VALUE ? open_log(q) : status;
 }
 

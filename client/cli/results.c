@@ -68,6 +68,25 @@ static int enter(int at, const char *name)
     return error ? -error : fd;
 }
 
+int results_make(const char *dir)
+{
+    char *path = strdup(dir);
+    int fd;
+
+    if (!path)
+        return -ENOMEM;
+    for (char *slash = strchr(path + (*path == '/'), '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(path, 0777); /* enter() tells what is not there */
+        *slash = '/';
+    }
+    fd = enter(AT_FDCWD, path);
+    free(path);
+    if (fd >= 0)
+        close(fd);
+    return fd < 0 ? fd : 0;
+}
+
 /* A directory by its value, within that of its name. */
 static int enter_value(int at, const struct texts *names, const struct texts *values, size_t i)
 {

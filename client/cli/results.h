@@ -9,6 +9,8 @@
 
 #include "client/cli/job.h"
 
+/* The directory for all of them, made with those above it if need be. 0 or -errno. */
+int results_make(const char *dir);
 /* Writes the files stdout, stderr and seq of a job. names: of its values, by a header; what is not named has its
  * number. 0 or -errno. */
 int results_write(const char *dir, const struct texts *names, const struct job *job);

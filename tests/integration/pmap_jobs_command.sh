@@ -289,8 +289,12 @@ run 1 --results "$work/res" -- sh -c 'echo "o$1$2"; echo e >&2; exit $2' sh ::: 
     [ "$(cat "$work/res/1/a\\_b/2/1/stdout")" = oa/b1 ] && [ "$(cat "$work/res/1/\\e/2/0/stdout")" = o0 ] &&
     [ "$(cat "$work/res/1/\\../2/1/stderr")" = e ] && [ "$(cat "$work/res/1/a\\_b/2/1/seq")" = 2 ] &&
     run 0 --results "$work/res2" --header : -- echo {x} ::: x v </dev/null && [ "$(cat "$work/res2/x/v/stdout")" = v ] &&
-    run 0 --results "$work/res3" -- echo <"$work/long" && [ "$(find "$work/res3" -name stdout | wc -l)" -eq 1 ]
+    run 0 --results "$work/deep/er/res3/" -- echo <"$work/long" && [ "$(find "$work/deep/er/res3" -name stdout | wc -l)" -eq 1 ]
 check "results, as GNU parallel lays them out"
+run 125 --results "$work/long/res" -- touch "$work/begun" ::: a </dev/null && complained 'results .*: Not a directory' &&
+    [ ! -e "$work/begun" ] && run 125 --results '' -- touch "$work/begun" ::: a </dev/null && [ ! -e "$work/begun" ] &&
+    run 0 --dry-run --results "$work/dry" -- echo ::: a </dev/null && [ ! -e "$work/dry" ]
+check "125: where results cannot be kept nothing is run"
 run 1 --jobs 1 --halt soon,fail=1 -- sh -c 'echo $1; exit $1' sh ::: 0 1 0 0 </dev/null && is 0 1 &&
     complained 'ended by --halt: of 4 items 1 went well, 1 failed, 2 were not run' &&
     run 0 -j 1 --halt soon,success=1 -- sh -c 'exit $1' sh ::: 1 0 1 1 </dev/null && complained '2 were not run' &&
