@@ -244,6 +244,8 @@ void process_run(struct process *p, const struct action *a)
     };
 
     p->slot[a->slot] = (struct process_slot){ .task = a->task, .attempt = a->attempt };
+    if (atomic_load(&p->page->cancel) == a->task) /* that was an attempt before this one */
+        atomic_store(&p->page->cancel, 0);
     page_give(p->page, a->slot, a->task);
     frame_put(p, &run, head, ELEMENTS(head), a->payload);
 }

@@ -190,6 +190,12 @@ deadline --deadline 100ms --attempts 2 --idempotent --retry-on timeout --backoff
     id=$(cat "$work/out") && run 124 wait --timeout 100ms "$id" && run 0 ls --columns state "$id" && said waiting &&
     run 0 cancel "$id"
 check "... each attempt has it, and the time in the queue does not count"
+deadline --deadline 100ms --attempts 4 --worker 1 --idempotent --retry-on timeout --backoff 1ms -- \
+    sh -c 'echo "$PTOOLS_TASK_ATTEMPT" >>"$0"; exec sleep 1000' "$work/tries" && ended timeout && [ "$(tr -d '\n' <"$work/tries")" = 1234 ]
+check "... in the same worker, too"
+submit --worker 1 -- sh -c 'echo >>"$0"; [ -e "$1" ] && exec sleep 0.1; : >"$1.up"; exec sleep 1000' "$work/again" "$work/go" && until_there "$work/go.up" &&
+    run 0 cancel "$id" && ended cancelled && : >"$work/go" && run 0 rerun "$id" && ended done && [ "$(wc -l <"$work/again")" -eq 2 ]
+check "rerun: what was cancelled runs to its end"
 submit -- sh -c 'echo early; : >"$0"; read -r x <"$1"; echo late' "$work/up" "$work/gate" && until_there "$work/up" &&
     run 0 log "$id" && is early
 check "log: while it runs"
