@@ -117,7 +117,7 @@ int program_take(const struct command_line *line, const struct item *item, struc
     case PROGRAM_CWD:
         return take_path(line, "cwd", item->text, &program->cwd);
     case PROGRAM_STDIN:
-        return take_path(line, "stdin", item->text, &program->input);
+        return take_path(line, "stdin", strcmp(item->text, "/dev/stdin") == 0 ? "-" : item->text, &program->input);
     case PROGRAM_MEM:
         return take_bytes(line, "mem", item->text, &program->mem);
     case PROGRAM_CPUS:
@@ -220,20 +220,30 @@ static void put_ok(ptools_pack *args, const char *text)
         ptools_pack_u64(args, status);
 }
 
-static int put_standard_input(const struct command_line *line, ptools_pack *args)
+/* Descriptors are those of who opens them: a shell that is told <(COMMAND) means ours, not those of a worker. */
+static bool is_read_here(const char *input)
+{
+    return strcmp(input, "-") == 0 || strncmp(input, "/dev/fd/", 8) == 0 || strncmp(input, "/proc/self/", 11) == 0;
+}
+
+static int put_input(const struct command_line *line, const char *path, ptools_pack *args)
 {
     struct input in;
-    char *data = NULL;
+    char *data = NULL, why[200];
     size_t n = 0;
-    int r = input_open(&in, NULL);
+    int r = input_open(&in, strcmp(path, "-") == 0 ? NULL : path);
 
     if (r == 0)
         r = input_read_all(&in, STDIN_BYTES_MAX, &data, &n);
-    if (r == -EFBIG)
-        return failure_report_code(line, PTOOLS_ERR_TOO_LARGE,
-                                   "standard input has more than 1 GiB: give the program a file, --stdin FILE");
+    input_close(&in);
+    snprintf(why, sizeof why, "%.100s: %s", in.name,
+             r == -EFBIG ? "it has more than 1 GiB: give the program a file, --stdin FILE" : strerror(-r));
     if (r < 0)
-        return failure_report_code(line, r == -ENOMEM ? PTOOLS_ERR_NO_MEMORY : PTOOLS_ERR_SYSTEM, strerror(-r));
+        return failure_report_code(line,
+                                   r == -ENOMEM  ? PTOOLS_ERR_NO_MEMORY
+                                   : r == -EFBIG ? PTOOLS_ERR_TOO_LARGE
+                                                 : PTOOLS_ERR_SYSTEM,
+                                   why);
     ptools_pack_str(args, "stdin");
     ptools_pack_bytes(args, data ? data : "", n);
     free(data);
@@ -273,7 +283,7 @@ static bool is_relative(const char *path)
 static bool needs_here(const struct program *p)
 {
     return !p->cwd || is_relative(p->cwd) || is_relative(p->out_dir) ||
-           (is_relative(p->input) && strcmp(p->input, "-") != 0);
+           (is_relative(p->input) && !is_read_here(p->input));
 }
 
 int program_pack(const struct command_line *line, ptools *pt, const struct program *program, const char *const *argv,
@@ -294,10 +304,10 @@ int program_pack(const struct command_line *line, ptools *pt, const struct progr
     r = put_path(args, "cwd", here, program->cwd ? program->cwd : here);
     if (program->n_env > 0)
         put_list(args, "set_env", program->env, program->n_env);
-    if (r == PTOOLS_OK && program->input && strcmp(program->input, "-") != 0)
+    if (program->input && is_read_here(program->input))
+        status = put_input(line, program->input, args);
+    else if (r == PTOOLS_OK && program->input)
         r = put_path(args, "stdin_file", here, program->input);
-    else if (program->input)
-        status = put_standard_input(line, args);
     if (program->merge) {
         ptools_pack_str(args, "merge");
         ptools_pack_bool(args, true);

@@ -70,6 +70,10 @@ echo text >"$work/text"
 fed "$work/text" 0 run cat && is '' && fed "$work/text" 0 run --stdin - cat && is text &&
     run 0 run --stdin text cat && is text
 check "run: it reads nothing, or what --stdin says"
+echo here >"$work/mine"
+run 0 run --stdin /dev/fd/9 cat 9<"$work/mine" && is here && fed "$work/mine" 0 run --stdin=/dev/stdin cat && is here &&
+    run 0 pmap --stdin /dev/fd/9 -n 0 -- cat ::: 1 9<"$work/mine" && run 125 run --stdin /dev/fd/9 cat && complained '/dev/fd/9: No such'
+check "run: ... also by a descriptor of ours"
 run 125 run --stdin no-such-file cat && complained no-such-file
 check "run: a file to read that is not there"
 # used STATE COMMAND...: it ends so, and in its record stand its processor time and its largest memory
