@@ -155,6 +155,12 @@ static void happened(const ptools_event *event, void *arg)
         c->lost = event->code;
 }
 
+/* Whatever became of the daemon: it has told how the task ended. */
+static bool has_result(const struct copy *c)
+{
+    return c->wish->result && ptools_future_done(c->wish->result);
+}
+
 static int look(struct copy *c)
 {
     PTOOLS_AUTO(ptools_queued) list = NULL;
@@ -163,8 +169,10 @@ static int look(struct copy *c)
     int r = 0;
 
     c->look = false;
-    if (err != PTOOLS_OK)
-        return failure_report_last(c->line, c->pt, err);
+    if (err != PTOOLS_OK) {
+        c->ended = c->output && has_result(c);
+        return c->ended ? EXIT_VALUE : failure_report_last(c->line, c->pt, err);
+    }
     info = ptools_queued_at(list, 0);
     c->ended = info->state >= PTOOLS_QUEUED_DONE;
     if (strchr(info->output, '-') && (!c->output || strcmp(c->output, info->output) != 0))
@@ -191,7 +199,7 @@ static int turn(struct copy *c, int *ret_signal)
     struct pollfd fds[2 + STREAMS] = { { .fd = c->wish->signals, .events = POLLIN } };
     int r = 0, n;
 
-    while (ptools_dispatch(c->pt, 0) == PTOOLS_OK && !c->look)
+    while (ptools_dispatch(c->pt, 0) == PTOOLS_OK) /* the result, too: whoever has told it may be gone when asked */
         ;
     if (c->look)
         return 0;
@@ -224,8 +232,10 @@ static int follow(struct copy *c)
     int status = look(c), r, number = 0;
 
     while (status == EXIT_VALUE && !c->ended && go_on) {
-        if (c->lost != PTOOLS_OK)
-            return failure_report_code(c->line, c->lost, NULL);
+        if (c->lost != PTOOLS_OK) {
+            c->ended = has_result(c);
+            return c->ended ? EXIT_VALUE : failure_report_code(c->line, c->lost, NULL);
+        }
         r = turn(c, &number);
         if (r < 0)
             status = cannot(c->line, "copied", r);

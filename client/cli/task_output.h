@@ -17,9 +17,11 @@
 enum { TASK_OUTPUT_OUT = 1, TASK_OUTPUT_ERR = 2 };
 struct task_output_wish {
     uint64_t task;
-    unsigned which; /* TASK_OUTPUT_... */
-    bool all;       /* also of attempts that are over when it is first looked at; else from the last one on */
-    int signals;    /* a descriptor of signals_open() ... */
+    unsigned which;        /* TASK_OUTPUT_... */
+    bool all;              /* also of attempts that are over when it is first looked at; else from the last one on */
+    ptools_future *result; /* of ptools_queued_result(), NULL: none. A daemon that is about to end tells it before it
+                              goes, and cannot be asked then. */
+    int signals;           /* a descriptor of signals_open() ... */
     /* ... and who is called when one has come: true: go on; false: enough, *status is the exit status. */
     bool (*signalled)(const struct command_line *line, ptools *pt, uint64_t task, int number, int *status);
 };

@@ -122,16 +122,13 @@ static int tell_lost(const struct command_line *line, uint64_t lost)
     return failure_report_code(line, PTOOLS_ERR_STORAGE, message);
 }
 
-static int conclude(const struct command_line *line, ptools *pt, uint64_t task)
+static int conclude(const struct command_line *line, ptools *pt, ptools_future *f)
 {
-    PTOOLS_AUTO(ptools_future) f = NULL;
     ptools_value value, field;
     int64_t code = 0;
     uint64_t lost = 0;
-    ptools_err err = ptools_queued_result(pt, task, &f);
+    ptools_err err = ptools_future_fetch(f, PTOOLS_FOREVER, &value);
 
-    if (err == PTOOLS_OK)
-        err = ptools_future_fetch(f, PTOOLS_FOREVER, &value);
     if (err == PTOOLS_OK && ptools_get_field(value, "status", &field) == PTOOLS_OK)
         (void)ptools_get_i64(field, &code);
     if (err == PTOOLS_OK && ptools_get_field(value, "lost_bytes", &field) == PTOOLS_OK)
@@ -140,8 +137,8 @@ static int conclude(const struct command_line *line, ptools *pt, uint64_t task)
         return lost > 0 ? tell_lost(line, lost) : (int)code;
     if (err == PTOOLS_ERR_EXITED && ptools_future_failure(f))
         return print_status(line, ptools_future_failure(f));
-    return f && ptools_future_failure(f) ? failure_report(line, ptools_future_failure(f), failure_exit_status(err))
-                                         : failure_report_last(line, pt, err);
+    return ptools_future_failure(f) ? failure_report(line, ptools_future_failure(f), failure_exit_status(err))
+                                    : failure_report_last(line, pt, err);
 }
 
 /* The first asks the command to end, and its end is waited for. */
@@ -169,14 +166,18 @@ static int run_task(const struct command_line *line, ptools *pt, struct wish *wi
     struct task_output_wish output = {
         .which = TASK_OUTPUT_OUT | TASK_OUTPUT_ERR, .all = true, .signals = signals, .signalled = signalled
     };
+    PTOOLS_AUTO(ptools_future) result = NULL;
     ptools_err err = ptools_queue_worker_task(pt, &wish->s.task, &output.task);
     bool ended = false;
     int status;
 
+    if (err == PTOOLS_OK)
+        err = ptools_queued_result(pt, output.task, &result);
     if (err != PTOOLS_OK)
         return failure_report_last(line, pt, err);
+    output.result = result;
     status = task_output_follow(line, pt, &output, &ended);
-    return status == EXIT_VALUE && ended ? conclude(line, pt, output.task) : status;
+    return status == EXIT_VALUE && ended ? conclude(line, pt, result) : status;
 }
 
 static int start(const struct command_line *line, struct wish *wish)

@@ -393,6 +393,20 @@ submit t.echo '[1,{"a":null}]' word -2.5 && ended done && run 0 replay "$id" && 
     submit t.fail no && ended failed && run 1 replay "$id" && run 2 replay --gdb "$id" && complained 'gdb is for commands' && run 2 replay
 check "replay: of a function the call with its arguments"
 
+# -- the daemon ends ------------------------------------------------------------------------------------------
+
+mkfifo "$work/last"
+"$command" run sh -c 'echo a; : >"$0.up"; read -r x <"$0"; echo b; exit 3' "$work/last" >"$work/drained" 2>"$work/err" &
+until_there "$work/last.up"
+kill -TERM "$daemon"
+while "$command" run true 2>/dev/null; do :; done # it takes no new work now
+echo >"$work/last"
+wait $!
+[ $? -eq 3 ] && [ "$(cat "$work/drained")" = "$(printf 'a\nb')" ] && [ ! -s "$work/err" ]
+check "run: what the daemon lets end is told to its end"
+wait "$daemon"
+start_daemon auto
+
 # -- the daemon is killed ------------------------------------------------------------------------------------
 
 # It opens a fifo that nobody writes into, and then no daemon comes in the place of this one.
