@@ -133,9 +133,9 @@ static void send_submit(struct m_request *r, const struct msg_submit *m, const s
     spec = blob_new(bytes.data, bytes.n);
     bytes_deinit(&bytes);
     SIM_CHECK(msg_request_decode(sim.decoder, spec->data, spec->n, &decoded, &problem) == 0, "sim", "%s", problem.text);
-    SIM_CHECK(core_queue(sim.core, sim.now, sim.clients[r->client].id, r->id, &decoded.submit, spec, payload,
-                         &sim.out) == 0,
-              "memory", "no memory");
+    SIM_CHECK(
+        core_queue(sim.core, sim.now, sim.clients[r->client].id, r->id, &decoded.submit, spec, payload, &sim.out) == 0,
+        "memory", "no memory");
 }
 
 static void describe_repeats(struct m_task *t, struct msg_submit *m)
@@ -285,7 +285,8 @@ static void resend(uint32_t client)
     sim_deliver();
 }
 
-/* -- changes ---------------------------------------------------------------------------------------------------------- */
+/* -- changes ----------------------------------------------------------------------------------------------------------
+ */
 
 /* Whether it can be: 1, 0, or -1: it depends. */
 static int possible(const struct m_task *t, enum task_change change)
@@ -416,7 +417,8 @@ static void pause(uint32_t client, uint32_t tag, bool on)
     sim_deliver();
 }
 
-/* -- the rest ------------------------------------------------------------------------------------------------------------ */
+/* -- the rest
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static void look(uint32_t client)
 {
@@ -499,7 +501,8 @@ void client_acts(void)
     }
 }
 
-/* -- answers --------------------------------------------------------------------------------------------------------------- */
+/* -- answers
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static void submit_answered(const struct m_request *r, const struct msg_answer *answer)
 {
@@ -511,8 +514,8 @@ static void submit_answered(const struct m_request *r, const struct msg_answer *
         SIM_CHECK(t->place != ASKED, "I1", "task %lu is answered, and not accepted", id);
         if (r->wait && task_shown_ended(state))
             model_told(id, state);
-        SIM_CHECK(!model_journaled(t) || t->new_row <= journal_told(), "I1", "task %lu is accepted before it is recorded",
-                  id);
+        SIM_CHECK(!model_journaled(t) || t->new_row <= journal_told(), "I1",
+                  "task %lu is accepted before it is recorded", id);
         sim.count.accepted++;
         return;
     }
@@ -535,7 +538,8 @@ static void resend_answered(const struct m_request *r, const struct msg_answer *
 {
     SIM_CHECK(!answer->failed && answer->reply.duplicate && answer->reply.task == r->task->id, "I6",
               "task %lu was sent once more, and the answer is %s, task %lu", r->task->id,
-              answer->failed ? ptools_errname(answer->failure.code) : "a task", answer->failed ? 0 : answer->reply.task);
+              answer->failed ? ptools_errname(answer->failure.code) : "a task",
+              answer->failed ? 0 : answer->reply.task);
 }
 
 static void result_answered(const struct m_request *r, const struct msg_answer *answer)
@@ -601,7 +605,8 @@ void client_event(const struct action *a)
     model_event(c, &a->answer.event);
 }
 
-/* -- the end ------------------------------------------------------------------------------------------------------------------ */
+/* -- the end
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 void clients_release_all(void)
 {

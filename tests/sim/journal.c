@@ -22,32 +22,42 @@ struct entry {
 
 static struct core_row *rows[ROWS_MAX]; /* put, and not in the file yet */
 static size_t n_rows, n_written, n_synced;
-static struct entry file[KEPT_MAX];     /* by rising number */
+static struct entry file[KEPT_MAX]; /* by rising number */
 static size_t n_file;
 static struct {
     uint32_t uid;
     char tag[16];
 } paused[PAUSED_MAX];
 static size_t n_paused;
-static uint64_t told, in_file;          /* numbers */
+static uint64_t told, in_file; /* numbers */
+static uint64_t written;       /* that of rows[n_written - 1], or of one that was there before it */
 static bool full;
 
 void journal_init(void)
 {
     n_rows = n_written = n_synced = n_file = n_paused = 0;
-    told = in_file = 0;
+    told = in_file = written = 0;
     full = false;
+    if (sim.habits.sqlite)
+        store_begins();
 }
 
-void journal_deinit(void)
+static void file_clear(void)
 {
-    for (size_t i = 0; i < n_rows; i++)
-        core_row_free(rows[i]);
     for (size_t i = 0; i < n_file; i++) {
         core_row_free(file[i].kept.row);
         core_row_free(file[i].kept.life);
     }
-    journal_init();
+    n_file = n_paused = 0;
+}
+
+void journal_deinit(void)
+{
+    if (sim.habits.sqlite)
+        store_ends();
+    for (size_t i = 0; i < n_rows; i++)
+        core_row_free(rows[i]);
+    file_clear();
 }
 
 /* -- the file ----------------------------------------------------------------------------------------------- */
@@ -211,8 +221,9 @@ static void fail(void)
 
 void journal_writes(void)
 {
+    const size_t first = n_written;
     size_t groups = 1 + sim_random(6);
-    bool durable = sim_one_in(16);
+    bool durable = !sim.habits.sqlite && sim_one_in(16);
 
     if (journal_idle())
         return;
@@ -231,9 +242,11 @@ void journal_writes(void)
         }
         for (; n_written < end; n_written++) {
             durable |= rows[n_written]->durable;
-            told = rows[n_written]->number;
+            told = written = rows[n_written]->number;
         }
     }
+    if (sim.habits.sqlite)
+        store_writes(&rows[first], n_written - first);
     trace_add("written up to row", told, durable, 0);
     core_recorded(sim.core, sim.now, told, &sim.out);
     sim_deliver();
@@ -247,6 +260,45 @@ void journal_writes(void)
 
 /* -- death ----------------------------------------------------------------------------------------------------- */
 
+static struct core_row *copy(const struct core_row *row)
+{
+    struct core_row *c = row ? malloc(sizeof *c) : NULL;
+
+    if (!c)
+        return NULL;
+    *c = *row;
+    c->next = NULL;
+    c->spec = row->spec ? blob_ref(row->spec) : NULL;
+    c->args = row->args ? blob_ref(row->args) : NULL;
+    c->outcome = row->outcome ? blob_ref(row->outcome) : NULL;
+    c->value = row->value ? blob_ref(row->value) : NULL;
+    return c;
+}
+
+/* From the database. */
+static int on_loaded(void *userdata, const struct core_row *task, const struct core_row *life, char *why)
+{
+    (void)userdata;
+    (void)why;
+    if (task->kind == ROW_PAUSE)
+        apply_pause(task);
+    else
+        file[n_file++] = (struct entry){ task->task, { copy(task), copy(life) } };
+    return 0;
+}
+
+/* What the database has. */
+static uint64_t store_is_read(bool power, size_t n)
+{
+    const uint64_t promised = power ? in_file : written;
+    uint64_t last;
+
+    file_clear();
+    last = store_dies(power, &rows[n_written], n - n_written, on_loaded);
+    SIM_CHECK(last >= promised, "I1", "the database has rows up to %lu, of %lu that were promised", last, promised);
+    return last;
+}
+
 uint64_t journal_dies(bool power)
 {
     size_t n = n_written, kept;
@@ -258,13 +310,18 @@ uint64_t journal_dies(bool power)
     if (power)
         for (kept = 0; kept < n && !sim_one_in(4);)
             kept = group_end(kept);
-    for (size_t i = 0; i < kept; i++)
-        apply(rows[i]);
+    if (sim.habits.sqlite) {
+        last = store_is_read(power, n);
+        kept = 0;
+    } else {
+        for (size_t i = 0; i < kept; i++)
+            apply(rows[i]);
+        last = in_file;
+    }
     for (size_t i = kept; i < n_rows; i++)
         core_row_free(rows[i]);
-    last = in_file;
     n_rows = n_written = n_synced = 0;
-    told = in_file = 0;
+    told = in_file = written = 0;
     full = false;
     sim.storage_failed = NULL;
     trace_add("the journal has rows up to", last, n_file, 0);

@@ -2,7 +2,8 @@
 /*
  * sim -- runs simulated worlds, each from its seed. See README.md.
  *
- *     sim [--seed SEED | --from SEED --seeds N | --seconds N] [--steps N] [--verbose | --trace]
+ *     sim [--seed SEED | --from SEED --seeds N | --seconds N] [--steps N] [--sqlite] [--verbose | --trace]
+ * With --sqlite the journal is the real one (store.c).
  *
  * It ends with 0 if all that is promised was kept in all of them, else with 1, and says which seed, step and invariant.
  */
@@ -16,12 +17,13 @@
 
 struct wanted {
     uint64_t from, seeds, steps, seconds;
-    bool verbose;
+    bool verbose, sqlite;
 };
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: sim [--seed SEED | --from SEED --seeds N | --seconds N] [--steps N] [--verbose | --trace]\n");
+    fprintf(stderr, "usage: sim [--seed SEED | --from SEED --seeds N | --seconds N] [--steps N] [--sqlite] [--verbose "
+                    "| --trace]\n");
     return 2;
 }
 
@@ -32,6 +34,10 @@ static bool parse(int argc, char **argv, struct wanted *w)
         uint64_t value;
         char *end;
 
+        if (strcmp(name, "--sqlite") == 0) {
+            w->sqlite = true;
+            continue;
+        }
         if (strcmp(name, "--verbose") == 0 || strcmp(name, "--trace") == 0) {
             w->verbose = true;
             trace_aloud = name[2] == 't';
@@ -58,7 +64,7 @@ static bool parse(int argc, char **argv, struct wanted *w)
 
 static void run(uint64_t seed, const struct wanted *w)
 {
-    sim_run(seed, w->steps, 0);
+    sim_run(seed, w->steps, w->sqlite);
     if (!w->verbose)
         return;
     printf("# seed %" PRIu64 ": hash %016" PRIx64 "; %" PRIu64 " submitted, %" PRIu64 " refused, %" PRIu64

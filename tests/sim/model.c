@@ -13,7 +13,7 @@
 enum { HASH = 4096, DEAD = 3, LOST = 5 };
 
 static uint32_t heads[HASH], links[TASKS_MAX]; /* by number: index + 1 */
-static uint32_t spare;                          /* where to look for a free one */
+static uint32_t spare;                         /* where to look for a free one */
 
 void model_init(void)
 {
@@ -197,7 +197,8 @@ static bool ready(const struct m_task *t)
            !t->must_leave && t->surely_us <= sim.now && all_met(t) && !model_paused(t);
 }
 
-/* -- on its way ----------------------------------------------------------------------------------------------------- */
+/* -- on its way -----------------------------------------------------------------------------------------------------
+ */
 
 /* A worker takes it. */
 static void decide(struct m_task *t, uint32_t worker)
@@ -218,8 +219,8 @@ static void decide(struct m_task *t, uint32_t worker)
             continue;
         SIM_CHECK(u->priority == t->priority, "order", "task %lu is given before %lu, which is more urgent", t->id,
                   u->id);
-        SIM_CHECK(u->source != t->source || u->id > t->id || u->moved || t->moved, "order", "task %lu is given before %lu, which came first",
-                  t->id, u->id);
+        SIM_CHECK(u->source != t->source || u->id > t->id || u->moved || t->moved, "order",
+                  "task %lu is given before %lu, which came first", t->id, u->id);
     }
     t->place = GIVEN;
     t->worker = worker;
@@ -336,7 +337,8 @@ void model_again(struct m_task *t)
     t->shown = t->told = t->may = t->stop = 0;
 }
 
-/* -- the end ----------------------------------------------------------------------------------------------------------- */
+/* -- the end
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static bool parts_left(const struct m_task *whole)
 {
@@ -401,8 +403,8 @@ static void ended(struct m_task *t, uint32_t shown)
     SIM_CHECK(t->place == ENDING, "I5", "task %lu, in place %d, is told to have ended", t->id, t->place);
     SIM_CHECK(t->shown == shown, "I5", "task %lu is %s, and told to be %s", t->id, task_shown_name(t->shown),
               task_shown_name(shown));
-    SIM_CHECK(!model_journaled(t) || t->row <= journal_told(), "I1", "task %lu is told to be %s before that is recorded",
-              t->id, task_shown_name(shown));
+    SIM_CHECK(!model_journaled(t) || t->row <= journal_told(), "I1",
+              "task %lu is told to be %s before that is recorded", t->id, task_shown_name(shown));
     t->place = ENDED;
     follow(t);
 }
@@ -417,7 +419,8 @@ void model_told(uint64_t task, uint32_t shown)
     t->read = true;
 }
 
-/* -- what is seen ------------------------------------------------------------------------------------------------------ */
+/* -- what is seen
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void accepted(struct m_task *t)
 {
@@ -506,8 +509,8 @@ void model_event(const struct m_client *c, const struct msg_event *e)
     switch (e->event) {
     case EVENT_QUEUED:
         SIM_CHECK(t->place == ASKED || t->place == WAITING, "I4", "task %lu, in place %d, is queued", t->id, t->place);
-        SIM_CHECK(!model_journaled(t) || t->new_row <= journal_told(), "I1", "task %lu is accepted before it is recorded",
-                  t->id);
+        SIM_CHECK(!model_journaled(t) || t->new_row <= journal_told(), "I1",
+                  "task %lu is accepted before it is recorded", t->id);
         if (t->place == ASKED)
             accepted(t);
         return;
@@ -525,7 +528,8 @@ void model_event(const struct m_client *c, const struct msg_event *e)
     }
 }
 
-/* -- after each turn ------------------------------------------------------------------------------------------------- */
+/* -- after each turn -------------------------------------------------------------------------------------------------
+ */
 
 static bool is_idle(uint32_t id)
 {
@@ -588,7 +592,8 @@ void model_turn(void)
                   in_queue[u], sim.limits.user_queued_max);
 }
 
-/* -- now and then ----------------------------------------------------------------------------------------------------- */
+/* -- now and then -----------------------------------------------------------------------------------------------------
+ */
 
 /* Whether it may be forgotten by now without anybody's asking. */
 bool model_may_go(const struct m_task *t)
@@ -604,9 +609,9 @@ bool model_may_go(const struct m_task *t)
 
 void model_check_task(struct m_task *t)
 {
-    static const uint32_t shown[] = {
-        [WAITING] = 1u << SHOWN_WAITING | 1u << SHOWN_QUEUED, [GIVEN] = 1u << SHOWN_RUNNING, [ENDING] = 1u << SHOWN_RUNNING
-    };
+    static const uint32_t shown[] = { [WAITING] = 1u << SHOWN_WAITING | 1u << SHOWN_QUEUED,
+                                      [GIVEN] = 1u << SHOWN_RUNNING,
+                                      [ENDING] = 1u << SHOWN_RUNNING };
     struct core_queued_view v;
 
     if (t->place == ASKED || (sim.storage_failed && model_journaled(t))) /* what it does is not recorded */
@@ -643,8 +648,8 @@ void model_check_all(void)
             SIM_CHECK(on == sim.pauses[u][i].on, "pause", "user %u: tag '%s' is paused: %d", u, sim_tag(i), on);
         }
     }
-    SIM_CHECK(sim.storage_failed || in_queue == core_queue_waiting(sim.core), "model", "%u tasks have not ended, and the core has %lu",
-              in_queue, core_queue_waiting(sim.core));
+    SIM_CHECK(sim.storage_failed || in_queue == core_queue_waiting(sim.core), "model",
+              "%u tasks have not ended, and the core has %lu", in_queue, core_queue_waiting(sim.core));
 }
 
 void model_check_drained(void)
@@ -664,10 +669,11 @@ void model_check_drained(void)
     for (uint32_t i = 0; i < CLIENTS + USERS; i++)
         client_goes(i);
     core_view_stats(sim.core, &s);
-    SIM_CHECK(s.waiting == 0 && s.given == 0 && s.queue_waiting == 0 && s.queue_known == 0 && s.payload_bytes == 0 &&
-                  s.clients == 0 && core_tasks(sim.core) == 0 && core_unrecorded(sim.core) == 0,
-              "balance",
-              "at the end: waiting %lu, given %lu, queued %lu, known %lu, bytes %lu, clients %u, tasks %lu, unrecorded %lu",
-              s.waiting, s.given, s.queue_waiting, s.queue_known, s.payload_bytes, s.clients, core_tasks(sim.core),
-              core_unrecorded(sim.core));
+    SIM_CHECK(
+        s.waiting == 0 && s.given == 0 && s.queue_waiting == 0 && s.queue_known == 0 && s.payload_bytes == 0 &&
+            s.clients == 0 && core_tasks(sim.core) == 0 && core_unrecorded(sim.core) == 0,
+        "balance",
+        "at the end: waiting %lu, given %lu, queued %lu, known %lu, bytes %lu, clients %u, tasks %lu, unrecorded %lu",
+        s.waiting, s.given, s.queue_waiting, s.queue_known, s.payload_bytes, s.clients, core_tasks(sim.core),
+        core_unrecorded(sim.core));
 }

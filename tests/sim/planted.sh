@@ -1,5 +1,5 @@
 #!/bin/sh
-# planted.sh SOURCE SIM_LIB CORE_LIB PROTO_LIB -- each of planted/*.patch is a mistake somebody could make in the core.
+# planted.sh SOURCE SIM_LIB LIBRARY... -- each of planted/*.patch is a mistake somebody could make in the core.
 # It is put into a copy of the one file that it is about, and the simulation has to find it within WORLDS worlds. A
 # patch that does not fit any more is a failure: it is to be made anew.
 #
@@ -7,11 +7,14 @@
 set -u
 WORLDS=60 STEPS=20000
 
-source=$1 sim=$2 core=$3 proto=$4
+source=$1 sim=$2
+shift 2
+libraries=$*
 here=$source/tests/sim
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
-msgpack=$(pkg-config --libs msgpack 2> /dev/null || pkg-config --libs msgpack-c)
+others=$(pkg-config --libs sqlite3 inih check)
+others="$others $(pkg-config --libs msgpack 2> /dev/null || pkg-config --libs msgpack-c)"
 
 # finds PATCH: 0, and says what was broken; else why not.
 finds() {
@@ -24,8 +27,8 @@ finds() {
         fi
         if ! ${CC:-cc} -std=gnu17 -O2 -D_GNU_SOURCE -I"$source" -I"$source/client/include" -c "$dir/tree/$file" \
                 -o "$dir/planted.o" > "$dir/log" 2>&1 ||
-                ! ${CC:-cc} -o "$dir/sim" -Wl,--whole-archive "$sim" -Wl,--no-whole-archive "$dir/planted.o" "$core" \
-                        "$proto" $msgpack -lm > "$dir/log" 2>&1; then
+                ! ${CC:-cc} -o "$dir/sim" -Wl,--whole-archive "$sim" -Wl,--no-whole-archive "$dir/planted.o" \
+                        -Wl,--start-group $libraries -Wl,--end-group $others -lm > "$dir/log" 2>&1; then
                 echo "# it does not compile"
                 return 1
         fi

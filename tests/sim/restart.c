@@ -157,9 +157,10 @@ void model_check_restart(void)
             t->priority = v.priority;
         }
         n = snprintf(key, sizeof key, "k%u", t->key);
-        SIM_CHECK(t->key == KEYS || (core_queued_id(sim.core, FIRST_UID + t->user, 0, (struct text){ key, (size_t)n }, &id) &&
-                                     id == t->id),
-                  "I6", "task %lu comes back without its key", t->id);
+        SIM_CHECK(
+            t->key == KEYS ||
+                (core_queued_id(sim.core, FIRST_UID + t->user, 0, (struct text){ key, (size_t)n }, &id) && id == t->id),
+            "I6", "task %lu comes back without its key", t->id);
     }
     model_check_all();
 }

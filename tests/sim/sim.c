@@ -4,8 +4,8 @@
  * worker's word or death, rows that are recorded, time that passes, its own death. Then come what is due by now, and
  * core_assign() until it has nothing more to say; then the model looks.
  *
- * The daemon is called when it asked to be (core_next_us()), and, in worlds of other habits, also before: a call that it
- * did not ask for must not be what keeps it going.
+ * The daemon is called when it asked to be (core_next_us()), and, in worlds of other habits, also before: a call that
+ * it did not ask for must not be what keeps it going.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -169,7 +169,8 @@ const char *sim_tag(uint32_t tag)
     return names[tag];
 }
 
-/* -- time ----------------------------------------------------------------------------------------------------------- */
+/* -- time -----------------------------------------------------------------------------------------------------------
+ */
 
 static void wait(void)
 {
@@ -202,7 +203,8 @@ static void wait(void)
     }
 }
 
-/* -- steps ----------------------------------------------------------------------------------------------------------- */
+/* -- steps -----------------------------------------------------------------------------------------------------------
+ */
 
 static void step(void)
 {
@@ -251,7 +253,8 @@ static void step(void)
         model_check_all();
 }
 
-/* -- the end ---------------------------------------------------------------------------------------------------------- */
+/* -- the end ----------------------------------------------------------------------------------------------------------
+ */
 
 static bool all_ended(void)
 {
@@ -303,7 +306,7 @@ static void drain(void)
     model_check_drained();
 }
 
-void sim_run(uint64_t seed, uint64_t steps, int sqlite)
+void sim_run(uint64_t seed, uint64_t steps, bool sqlite)
 {
     memset(&sim, 0, sizeof sim);
     sim.seed = seed;

@@ -5,7 +5,7 @@
  *     sim.c      a run: steps, the clock, delivery of the core's actions, death and restart, the end
  *     clients.c  what clients ask for, and the answers they get
  *     workers.c  what workers do with what they are given
- *     journal.c  where rows go, and what a crash or a loss of power leaves of them; file.c: what is there then
+ *     journal.c  where rows go, and what a crash or a loss of power leaves of them; store.c: in the real database
  *     model.c    what was promised, and whether it is kept; restart.c: and whether it was when the daemon is back
  *     trace.c    chance, what happened, and what is said when something is wrong
  *
@@ -18,18 +18,18 @@
 #include "daemon/core/state.h"
 
 enum {
-    TASKS_MAX = 2048,   /* that the model knows at once */
+    TASKS_MAX = 2048,    /* that the model knows at once */
     REQUESTS_MAX = 4096, /* that are not answered */
     WORKERS = 4,
     USERS = 3,
-    CLIENTS = 4,        /* that come and go; each user has one more, which watches and stays */
+    CLIENTS = 4,         /* that come and go; each user has one more, which watches and stays */
     FRAMES = PAGE_SLOTS, /* a worker holds at most so many tasks */
     TAGS = 3,
     KEYS = 6,
     AFTER = 2,
     SHOWN_STEPS = 50
 };
-#define FIRST_UID 1000u
+#define FIRST_UID     1000u
 #define TEXT(literal) ((struct text){ literal, sizeof(literal) - 1 })
 
 /* -- trace.c ------------------------------------------------------------------------------------------------ */
@@ -64,70 +64,70 @@ enum { STOP_ASKED = 1, STOP_LATE = 2 }; /* why what runs is stopped */
 
 struct m_task {
     enum place place;
-    uint64_t id;              /* 0: not known yet */
-    uint32_t generation;      /* how often this struct was used: goes with the arguments */
+    uint64_t id;         /* 0: not known yet */
+    uint32_t generation; /* how often this struct was used: goes with the arguments */
     uint32_t user;
-    uint64_t source;          /* tasks of one source come in order: a client, or a restart */
-    uint64_t whole;           /* of a part: its number; 0: it is none */
-    uint32_t parts;           /* of a whole */
+    uint64_t source; /* tasks of one source come in order: a client, or a restart */
+    uint64_t whole;  /* of a part: its number; 0: it is none */
+    uint32_t parts;  /* of a whole */
     uint32_t durability;
     bool idempotent, hold, after_any;
-    bool cascades;            /* it may end with one of those */
-    bool doomed;              /* one that it was to come after did not get done */
-    bool strict;              /* its place in the order, and when it is ready, are known exactly */
+    bool cascades; /* it may end with one of those */
+    bool doomed;   /* one that it was to come after did not get done */
+    bool strict;   /* its place in the order, and when it is ready, are known exactly */
     uint32_t attempts, retry_on;
     double priority;
-    bool moved;               /* it came with another priority */
-    uint32_t workers;         /* bits 1 << id; 0: all */
-    bool by_set;              /* by its name: it waits where there is none */
+    bool moved;       /* it came with another priority */
+    uint32_t workers; /* bits 1 << id; 0: all */
+    bool by_set;      /* by its name: it waits where there is none */
     uint64_t delay_us, deadline_us, backoff_us, keep_us, expire_in_us;
-    uint64_t ready_us;        /* not before this, ... */
-    uint64_t surely_us;       /* ... and by then */
-    uint64_t expire_us;       /* 0: never */
+    uint64_t ready_us;  /* not before this, ... */
+    uint64_t surely_us; /* ... and by then */
+    uint64_t expire_us; /* 0: never */
     uint64_t after[AFTER];
-    uint32_t n_after, met;    /* met: bits */
-    uint32_t tag, key;        /* TAGS, KEYS: none */
+    uint32_t n_after, met; /* met: bits */
+    uint32_t tag, key;     /* TAGS, KEYS: none */
     uint32_t function;
     uint32_t attempt, kills, losses;
-    uint32_t worker;          /* GIVEN: where */
-    bool booked;              /* GIVEN: the row of its attempt is not written yet */
+    uint32_t worker; /* GIVEN: where */
+    bool booked;     /* GIVEN: the row of its attempt is not written yet */
     bool running;
-    bool finished;            /* its attempt came to a good end */
-    uint32_t stop;            /* STOP_... */
+    bool finished; /* its attempt came to a good end */
+    uint32_t stop; /* STOP_... */
     uint64_t given_us;
-    uint32_t may;             /* bits 1 << enum task_shown: how it may end now */
+    uint32_t may;               /* bits 1 << enum task_shown: how it may end now */
     bool may_retry, must_leave; /* its attempt is over: again, or the end */
-    uint32_t shown, told;     /* how it ended, and that somebody was told */
-    uint64_t ended_us, row;   /* row: the last one of it; of its end while ENDING */
+    uint32_t shown, told;       /* how it ended, and that somebody was told */
+    uint64_t ended_us, row;     /* row: the last one of it; of its end while ENDING */
     uint64_t new_row;
-    bool read, forgotten;     /* forgotten: on request */
-    bool ran;                 /* an attempt was given to a worker, and has not come back */
-    bool exact;               /* after a restart: all that changed of it was recorded */
-    uint64_t slack_us;        /* its times were recorded, in milliseconds */
-    uint32_t at;              /* in live[] */
+    bool read, forgotten; /* forgotten: on request */
+    bool ran;             /* an attempt was given to a worker, and has not come back */
+    bool exact;           /* after a restart: all that changed of it was recorded */
+    uint64_t slack_us;    /* its times were recorded, in milliseconds */
+    uint32_t at;          /* in live[] */
 };
 
 enum request_kind { R_SUBMIT, R_RESEND, R_RESULT, R_WAIT, R_CHANGE, R_PRIORITY, R_PAUSE, R_OTHER, R_CALL };
 struct m_request {
-    uint64_t id;              /* 0: free */
+    uint64_t id; /* 0: free */
     enum request_kind kind;
-    uint32_t client;          /* index */
+    uint32_t client; /* index */
     struct m_task *task;
-    uint32_t generation;      /* of the task */
-    uint64_t row;             /* it counts when this one is recorded */
+    uint32_t generation; /* of the task */
+    uint64_t row;        /* it counts when this one is recorded */
     bool wait;
 };
 
 struct m_client {
     uint32_t id, user;
-    uint64_t seq;             /* of the events it was sent */
-    uint64_t watch;           /* request */
+    uint64_t seq;   /* of the events it was sent */
+    uint64_t watch; /* request */
     uint64_t source;
 };
 
 struct m_pause {
     bool on;
-    uint64_t row;             /* the last change */
+    uint64_t row; /* the last change */
 };
 
 struct frame {
@@ -139,7 +139,7 @@ enum worker_life { W_NONE, W_STARTING, W_UP };
 struct m_worker {
     enum worker_life life;
     bool killed, leaving, hangs;
-    uint64_t cancelled_us;    /* when it was told to stop; 0: it was not */
+    uint64_t cancelled_us; /* when it was told to stop; 0: it was not */
     size_t n;
     struct frame frames[FRAMES];
 };
@@ -157,8 +157,8 @@ struct sim {
     struct msg_decoder *decoder;
     struct habits habits;
     uint64_t seed, step, now, next_request, next_source, clock_ms;
-    bool loaded, load_asked;  /* the module */
-    bool draining;            /* the run: nothing new comes */
+    bool loaded, load_asked; /* the module */
+    bool draining;           /* the run: nothing new comes */
     const char *storage_failed;
     struct m_client clients[CLIENTS + USERS];
     struct m_worker workers[WORKERS + 1];
@@ -168,9 +168,9 @@ struct sim {
     struct m_request requests[REQUESTS_MAX];
     uint32_t n_requests;
     struct m_pause pauses[USERS][TAGS + 1]; /* the last: of all */
-    uint64_t rows;            /* the number of the last one of this core */
-    uint64_t seen;            /* tasks of smaller numbers have been looked for */
-    uint64_t fleeting;        /* a task that nobody had the time to get to know */
+    uint64_t rows;                          /* the number of the last one of this core */
+    uint64_t seen;                          /* tasks of smaller numbers have been looked for */
+    uint64_t fleeting;                      /* a task that nobody had the time to get to know */
     uint32_t booked[WORKERS + 1];
     struct {
         uint64_t submitted, accepted, refused, run, done, died, crashes, power, retried, cancelled, calls, kept_out;
@@ -260,10 +260,20 @@ struct kept {
 const struct kept *journal_kept(uint64_t task);
 bool journal_paused(uint32_t uid, const char *tag);
 
+/* -- store.c: the real one, in worlds whose habit it is ------------------------------------------------------------ */
+
+void store_begins(void);
+void store_ends(void);
+/* A batch. */
+void store_writes(struct core_row **rows, size_t n);
+/* With this batch on its way. What is left is told; the last row of it that this life had put. */
+uint64_t store_dies(bool power, struct core_row **rows, size_t n,
+                    int (*loaded)(void *userdata, const struct core_row *task, const struct core_row *life, char *why));
+
 /* -- sim.c -------------------------------------------------------------------------------------------------------- */
 
 void sim_deliver(void);
-void sim_run(uint64_t seed, uint64_t steps, int sqlite);
+void sim_run(uint64_t seed, uint64_t steps, bool sqlite);
 const char *sim_tag(uint32_t tag);
 static inline uint64_t bit(uint32_t n)
 {
