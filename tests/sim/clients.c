@@ -66,11 +66,36 @@ static uint32_t user_of(uint32_t index)
     return index >= CLIENTS ? index - CLIENTS : index < 2 ? 0 : index - 1;
 }
 
+static void make_set(uint32_t index)
+{
+    uint32_t members[] = { 1, 2, 0 };
+    const struct msg_set set = { .name = TEXT("pair"), .mode = 2, .n = 2, .members = members };
+    const struct m_request *r = ask(R_SET, index, NULL);
+
+    core_set(sim.core, sim.now, sim.clients[index].id, r->id, MSG_SET_CREATE, &set, &sim.out);
+    sim_deliver();
+}
+
+/* The set of a user goes, or is there again. */
+static void change_set(uint32_t user)
+{
+    const struct msg_set set = { .set_id = sim.sets[user] };
+    const struct m_request *r;
+
+    if (!set.set_id) {
+        make_set(CLIENTS + user);
+        return;
+    }
+    r = ask(R_OTHER, CLIENTS + user, NULL);
+    trace_add("destroys the set of user", user, 0, 0);
+    sim.sets[user] = 0;
+    core_set(sim.core, sim.now, sim.clients[CLIENTS + user].id, r->id, MSG_SET_DESTROY, &set, &sim.out);
+    sim_deliver();
+}
+
 void client_comes(uint32_t index)
 {
     struct m_client *c = &sim.clients[index];
-    uint32_t members[] = { 1, 2, 0 };
-    const struct msg_set set = { .name = TEXT("pair"), .mode = 2, .n = 2, .members = members };
 
     *c = (struct m_client){ .user = user_of(index), .source = ++sim.next_source };
     SIM_CHECK(core_client_add(sim.core, FIRST_UID + c->user, &c->id) == 0, "memory", "no client");
@@ -79,8 +104,7 @@ void client_comes(uint32_t index)
     c->watch = ask(R_OTHER, index, NULL)->id;
     core_queued(sim.core, sim.now, c->id, c->watch, MSG_EVENTS, &(const struct msg_task){ 0 }, &sim.out);
     sim_deliver();
-    core_set(sim.core, sim.now, c->id, ask(R_OTHER, index, NULL)->id, MSG_SET_CREATE, &set, &sim.out);
-    sim_deliver();
+    make_set(index);
 }
 
 void client_goes(uint32_t index)
@@ -184,6 +208,7 @@ static void describe_target(struct m_task *t, struct msg_submit *m, uint32_t wor
         return;
     case 3:
         m->set = TEXT("pair");
+        m->wait_target = t->by_set = true;
         t->workers = (uint32_t)(bit(1) | bit(2));
         return;
     case 4:
@@ -463,15 +488,23 @@ static void cancel(uint32_t client)
 {
     const struct m_request *which = &sim.requests[sim_random(REQUESTS_MAX)];
     struct m_request *r;
+    struct m_task *t;
 
-    for (uint32_t i = 0; i < 64 && !which->id; i++)
+    for (uint32_t i = 0; i < 64 && (!which->id || which->client != client); i++)
         which = &sim.requests[(size_t)(which - sim.requests + 1) % REQUESTS_MAX];
-    if (!which->id || which->client != client || (which->kind != R_CALL && which->kind != R_WAIT))
+    if (!which->id || which->client != client ||
+        (which->kind != R_CALL && which->kind != R_WAIT && which->kind != R_SUBMIT))
         return;
+    t = which->kind == R_SUBMIT && which->task->generation == which->generation ? which->task : NULL;
     r = ask(R_OTHER, client, NULL);
-    trace_add("cancels request", which->id, 0, 0);
+    trace_add("cancels request, task", which->id, t ? t->id : 0, 0);
     core_cancel(sim.core, sim.now, sim.clients[client].id, r->id, &(const struct msg_cancel){ .request = which->id },
                 &sim.out);
+    if (t && t->id && !refusal(r)) {
+        t->cancel_it = t->place == ASKED;
+        if (t->place == WAITING || t->place == GIVEN)
+            model_cancel(t);
+    }
     sim_deliver();
 }
 
@@ -494,8 +527,10 @@ void client_acts(void)
         pause(client, (uint32_t)sim_random(TAGS + 1), sim_one_in(3));
     } else if (what < 92) {
         look(client);
-    } else if (what < 97) {
+    } else if (what < 96) {
         call(client);
+    } else if (what < 97) {
+        change_set((uint32_t)sim_random(USERS));
     } else {
         cancel(client);
     }
@@ -572,6 +607,10 @@ void client_answer(const struct action *a)
     was = *r;
     forget(r);
     switch (was.kind) {
+    case R_SET:
+        SIM_CHECK(!a->answer.failed, "answers", "no set is made");
+        sim.sets[sim.clients[was.client].user] = a->answer.reply.set_id;
+        break;
     case R_SUBMIT:
         submit_answered(&was, &a->answer);
         break;
@@ -610,6 +649,9 @@ void client_event(const struct action *a)
 
 void clients_release_all(void)
 {
+    for (uint32_t u = 0; u < USERS; u++)
+        if (!sim.sets[u])
+            make_set(CLIENTS + u);
     for (uint32_t u = 0; u < USERS; u++)
         for (uint32_t i = 0; i <= TAGS; i++)
             pause(CLIENTS + u, i, false);

@@ -193,6 +193,8 @@ static bool ready(const struct m_task *t)
 {
     if (sim.storage_failed && model_journaled(t))
         return false; /* nobody sees whether a worker has it */
+    if (t->by_set && !sim.sets[t->user])
+        return false;
     return t->place == WAITING && t->strict && sim.loaded && !sim.habits.breaker && t->parts == 0 && !t->hold &&
            !t->must_leave && t->surely_us <= sim.now && all_met(t) && !model_paused(t);
 }
@@ -205,7 +207,8 @@ static void decide(struct m_task *t, uint32_t worker)
 {
     SIM_CHECK(t->place == WAITING && t->parts == 0, "I4", "task %lu is given, and is in place %d", t->id, t->place);
     SIM_CHECK(!t->must_leave, "I5", "task %lu has to end, and is given", t->id);
-    SIM_CHECK(serves(t, worker), "target", "task %lu is given to worker %u", t->id, worker);
+    SIM_CHECK(serves(t, worker) && (!t->by_set || sim.sets[t->user]), "target", "task %lu is given to worker %u", t->id,
+              worker);
     SIM_CHECK(t->ready_us <= sim.now, "time", "task %lu is given %lu us early", t->id, t->ready_us - sim.now);
     SIM_CHECK(!t->hold, "hold", "task %lu is on hold, and is given", t->id);
     SIM_CHECK(!model_paused(t), "pause", "task %lu is paused, and is given", t->id);
@@ -424,6 +427,8 @@ void model_told(uint64_t task, uint32_t shown)
 
 static void accepted(struct m_task *t)
 {
+    const struct m_task *whole = t->whole ? model_find(t->whole) : NULL;
+
     t->place = WAITING;
     if (t->doomed) {
         t->doomed = false;
@@ -446,6 +451,8 @@ static void accepted(struct m_task *t)
         t->may |= (uint32_t)bit(SHOWN_CANCELLED);
     t->cascades = !t->strict;
     t->must_leave |= t->doomed;
+    if (t->cancel_it || (whole && whole->cancel_it))
+        model_cancel(t);
 }
 
 void model_row(const struct core_row *row)

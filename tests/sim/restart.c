@@ -9,6 +9,7 @@
  * What was on its way, and nobody was told, may be there or not.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "tests/sim/sim.h"
 
@@ -116,7 +117,7 @@ static bool survives(struct m_task *t, bool power, uint64_t kept_row)
     else
         goes_on(t, kept, may_lose);
     t->source = sim.next_source;
-    t->moved = false;
+    t->moved = t->cancel_it = false;
     t->slack_us = 4000;
     t->row = t->new_row = 0;
     return true;
@@ -125,6 +126,7 @@ static bool survives(struct m_task *t, bool power, uint64_t kept_row)
 void model_forget_daemon(bool power, uint64_t kept_row)
 {
     sim.next_source++;
+    memset(sim.sets, 0, sizeof sim.sets);
     for (uint32_t i = sim.n_live; i-- > 0;)
         if (!survives(sim.live[i], power, kept_row))
             model_free(sim.live[i]);

@@ -72,14 +72,15 @@ struct m_task {
     uint32_t parts;  /* of a whole */
     uint32_t durability;
     bool idempotent, hold, after_any;
-    bool cascades; /* it may end with one of those */
-    bool doomed;   /* one that it was to come after did not get done */
-    bool strict;   /* its place in the order, and when it is ready, are known exactly */
+    bool cancel_it; /* it was, before it was accepted */
+    bool cascades;  /* it may end with one of those */
+    bool doomed;    /* one that it was to come after did not get done */
+    bool strict;    /* its place in the order, and when it is ready, are known exactly */
     uint32_t attempts, retry_on;
     double priority;
     bool moved;       /* it came with another priority */
     uint32_t workers; /* bits 1 << id; 0: all */
-    bool by_set;      /* by its name: it waits where there is none */
+    bool by_set;      /* the target is the set of its user: it is waited for */
     uint64_t delay_us, deadline_us, backoff_us, keep_us, expire_in_us;
     uint64_t ready_us;  /* not before this, ... */
     uint64_t surely_us; /* ... and by then */
@@ -107,7 +108,7 @@ struct m_task {
     uint32_t at;          /* in live[] */
 };
 
-enum request_kind { R_SUBMIT, R_RESEND, R_RESULT, R_WAIT, R_CHANGE, R_PRIORITY, R_PAUSE, R_OTHER, R_CALL };
+enum request_kind { R_SUBMIT, R_RESEND, R_RESULT, R_WAIT, R_CHANGE, R_PRIORITY, R_PAUSE, R_SET, R_OTHER, R_CALL };
 struct m_request {
     uint64_t id; /* 0: free */
     enum request_kind kind;
@@ -172,6 +173,7 @@ struct sim {
     uint64_t seen;                          /* tasks of smaller numbers have been looked for */
     uint64_t fleeting;                      /* a task that nobody had the time to get to know */
     uint32_t booked[WORKERS + 1];
+    uint32_t sets[USERS]; /* the set of each; 0: it is not there */
     struct {
         uint64_t submitted, accepted, refused, run, done, died, crashes, power, retried, cancelled, calls, kept_out;
     } count;
