@@ -12,11 +12,9 @@
 
 #include "tests/sim/sim.h"
 
-static const char *const functions[] = { "m.f", "m.short", "m.again" };
-
 /* -- requests ------------------------------------------------------------------------------------------------- */
 
-static struct m_request *ask(enum request_kind kind, uint32_t client, struct m_task *t)
+struct m_request *client_asks(enum request_kind kind, uint32_t client, struct m_task *t)
 {
     struct m_request *r;
 
@@ -41,7 +39,7 @@ static void counts_with(struct m_request *r, uint64_t since)
 }
 
 /* What was asked for just now was refused. */
-static const struct msg_failure *refusal(const struct m_request *r)
+const struct msg_failure *client_refusal(const struct m_request *r)
 {
     for (size_t i = 0; i < sim.out.n; i++) {
         const struct action *a = &sim.out.v[i];
@@ -52,7 +50,7 @@ static const struct msg_failure *refusal(const struct m_request *r)
     return NULL;
 }
 
-static struct m_task *some_task(uint32_t user)
+struct m_task *client_some_task(uint32_t user)
 {
     struct m_task *t = sim.n_live ? sim.live[sim_random(sim.n_live)] : NULL;
 
@@ -70,7 +68,7 @@ static void make_set(uint32_t index)
 {
     uint32_t members[] = { 1, 2, 0 };
     const struct msg_set set = { .name = TEXT("pair"), .mode = 2, .n = 2, .members = members };
-    const struct m_request *r = ask(R_SET, index, NULL);
+    const struct m_request *r = client_asks(R_SET, index, NULL);
 
     core_set(sim.core, sim.now, sim.clients[index].id, r->id, MSG_SET_CREATE, &set, &sim.out);
     sim_deliver();
@@ -86,7 +84,7 @@ static void change_set(uint32_t user)
         make_set(CLIENTS + user);
         return;
     }
-    r = ask(R_OTHER, CLIENTS + user, NULL);
+    r = client_asks(R_OTHER, CLIENTS + user, NULL);
     trace_add("destroys the set of user", user, 0, 0);
     sim.sets[user] = 0;
     core_set(sim.core, sim.now, sim.clients[CLIENTS + user].id, r->id, MSG_SET_DESTROY, &set, &sim.out);
@@ -101,7 +99,7 @@ void client_comes(uint32_t index)
     SIM_CHECK(core_client_add(sim.core, FIRST_UID + c->user, &c->id) == 0, "memory", "no client");
     if (index < CLIENTS)
         return;
-    c->watch = ask(R_OTHER, index, NULL)->id;
+    c->watch = client_asks(R_OTHER, index, NULL)->id;
     core_queued(sim.core, sim.now, c->id, c->watch, MSG_EVENTS, &(const struct msg_task){ 0 }, &sim.out);
     sim_deliver();
     make_set(index);
@@ -138,176 +136,6 @@ void clients_forget(void)
     sim.n_requests = 0;
     for (uint32_t i = 0; i < CLIENTS + USERS; i++)
         sim.clients[i].id = 0;
-}
-
-/* -- submissions --------------------------------------------------------------------------------------------------- */
-
-static void send_submit(struct m_request *r, const struct msg_submit *m, const struct m_task *args)
-{
-    const struct msg_request request = { .kind = MSG_TASK_SUBMIT, .id = r->id, .submit = *m };
-    const uint32_t v[2] = { (uint32_t)(args - sim.tasks), args->generation };
-    AUTO(blob) payload = blob_new(v, sizeof v);
-    AUTO(blob) spec = NULL;
-    struct msg_request decoded;
-    struct msg_problem problem;
-    struct bytes bytes;
-
-    bytes_init(&bytes, ENVELOPE_BYTES_MAX);
-    msg_request_encode(&request, &bytes);
-    spec = blob_new(bytes.data, bytes.n);
-    bytes_deinit(&bytes);
-    SIM_CHECK(msg_request_decode(sim.decoder, spec->data, spec->n, &decoded, &problem) == 0, "sim", "%s", problem.text);
-    SIM_CHECK(
-        core_queue(sim.core, sim.now, sim.clients[r->client].id, r->id, &decoded.submit, spec, payload, &sim.out) == 0,
-        "memory", "no memory");
-}
-
-static void describe_repeats(struct m_task *t, struct msg_submit *m)
-{
-    static const uint32_t attempts[] = { 0, 1, 2, 3, 5 };
-
-    m->idempotent = sim_one_in(3);
-    t->idempotent = m->idempotent || t->function == 2;
-    m->attempts = t->idempotent ? attempts[sim_random(5)] : 0;
-    t->attempts = m->attempts ? m->attempts : t->idempotent ? 3 : 1;
-    m->retry_on = (uint32_t)sim_random(8);
-    t->retry_on = m->retry_on ? m->retry_on : RETRY_DIED;
-    m->backoff_ms = 1 + sim_random(20);
-    m->backoff_max_ms = 1000000;
-    t->backoff_us = m->backoff_ms * 1000;
-}
-
-static void describe_times(struct m_task *t, struct msg_submit *m)
-{
-    m->delay_ms = sim_one_in(5) ? 1 + sim_random(300) : 0;
-    m->expire_ms = sim_one_in(10) ? 1 + sim_random(500) : 0;
-    m->deadline_ms = sim_one_in(5) ? 1 + sim_random(50) : 0;
-    m->keep_ms = sim_one_in(3) ? 1 + sim_random(3000) : 0;
-    t->delay_us = m->delay_ms * 1000;
-    t->expire_in_us = m->expire_ms * 1000;
-    t->deadline_us = m->deadline_ms * 1000;
-    t->keep_us = m->keep_ms ? m->keep_ms * 1000 : model_journaled(t) ? sim.limits.keep_us : sim.limits.keep_volatile_us;
-}
-
-static void describe_target(struct m_task *t, struct msg_submit *m, uint32_t workers[2])
-{
-    switch (sim_random(12)) {
-    case 0:
-    case 1:
-        m->workers = workers;
-        m->n_workers = 1;
-        workers[0] = 1 + (uint32_t)sim_random(WORKERS);
-        t->workers = (uint32_t)bit(workers[0]);
-        return;
-    case 2:
-        m->workers = workers;
-        m->n_workers = 2;
-        workers[0] = 1 + (uint32_t)sim_random(WORKERS);
-        workers[1] = 1 + workers[0] % WORKERS;
-        t->workers = (uint32_t)(bit(workers[0]) | bit(workers[1]));
-        return;
-    case 3:
-        m->set = TEXT("pair");
-        m->wait_target = t->by_set = true;
-        t->workers = (uint32_t)(bit(1) | bit(2));
-        return;
-    case 4:
-        m->target = sim_one_in(4) ? TARGET_ALL : 0;
-        return;
-    default:
-        return;
-    }
-}
-
-static void describe_after(struct m_task *t, struct msg_submit *m)
-{
-    for (uint32_t n = sim_one_in(5) ? 1 + (uint32_t)sim_random(AFTER) : 0; n > 0; n--) {
-        const struct m_task *first = some_task(t->user);
-
-        if (first && first->place >= WAITING && first->parts == 0 && (t->n_after == 0 || t->after[0] != first->id))
-            t->after[t->n_after++] = first->id;
-    }
-    m->after = t->after;
-    m->n_after = t->n_after;
-    m->after_any = t->after_any = t->n_after && sim_one_in(2);
-}
-
-/* What came of it, as far as that is known at once. */
-static void sent(const struct m_request *r, struct m_task *t, uint32_t n)
-{
-    const struct msg_failure *f = refusal(r);
-    const bool full = f && f->code == PTOOLS_ERR_LIMIT && f->message.n > 30 &&
-                      memmem(f->message.data, f->message.n, "user_queued_max", 15);
-
-    sim.count.submitted++;
-    sim.count.refused += f != NULL;
-    SIM_CHECK(!full || model_in_queue(t->user) + n > sim.limits.user_queued_max, "limits",
-              "user %u has %u tasks in the queue, of %u, and is refused", t->user, model_in_queue(t->user),
-              sim.limits.user_queued_max);
-    sim_deliver();
-}
-
-static void submit(uint32_t client)
-{
-    struct m_client *c = &sim.clients[client];
-    struct m_task *t = model_new();
-    struct msg_submit m = { 0 };
-    uint32_t workers[2];
-    struct m_request *r;
-    struct text tag;
-    char key[8];
-
-    if (!t)
-        return;
-    t->user = c->user;
-    t->source = c->source;
-    t->function = (uint32_t)sim_random(3);
-    t->durability = m.durability = 1 + (uint32_t)sim_random(3);
-    t->tag = sim_one_in(2) ? (uint32_t)sim_random(TAGS) : TAGS;
-    t->key = sim_one_in(6) ? (uint32_t)sim_random(KEYS) : KEYS;
-    t->hold = m.hold = sim_one_in(20);
-    m.function = (struct text){ functions[t->function], strlen(functions[t->function]) };
-    m.has_priority = sim_one_in(2);
-    m.priority = (double)sim_random(sim.habits.priorities);
-    t->priority = m.has_priority ? m.priority : INFINITY;
-    describe_repeats(t, &m);
-    describe_times(t, &m);
-    describe_target(t, &m, workers);
-    if (!m.target)
-        describe_after(t, &m);
-    if (m.target)
-        t->key = KEYS;
-    tag = (struct text){ sim_tag(t->tag), strlen(sim_tag(t->tag)) };
-    m.n_tags = t->tag < TAGS;
-    m.tags = &tag;
-    if (t->key < KEYS)
-        m.key = (struct text){ key, (size_t)snprintf(key, sizeof key, "k%u", t->key) };
-    m.block = sim_one_in(10);
-    m.wait = sim_one_in(4);
-    r = ask(R_SUBMIT, client, t);
-    r->wait = m.wait;
-    trace_add("submits request, index, durability", r->id, (uint64_t)(t - sim.tasks), m.durability);
-    send_submit(r, &m, t);
-    sent(r, t, 1 + (m.target ? WORKERS : 0));
-}
-
-/* As a library does that does not know whether it arrived: the same once more. */
-static void resend(uint32_t client)
-{
-    struct m_task *t = some_task(sim.clients[client].user);
-    struct m_request *r;
-    struct msg_submit m = { 0 };
-    char key[8];
-
-    if (!t || t->key == KEYS || t->place == ASKED || model_may_go(t))
-        return;
-    m.function = (struct text){ functions[t->function], strlen(functions[t->function]) };
-    m.durability = t->durability;
-    m.key = (struct text){ key, (size_t)snprintf(key, sizeof key, "k%u", t->key) };
-    r = ask(R_RESEND, client, t);
-    trace_add("sends once more request, task", r->id, t->id, 0);
-    send_submit(r, &m, t);
-    sim_deliver();
 }
 
 /* -- changes ----------------------------------------------------------------------------------------------------------
@@ -373,10 +201,10 @@ static void change(uint32_t client, struct m_task *t, enum task_change change)
 
     if (t->place == ASKED || (t->parts > 0 && change != CHANGE_CANCEL && change != CHANGE_FORGET))
         return;
-    r = ask(R_CHANGE, client, t);
+    r = client_asks(R_CHANGE, client, t);
     trace_add("changes request, task, how", r->id, t->id, change);
     core_queued(sim.core, sim.now, c->id, r->id, MSG_TASK_CHANGE, &m, &sim.out);
-    f = refusal(r);
+    f = client_refusal(r);
     if (f && f->code == PTOOLS_ERR_NO_TASK) {
         SIM_CHECK(model_may_go(t), "I1", "task %lu, in place %d, is not known", t->id, t->place);
     } else if (f && f->code == PTOOLS_ERR_LIMIT) {
@@ -400,7 +228,7 @@ static void set_priorities(uint32_t client)
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < 4; i++) {
-        struct m_task *t = some_task(c->user);
+        struct m_task *t = client_some_task(c->user);
 
         if (t && t->place != ASKED && t->parts == 0 && !t->forgotten) {
             tasks[n] = t;
@@ -409,11 +237,11 @@ static void set_priorities(uint32_t client)
     }
     if (n == 0)
         return;
-    r = ask(R_PRIORITY, client, NULL);
+    r = client_asks(R_PRIORITY, client, NULL);
     trace_add("sets priorities request, tasks", r->id, n, 0);
     core_priorities(sim.core, sim.now, c->id, r->id, (const uint8_t *)pairs, n * sizeof pairs[0], &sim.out);
     counts_with(r, since);
-    for (uint32_t i = 0; i < n && !refusal(r); i++)
+    for (uint32_t i = 0; i < n && !client_refusal(r); i++)
         if (tasks[i]->place == WAITING) {
             tasks[i]->moved |= tasks[i]->priority != pairs[i].priority;
             tasks[i]->priority = pairs[i].priority;
@@ -427,14 +255,14 @@ static void pause(uint32_t client, uint32_t tag, bool on)
     struct m_pause *p = &sim.pauses[c->user][tag];
     const struct msg_task m = { .tag = { sim_tag(tag), strlen(sim_tag(tag)) } };
     const struct msg_task all = { 0 };
-    struct m_request *r = ask(R_PAUSE, client, NULL);
+    struct m_request *r = client_asks(R_PAUSE, client, NULL);
     const uint64_t since = sim.core->row_number;
 
     trace_add("pauses request, tag, on", r->id, tag, on);
     core_queued(sim.core, sim.now, c->id, r->id, on ? MSG_QUEUE_PAUSE : MSG_QUEUE_RESUME, tag == TAGS ? &all : &m,
                 &sim.out);
     counts_with(r, since);
-    if (!refusal(r)) {
+    if (!client_refusal(r)) {
         if (p->on != on)
             p->row = since + 1;
         p->on = on;
@@ -448,7 +276,7 @@ static void pause(uint32_t client, uint32_t tag, bool on)
 static void look(uint32_t client)
 {
     struct m_client *c = &sim.clients[client];
-    struct m_task *t = some_task(c->user);
+    struct m_task *t = client_some_task(c->user);
     const bool wait = sim_one_in(3);
     struct msg_task m = { 0 };
     struct m_request *r;
@@ -461,7 +289,7 @@ static void look(uint32_t client)
     } else {
         m.task = t->id;
     }
-    r = ask(wait ? R_WAIT : R_RESULT, client, t);
+    r = client_asks(wait ? R_WAIT : R_RESULT, client, t);
     trace_add(wait ? "waits request, task" : "asks for a result request, task", r->id, t->id, 0);
     core_queued(sim.core, sim.now, c->id, r->id, wait ? MSG_TASK_WAIT : MSG_TASK_RESULT, &m, &sim.out);
     sim_deliver();
@@ -475,7 +303,7 @@ static void call(uint32_t client)
                                 .deadline_ms = sim_one_in(4) ? 1 + sim_random(50) : 0,
                                 .worker = sim_one_in(6) ? 1 + (uint32_t)sim_random(WORKERS) : 0 };
     AUTO(blob) payload = blob_new("call", 4);
-    struct m_request *r = ask(R_CALL, client, NULL);
+    struct m_request *r = client_asks(R_CALL, client, NULL);
 
     trace_add("calls request", r->id, 0, 0);
     SIM_CHECK(core_submit(sim.core, sim.now, sim.clients[client].id, r->id, &m, payload, &sim.out) == 0, "memory",
@@ -490,17 +318,17 @@ static void cancel(uint32_t client)
     struct m_request *r;
     struct m_task *t;
 
-    for (uint32_t i = 0; i < 64 && (!which->id || which->client != client); i++)
+    for (uint32_t i = 0; i < REQUESTS_MAX && (!which->id || which->client != client); i++)
         which = &sim.requests[(size_t)(which - sim.requests + 1) % REQUESTS_MAX];
     if (!which->id || which->client != client ||
         (which->kind != R_CALL && which->kind != R_WAIT && which->kind != R_SUBMIT))
         return;
     t = which->kind == R_SUBMIT && which->task->generation == which->generation ? which->task : NULL;
-    r = ask(R_OTHER, client, NULL);
+    r = client_asks(R_OTHER, client, NULL);
     trace_add("cancels request, task", which->id, t ? t->id : 0, 0);
     core_cancel(sim.core, sim.now, sim.clients[client].id, r->id, &(const struct msg_cancel){ .request = which->id },
                 &sim.out);
-    if (t && t->id && !refusal(r)) {
+    if (t && t->id && !client_refusal(r)) {
         t->cancel_it = t->place == ASKED;
         if (t->place == WAITING || t->place == GIVEN)
             model_cancel(t);
@@ -515,11 +343,11 @@ void client_acts(void)
     struct m_task *t;
 
     if (what < 48) {
-        submit(client);
+        client_submits(client);
     } else if (what < 52) {
-        resend(client);
+        client_resends(client);
     } else if (what < 68) {
-        if ((t = some_task(sim.clients[client].user)))
+        if ((t = client_some_task(sim.clients[client].user)))
             change(client, t, (enum task_change)(1 + sim_random(CHANGE_FORGET)));
     } else if (what < 74) {
         set_priorities(client);

@@ -189,7 +189,7 @@ static bool serves(const struct m_task *t, uint32_t worker)
     return t->workers == 0 || (t->workers & bit(worker));
 }
 
-static bool ready(const struct m_task *t)
+bool model_ready(const struct m_task *t)
 {
     if (sim.storage_failed && model_journaled(t))
         return false; /* nobody sees whether a worker has it */
@@ -218,7 +218,7 @@ static void decide(struct m_task *t, uint32_t worker)
     for (uint32_t i = 0; i < sim.n_live; i++) {
         const struct m_task *u = sim.live[i];
 
-        if (u == t || u->user != t->user || u->priority > t->priority || !ready(u) || !serves(u, worker))
+        if (u == t || u->user != t->user || u->priority > t->priority || !model_ready(u) || !serves(u, worker))
             continue;
         SIM_CHECK(u->priority == t->priority, "order", "task %lu is given before %lu, which is more urgent", t->id,
                   u->id);
@@ -533,154 +533,4 @@ void model_event(const struct m_client *c, const struct msg_event *e)
     default:
         return;
     }
-}
-
-/* -- after each turn -------------------------------------------------------------------------------------------------
- */
-
-static bool is_idle(uint32_t id)
-{
-    const struct m_worker *w = &sim.workers[id];
-
-    return w->life == W_UP && w->n == 0 && !w->killed && !w->leaving && sim.booked[id] == 0;
-}
-
-static void check_worker(uint32_t id)
-{
-    const struct m_worker *w = &sim.workers[id];
-
-    if (w->life != W_UP || w->killed)
-        return;
-    for (size_t i = 0; i < w->n; i++) {
-        const struct m_task *t = w->frames[i].call || w->frames[i].revoked ? NULL : model_find(w->frames[i].task);
-
-        SIM_CHECK(!t || !model_late(t) || w->cancelled_us, "deadline", "the deadline of task %lu has passed", t->id);
-    }
-    SIM_CHECK(!w->cancelled_us || w->n == 0 || w->cancelled_us + sim.limits.kill_grace_us > sim.now, "deadline",
-              "worker %u does not stop, and is not killed", id);
-}
-
-static void fail_wakeup(const struct m_task *t, const char *what)
-{
-    char why[300];
-
-    qtask_why(sim.core, qtask_find(sim.core, t->id), why);
-    sim_fail("wake-up", "task %lu, to run from %lu, to expire at %lu, attempt %u, %s: %s", t->id, t->surely_us,
-             t->expire_us, t->attempt, what, why);
-}
-
-void model_turn(void)
-{
-    uint32_t idle = 0, in_queue[USERS] = { 0 };
-
-    for (uint32_t id = 1; id <= WORKERS; id++) {
-        idle |= is_idle(id) ? (uint32_t)bit(id) : 0;
-        check_worker(id);
-    }
-    for (uint32_t i = 0; i < sim.n_live; i++) {
-        struct m_task *t = sim.live[i];
-
-        if (t->place == ASKED && t->id && !sim.storage_failed && !qtask_find(sim.core, t->id)) {
-            model_free(t); /* it was refused, and its client had left */
-            i--;
-            continue;
-        }
-        in_queue[t->user] += t->id && t->place != ENDED && !sim.storage_failed;
-        SIM_CHECK(!t->must_leave || t->place == ASKED || (sim.storage_failed && model_journaled(t)), "I5",
-                  "task %lu, in place %d, does not end (it may: %x)", t->id, t->place, t->may);
-        if (idle && !sim.storage_failed && ready(t) && (t->workers == 0 || (t->workers & idle)))
-            fail_wakeup(t, "waits beside an idle worker");
-        if (t->place == WAITING && t->attempt == 0 && t->expire_us && t->expire_us + t->slack_us <= sim.now &&
-            t->parts == 0 && t->strict && !sim.storage_failed)
-            fail_wakeup(t, "does not expire");
-    }
-    for (uint32_t u = 0; u < USERS; u++)
-        SIM_CHECK(in_queue[u] <= sim.limits.user_queued_max, "limits", "user %u has %u tasks in the queue, of %u", u,
-                  in_queue[u], sim.limits.user_queued_max);
-}
-
-/* -- now and then -----------------------------------------------------------------------------------------------------
- */
-
-/* Whether it may be forgotten by now without anybody's asking. */
-bool model_may_go(const struct m_task *t)
-{
-    if (t->place != ENDED)
-        return false;
-    if (t->whole || t->forgotten)
-        return true;
-    if (t->shown == SHOWN_DEAD)
-        return false;
-    return !model_journaled(t) || t->read || t->ended_us + t->keep_us <= sim.now + 2000;
-}
-
-void model_check_task(struct m_task *t)
-{
-    static const uint32_t shown[] = { [WAITING] = 1u << SHOWN_WAITING | 1u << SHOWN_QUEUED,
-                                      [GIVEN] = 1u << SHOWN_RUNNING,
-                                      [ENDING] = 1u << SHOWN_RUNNING };
-    struct core_queued_view v;
-
-    if (t->place == ASKED || (sim.storage_failed && model_journaled(t))) /* what it does is not recorded */
-        return;
-    if (!core_view_queued(sim.core, FIRST_UID + t->user, t->id, &v)) {
-        SIM_CHECK(model_may_go(t), "I1", "task %lu, in place %d, is not known any more", t->id, t->place);
-        if (!model_journaled(t) || t->row <= journal_synced()) /* else it may come back with another daemon */
-            model_free(t);
-        return;
-    }
-    SIM_CHECK((t->place == ENDED ? bit(t->shown) : shown[t->place]) & bit(v.state), "model",
-              "task %lu, in place %d, is %s", t->id, t->place, task_shown_name(v.state));
-    SIM_CHECK(t->parts > 0 || (v.hold == t->hold && v.priority == t->priority && v.attempt == t->attempt), "model",
-              "task %lu: hold %d and %d, priority %g and %g, attempt %u and %u", t->id, v.hold, t->hold, v.priority,
-              t->priority, v.attempt, t->attempt);
-}
-
-void model_check_all(void)
-{
-    const char *wrong = core_check(sim.core);
-    uint32_t in_queue = 0;
-
-    SIM_CHECK(!wrong, "core", "%s", wrong);
-    for (uint32_t i = sim.n_live; i-- > 0;)
-        model_check_task(sim.live[i]);
-    for (uint32_t u = 0; u < USERS; u++) {
-        in_queue += model_in_queue(u);
-        for (uint32_t i = 0; i <= TAGS; i++) {
-            const char *tag;
-            bool on = false;
-
-            for (size_t k = 0; (tag = core_view_pause(sim.core, FIRST_UID + u, k)); k++)
-                on |= strcmp(tag, sim_tag(i)) == 0;
-            SIM_CHECK(on == sim.pauses[u][i].on, "pause", "user %u: tag '%s' is paused: %d", u, sim_tag(i), on);
-        }
-    }
-    SIM_CHECK(sim.storage_failed || in_queue == core_queue_waiting(sim.core), "model",
-              "%u tasks have not ended, and the core has %lu", in_queue, core_queue_waiting(sim.core));
-}
-
-void model_check_drained(void)
-{
-    struct core_stats s;
-
-    for (uint32_t i = 0; i < sim.n_live; i++) {
-        const struct m_task *t = sim.live[i];
-        char why[300] = "";
-
-        if (t->place != ENDED && t->id)
-            qtask_why(sim.core, qtask_find(sim.core, t->id), why);
-        SIM_CHECK(t->place == ENDED, "I1", "at the end task %lu is in place %d: %s", t->id, t->place, why);
-    }
-    clients_forget_ended();
-    SIM_CHECK(sim.n_requests == 0, "answers", "%u requests are not answered", sim.n_requests);
-    for (uint32_t i = 0; i < CLIENTS + USERS; i++)
-        client_goes(i);
-    core_view_stats(sim.core, &s);
-    SIM_CHECK(
-        s.waiting == 0 && s.given == 0 && s.queue_waiting == 0 && s.queue_known == 0 && s.payload_bytes == 0 &&
-            s.clients == 0 && core_tasks(sim.core) == 0 && core_unrecorded(sim.core) == 0,
-        "balance",
-        "at the end: waiting %lu, given %lu, queued %lu, known %lu, bytes %lu, clients %u, tasks %lu, unrecorded %lu",
-        s.waiting, s.given, s.queue_waiting, s.queue_known, s.payload_bytes, s.clients, core_tasks(sim.core),
-        core_unrecorded(sim.core));
 }

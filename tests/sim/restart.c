@@ -57,6 +57,12 @@ static void was_running(struct m_task *t)
     t->surely_us = sim.now + us / 2 + us;
 }
 
+/* NULL: there is none. */
+static bool was_stopping(const struct kept *kept)
+{
+    return kept && kept->life && (kept->life->life.flags & LIFE_STOPPING);
+}
+
 /* It has not ended, as far as the journal knows. */
 static void goes_on(struct m_task *t, const struct kept *kept, bool may_lose)
 {
@@ -76,7 +82,7 @@ static void goes_on(struct m_task *t, const struct kept *kept, bool may_lose)
         was_waiting(t, kept->row, kept->life);
     if (may_lose || !t->exact || t->met != bit(t->n_after) - 1)
         loosen(t);
-    if (life && (life->flags & LIFE_STOPPING)) {
+    if (was_stopping(kept) || (t->whole && was_stopping(journal_kept(t->whole)))) {
         t->may = (uint32_t)bit(SHOWN_CANCELLED);
         t->must_leave = t->parts == 0;
     } else if (running) {

@@ -3,10 +3,10 @@
  * sim -- one simulated world: the real core, clients, workers, a journal and a clock, all moved by one seed.
  *
  *     sim.c      a run: steps, the clock, delivery of the core's actions, death and restart, the end
- *     clients.c  what clients ask for, and the answers they get
+ *     clients.c  what clients ask for, and the answers they get; submit.c: tasks
  *     workers.c  what workers do with what they are given
  *     journal.c  where rows go, and what a crash or a loss of power leaves of them; store.c: in the real database
- *     model.c    what was promised, and whether it is kept; restart.c: and whether it was when the daemon is back
+ *     model.c    what was promised; check.c: whether it is kept; restart.c: and whether it was when the daemon is back
  *     trace.c    chance, what happened, and what is said when something is wrong
  *
  * There is one world at a time: everything is in `sim`, so that a run cannot depend on anything but its seed. The
@@ -208,6 +208,7 @@ void model_check_all(void);
 void model_check_task(struct m_task *t);
 void model_waits(struct m_task *t);
 bool model_journaled(const struct m_task *t);
+bool model_ready(const struct m_task *t); /* and nothing is in its way */
 bool model_may_go(const struct m_task *t);
 void model_check_drained(void);
 uint32_t model_in_queue(uint32_t user);
@@ -225,6 +226,13 @@ void clients_add(void);
 void client_comes(uint32_t index);
 void client_goes(uint32_t index);
 void client_acts(void);
+struct m_request *client_asks(enum request_kind kind, uint32_t client, struct m_task *t);
+/* What was asked for just now was refused; NULL: not, or not yet. */
+const struct msg_failure *client_refusal(const struct m_request *r);
+struct m_task *client_some_task(uint32_t user); /* or NULL */
+/* submit.c */
+void client_submits(uint32_t client);
+void client_resends(uint32_t client);
 void client_answer(const struct action *a);
 void client_event(const struct action *a);
 void clients_forget(void);
