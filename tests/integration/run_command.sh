@@ -83,8 +83,8 @@ used() {
     submit -- "$@" && ended "$state" && run 0 ls --json "$id" &&
         python3 -c 'import json,sys; t=json.load(sys.stdin)["tasks"][0]; sys.exit(t["cpu_us"] < 10000 or t["peak_bytes"] < 30 << 20)' <"$work/out"
 }
-used done python3 -c 'x = bytes(40 << 20); sum(range(1000000))' &&
-    used failed python3 -c 'x = bytes(40 << 20); sum(range(1000000)); raise SystemExit(3)'
+used done python3 -c 'x = b"x" * (40 << 20); sum(range(1000000))' &&
+    used failed python3 -c 'x = b"x" * (40 << 20); sum(range(1000000)); raise SystemExit(3)'
 check "the record of a command says what it took, whether it ended well or not"
 submit math.primes 0 300000
 ended done && run 0 info "$id" && said 'processor time' && said 'peak memory'
