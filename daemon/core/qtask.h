@@ -23,7 +23,8 @@ enum qtask_state { QT_NEW, QT_HELD, QT_RECORDING, QT_WAITING, QT_QUEUED, QT_GIVE
 enum qtask_event { QE_HOLD, QE_RECORD, QE_ACCEPT, QE_WAIT, QE_READY, QE_GIVE, QE_BACK, QE_END, QE_SETTLE, QE_RERUN,
                    QTASK_EVENTS };
 
-enum { DEAD_KILLS = 3, KEPT_SLICE = 256, WATCHES_MAX = 64, BLOCKED_MAX = 1024, WATCHERS_MAX = 1 << 18,
+/* WATCHES_MAX, of a user: more than it has connections, for each `ptools run` has one. */
+enum { DEAD_KILLS = 3, KEPT_SLICE = 256, WATCHES_MAX = 1024, BLOCKED_MAX = 1024, WATCHERS_MAX = 1 << 18,
        PAUSES_MAX = 64 };
 enum life_flags {
     LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4, LIFE_RERUN = 8, LIFE_READ = 16, LIFE_AFTER_GONE = 32,

@@ -393,6 +393,22 @@ submit t.echo '[1,{"a":null}]' word -2.5 && ended done && run 0 replay "$id" && 
     submit t.fail no && ended failed && run 1 replay "$id" && run 2 replay --gdb "$id" && complained 'gdb is for commands' && run 2 replay
 check "replay: of a function the call with its arguments"
 
+# -- many at once --------------------------------------------------------------------------------------------
+
+run 0 pause --tag many
+runs=
+for i in $(seq 100); do
+    "$command" run --tag many true 2>"$work/many.$i" &
+    runs="$runs $!"
+done
+waiting() { "$command" ls --json --tag many | python3 -c 'import json, sys; print(len(json.load(sys.stdin)["tasks"]))'; }
+while [ "$(waiting)" -lt 100 ]; do :; done
+"$command" resume --tag many
+failed=0
+for pid in $runs; do wait "$pid" || failed=$((failed + 1)); done
+[ $failed -eq 0 ]
+check "run: a hundred at the same time"
+
 # -- the daemon ends ------------------------------------------------------------------------------------------
 
 mkfifo "$work/last"
