@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * front -- between the three programs of the system's service: fixed structs over SOCK_SEQPACKET sockets, one a packet.
+ * front -- between the three programs of the system's service: fixed structs over SOCK_SEQPACKET sockets, one a packet,
+ * and over a pipe.
  *
  * The front (ptoolsd with users.mode=each) listens, and gives each connection to the daemon of the user who made it.
  * ptools-spawn starts these daemons, each as its user. A daemon of a user has no door of its own: its clients come
@@ -8,13 +9,18 @@
  *
  *     front -> spawn   SPAWN uid, with the socket that the daemon shall have
  *     spawn -> front   ENDED uid, why it ended or could not be started, and its status
- *     front -> daemon  CLIENT, ARRAYS: a connection of either door; BEGIN; DRAIN; RELOAD; LEAVE
- *     daemon -> front  UP; IDLE n; LEAVING
+ *     front -> daemon  BEGIN, with the pipe; CLIENT, ARRAYS: a connection of either door; DRAIN; RELOAD; LEAVE
+ *     daemon -> front  UP; IDLE n; LEAVING: by the pipe
+ *
+ * A daemon is its user's to replace, so nothing that it can put into the socket may come to lie where it would be closed
+ * by the front, or by the service manager, which keeps the front's end: a descriptor that is slow to close would hold up
+ * the whole machine. So the front's end takes nothing (shutdown()), and a daemon speaks by a pipe, which no descriptor
+ * goes through. Its end of file is the end of the daemon.
  *
  * Whether a daemon may end is agreed on, so that no connection is lost between two of them: it says IDLE with the number
- * of connections it has taken since BEGIN (or its start), and the front answers LEAVE if it sent no more than that. One
- * that ends for another reason says LEAVING. A front that follows another begins with BEGIN and its version: a daemon of
- * another version leaves.
+ * of connections it has taken since BEGIN, and the front answers LEAVE if it sent no more than that. One that ends for
+ * another reason says LEAVING. Each front begins with BEGIN, a pipe of its own and its version: a daemon of another
+ * version leaves.
  * Numbers are native: all are on one machine, and of one version.
  */
 #ifndef PROTO_FRONT_H
@@ -30,7 +36,7 @@ enum front_kind {
     FRONT_ENDED,
     FRONT_CLIENT, /* with a connection of the door of messages */
     FRONT_ARRAYS, /* with one of the door of descriptors */
-    FRONT_BEGIN,  /* a new front: connections are counted from here on, from taken; text: its version */
+    FRONT_BEGIN,  /* with the pipe: connections are counted from here on; text: the front's version */
     FRONT_DRAIN,  /* end when what runs has ended; the second time: at once */
     FRONT_RELOAD, /* read the configuration again */
     FRONT_LEAVE,  /* the answer to IDLE: end now */
@@ -46,7 +52,7 @@ struct front_packet {
     int32_t pid;       /* ENDED: 0, if there never was a process */
     int32_t status;    /* ENDED: as waitpid() tells it */
     uint32_t zero;
-    uint64_t taken;    /* IDLE, BEGIN */
+    uint64_t taken;    /* IDLE */
     char text[FRONT_TEXT_BYTES]; /* ENDED: why, for people; BEGIN: a version; ends with NUL */
 };
 _Static_assert(sizeof(struct front_packet) == 192, "a wire struct");

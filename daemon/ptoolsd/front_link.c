@@ -22,9 +22,11 @@ enum { PACKETS_A_TURN = 32 };
 struct front_link {
     struct daemon *d;
     int fd;
+    int words_fd; /* the pipe to the front; -1: it has not begun */
     sd_event_source *source;
     sd_event_source *idle_timer;
-    uint64_t taken;
+    uint64_t taken; /* connections, since BEGIN */
+    bool up;    /* it serves */
     bool idle;  /* the timer runs, or has rung */
     bool asked; /* IDLE was sent, and nobody came since */
 };
@@ -57,16 +59,42 @@ static void stop_idling(struct front_link *l)
     l->idle_timer = sd_event_source_disable_unref(l->idle_timer);
 }
 
+/* false: the front does not read now, or there is none. */
+static bool say(const struct front_link *l, enum front_kind kind)
+{
+    const struct front_packet p = { .magic = FRONT_MAGIC, .kind = kind, .uid = geteuid(), .taken = l->taken };
+
+    return l->words_fd >= 0 && write(l->words_fd, &p, sizeof p) == (ssize_t)sizeof p;
+}
+
+static void begin(struct front_link *l, const struct front_packet *p, int take_fd)
+{
+    if (l->words_fd >= 0)
+        close(l->words_fd);
+    l->words_fd = take_fd;
+    l->taken = 0;
+    stop_idling(l);
+    if (l->up)
+        (void)say(l, FRONT_UP);
+    if (l->d->draining)
+        (void)say(l, FRONT_LEAVING); /* the one before was told, or nobody */
+    if (strcmp(p->text, PTOOLS_VERSION) != 0) {
+        log_info("front-is-another", LOG_STR("version", p->text));
+        daemon_drain(l->d);
+    }
+}
+
 static void handle(struct front_link *l, const struct front_packet *p, int take_fd)
 {
     struct daemon *d = l->d;
+    const bool is_connection = p->kind == FRONT_CLIENT || p->kind == FRONT_ARRAYS;
 
-    if ((p->kind == FRONT_CLIENT || p->kind == FRONT_ARRAYS) != (take_fd >= 0)) {
+    if ((is_connection || p->kind == FRONT_BEGIN) != (take_fd >= 0)) {
         /* the kernel dropped the descriptor, for this process may have no more of them */
         log_warning("connection-lost", LOG_U64("kind", p->kind));
         if (take_fd >= 0)
             close(take_fd);
-        l->taken += p->kind == FRONT_CLIENT || p->kind == FRONT_ARRAYS;
+        l->taken += is_connection;
         return;
     }
     switch (p->kind) {
@@ -80,12 +108,7 @@ static void handle(struct front_link *l, const struct front_packet *p, int take_
             fds_let_in(d->fds, take_fd);
         break;
     case FRONT_BEGIN:
-        l->taken = p->taken;
-        stop_idling(l);
-        if (strcmp(p->text, PTOOLS_VERSION) != 0) {
-            log_info("front-is-another", LOG_STR("version", p->text));
-            daemon_drain(d);
-        }
+        begin(l, p, take_fd);
         break;
     case FRONT_RELOAD:
         daemon_reload(d);
@@ -126,33 +149,28 @@ static int on_link(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 static int on_idle(sd_event_source *s, uint64_t usec, void *userdata)
 {
     struct front_link *l = userdata;
-    const struct front_packet p = { .magic = FRONT_MAGIC, .kind = FRONT_IDLE, .uid = geteuid(), .taken = l->taken };
 
     (void)s;
     (void)usec;
     if (l->asked)
         return 0;
     /* A front that does not read is asked at the next occasion. */
-    l->asked = send(l->fd, &p, sizeof p, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof p;
+    l->asked = say(l, FRONT_IDLE);
     return 0;
-}
-
-static void tell(struct front_link *l, enum front_kind kind)
-{
-    const struct front_packet p = { .magic = FRONT_MAGIC, .kind = kind, .uid = geteuid() };
-
-    if (l && send(l->fd, &p, sizeof p, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        log_warning("front-not-told", LOG_U64("kind", kind), LOG_STR("why", strerror(errno)));
 }
 
 void front_link_leaves(struct front_link *l)
 {
-    tell(l, FRONT_LEAVING); /* else it learns it at the end */
+    if (l)
+        (void)say(l, FRONT_LEAVING); /* else it learns it at the end */
 }
 
 void front_link_up(struct front_link *l)
 {
-    tell(l, FRONT_UP);
+    if (!l)
+        return;
+    l->up = true;
+    (void)say(l, FRONT_UP); /* else with BEGIN */
 }
 
 void front_link_turn(struct front_link *l, bool idle)
@@ -179,6 +197,7 @@ int front_link_new(struct daemon *d, int take_fd, struct front_link **ret)
     }
     l->d = d;
     l->fd = take_fd;
+    l->words_fd = -1;
     r = sd_event_add_io(d->event, &l->source, l->fd, EPOLLIN, on_link, l);
     if (r >= 0)
         r = sd_event_source_set_priority(l->source, PHASE_CLIENT);
@@ -195,6 +214,8 @@ struct front_link *front_link_free(struct front_link *l)
     sd_event_source_disable_unref(l->source);
     sd_event_source_disable_unref(l->idle_timer);
     close(l->fd);
+    if (l->words_fd >= 0)
+        close(l->words_fd);
     free(l);
     return NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * front_users -- a user's daemon, from the wish for it to its end, as the front sees it: a socket.
+ * front_users -- a user's daemon, from the wish for it to its end, as the front sees it: a socket to it, a pipe from it.
  *
  *     none --somebody comes--> coming --UP--> there --IDLE, LEAVE--> leaving --end of file--> none
  *                                | who comes    |                       | who comes meanwhile waits for the next one
@@ -44,7 +44,8 @@ struct waiting { /* for the daemon of a user that is coming, or follows one that
 struct front_user {
     struct front_users *f;
     uint32_t uid;
-    int fd; /* -1: it has no daemon */
+    int fd;       /* -1: it has no daemon */
+    int words_fd; /* the pipe from it */
     sd_event_source *source;
     uint64_t sent; /* connections, since BEGIN */
     bool coming;   /* it has not said yet that it serves */
@@ -65,7 +66,6 @@ struct front_users {
     unsigned n; /* that have a daemon */
     unsigned n_waiting; /* of all users */
     bool draining;
-    uint64_t first; /* where it counts from, of daemons that had another front: what they said to that is not for us */
     void (*watch)(void *userdata, uint32_t uid, bool up);
     void *watch_userdata;
     int spawn_fd; /* to ptools-spawn; -1 */
@@ -125,18 +125,12 @@ static int send_packet(int socket, const struct front_packet *p, int fd)
     return sendmsg(socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof *p ? 0 : -errno;
 }
 
-/* 1: a packet; 0: none now; -1: there will be none any more, or none of ours: whoever sends it does not keep to the protocol,
- * and may have sent descriptors (refuse_close()). */
-static int receive_packet(int socket, struct front_packet *ret)
+/* From ptools-spawn or from a pipe; the descriptor does not block. 1: a packet; 0: none now; -1: there will be none any
+ * more, or none of ours: whoever sends it does not keep to the protocol. */
+static int receive_packet(int fd, struct front_packet *ret)
 {
-    struct iovec iov = { ret, sizeof *ret };
-    struct msghdr look = { .msg_iov = &iov, .msg_iovlen = 1 };
-    ssize_t got = recvmsg(socket, &look, MSG_DONTWAIT | MSG_PEEK);
+    const ssize_t got = read(fd, ret, sizeof *ret);
 
-    if (got >= 0 && look.msg_flags & MSG_CTRUNC)
-        return -1;
-    if (got > 0)
-        got = recv(socket, ret, sizeof *ret, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     return got == (ssize_t)sizeof *ret && ret->magic == FRONT_MAGIC && !ret->text[FRONT_TEXT_BYTES - 1] ? 1 : -1;
@@ -231,8 +225,9 @@ static void user_close(struct front_user *u)
     keep(u->uid, u->fd, false);
     tell_watch(u, false);
     u->source = sd_event_source_disable_unref(u->source);
-    refuse_close(u->f->refuse, u->fd);
-    u->fd = -1;
+    close(u->fd);
+    close(u->words_fd);
+    u->fd = u->words_fd = -1;
     u->leaving = u->coming = false;
     u->f->n--;
 }
@@ -266,7 +261,7 @@ static struct front_user *user_get(struct front_users *f, uint32_t uid)
                 user_free(other);
     if (HASH_COUNT(f->users) >= f->config->users_max || !(u = calloc(1, sizeof *u)))
         return NULL;
-    *u = (struct front_user){ .f = f, .uid = uid, .fd = -1 };
+    *u = (struct front_user){ .f = f, .uid = uid, .fd = -1, .words_fd = -1 };
     TAILQ_INIT(&u->waiting);
     HASH_ADD(hh, f->users, uid, sizeof u->uid, u);
     return u;
@@ -293,23 +288,33 @@ static int on_user(sd_event_source *s, int fd, uint32_t revents, void *userdata)
         if (p.kind != FRONT_IDLE || p.taken != u->sent || u->leaving)
             continue; /* somebody is on the way to it */
         p.kind = FRONT_LEAVE;
-        u->leaving = send_packet(fd, &p, -1) == 0;
+        u->leaving = send_packet(u->fd, &p, -1) == 0;
     }
     if (r < 0)
         on_end(u);
     return 0;
 }
 
-static int user_open(struct front_user *u, int take_fd, uint64_t first)
+static int user_open(struct front_user *u, int take_fd)
 {
-    int r;
+    const struct front_packet p = { .magic = FRONT_MAGIC, .kind = FRONT_BEGIN, .uid = u->uid, .text = PTOOLS_VERSION };
+    int words[2], r;
 
+    if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0) {
+        r = -errno;
+        close(take_fd);
+        return r;
+    }
     u->fd = take_fd;
-    u->sent = first;
+    u->words_fd = words[0];
+    u->sent = 0;
     u->since_us = now_us(u->f);
     u->why[0] = '\0';
     u->f->n++;
-    r = sd_event_add_io(u->f->event, &u->source, u->fd, EPOLLIN, on_user, u);
+    r = send_packet(u->fd, &p, words[1]);
+    close(words[1]);
+    if (r >= 0)
+        r = sd_event_add_io(u->f->event, &u->source, u->words_fd, EPOLLIN, on_user, u);
     if (r < 0)
         user_close(u);
     else
@@ -340,19 +345,22 @@ static int user_start(struct front_user *u, char why[WHY_BYTES])
         snprintf(why, WHY_BYTES, "your daemon cannot be started: %s", strerror(errno));
         return -errno;
     }
-    r = send_packet(f->spawn_fd, &p, pair[1]);
+    if (shutdown(pair[0], SHUT_RD) < 0) /* nothing of the user's shall lie in it: proto/front.h */
+        r = -errno;
+    else
+        r = send_packet(f->spawn_fd, &p, pair[1]);
     if (r == -EPIPE || r == -ECONNRESET) { /* it ended, and another may listen by now */
         spawn_close(f);
         r = spawn_connect(f);
         if (r == 0)
             r = send_packet(f->spawn_fd, &p, pair[1]);
     }
-    close(pair[1]);
     if (r == 0)
-        r = user_open(u, pair[0], 0);
+        r = user_open(u, pair[0]);
     else
         close(pair[0]);
     u->coming = r == 0;
+    close(pair[1]); /* not before: BEGIN would find nobody, if ptools-spawn is done with it already */
     if (r < 0)
         snprintf(why, WHY_BYTES, "your daemon cannot be started: %s", strerror(-r));
     else
@@ -481,7 +489,6 @@ void front_users_start(struct front_users *f, uint32_t uid)
 
 void front_users_adopt(struct front_users *f, uint32_t uid, int take_fd)
 {
-    struct front_packet p = { .magic = FRONT_MAGIC, .kind = FRONT_BEGIN, .uid = uid, .text = PTOOLS_VERSION };
     struct front_user *u = user_get(f, uid);
 
     if (!u || u->fd >= 0) {
@@ -490,8 +497,7 @@ void front_users_adopt(struct front_users *f, uint32_t uid, int take_fd)
         refuse_close(f->refuse, take_fd);
         return;
     }
-    p.taken = f->first;
-    if (user_open(u, take_fd, f->first) < 0 || send_packet(u->fd, &p, -1) < 0) {
+    if (user_open(u, take_fd) < 0) {
         user_free(u); /* it has ended meanwhile */
     } else {
         log_info("user-daemon-adopted", LOG_U64("uid", uid));
@@ -522,7 +528,6 @@ int front_users_new(sd_event *event, const struct config *config, struct front_u
     if (!f)
         return -ENOMEM;
     *f = (struct front_users){ .event = event, .config = config, .spawn_fd = -1 };
-    f->first = now_us(f);
     r = refuse_new(event, &f->refuse);
     if (r < 0)
         free(f);

@@ -273,7 +273,10 @@ def slow_to_close(service):
             pidfd = os.pidfd_open(service.daemon_of(GAMES))
             end = socket.socket(fileno=ctypes.CDLL(None).syscall(438, pidfd, 3, 0))  # pidfd_getfd(): its link to the front
             os.close(pidfd)
-            end.sendmsg([b'x' if way > 3 else b''], rights)
+            try:
+                end.sendmsg([b'x' if way > 3 else b''], rights)
+            except BrokenPipeError:  # the front's end takes nothing: so ours is the last one
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 0, 0))
         end.close()
         s.setblocking(True)  # ours is not the last one, if it goes now
         os.close(s.detach())

@@ -1,0 +1,68 @@
+#!/bin/sh
+# What a user's own daemon can do to the front, and to all who come by it: a user may replace it, and say by its socket and
+# its pipe what they like.
+# usage: hostile_daemon.sh PTOOLS-SPAWN  (PTOOLS_TEST_COMMAND, _DAEMON, _WORKER and _MODULES as Meson sets them)
+# shellcheck source-path=SCRIPTDIR source=users_rig.sh
+. "$(dirname "$0")/users_rig.sh"
+python=/usr/bin/python3
+
+# What the programs below begin with. They run as root, who may take descriptors of any process; a user may of their own.
+cat >"$work/hostile.py" <<'EOF'
+import ctypes, os, signal, socket, struct, sys, time
+
+def take_link(pid):  # the daemon's end of the front's socket
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.syscall(438, os.pidfd_open(pid), 3, 0)  # pidfd_getfd
+    assert fd >= 0, os.strerror(ctypes.get_errno())
+    return socket.socket(fileno=fd)
+
+listening = socket.socket()
+listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+listening.bind(("127.0.0.1", 0))
+listening.listen(4096)
+
+def slow():  # a socket that takes ten minutes to close, for whoever closes the last one
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    s.connect(listening.getsockname())
+    s.setblocking(False)
+    try:
+        while True:
+            s.send(bytes(65536))
+    except BlockingIOError:
+        pass
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 600))
+    s.setblocking(True)
+    return s
+EOF
+# hostile PROGRAM [ARG...]: it, behind that
+hostile() {
+    PYTHONPATH="$work" timeout 60 "$python" "$@" >"$work/out" 2>&1
+}
+
+start_front && start_spawn
+check "the service is ready"
+
+# -- its socket -----------------------------------------------------------------------------------------------------
+
+# The service manager keeps the front's end: whatever lay in it would be closed by process 1 of the machine.
+as_user games 0 submit -- sleep 1000 # it stays
+hostile - "$(pid_of 5)" <<'EOF'
+from hostile import *
+link, s = take_link(int(sys.argv[1])), slow()
+for send in lambda: socket.send_fds(link, [b"x"], [s.fileno()]), lambda: link.send(b"x"):
+    try:
+        send()
+    except BrokenPipeError:
+        continue
+    os._exit(1)
+os._exit(0)
+EOF
+check "nothing can be sent by it to the front, no descriptor and no byte"
+as_user games 0 status
+check "... and its user is served all the same"
+
+as_user games 0 kill --state running && kill $front && wait $front && kill $spawn && wait $spawn
+check "all end"
+front='' spawn=''
+echo "1..$n"
