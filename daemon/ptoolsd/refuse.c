@@ -15,16 +15,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "proto/zmtp.h"
 
-enum { PATIENCE_US = 1000000, KEPT_MAX = 64, CLOSE_US = 20000, CLOSING_MAX = 256, IOV_MAX_SEND = 4 };
+enum { PATIENCE_US = 1000000, KEPT_MAX = 64, CLOSE_US = 20000, CLOSING_MAX = 256, IOV_MAX_SEND = 4, SOON_US = 1000 };
 
 struct kept {
     struct refuse *r;
@@ -52,6 +54,21 @@ static bool is_empty(int fd)
            ioctl(fd, SIOCINQ, &bytes) == 0 && bytes == 0;
 }
 
+static void on_alarm(int signal_number)
+{
+    (void)signal_number;
+}
+
+/* No socket lingers while a signal is there. It comes again until all is closed: the first may be too early. */
+static void close_soon(int take_fd)
+{
+    const struct itimerval soon = { { .tv_usec = SOON_US }, { .tv_usec = SOON_US } }, never = { 0 };
+
+    setitimer(ITIMER_REAL, &soon, NULL);
+    close(take_fd);
+    setitimer(ITIMER_REAL, &never, NULL);
+}
+
 static void close_all(struct refuse *r)
 {
     int pipe_fds[2] = { -1, -1 };
@@ -65,7 +82,7 @@ static void close_all(struct refuse *r)
         _exit(0);
     }
     while (r->n_closing > 0)
-        close(r->closing[--r->n_closing]);
+        close_soon(r->closing[--r->n_closing]); /* there may be no child */
     if (pipe_fds[0] >= 0) {
         close(pipe_fds[0]);
         close(pipe_fds[1]);
@@ -161,11 +178,14 @@ void refuse_peer(struct refuse *r, int take_fd, bool messages, const char *why)
 
 int refuse_new(sd_event *event, struct refuse **ret)
 {
+    const struct sigaction alarm = { .sa_handler = on_alarm }; /* without SA_RESTART: it is there to interrupt */
     struct refuse *r = calloc(1, sizeof *r);
     int error;
 
-    if (!r)
+    if (!r || sigaction(SIGALRM, &alarm, NULL) < 0) {
+        free(r);
         return -ENOMEM;
+    }
     r->event = event;
     TAILQ_INIT(&r->kept);
     error = sd_event_add_time(event, &r->close_timer, CLOCK_MONOTONIC, 0, CLOSE_US / 5, on_close, r);

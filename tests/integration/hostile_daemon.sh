@@ -8,7 +8,7 @@ python=/usr/bin/python3
 
 # What the programs below begin with. They run as root, who may take descriptors of any process; a user may of their own.
 cat >"$work/hostile.py" <<'EOF'
-import ctypes, os, signal, socket, struct, sys, time
+import ctypes, os, select, signal, socket, struct, sys, time
 
 def take_link(pid):  # the daemon's end of the front's socket
     libc = ctypes.CDLL(None, use_errno=True)
@@ -62,7 +62,52 @@ check "nothing can be sent by it to the front, no descriptor and no byte"
 as_user games 0 status
 check "... and its user is served all the same"
 
-as_user games 0 kill --state running && kill $front && wait $front && kill $spawn && wait $spawn
+# A daemon that closes what it gets at once: then the front's own is the last, with all that lies in it unread. The next
+# connection is not heard of, if the front stands still. That it runs in the moment between is left to no chance here.
+hostile - "$(pid_of 5)" $front "$PTOOLS_DIR/ptoolsd.sock" <<'EOF'
+from hostile import *
+daemon, front, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+link = take_link(daemon)
+os.kill(daemon, signal.SIGSTOP)
+signal.signal(signal.SIGALRM, lambda *_: None)
+here = {min(os.sched_getaffinity(front))}
+os.sched_setaffinity(front, here)
+closing = os.fork()
+if closing == 0:
+    os.sched_setaffinity(0, here)
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+os.setresgid(60, 60, 60)
+os.setresuid(5, 5, 5)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001) # does not stand still itself, where it has the last one
+while closing == 0:
+    try:
+        select.select([link], [], [])
+        os.close(socket.recv_fds(link, 192, 1, socket.MSG_DONTWAIT)[1][0])
+    except (OSError, IndexError):
+        pass
+status = 0
+for i in range(20):
+    door, s = socket.socket(socket.AF_UNIX), slow()
+    door.settimeout(20)
+    door.connect(path)
+    try:
+        socket.send_fds(door, [b"x"], [s.fileno()])
+        os.close(s.detach())
+        door.recv(1)
+    except TimeoutError:
+        status = 1
+        break
+    except OSError: # it was faster
+        pass
+os.kill(closing, signal.SIGKILL)
+os.kill(daemon, signal.SIGKILL)
+os._exit(status)
+EOF
+check "a daemon that closes connections at once does not hold up the front"
+as_user mail 0 status
+check "... and others are served"
+
+kill $front && wait $front && kill $spawn && wait $spawn
 check "all end"
 front='' spawn=''
 echo "1..$n"
