@@ -3,12 +3,13 @@
  * become -- see become.h. In this order, and each step checked, for a setuid() that fails unnoticed is the oldest hole
  * of programs like this one:
  *
- *   1. descriptors, signals, session: nothing of ptools-spawn is left but standard output and error, which the user's
- *      daemon shares with it, the socket, and the control group it is in by now;
+ *   1. descriptors, signals, session: nothing of ptools-spawn is left but standard output and error, the socket, and the
+ *      control group it is in by now;
  *   2. the groups of the user;
  *   3. the user's directory of state, made by the user's own rights and the group's of the directory above;
  *   4. the numbers for good: real, effective and saved, and a look whether there is a way back;
- *   5. no new privileges, home as working directory, an environment from scratch, exec.
+ *   5. a way to the journal of its own: who shares a socket with others can shut it down for all;
+ *   6. no new privileges, home as working directory, an environment from scratch, exec.
  */
 #include "daemon/spawn/become.h"
 
@@ -18,12 +19,16 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
+
+#include <systemd/sd-journal.h>
 
 #include "proto/front.h"
 #include "proto/util.h"
@@ -109,6 +114,22 @@ static void become_user(uint32_t uid, gid_t gid)
         fail("there is a way back to root");
 }
 
+/* Standard output and error, and the value of JOURNAL_STREAM, which says what they are; "": they are no socket of the
+ * journal, but what somebody gave ptools-spawn. */
+static void set_journal(char stream[64])
+{
+    struct stat st;
+    int fd;
+
+    *stream = '\0';
+    if (!getenv("JOURNAL_STREAM"))
+        return;
+    fd = sd_journal_stream_fd("ptoolsd", LOG_INFO, true);
+    if (fd < 0 || fstat(fd, &st) < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)
+        fail("its way to the journal: %s", strerror(fd < 0 ? -fd : errno));
+    snprintf(stream, 64, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+}
+
 static const char *variable(const char *name, const char *value)
 {
     char *text;
@@ -120,8 +141,7 @@ static const char *variable(const char *name, const char *value)
 
 _Noreturn void become_daemon(const struct become *b, uint32_t uid, int socket, int group, int why_fd)
 {
-    char state[PATH_BYTES], front_fd[8], cgroup_fd[8];
-    const char *journal = getenv("JOURNAL_STREAM");
+    char state[PATH_BYTES], front_fd[8], cgroup_fd[8], journal[64];
     const struct passwd *user;
 
     why = why_fd;
@@ -135,6 +155,7 @@ _Noreturn void become_daemon(const struct become *b, uint32_t uid, int socket, i
         fail("the groups of user %s: %s", user->pw_name, strerror(errno));
     make_state(b, uid, state);
     become_user(uid, user->pw_gid);
+    set_journal(journal);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         fail("no new privileges: %s", strerror(errno));
     umask(0022);
@@ -150,7 +171,7 @@ _Noreturn void become_daemon(const struct become *b, uint32_t uid, int socket, i
                               variable("LOGNAME", user->pw_name),
                               variable("SHELL", *user->pw_shell ? user->pw_shell : "/bin/sh"),
                               "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8",
-                              journal ? variable("JOURNAL_STREAM", journal) : NULL, NULL };
+                              *journal ? variable("JOURNAL_STREAM", journal) : NULL, NULL };
 
         if (b->config) {
             argv[n++] = "--config";
