@@ -73,6 +73,8 @@ check "each user's work runs as that user"
 m sh -c 'for pid in $(pgrep -x ptools-spawn) $(pgrep -u alice -x ptoolsd) $(pgrep -u bob -x ptoolsd); do readlink /proc/$pid/fd/2; done | sort -u' &&
         [ "$(grep -c '^socket:' "$work/out")" = 3 ]
 check "each has a way to the journal of its own, which nobody else can shut"
+as alice 'ptools run -- bash -c "ulimit -u"' && [ "$(cat "$work/out")" -le 8192 ]
+check "no user can take all processes that the service may have"
 as alice 'ptools call math.square 12' && [ "$(cat "$work/out")" = 144 ]
 check "functions of the installed modules"
 awk '/^```c$/ { i++; inside = 1; next } /^```/ { inside = 0 } inside && i == 1' "$here/../../README.md" > "$machine/m/root/home/alice/square.c"
