@@ -2,7 +2,8 @@
 /*
  * front_as -- see front_as.h. The directory `as` belongs to the group of users.admins and is closed to others: who can
  * connect to a socket in it is let in as the user whose number it has. A pair is there for each user whose daemon was
- * ever wanted, up to users.max, and stays until the service ends; its sockets cost two descriptors.
+ * ever wanted. Its sockets cost two descriptors, so there are users.max of them: with one more, one goes whose user has no
+ * daemon. Numbers that no user has are wanted too, by who may take many of them (subuid(5)).
  */
 #include "daemon/ptoolsd/front_as.h"
 
@@ -154,6 +155,18 @@ static int pair_open(struct pair *p)
     return r < 0 ? r : 0;
 }
 
+static void make_room(const struct front_as *a)
+{
+    struct pair *p, *next;
+
+    HASH_ITER(hh, a->pairs, p, next) { /* oldest first */
+        if (HASH_COUNT(a->pairs) < a->max)
+            return;
+        if (!front_users_has(a->users, p->uid))
+            pair_free(p);
+    }
+}
+
 void front_as_open(struct front_as *a, uint32_t uid)
 {
     struct pair *p = NULL;
@@ -162,7 +175,10 @@ void front_as_open(struct front_as *a, uint32_t uid)
     if (!a)
         return;
     HASH_FIND(hh, a->pairs, &uid, sizeof uid, p);
-    if (p || HASH_COUNT(a->pairs) >= a->max || !(p = calloc(1, sizeof *p)))
+    if (p)
+        return;
+    make_room(a);
+    if (HASH_COUNT(a->pairs) >= a->max || !(p = calloc(1, sizeof *p)))
         return;
     *p = (struct pair){ .a = a, .uid = uid, .fds = { -1, -1 } };
     HASH_ADD(hh, a->pairs, uid, sizeof p->uid, p);

@@ -97,6 +97,14 @@ unsigned front_users_n(const struct front_users *f)
     return f->n;
 }
 
+bool front_users_has(const struct front_users *f, uint32_t uid)
+{
+    const struct front_user *u;
+
+    HASH_FIND(hh, f->users, &uid, sizeof uid, u);
+    return u && u->fd >= 0;
+}
+
 void front_users_refuse(struct front_users *f, enum front_kind door, int take_fd, const char *why)
 {
     refuse_peer(f->refuse, take_fd, door == FRONT_CLIENT, why);

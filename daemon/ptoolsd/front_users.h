@@ -31,7 +31,8 @@ void front_users_adopt(struct front_users *f, uint32_t uid, int take_fd);
 void front_users_tell(struct front_users *f, enum front_kind kind);
 /* fn is told from now on when the daemon of a user serves, and when it is gone. */
 void front_users_watch(struct front_users *f, void (*fn)(void *userdata, uint32_t uid, bool up), void *userdata);
-/* How many have one. */
+/* How many have one; and whether this user has. */
 unsigned front_users_n(const struct front_users *f);
+bool front_users_has(const struct front_users *f, uint32_t uid);
 
 #endif

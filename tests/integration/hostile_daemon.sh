@@ -107,6 +107,17 @@ check "a daemon that closes connections at once does not hold up the front"
 as_user mail 0 status
 check "... and others are served"
 
+# -- users that there are not ----------------------------------------------------------------------------------------
+
+# Who has a range of numbers for containers can come as each of them.
+kill $front && wait $front && start_front -o users.max=2
+for uid in 300001 300002 300003; do
+    setpriv --reuid=$uid --regid=60 --clear-groups "$PTOOLS_TEST_COMMAND" status >"$work/out" 2>&1
+done
+until as_user lp 0 status; do complained 'too many users' || break; done >/dev/null
+[ -S "$PTOOLS_DIR/as/7/ptoolsd.sock" ]
+check "numbers that no user has do not take the places of admins' doors"
+
 kill $front && wait $front && kill $spawn && wait $spawn
 check "all end"
 front='' spawn=''
