@@ -6,7 +6,8 @@
  *   1. descriptors, signals, session: nothing of ptools-spawn is left but standard output and error, the socket, and the
  *      control group it is in by now;
  *   2. the groups of the user;
- *   3. the user's directory of state, made by the user's own rights and the group's of the directory above;
+ *   3. the user's name, which must be the one that the number had before; then the user's directory of state, made by the
+ *      user's own rights and the group's of the directory above;
  *   4. the numbers for good: real, effective and saved, and a look whether there is a way back;
  *   5. a way to the journal of its own: who shares a socket with others can shut it down for all;
  *   6. no new privileges, home as working directory, an environment from scratch, exec.
@@ -78,6 +79,26 @@ static void set_signals(void)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
+}
+
+/* A number can be another user's by now, and what the one has queued must not run as the other. The file is root's, as the
+ * directory is, for whoever had the number could write into their own. */
+static void check_name(const struct become *b, const struct passwd *user)
+{
+    const size_t n = strlen(user->pw_name);
+    char path[PATH_BYTES], before[256];
+    ssize_t got;
+    int fd;
+
+    snprintf(path, sizeof path, "%s/%u.user", b->state_dir, (unsigned)user->pw_uid);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    got = fd < 0 ? -1 : read(fd, before, sizeof before);
+    if (got < 0 || (got == 0 && write(fd, user->pw_name, n) != (ssize_t)n))
+        fail("%s: %s", path, strerror(errno));
+    close(fd);
+    if (got > 0 && ((size_t)got != n || memcmp(before, user->pw_name, n) != 0))
+        fail("number %u was user %.*s: an admin removes %s, with the directory if its tasks are not yours",
+             (unsigned)user->pw_uid, (int)MIN(got, 32), before, path);
 }
 
 /* All that is below state_dir is named by numbers: nobody chooses a path. */
@@ -153,6 +174,7 @@ _Noreturn void become_daemon(const struct become *b, uint32_t uid, int socket, i
         fail("there is no user with the number %u%s%s", (unsigned)uid, errno ? ": " : "", errno ? strerror(errno) : "");
     if (initgroups(user->pw_name, user->pw_gid) < 0)
         fail("the groups of user %s: %s", user->pw_name, strerror(errno));
+    check_name(b, user);
     make_state(b, uid, state);
     become_user(uid, user->pw_gid);
     set_journal(journal);

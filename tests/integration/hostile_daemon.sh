@@ -107,6 +107,21 @@ check "a daemon that closes connections at once does not hold up the front"
 as_user mail 0 status
 check "... and others are served"
 
+# -- a number that is another's now -----------------------------------------------------------------------------------
+
+as_user uucp 0 status && [ "$(cat "$work/state/users/10.user")" = uucp ] && [ "$(stat -c %u "$work/state/users/10.user")" = 0 ]
+check "the name of a user is kept with the number, where the user cannot change it"
+until [ -z "$(pid_of 10)" ]; do :; done
+printf somebody >"$work/state/users/10.user"
+until as_user uucp 125 status && complained 'did not stay: number 10 was user somebody: an admin removes'; do
+    complained 'did not stay' || complained LOST || break
+done >/dev/null
+complained 'number 10 was user somebody'
+check "what another user had queued by the same number is not run, and not shown"
+rm "$work/state/users/10.user"
+until as_user uucp 0 status; do complained 'did not stay' || break; done >/dev/null
+check "... and an admin can say that it is the same one"
+
 # -- users that there are not ----------------------------------------------------------------------------------------
 
 # Who has a range of numbers for containers can come as each of them.
