@@ -30,6 +30,8 @@
 
 #define FRONT_MAGIC 0x31726670u /* "pfr1" in memory, little-endian */
 enum { FRONT_TEXT_BYTES = 160, FRONT_LINK_FD = 3, FRONT_CGROUP_FD /* of a user's daemon, at its start */ };
+#define FRONT_LINK_FD_TEXT "3"
+#define FRONT_CGROUP_FD_TEXT "4"
 
 enum front_kind {
     FRONT_SPAWN = 1,

@@ -162,7 +162,7 @@ static const char *variable(const char *name, const char *value)
 
 _Noreturn void become_daemon(const struct become *b, uint32_t uid, int socket, int group, int why_fd)
 {
-    char state[PATH_BYTES], front_fd[8], cgroup_fd[8], journal[64];
+    char state[PATH_BYTES], journal[64];
     const struct passwd *user;
 
     why = why_fd;
@@ -183,26 +183,15 @@ _Noreturn void become_daemon(const struct become *b, uint32_t uid, int socket, i
     umask(0022);
     if (chdir(user->pw_dir) < 0 && chdir("/") < 0)
         fail("a working directory: %s", strerror(errno));
-    snprintf(front_fd, sizeof front_fd, "%d", FRONT_LINK_FD);
-    snprintf(cgroup_fd, sizeof cgroup_fd, "%d", FRONT_CGROUP_FD);
     {
-        const char *argv[] = { b->daemon, "--front-fd", front_fd, "--dir", b->dir, "--state-dir", state, NULL, NULL,
-                               NULL, NULL, NULL };
-        size_t n = 7;
+        const char *argv[] = { b->daemon, "--front-fd", FRONT_LINK_FD_TEXT, "--dir", b->dir, "--state-dir", state, "--config",
+                               b->config, group >= 0 ? "--cgroup-fd" : NULL, FRONT_CGROUP_FD_TEXT, NULL };
         const char *env[] = { variable("HOME", user->pw_dir), variable("USER", user->pw_name),
                               variable("LOGNAME", user->pw_name),
                               variable("SHELL", *user->pw_shell ? user->pw_shell : "/bin/sh"),
                               "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8",
                               *journal ? variable("JOURNAL_STREAM", journal) : NULL, NULL };
 
-        if (b->config) {
-            argv[n++] = "--config";
-            argv[n++] = b->config;
-        }
-        if (group >= 0) {
-            argv[n++] = "--cgroup-fd";
-            argv[n] = cgroup_fd;
-        }
         execve(b->daemon, (char *const *)argv, (char *const *)env);
     }
     fail("%s: %s", b->daemon, strerror(errno));

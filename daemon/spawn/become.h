@@ -12,7 +12,7 @@ struct become {
     const char *daemon;    /* absolute: the program */
     const char *dir;       /* of the front's sockets */
     const char *state_dir; /* in which each user has a directory */
-    const char *config;    /* NULL: the daemon's own default */
+    const char *config;    /* file of settings */
 };
 
 /* Never returns to the caller's work: the daemon runs in its place, or the process ends with 127, and what went wrong is

@@ -51,20 +51,8 @@ static size_t children_cap;
 static bool tidy; /* nobody is in a group whose daemon has ended */
 
 static const char usage[] =
-    "usage: ptools-spawn --for USER --daemon PROGRAM --dir DIR --state-dir DIR\n"
-    "                    [--socket PATH] [--min-uid N] [--config FILE]\n"
-    "\n"
-    "Starts a ptoolsd for each user that the front of the service names; see ptools-spawn(8).\n"
-    "Started by systemd, not by hand.\n"
-    "\n"
-    "  --for USER       who may ask: the user that the front runs as\n"
-    "  --daemon PROGRAM what is started (absolute)\n"
-    "  --dir DIR        the front's directory of sockets\n"
-    "  --state-dir DIR  where each user has a directory, named by number\n"
-    "  --socket PATH    where requests come, unless the service manager gives the socket\n"
-    "  --min-uid N      users with a lower number are refused [1000]\n"
-    "  --config FILE    settings of the daemons [the default of ptoolsd]\n"
-    "  --help, --version\n";
+    "usage: ptools-spawn --for USER --daemon PROGRAM --dir DIR --state-dir DIR --config FILE [--socket PATH] [--min-uid N]\n"
+    "Starts a ptoolsd for each user that the front of the service names. Started by systemd, not by hand: ptools-spawn(8).\n";
 
 static int complain(const char *what, const char *why)
 {
@@ -300,7 +288,7 @@ static int take_arguments(int argc, char *argv[])
             complain(optarg, o == 'f' ? "there is no such user" : "it is no number of a user");
     }
     if (good && optind == argc && front_uid != UINT32_MAX && become.daemon && become.daemon[0] == '/' && become.dir &&
-        become.state_dir && become.state_dir[0] == '/')
+        become.state_dir && become.state_dir[0] == '/' && become.config)
         return -1;
     fputs(usage, stderr);
     return EXIT_USAGE;
