@@ -92,12 +92,14 @@ fuzz() { # SECONDS
         done
 }
 
-# One program to a processor; each says from which seed it began, and a failure, which one it was.
+# One program to a processor, every other one with the real journal; each says from which seed it began, and a failure, which one it was.
 sim() { # SECONDS
-        local log=$dir/sim.log pids=() from bad=0 i
+        local log=$dir/sim.log pids=() options=() from bad=0 i
         from=$(($(date +%s) * 1000000))
         for ((i = 0; i < $(nproc); i++)); do
-                "$dir/tests/sim/sim" --from $((from + i * 1000000000000)) --seconds "$1" > "$log.$i" 2>&1 &
+                if ((i % 2)); then options=(--sqlite --steps 4000); else options=(); fi
+                "$dir/tests/sim/sim" --from $((from + i * 1000000000000)) --seconds "$1" "${options[@]}" \
+                        > "$log.$i" 2>&1 &
                 pids+=($!)
         done
         for ((i = 0; i < ${#pids[@]}; i++)); do
