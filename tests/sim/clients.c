@@ -156,7 +156,7 @@ static int possible(const struct m_task *t, enum task_change change)
     case CHANGE_KICK:
         if (t->place == ENDED)
             return t->shown == SHOWN_DEAD;
-        if (t->place != WAITING || sim.habits.breaker)
+        if (t->place != WAITING || sim.habits.breaker || sim.ending)
             return t->place == WAITING ? -1 : 0;
         return t->ready_us > sim.now ? 1 : t->surely_us > sim.now || t->slack_us ? -1 : 0;
     case CHANGE_RERUN:

@@ -193,6 +193,8 @@ bool model_ready(const struct m_task *t)
 {
     if (sim.storage_failed && model_journaled(t))
         return false; /* nobody sees whether a worker has it */
+    if (sim.ending)
+        return false;
     if (t->by_set && !sim.sets[t->user])
         return false;
     return t->place == WAITING && t->strict && sim.loaded && !sim.habits.breaker && t->parts == 0 && !t->hold &&
@@ -207,6 +209,7 @@ static void decide(struct m_task *t, uint32_t worker)
 {
     SIM_CHECK(t->place == WAITING && t->parts == 0, "I4", "task %lu is given, and is in place %d", t->id, t->place);
     SIM_CHECK(!t->must_leave, "I5", "task %lu has to end, and is given", t->id);
+    SIM_CHECK(!sim.ending, "end", "task %lu is given, and the daemon is about to end", t->id);
     SIM_CHECK(serves(t, worker) && (!t->by_set || sim.sets[t->user]), "target", "task %lu is given to worker %u", t->id,
               worker);
     SIM_CHECK(t->ready_us <= sim.now, "time", "task %lu is given %lu us early", t->id, t->ready_us - sim.now);
@@ -285,6 +288,38 @@ static bool counts(const struct m_task *t, ptools_err code)
     return code == PTOOLS_ERR_FAILED && (t->retry_on & RETRY_FAILED);
 }
 
+/* It was to stop: whatever came of it. */
+static void stopped(struct m_task *t, bool late)
+{
+    const bool asked = t->stop & STOP_ASKED, ending = t->stop & STOP_ENDING;
+
+    t->may = (uint32_t)((late ? bit(SHOWN_TIMEOUT) : 0) | (asked ? bit(SHOWN_CANCELLED) : 0) |
+                        (ending ? bit(SHOWN_LOST) : 0));
+    if (ending && !asked) { /* for the next daemon; if it was late before that, as any that is late */
+        t->may_retry = (model_journaled(t) && t->idempotent && t->attempt < t->attempts) ||
+                       (late && counts(t, PTOOLS_ERR_DEADLINE));
+        t->may = t->may_retry && !late ? 0 : t->may;
+    } else if (late && counts(t, PTOOLS_ERR_DEADLINE)) {
+        t->may_retry = true;
+        t->may = 0;
+    }
+}
+
+void model_drains(bool hurry)
+{
+    sim.ending = true;
+    for (uint32_t i = 0; i < sim.n_live; i++) {
+        struct m_task *t = sim.live[i];
+
+        if (t->place == WAITING && !model_journaled(t)) {
+            t->may |= (uint32_t)bit(SHOWN_CANCELLED);
+            t->must_leave = true;
+        } else if (t->place == GIVEN && !t->booked && hurry) {
+            t->stop |= STOP_ENDING;
+        }
+    }
+}
+
 void model_attempt_over(struct m_task *t, ptools_err code)
 {
     const bool late = model_late(t);
@@ -295,10 +330,7 @@ void model_attempt_over(struct m_task *t, ptools_err code)
     t->may = 0;
     t->running = false;
     if (late || t->stop) {
-        t->may = (uint32_t)((late ? bit(SHOWN_TIMEOUT) : 0) | (t->stop ? bit(SHOWN_CANCELLED) : 0));
-        t->may_retry = late && counts(t, PTOOLS_ERR_DEADLINE);
-        if (t->may_retry)
-            t->may = 0;
+        stopped(t, late);
     } else if (code == PTOOLS_OK) {
         t->finished = true;
         t->may = (uint32_t)bit(SHOWN_DONE);
@@ -357,7 +389,7 @@ static bool parts_left(const struct m_task *whole)
 static bool may_end(const struct m_task *t, uint32_t shown)
 {
     if (t->parts > 0)
-        return !parts_left(t);
+        return !parts_left(t) || (sim.ending && !model_journaled(t));
     if (shown == SHOWN_EXPIRED)
         return t->place == WAITING && t->attempt == 0 && t->expire_us && t->expire_us <= sim.now + t->slack_us;
     return (t->may & bit(shown)) || (shown == SHOWN_CANCELLED && t->cascades && t->place == WAITING);

@@ -124,6 +124,7 @@ static void load(void)
 static void start(void)
 {
     sim.rows = sim.seen = 0;
+    sim.ending = false;
     memset(sim.booked, 0, sizeof sim.booked);
     sim.loaded = sim.load_asked = false;
     memset(sim.workers, 0, sizeof sim.workers);
@@ -139,6 +140,17 @@ static void stop(void)
 {
     sim.core = core_free(sim.core);
     actions_deinit(&sim.out);
+}
+
+/* It is asked to end: with patience, or in a hurry. */
+static void ends(void)
+{
+    const bool hurry = sim_one_in(2);
+
+    trace_add("the daemon is to end, in a hurry", hurry, 0, 0);
+    model_drains(hurry);
+    core_drain(sim.core, sim.now, hurry, &sim.out);
+    sim_deliver();
 }
 
 static void crash(bool power)
@@ -210,8 +222,8 @@ static void step(void)
 {
     const uint64_t what = sim_random(100);
 
-    if (sim.storage_failed && sim_one_in(20)) {
-        trace_step("a restart, for the disk has failed", 0, 0);
+    if ((sim.storage_failed && sim_one_in(20)) || (sim.ending && journal_idle() && sim_one_in(30))) {
+        trace_step("a restart", 0, 0);
         crash(false);
     } else if (what < 28) {
         trace_step("a client", 0, 0);
@@ -239,6 +251,9 @@ static void step(void)
     } else if (what < 62 && sim_one_in(sim.habits.power)) {
         trace_step("a loss of power", 0, 0);
         crash(true);
+    } else if (what < 63 && !sim.ending && sim_one_in(sim.habits.crash * 2)) {
+        trace_step("the end of a daemon", 0, 0);
+        ends();
     } else if (what < 65 && sim.load_asked) {
         trace_step("the module", 0, 0);
         load();
@@ -270,7 +285,7 @@ static void drain(void)
     unsigned quiet = 0;
 
     sim.draining = true;
-    if (sim.storage_failed) {
+    if (sim.storage_failed || sim.ending) {
         trace_step("a restart before the end", 0, 0);
         crash(false);
     }

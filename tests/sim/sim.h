@@ -60,7 +60,7 @@ void sim_fail(const char *invariant, const char *format, ...) __attribute__((for
  *     any --refused, forgotten, lost with the daemon--> FREE
  */
 enum place { FREE, ASKED, WAITING, GIVEN, ENDING, ENDED };
-enum { STOP_ASKED = 1, STOP_LATE = 2 }; /* why what runs is stopped */
+enum { STOP_ASKED = 1, STOP_ENDING = 2 }; /* why what runs is stopped */
 
 struct m_task {
     enum place place;
@@ -159,6 +159,7 @@ struct sim {
     struct habits habits;
     uint64_t seed, step, now, next_request, next_source, clock_ms;
     bool loaded, load_asked; /* the module */
+    bool ending;             /* the daemon was asked to end, and does when what runs has */
     bool draining;           /* the run: nothing new comes */
     const char *storage_failed;
     struct m_client clients[CLIENTS + USERS];
@@ -198,6 +199,8 @@ void model_back(struct m_task *t, bool lost);
 void model_again(struct m_task *t);
 /* It is being stopped, or taken out. */
 void model_cancel(struct m_task *t);
+/* The daemon takes nothing new, and runs nothing any more; hurry: and stops what runs. */
+void model_drains(bool hurry);
 bool model_late(const struct m_task *t);
 /* Its attempt is over. */
 void model_attempt_over(struct m_task *t, ptools_err code);
