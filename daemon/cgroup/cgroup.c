@@ -75,7 +75,7 @@ static int read_file(int dir, const char *file, char text[FILE_BYTES])
 uint64_t cgroup_number(int dir, const char *file, const char *key)
 {
     const size_t n = key ? strlen(key) : 0;
-    char text[FILE_BYTES];
+    char text[FILE_BYTES] = "";
     char *line = text, *end;
     uint64_t v;
 

@@ -108,10 +108,9 @@ void refuse_close(struct refuse *r, int take_fd)
 void refuse_close_later(struct refuse *r, int take_fd)
 {
     r->closing[r->n_closing++] = take_fd;
-    if (r->n_closing == CLOSING_MAX)
-        close_all(r);
-    else if (r->n_closing == 1 && (sd_event_source_set_time_relative(r->close_timer, CLOSE_US) < 0 ||
-                                   sd_event_source_set_enabled(r->close_timer, SD_EVENT_ONESHOT) < 0))
+    if (r->n_closing == CLOSING_MAX ||
+        (r->n_closing == 1 && (sd_event_source_set_time_relative(r->close_timer, CLOSE_US) < 0 ||
+                               sd_event_source_set_enabled(r->close_timer, SD_EVENT_ONESHOT) < 0)))
         close_all(r);
 }
 
