@@ -100,6 +100,8 @@ static void had_ended(struct m_task *t, const struct core_row *life, bool may_lo
     t->attempt = life->life.attempt;
     t->place = ENDED;
     t->shown = life->life.state;
+    if (t->told != t->shown)
+        t->told = 0; /* what was told went with the power, and it has an end of before that */
     t->ended_us = us_of(life->life.ended_ms);
     t->read = life->life.flags & LIFE_READ;
 }
