@@ -5,7 +5,7 @@
 #
 # Only that file is compiled: its object stands before the library, from which it is then not taken.
 set -u
-WORLDS=60 STEPS=20000
+WORLDS=10 STEPS=20000
 
 source=$1 sim=$2
 shift 2
