@@ -334,7 +334,7 @@ void model_attempt_over(struct m_task *t, ptools_err code)
     } else if (code == PTOOLS_OK) {
         t->finished = true;
         t->may = (uint32_t)bit(SHOWN_DONE);
-    } else if (code == PTOOLS_ERR_WORKER_DIED && ++t->kills >= DEAD) {
+    } else if ((code == PTOOLS_ERR_WORKER_DIED || code == PTOOLS_ERR_OUT_OF_MEMORY) && ++t->kills >= DEAD) {
         t->may = (uint32_t)bit(SHOWN_DEAD);
     } else {
         t->may_retry = counts(t, code);
@@ -547,6 +547,8 @@ void model_event(const struct m_client *c, const struct msg_event *e)
     SIM_CHECK(t && t->user == c->user, "I2", "an event is of task %lu, which is not known", e->task);
     switch (e->event) {
     case EVENT_QUEUED:
+        if (sim.storage_failed && model_journaled(t) && t->place == GIVEN)
+            return; /* a worker does not get it after all, and no row tells that */
         SIM_CHECK(t->place == ASKED || t->place == WAITING, "I4", "task %lu, in place %d, is queued", t->id, t->place);
         SIM_CHECK(!model_journaled(t) || t->new_row <= journal_told(), "I1",
                   "task %lu is accepted before it is recorded", t->id);
