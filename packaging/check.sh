@@ -8,6 +8,7 @@
 #   --tsan           the threaded client under ThreadSanitizer
 #   --valgrind       the unit tests under valgrind
 #   --fuzz SECONDS   each fuzz target for so long
+#   --faults         the programs of tests/fault at their full size, which takes an hour; the others have them in short
 #   --sim SECONDS    simulated worlds that nobody has seen yet, for so long
 #   --analyze        gcc -fanalyzer, clang-tidy and cppcheck over the daemon, the client and what they share: nothing found
 #   --scan-build     clang's analyser over the same; apart, as it alone takes longer than those three
@@ -290,6 +291,20 @@ mode() { # NAME
                 build coverage -Dbuildtype=debug -Db_coverage=true -Dc_args=-fprofile-update=atomic || return
                 coverage
                 ;;
+        faults)
+                build check || return
+                FAULT_JOBS=100000 FAULT_KILLS=1000 run faults --timeout-multiplier 20 kill-workers
+                FAULT_JOBS=100000 FAULT_KILLS=50 run faults --timeout-multiplier 20 kill-daemon
+                FAULT_ITEMS=10000000 FAULT_KILLS=200 FAULT_HANGS=20 run faults --timeout-multiplier 20 kill-items
+                FAULT_CALLS=500 run faults --timeout-multiplier 20 kill-calls
+                FAULT_CALLS=200 run faults --timeout-multiplier 20 storage-fails
+                FAULT_DAMAGES=2000 run faults --timeout-multiplier 20 damaged
+                FAULT_CALLS=0 run faults --timeout-multiplier 20 no-memory
+                FAULT_LOSSES=1000 run faults --timeout-multiplier 20 power-loss
+                FAULT_HANGS=50 FAULT_STARTS=200 FAULT_CHURN=3000 FAULT_ENDED=100000 run faults --timeout-multiplier 20 processes
+                FAULT_RACE_S=30 run faults --timeout-multiplier 20 storage-full clock-steps security-doors security-ids \
+                        security-modules security-processes security-units
+                ;;
         system)
                 "$tree/packaging/install-deps.sh" package || return
                 system
@@ -305,7 +320,7 @@ mode() { # NAME
 modes=()
 while [ $# -gt 0 ]; do
         case $1 in
-        --plain | --asan | --tsan | --valgrind | --analyze | --scan-build | --coverage | --system | --bench) modes+=("${1#--}") ;;
+        --plain | --asan | --tsan | --valgrind | --faults | --analyze | --scan-build | --coverage | --system | --bench) modes+=("${1#--}") ;;
         --fuzz)
                 if ! [[ ${2:-} =~ ^[0-9]+$ ]]; then
                         usage >&2
