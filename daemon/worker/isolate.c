@@ -42,7 +42,7 @@
 #include "proto/scan.h"
 #include "proto/text.h"
 
-enum { LAST_WORDS_MS = 50, OOM_LOOK_US = 1000000, KEEP_BYTES = 1 << 20 };
+enum { LAST_WORDS_MS = 200, OOM_LOOK_US = 1000000, KEEP_BYTES = 1 << 20 };
 enum { NOTHING = 0, COME_BACK };
 
 struct shared {

@@ -69,7 +69,7 @@ check 'meson install'
 for file in bin/ptools bin/ptoolsd ptools/ptools-worker \
     include/ptools/array.h include/ptools/error.h include/ptools/module.h include/ptools/pfork.h include/ptools/pmap.h include/ptools/queue.h \
     include/ptools/ptools.h include/ptools/value.h \
-    pkgconfig/ptools.pc pkgconfig/ptools-module.pc ptools/modules/arrays.so ptools/modules/math.so ptools/modules/text.so \
+    pkgconfig/ptools.pc pkgconfig/libptools.pc pkgconfig/ptools-module.pc ptools/modules/arrays.so ptools/modules/math.so ptools/modules/text.so \
     ptools/ptoolsd.conf man1/ptools.1 man3/ptools.3 man8/ptoolsd.8 \
     bash-completion/completions/ptools zsh/site-functions/_ptools fish/vendor_completions.d/ptools.fish; do
     there "$file"

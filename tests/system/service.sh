@@ -78,8 +78,8 @@ check "no user can take all processes that the service may have"
 as alice 'ptools call math.square 12' && [ "$(cat "$work/out")" = 144 ]
 check "functions of the installed modules"
 awk '/^```c$/ { i++; inside = 1; next } /^```/ { inside = 0 } inside && i == 1' "$here/../../README.md" > "$machine/m/root/home/alice/square.c"
-as alice 'cc square.c $(pkg-config --cflags --libs ptools) -o square && ./square' && [ "$(cat "$work/out")" = 144 ]
-check "a program of a user, by pkg-config --cflags --libs ptools"
+as alice 'cc square.c $(pkg-config --cflags --libs libptools) -o square && ./square' && [ "$(cat "$work/out")" = 144 ]
+check "a program of a user, by pkg-config --cflags --libs libptools"
 as alice 'ptools submit --durable -- sleep 0' && id=$(cat "$work/out") && as alice "ptools wait $id" &&
         ! as bob "ptools info $id" && said 'no queued task' && as carol "PTOOLS_DIR=/run/ptools/as/$("$here/boot.sh" run "$machine" id -u alice) ptools info $id" && said done
 check "a task of one user: another has no such task, an admin sees it"
