@@ -302,6 +302,7 @@ mode() { # NAME
                 FAULT_CALLS=0 run faults --timeout-multiplier 20 no-memory
                 FAULT_LOSSES=1000 run faults --timeout-multiplier 20 power-loss
                 FAULT_HANGS=50 FAULT_STARTS=200 FAULT_CHURN=3000 FAULT_ENDED=100000 run faults --timeout-multiplier 20 processes
+                SOAK_S=240 run faults --timeout-multiplier 20 soak
                 FAULT_RACE_S=30 run faults --timeout-multiplier 20 storage-full clock-steps security-doors security-ids \
                         security-modules security-processes security-units
                 ;;
