@@ -4,7 +4,8 @@
  * at start. Where the texts come from is config_file.c's and options.c's business.
  *
  * Strings belong to the struct. A value that is refused leaves what was there. Looks at the machine
- * (processors, memory) and the environment, but opens nothing and prints nothing.
+ * (processors, memory) and the environment, but opens nothing and prints nothing. It is long for the table: a setting is
+ * two lines there, and nowhere else.
  */
 #include "daemon/ptoolsd/config.h"
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * groups -- see groups.h. Below the group of the unit, which systemd leaves to us (Delegate=):
+ * groups -- see groups.h. They are below the group of a unit of their own, ptools-users.service, beside that of ours, which
+ * systemd leaves to us (Delegate=):
  *
- *     spawn          this program
- *     users/1000-7   the daemon of user 1000 and, in groups that it makes there, its workers
+ *     1000-7         the daemon of user 1000 and, in groups that it makes there, its workers
+ *
+ * Not below ours: systemd puts who it starts into the unit's own group, and cannot when that is divided, so that this
+ * program could not be started again beside daemons that live on. That unit has no process.
  *
  * To give a user a directory takes CAP_CHOWN, which this program does not have. So those of users are writable for
  * everybody, in a directory that nobody but root may enter: who has the descriptor can divide it, and nobody else can
@@ -11,6 +14,7 @@
  */
 #include "daemon/spawn/groups.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -20,24 +24,23 @@
 #include "daemon/cgroup/cgroup.h"
 
 enum { GROUPS_OF_USER_MAX = 8192 };
+#define UNIT "ptools-users.service"
 
 static int users = -1;
 static uint64_t made;
 
 void groups_open(void)
 {
-    const int own = cgroup_own(), self = own >= 0 && cgroup_is_delegated(own) ? cgroup_make(own, "spawn") : -1;
+    const int own = cgroup_own();
     struct timespec now;
 
-    if (self >= 0 && cgroup_enter(self) == 0) {
-        users = cgroup_make(own, "users");
-        if (users >= 0 && fchmod(users, 0700) == 0) {
-            (void)cgroup_enable(own);
-            (void)cgroup_enable(users);
-        }
+    users = own < 0 ? -1 : openat(own, "../" UNIT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (users >= 0 && (!cgroup_is_delegated(users) || fchmod(users, 0700) < 0)) {
+        close(users);
+        users = -1;
     }
-    if (self >= 0)
-        close(self);
+    if (users >= 0)
+        (void)cgroup_enable(users);
     if (own >= 0)
         close(own);
     clock_gettime(CLOCK_MONOTONIC, &now);

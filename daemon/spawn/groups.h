@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Before anything is started. Where this program has no group of its own to divide, daemons have none. */
+/* Before anything is started. Where there is no such group, daemons have none of their own. */
 void groups_open(void);
 /* One for a daemon of this user, which it may divide: a descriptor, the caller's, and its number; -1: none. */
 int groups_make(uint32_t uid, uint64_t *ret_number);

@@ -9,7 +9,7 @@ n=0
 
 # The programs are not installed where the units start them.
 mkdir "$work/user"
-for unit in ptoolsd.service ptoolsd.socket ptools-spawn.service ptools-spawn.socket user/ptoolsd.service user/ptoolsd.socket; do
+for unit in ptoolsd.service ptoolsd.socket ptools-spawn.service ptools-spawn.socket ptools-users.service user/ptoolsd.service user/ptoolsd.socket; do
     sed 's,^ExecStart=[^ ]*,ExecStart=/bin/true,' "$1/$unit" >"$work/$unit"
 done
 
@@ -36,12 +36,12 @@ figure ptoolsd.service "at most 1.5" "$of_front"
     grep -q '^NoNewPrivileges=yes' "$1/ptools-spawn.service"
 figure ptools-spawn.service "two capabilities and no way to more; for the rest it must do what users do" \
     "$(exposure "$work/ptools-spawn.service")"
-for unit in ptoolsd.service ptoolsd.socket ptools-spawn.service ptools-spawn.socket; do
+for unit in ptoolsd.service ptoolsd.socket ptools-spawn.service ptools-spawn.socket ptools-users.service; do
     timeout 60 systemd-analyze verify --man=no "$work/$unit"
 done >"$work/out" 2>&1
 for unit in ptoolsd.service ptoolsd.socket; do
     XDG_RUNTIME_DIR=$work timeout 60 systemd-analyze verify --user --man=no "$work/user/$unit"
 done >>"$work/out" 2>&1
 [ ! -s "$work/out" ]
-figure "six units" "verify has nothing to say" "$(wc -l <"$work/out") lines"
+figure "seven units" "verify has nothing to say" "$(wc -l <"$work/out") lines"
 echo "1..$n"

@@ -108,28 +108,28 @@ check "nothing is left"
 # -- a service for all ------------------------------------------------------------------------------------------------
 
 PTOOLS_DIR=$users_dir
-mark service && start_front
+mark ptools-users.service && start_front
 inside service "$spawn_program" --for daemon --daemon "$PTOOLS_TEST_DAEMON" --dir "$PTOOLS_DIR" --state-dir "$work/state/users" \
     --socket "$work/spawn.sock" --min-uid 3 --config "$work/conf" 2>>"$work/spawn.log" &
 spawn=$!
 until_so [ -S "$work/spawn.sock" ]
-as_user games 0 run -- cat /proc/self/cgroup && said '^0::.*/service/users/5-[0-9]*/w[12]-' &&
-    as_user mail 0 run -- cat /proc/self/cgroup && said '^0::.*/service/users/8-[0-9]*/w[12]-'
+as_user games 0 run -- cat /proc/self/cgroup && said '^0::.*/ptools-users.service/5-[0-9]*/w[12]-' &&
+    as_user mail 0 run -- cat /proc/self/cgroup && said '^0::.*/ptools-users.service/8-[0-9]*/w[12]-'
 check "each user's daemon has a group, and its workers have theirs below it"
-games=$(cd "$group/service/users" && echo 5-*)
+games=$(cd "$group/ptools-users.service" && echo 5-*)
 as_user games 0 status --json && said '"used":true'
 check "as its status says"
-as_user games 2 run -- sh -c 'ls "$0"' "$group/service/users" && as_user mail 2 run -- sh -c 'mkdir "$0/x" 2>/dev/null || exit 2' "$group/service/users/$games" &&
-    as_user mail 2 run -- sh -c 'echo 1 >"$0/cgroup.kill" || exit 2' "$group/service/users/$games"
+as_user games 2 run -- sh -c 'ls "$0"' "$group/ptools-users.service" && as_user mail 2 run -- sh -c 'mkdir "$0/x" 2>/dev/null || exit 2' "$group/ptools-users.service/$games" &&
+    as_user mail 2 run -- sh -c 'echo 1 >"$0/cgroup.kill" || exit 2' "$group/ptools-users.service/$games"
 check "users reach no group by its path, neither their own nor others'"
-leave_stray as_user games 0 && kill -KILL "$(pid_of 5)" && until_so gone "$stray" && until_so [ ! -d "$group/service/users/$games" ]
+leave_stray as_user games 0 && kill -KILL "$(pid_of 5)" && until_so gone "$stray" && until_so [ ! -d "$group/ptools-users.service/$games" ]
 check "what a user's daemon leaves when it dies ends with it"
 as_user games 0 run -- true && leave_stray as_user games 0 && kill -KILL $spawn && wait $spawn
-games=$(cd "$group/service/users" && echo 5-*)
-kill -KILL "$(pid_of 5)" && until_so gone "$(cat "$group/service/users/$games/daemon/cgroup.procs")"
+games=$(cd "$group/ptools-users.service" && echo 5-*)
+kill -KILL "$(pid_of 5)" && until_so gone "$(cat "$group/ptools-users.service/$games/daemon/cgroup.procs")"
 inside service "$spawn_program" --for daemon --daemon "$PTOOLS_TEST_DAEMON" --dir "$PTOOLS_DIR" --state-dir "$work/state/users" \
     --socket "$work/spawn.sock" --min-uid 3 --config "$work/conf" 2>>"$work/spawn.log" &
 spawn=$!
-until_so gone "$stray" && until_so [ ! -d "$group/service/users/$games" ] && as_user mail 0 run -- true
+until_so gone "$stray" && until_so [ ! -d "$group/ptools-users.service/$games" ] && as_user mail 0 run -- true
 check "also if ptools-spawn was not there: the next one ends it, and leaves daemons alone that live"
 echo "1..$n"

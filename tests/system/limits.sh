@@ -12,7 +12,7 @@ cat > "$work/prepare" << EOF
 set -e
 mkdir "\$1/packages"
 cp "$packages"/*.deb "\$1/packages"
-chroot "\$1" sh -c 'dpkg -i /packages/ptoolsd_*.deb /packages/libptools0_*.deb /packages/libptools-dev_*.deb && useradd -m alice && useradd -m bob' > "\$1/installed" 2>&1 ||
+chroot "\$1" sh -c 'dpkg -i /packages/ptoolsd_*.deb /packages/libptools0_*.deb /packages/libptools-dev_*.deb && useradd -m alice && useradd -m bob && useradd -m carl' > "\$1/installed" 2>&1 ||
         { cat "\$1/installed" >&2; exit 1; }
 EOF
 cat > "$work/script" << 'EOF'
@@ -37,13 +37,13 @@ both() { # two at a time, so much each
 allocate() { echo "python3 -c 'x = bytearray($1 << 20)'"; }
 
 # What is made on the root of this machine is root's: here is where others make files.
-for dir in /var/lib/ptools /home/alice /home/bob /tmp; do
+for dir in /var/lib/ptools /home/alice /home/bob /home/carl /tmp; do
         mount -t tmpfs tmpfs $dir
 done
-chown alice: /home/alice && chown bob: /home/bob && chmod 1777 /tmp && systemd-tmpfiles --create ptoolsd.conf
+chown alice: /home/alice && chown bob: /home/bob && chown carl: /home/carl && chmod 1777 /tmp && systemd-tmpfiles --create ptoolsd.conf
 systemctl start ptoolsd && systemctl is-active ptoolsd > $out
 check "the service is started"
-as alice 'ptools run -- cat /proc/self/cgroup' && said '^0::/system.slice/ptools-spawn.service/users/[0-9]*-[0-9]*/w[0-9]*-[0-9]*$'
+as alice 'ptools run -- cat /proc/self/cgroup' && said '^0::/system.slice/ptools-users.service/[0-9]*-[0-9]*/w[0-9]*-[0-9]*$'
 check "a command is in the group of its worker, below that of its user"
 as alice 'ptools doctor' && said '^control groups  *ok .*limits of cpu memory pids'
 check "doctor: limits of processor time, memory and processes"
@@ -73,13 +73,13 @@ as alice 'ptools run --pids 30 -- sh -c "for i in 1 2 3 4; do sleep 0.1 & done; 
 check "--pids: who starts less does not notice"
 as alice 'ptools submit --cpus 1 -- sh -c "echo >began; sleep 1000"'
 until [ -e /home/alice/began ]; do sleep 0.1; done
-cat /sys/fs/cgroup/system.slice/ptools-spawn.service/users/"$(id -u alice)"-*/w*/cpu.max > $out && said '^100000 100000$'
+cat /sys/fs/cgroup/system.slice/ptools-users.service/"$(id -u alice)"-*/w*/cpu.max > $out && said '^100000 100000$'
 check "--cpus is a limit of processor time, too"
 as alice 'ptools cancel last'
 mkdir -p /etc/ptools/users.d
 printf '[workers]\nmemory_max=100M\npids_max=64\ncpu_max=50\ncount=1\n' > /etc/ptools/users.d/bob.conf
 as bob 'ptools run -- true'
-group=$(echo /sys/fs/cgroup/system.slice/ptools-spawn.service/users/"$(id -u bob)"-*/w1-*)
+group=$(echo /sys/fs/cgroup/system.slice/ptools-users.service/"$(id -u bob)"-*/w1-*)
 [ "$(cat "$group/memory.max" "$group/pids.max" "$group/cpu.max" 2> $err | tr '\n' ' ')" = '104857600 64 50000 100000 ' ]
 check "workers.memory_max, pids_max and cpu_max of a user are limits of the worker's group"
 as bob "ptools run -- $(both 60)"
@@ -91,6 +91,17 @@ as bob 'ptools run -- python3 -c "import time; b = time.monotonic(); c = time.pr
 while time.process_time() - c < 0.5: pass
 print(time.monotonic() - b > 0.75)"' && said True
 check "workers.cpu_max: half a processor takes twice the time"
+as alice 'ptools submit -- sh -c "sleep 1000"' && spawn=$(systemctl show -p MainPID --value ptools-spawn) && kill -KILL "$spawn"
+for ((i = 0; i < 100; i++)); do
+        now=$(systemctl show -p MainPID --value ptools-spawn)
+        [ "$now" = "$spawn" ] || [ "$now" -eq 0 ] || break
+        sleep 0.1
+done
+systemctl is-active ptools-spawn > $out && as alice 'ptools ls --state running' && said sleep
+check "ptools-spawn is killed: the next one is there, and what runs goes on"
+systemctl restart ptools-spawn > $out 2> $err && as alice 'ptools ls --state running' && said sleep && as carl 'ptools run -- cat /proc/self/cgroup' &&
+        said 'ptools-users.service/'
+check "it is restarted: what runs goes on, and those who come have groups"
 echo "1..$n"
 EOF
 chmod +x "$work/prepare" "$work/script"

@@ -59,7 +59,7 @@ m systemctl is-active ptoolsd.service ptoolsd.socket
 check "nothing is started or enabled by that"
 m systemctl enable --now ptoolsd && m systemctl is-active ptoolsd.service && m systemctl status ptoolsd && said 'Status: "Serving'
 check "systemctl enable --now ptoolsd"
-m systemd-analyze verify ptoolsd.service ptoolsd.socket ptools-spawn.service ptools-spawn.socket && [ ! -s "$work/out" ]
+m systemd-analyze verify ptoolsd.service ptoolsd.socket ptools-spawn.service ptools-spawn.socket ptools-users.service && [ ! -s "$work/out" ]
 check "systemd-analyze verify has nothing to say"
 m systemd-analyze security --no-pager --threshold=15 ptoolsd.service && said 'SAFE'
 check "systemd-analyze security: $(sed -n 's/.*level for \(.*\)/\1/p' "$work/out" | tr -dc 'a-zA-Z0-9.: ')"
@@ -124,7 +124,7 @@ background alice alice "$work_of_alice"
 until_said '^[0-9]' find /home/alice/squares -size +10k -printf '1\n'
 m systemctl reload ptoolsd
 wait
-until_said 'template-renewed' journalctl -u ptools-spawn --no-pager && grep -q '^ended with 0' "$work/alice" && as alice 'tail -n 1 squares' &&
+until_said 'template-renewed' journalctl -u ptools-users --no-pager && grep -q '^ended with 0' "$work/alice" && as alice 'tail -n 1 squares' &&
         said '^4000000000000$'
 check "systemctl reload during a pmap: modules are loaded anew, and it goes on"
 
