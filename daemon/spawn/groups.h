@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Before anything is started. Where there is no such group, daemons have none of their own. */
+/* At the start. Where there is no such group, daemons have none of their own; it is looked for with each of them. */
 void groups_open(void);
 /* One for a daemon of this user, which it may divide: a descriptor, the caller's, and its number; -1: none. */
 int groups_make(uint32_t uid, uint64_t *ret_number);

@@ -46,8 +46,7 @@ static struct become become;
 static uint32_t front_uid = UINT32_MAX, min_uid = 1000;
 static const char *socket_path;
 static int fronts[FRONTS_MAX] = { -1, -1, -1, -1 };
-static struct child *children;
-static size_t children_cap;
+static struct child children[CHILDREN_MAX];
 static bool tidy; /* nobody is in a group whose daemon has ended */
 
 static const char usage[] =
@@ -64,19 +63,10 @@ static int complain(const char *what, const char *why)
 
 static struct child *free_place(void)
 {
-    struct child *more;
-    const size_t n = children_cap, cap = n ? n * 2 : 16;
-
-    for (size_t i = 0; i < children_cap; i++)
+    for (size_t i = 0; i < CHILDREN_MAX; i++)
         if (children[i].pid == 0)
             return &children[i];
-    more = cap <= CHILDREN_MAX ? realloc(children, cap * sizeof *children) : NULL;
-    if (!more)
-        return NULL;
-    memset(more + n, 0, (cap - n) * sizeof *more);
-    children = more;
-    children_cap = cap;
-    return &children[n];
+    return NULL;
 }
 
 /* To whoever asks now: the front that had asked for it may have been replaced. */
@@ -132,7 +122,7 @@ static void reap(void)
     pid_t pid;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        for (size_t i = 0; i < children_cap; i++) {
+        for (size_t i = 0; i < CHILDREN_MAX; i++) {
             struct child *c = &children[i];
             struct front_packet p = { .magic = FRONT_MAGIC, .kind = FRONT_ENDED, .uid = c->uid, .pid = pid,
                                       .status = status };
@@ -168,22 +158,21 @@ static bool request(int front)
     ssize_t got = recvmsg(front, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     struct cmsghdr *c;
     int socket = -1;
+    bool good;
 
     if (got < 0)
         return errno == EAGAIN || errno == EINTR;
     c = CMSG_FIRSTHDR(&msg);
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof socket))
         memcpy(&socket, CMSG_DATA(c), sizeof socket);
-    if (got == (ssize_t)sizeof p && p.magic == FRONT_MAGIC && p.kind == FRONT_SPAWN && socket >= 0) {
+    good = got == (ssize_t)sizeof p && p.magic == FRONT_MAGIC && p.kind == FRONT_SPAWN && socket >= 0;
+    if (good)
         start(p.uid, socket);
-        close(socket);
-        return true;
-    }
+    else if (got != 0)
+        complain("a request", "it is none");
     if (socket >= 0)
         close(socket);
-    if (got != 0)
-        complain("a request", "it is none");
-    return false;
+    return good;
 }
 
 static void let_in(int listen_fd)
