@@ -6,14 +6,15 @@
  * more (key_passing), is 16 bytes: a number, and the name of a session; numbers of a session rise by one. There is
  * one for nearly every task, so they take eight bytes each: a session has a list of its tasks from the first number on
  * that is still known. (Other passing keys work as well, each as a session of its own.) Of each user so many
- * are kept; beyond it the one that was used least lately goes: nobody sends anything of it again.
+ * are kept; beyond it the one that was used least lately goes: nobody sends anything of it again. One of whose tasks
+ * none is known any more tells nothing, and goes when others come.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "daemon/core/state.h"
 
-enum { USER_SESSIONS_MAX = 16384, GAP_MAX = 64, PASSING_BYTES = 16 };
+enum { USER_SESSIONS_MAX = 16384, EMPTY_LOOKS = 2, GAP_MAX = 64, PASSING_BYTES = 16 };
 
 struct qkey {
     struct qtask *task;
@@ -112,6 +113,36 @@ void user_drop_sessions(struct core *core, struct user *user)
     }
 }
 
+/* Those at the front that are not known any more are not looked for. */
+static void trim(struct core *core, struct qsession *s)
+{
+    while (s->n > 0 && (s->tasks[s->start] == 0 || !qtask_find(core, s->tasks[s->start]))) {
+        s->start++;
+        s->first++;
+        s->n--;
+    }
+    if (s->start > s->cap / 2) {
+        memmove(s->tasks, s->tasks + s->start, s->n * sizeof *s->tasks);
+        s->start = 0;
+    }
+}
+
+/* For each that comes two are looked at: so there are never many more than have tasks that are known. */
+static void drop_empty(struct core *core, struct user *user)
+{
+    for (unsigned i = 0; i < EMPTY_LOOKS && user->n_sessions > 1; i++) {
+        struct qsession *s = user->sessions;
+
+        trim(core, s);
+        if (s->n > 0) {
+            DL_DELETE(user->sessions, s);
+            DL_APPEND(user->sessions, s);
+        } else {
+            session_free(core, s);
+        }
+    }
+}
+
 static struct qsession *session_get(struct core *core, struct user *user, const struct session_name *name,
                                     uint64_t number)
 {
@@ -123,6 +154,7 @@ static struct qsession *session_get(struct core *core, struct user *user, const 
         DL_APPEND(user->sessions, s);
         return s;
     }
+    drop_empty(core, user);
     if (user->n_sessions >= USER_SESSIONS_MAX)
         session_free(core, user->sessions);
     s = calloc(1, sizeof *s);
@@ -139,20 +171,6 @@ static struct qsession *session_get(struct core *core, struct user *user, const 
     DL_APPEND(user->sessions, s);
     user->n_sessions++;
     return s;
-}
-
-/* Those at the front that are not known any more are not looked for. */
-static void trim(struct core *core, struct qsession *s)
-{
-    while (s->n > 0 && (s->tasks[s->start] == 0 || !qtask_find(core, s->tasks[s->start]))) {
-        s->start++;
-        s->first++;
-        s->n--;
-    }
-    if (s->start > s->cap / 2) {
-        memmove(s->tasks, s->tasks + s->start, s->n * sizeof *s->tasks);
-        s->start = 0;
-    }
 }
 
 static int make_room(struct qsession *s, size_t n)

@@ -102,6 +102,40 @@ START_TEST(a_key_names_its_task_and_no_other)
 }
 END_TEST
 
+/* As a library makes it: a number, and the name of a session. */
+static struct text passing(uint8_t key[16], uint64_t session)
+{
+    memset(key, 0, 16);
+    key[0] = 1;
+    memcpy(key + 8, &session, sizeof session);
+    return (struct text){ (const char *)key, 16 };
+}
+
+/* Clients that come and go, each with a session: what is kept is of those whose tasks are known. */
+START_TEST(sessions_without_a_task_go)
+{
+    static uint64_t kept[50];
+    uint8_t key[16];
+    uint64_t id;
+
+    rig_limits(&r);
+    rig_queue_start(&r, 1);
+    for (uint64_t i = 0; i < ELEMENTS(kept); i++)
+        kept[i] = rig_queued(&r, SUBMIT(.key = passing(key, i), .key_passing = true, .hold = true));
+    for (uint64_t i = 1000; i < 3000; i++) {
+        id = rig_queued(&r, SUBMIT(.key = passing(key, i), .key_passing = true, .hold = true));
+        ck_assert_uint_eq(rig_queued(&r, SUBMIT(.key = passing(key, i), .key_passing = true, .hold = true)), id);
+        rig_queue_id(&r, rig_change(&r, CHANGE_CANCEL, id));
+        rig_queue_id(&r, rig_change(&r, CHANGE_FORGET, id));
+        rig_clear(&r);
+    }
+    ck_assert_uint_le(r.core->users->n_sessions, 2 * ELEMENTS(kept) + 2);
+    for (uint64_t i = 0; i < ELEMENTS(kept); i++) /* and these are as they were */
+        ck_assert_uint_eq(rig_queued(&r, SUBMIT(.key = passing(key, i), .key_passing = true, .hold = true)), kept[i]);
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask keys");
@@ -110,5 +144,6 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, it_is_siphash);
     tcase_add_test(tc, a_key_names_its_task_and_no_other);
+    tcase_add_test(tc, sessions_without_a_task_go);
     return suite_run(suite);
 }
