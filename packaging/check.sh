@@ -272,11 +272,11 @@ mode() { # NAME
                 ;;
         fuzz)
                 CC=clang build fuzz -Dfuzzers=true || return
-                fuzz "$seconds"
+                fuzz "${seconds[fuzz]}"
                 ;;
         sim)
                 build sim -Dbuildtype=release || return
-                sim "$sim_seconds"
+                sim "${seconds[sim]}"
                 ;;
         analyze)
                 "$tree/packaging/install-deps.sh" analyze || return
@@ -319,25 +319,17 @@ mode() { # NAME
 }
 
 modes=()
+declare -A seconds
 while [ $# -gt 0 ]; do
         case $1 in
         --plain | --asan | --tsan | --valgrind | --faults | --analyze | --scan-build | --coverage | --system | --bench) modes+=("${1#--}") ;;
-        --fuzz)
+        --fuzz | --sim)
                 if ! [[ ${2:-} =~ ^[0-9]+$ ]]; then
                         usage >&2
                         exit 2
                 fi
-                modes+=(fuzz)
-                seconds=$2
-                shift
-                ;;
-        --sim)
-                if ! [[ ${2:-} =~ ^[0-9]+$ ]]; then
-                        usage >&2
-                        exit 2
-                fi
-                modes+=(sim)
-                sim_seconds=$2
+                modes+=("${1#--}")
+                seconds[${1#--}]=$2
                 shift
                 ;;
         --help)

@@ -16,6 +16,7 @@
 
 #include "client/cli/failure.h"
 #include "client/cli/input.h"
+#include "client/cli/table.h"
 
 /* -- its life ---------------------------------------------------------------------------------------------- */
 
@@ -65,16 +66,6 @@ const char *job_command(struct job *job)
 
 /* -- what came of it --------------------------------------------------------------------------------------- */
 
-static uint64_t number(ptools_value map, const char *key)
-{
-    ptools_value v;
-    uint64_t n = 0;
-
-    if (ptools_get_field(map, key, &v) == PTOOLS_OK)
-        (void)ptools_get_u64(v, &n);
-    return n;
-}
-
 /* A text or bytes; false: no memory. */
 static bool copy(ptools_value map, const char *key, char **ret, size_t *ret_n)
 {
@@ -104,7 +95,7 @@ static bool take_stream(struct job_stream *s, ptools_value v, const char *data, 
 
     if (!copy(v, data, &s->data, &s->n) || !copy(v, file, &s->file, &n))
         return false;
-    s->bytes = number(v, bytes);
+    s->bytes = table_number(v, bytes);
     if (s->bytes < s->n)
         s->bytes = s->n;
     return true;
@@ -118,15 +109,15 @@ static bool take_record(struct job_outcome *o, ptools_value v)
 
     if (ptools_get_field(v, "status", &status) == PTOOLS_OK && ptools_get_i64(status, &n) == PTOOLS_OK)
         o->exit_status = (int)n;
-    o->signal = (int)number(v, "signal");
-    o->start_ms = (int64_t)number(v, "start_ms");
-    o->wall_us = number(v, "wall_us");
-    o->user_us = number(v, "user_us");
-    o->sys_us = number(v, "sys_us");
-    o->peak_kb = number(v, "peak_kb");
+    o->signal = (int)table_number(v, "signal");
+    o->start_ms = (int64_t)table_number(v, "start_ms");
+    o->wall_us = table_number(v, "wall_us");
+    o->user_us = table_number(v, "user_us");
+    o->sys_us = table_number(v, "sys_us");
+    o->peak_kb = table_number(v, "peak_kb");
     if (ptools_get_field(v, "oom", &oom) == PTOOLS_OK)
         (void)ptools_get_bool(oom, &o->out_of_memory);
-    o->lost = number(v, "lost_bytes");
+    o->lost = table_number(v, "lost_bytes");
     if (!copy(v, "error", &o->message, &length))
         return false;
     if (o->message) /* it was not begun */

@@ -300,3 +300,13 @@ int table_print_fields(const struct column *columns, ptools_value document)
     table_free(table);
     return r;
 }
+
+uint64_t table_number(ptools_value document, const char *key)
+{
+    ptools_value v;
+    uint64_t n = 0;
+
+    if (ptools_get_field(document, key, &v) == PTOOLS_OK)
+        (void)ptools_get_u64(v, &n);
+    return n;
+}

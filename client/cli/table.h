@@ -48,5 +48,7 @@ int table_print_fields(const struct column *columns, ptools_value document);
 
 /* The string under key, as text of the caller's; NULL: there is none, or no memory. */
 char *table_string(ptools_value document, const char *key);
+/* The number under key; 0: there is none. */
+uint64_t table_number(ptools_value document, const char *key);
 
 #endif

@@ -41,16 +41,6 @@ static const struct column columns[] = {
     { 0 },
 };
 
-static uint64_t number(ptools_value document, const char *key)
-{
-    ptools_value v;
-    uint64_t n = 0;
-
-    if (ptools_get_field(document, key, &v) == PTOOLS_OK)
-        ptools_get_u64(v, &n);
-    return n;
-}
-
 /* Rows "heat" and "heat.0", "heat.1" ... Those without a name are told by their number. */
 static void add_stasks(struct table *table, ptools_value stasks)
 {
@@ -58,14 +48,14 @@ static void add_stasks(struct table *table, ptools_value stasks)
     ptools_value tasks, task;
 
     if (!name || !*name)
-        snprintf(prefix, sizeof prefix, "(%" PRIu64 ")", number(stasks, "id"));
+        snprintf(prefix, sizeof prefix, "(%" PRIu64 ")", table_number(stasks, "id"));
     table_add(table, prefix, stasks);
     if (ptools_get_field(stasks, "tasks", &tasks) == PTOOLS_OK) {
         const char *base = *prefix ? prefix : name;
         char first[NAME_TEXT_BYTES + 24];
 
         for (uint32_t i = 0; ptools_get_item(tasks, i, &task) == PTOOLS_OK; i++) {
-            snprintf(first, sizeof first, "%.*s.%" PRIu64, NAME_TEXT_BYTES, base, number(task, "index"));
+            snprintf(first, sizeof first, "%.*s.%" PRIu64, NAME_TEXT_BYTES, base, table_number(task, "index"));
             table_add(table, first, task);
         }
     }

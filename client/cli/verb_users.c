@@ -37,16 +37,6 @@ struct users {
     size_t n;
 };
 
-static uint64_t number(ptools_value map, const char *key)
-{
-    ptools_value v;
-    uint64_t n = 0;
-
-    if (ptools_get_field(map, key, &v) == PTOOLS_OK)
-        (void)ptools_get_u64(v, &n);
-    return n;
-}
-
 static void ask(const struct command_line *line, struct user *u)
 {
     struct command_line as = *line;
@@ -61,12 +51,12 @@ static void ask(const struct command_line *line, struct user *u)
     if (session_try(&as, PATIENCE_MS, &pt) != PTOOLS_OK || ptools_inspect(pt, "status", &f, &status) != PTOOLS_OK)
         return;
     u->state = "up";
-    u->workers = number(status, "workers");
-    u->memory = number(status, "rss_bytes");
+    u->workers = table_number(status, "workers");
+    u->memory = table_number(status, "rss_bytes");
     if (ptools_get_field(status, "tasks", &tasks) == PTOOLS_OK)
-        u->running = number(tasks, "given");
+        u->running = table_number(tasks, "given");
     if (ptools_get_field(status, "queue", &queue) == PTOOLS_OK)
-        u->queued = number(queue, "waiting");
+        u->queued = table_number(queue, "waiting");
 }
 
 static bool add(struct users *users, const char *dir, const char *name)

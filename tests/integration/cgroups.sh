@@ -15,13 +15,11 @@ if ! mkdir "$group" 2>/dev/null || [ ! -e "$group/cgroup.kill" ]; then
     exit 0
 fi
 
-# until_so COMMAND...: for ten seconds at most
+# until_so COMMAND...: it is asked until it is so, or for ten seconds
 until_so() {
-    tries=0
+    end=$(($(date +%s) + 10))
     until "$@"; do
-        tries=$((tries + 1))
-        [ $tries -lt 200 ] || return 1
-        sleep 0.05
+        [ "$(date +%s)" -lt $end ] || return 1
     done
 }
 remove_groups() { find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null; [ ! -d "$group" ]; }
