@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Faults of processes: workers that hang, are stopped, die all at once, whose numbers come again; daemons that are told to
 end at any moment, or whose workers outlive them; a journal with one task that stays. What is asked is of reliability:
-F09, F16, F17, F24, F27, F38, R10, R11. Each case says what was measured; only what holds on a slow machine is demanded.
+F09, F16, F17, F24, F27, F29, F38, R10, R11. Each case says what was measured; only what holds on a slow machine is demanded.
 
 usage: processes.py  (PTOOLS_TEST_COMMAND, _MODULES and PTOOLS_DAEMON as Meson sets them)
 FAULT_HANGS (12; full: 50), FAULT_STARTS (20; 200), FAULT_CHURN (600; 3000), FAULT_ENDED (3000; 100000)
@@ -10,6 +10,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -180,5 +181,26 @@ size = sum(os.path.getsize(os.path.join(daemon.dir, 'state', name)) for name in 
            if os.path.isfile(os.path.join(daemon.dir, 'state', name)))
 figure(f'F38 {ENDED} durable tasks came and went beside 200 that stay', 'the journal has at most 64 MiB', f'{size / 1048576:.1f} MiB',
        size <= 64 << 20)
+
+# -- F29: a long replay ----------------------------------------------------------------------------------------------------
+
+for _ in range(3):
+    ptools(daemon.dir, 'submit', '--stdin', fed='{"function": "t.nop", "hold": true, "tag": "many"}\n' * 7000)
+again.end()
+manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+manager.bind(work + '/notify')
+manager.settimeout(60)
+started = time.monotonic()
+again.process = subprocess.Popen([os.environ['PTOOLS_DAEMON'], '--workers', '2', '--dir', daemon.dir, '--state-dir', daemon.dir + '/state',
+                                  '--module-path', os.environ['PTOOLS_TEST_MODULES']], stdin=subprocess.DEVNULL, stdout=daemon.log,
+                                 stderr=daemon.log, env={**os.environ, 'NOTIFY_SOCKET': work + '/notify'})
+notes = []
+while not notes or 'READY=1' not in notes[-1]:
+    notes.append(manager.recv(4096).decode())
+asks = [i for i, note in enumerate(notes) if 'EXTEND_TIMEOUT_USEC=' in note]
+figure('F29 21,200 tasks are read at a start', 'the service manager is asked for time every 20,000, READY behind all',
+       f'asked {len(asks)} times, ready after {time.monotonic() - started:.1f} s', len(asks) >= 1,
+       len(asks) >= 1 and asks[-1] < len(notes) - 1)
+manager.close()
 check('the daemon ends well', again.end() == 0)
 finish()
