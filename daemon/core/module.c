@@ -176,6 +176,43 @@ ptools_err module_refusal(const struct module *m, const char *function, char tex
     return PTOOLS_ERR_NO_FUNCTION;
 }
 
+int function_called(struct core *core, uint64_t now_us, const struct client *client, uint64_t request, struct text name,
+                    struct function **ret_function, struct module **ret_module, struct actions *out)
+{
+    struct function *f = function_find(core, name.data, name.n);
+    char text[256], full[FUNCTION_BYTES_MAX + 1];
+    struct text module, function;
+    const char *sentence;
+    ptools_err code;
+    int r;
+
+    if (f && function_usable(f)) {
+        *ret_function = f;
+        return 1;
+    }
+    if (!name_split(name.data, name.n, &module, &function)) {
+        answer_refusal(out, client->id, request, PTOOLS_ERR_BAD_REQUEST, "function: not of the form MODULE.FUNCTION");
+        return 0;
+    }
+    *ret_module = module_find(core, module.data, module.n);
+    if (!*ret_module) {
+        r = module_new(core, module.data, module.n, ret_module);
+        if (r <= 0)
+            return r < 0 ? r : 1;
+        answer_refusal(out, client->id, request, PTOOLS_ERR_LIMIT,
+                       "over the limit modules_max: %" PRIu32 " of %" PRIu32 " in use, 1 more asked for",
+                       HASH_COUNT(core->modules), core->limits.modules_max);
+        return 0;
+    }
+    if (!module_refuses(*ret_module, now_us))
+        return 1;
+    memcpy(full, name.data, name.n);
+    full[name.n] = '\0';
+    code = module_refusal(*ret_module, full, text, &sentence);
+    answer_refusal(out, client->id, request, code, "%s", sentence);
+    return 0;
+}
+
 /* -- what is known changes ---------------------------------------------------------------------------- */
 
 static void set_sentence(struct module *m, const char *problem, struct actions *out)

@@ -69,6 +69,10 @@ void module_broke(struct core *core, uint64_t now_us, struct module *m, const ch
 /* Why a call of this function ("module.function") is refused; *ret_sentence is text, or lives until the module
  * changes. */
 ptools_err module_refusal(const struct module *m, const char *function, char text[256], const char **ret_sentence);
+/* What a request names: its function, if that can be given, or else the module that is to be asked for (which is NEW, if
+ * it was not known: who then does not ask for it frees it). 1; 0: the request is refused, and answered; -ENOMEM. */
+int function_called(struct core *core, uint64_t now_us, const struct client *client, uint64_t request, struct text name,
+                    struct function **ret_function, struct module **ret_module, struct actions *out);
 void modules_deinit(struct core *core);
 
 #endif

@@ -356,40 +356,6 @@ void qtasks_follow_module(struct core *core, struct module *m, struct actions *o
     qtasks_place_parked(core, out);
 }
 
-/* 1: it may go on; 0: it was refused; -ENOMEM. */
-static int find_function(struct submission *s)
-{
-    const struct text name = s->m->function;
-    struct function *f = function_find(s->core, name.data, name.n);
-    struct text module, function;
-    char text[256], full[FUNCTION_BYTES_MAX + 1];
-    const char *sentence;
-    ptools_err code;
-    int r;
-
-    if (f && function_usable(f)) {
-        s->function = f;
-        return 1;
-    }
-    if (!name_split(name.data, name.n, &module, &function))
-        return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "function: not of the form MODULE.FUNCTION");
-    s->module = module_find(s->core, module.data, module.n);
-    if (!s->module) {
-        r = module_new(s->core, module.data, module.n, &s->module);
-        if (r > 0)
-            return REFUSE(s, PTOOLS_ERR_LIMIT,
-                          "over the limit modules_max: %" PRIu32 " of %" PRIu32 " in use, 1 more asked for",
-                          HASH_COUNT(s->core->modules), s->core->limits.modules_max);
-        return r < 0 ? r : 1;
-    }
-    if (!module_refuses(s->module, s->core->now_us))
-        return 1;
-    memcpy(full, name.data, name.n);
-    full[name.n] = '\0';
-    code = module_refusal(s->module, full, text, &sentence);
-    return REFUSE(s, code, "%s", sentence);
-}
-
 /* None is the same as one without bytes. */
 static bool same_bytes(const struct blob *a, const struct blob *b)
 {
@@ -489,7 +455,7 @@ static int come(struct submission *s)
         return again(s, q);
     if (!allowed(s) || !has_target(s))
         return 0;
-    r = find_function(s);
+    r = function_called(core, core->now_us, s->client, s->request, s->m->function, &s->function, &s->module, s->out);
     if (r > 0 && has_room(s))
         q = make_whole(s);
     else if (r > 0)

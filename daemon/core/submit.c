@@ -109,40 +109,6 @@ static bool find_arrays(struct submission *s)
            find_array(s, "captured", c->captured, c->captured_bytes, true, &s->captured);
 }
 
-/* 1: it may go on; 0: it was refused; -ENOMEM. */
-static int find_function(struct submission *s)
-{
-    const struct text name = s->call->function;
-    struct function *f = function_find(s->core, name.data, name.n);
-    struct text module, function;
-    char text[256], full[FUNCTION_BYTES_MAX + 1];
-    const char *sentence;
-    ptools_err code;
-    int r;
-
-    if (f && function_usable(f)) {
-        s->function = f;
-        return 1;
-    }
-    if (!name_split(name.data, name.n, &module, &function))
-        return REFUSE(s, PTOOLS_ERR_BAD_REQUEST, "function: not of the form MODULE.FUNCTION");
-    s->module = module_find(s->core, module.data, module.n);
-    if (!s->module) {
-        r = module_new(s->core, module.data, module.n, &s->module);
-        if (r > 0)
-            return REFUSE(s, PTOOLS_ERR_LIMIT,
-                          "over the limit modules_max: %" PRIu32 " of %" PRIu32 " in use, 1 more asked for",
-                          HASH_COUNT(s->core->modules), s->core->limits.modules_max);
-        return r < 0 ? r : 1;
-    }
-    if (!module_refuses(s->module, s->now_us))
-        return 1;
-    memcpy(full, name.data, name.n);
-    full[name.n] = '\0';
-    code = module_refusal(s->module, full, text, &sentence);
-    return REFUSE(s, code, "%s", sentence);
-}
-
 static uint64_t deadline_us(const struct submission *s)
 {
     const uint64_t ms = s->call->deadline_ms;
@@ -210,7 +176,7 @@ int core_submit(struct core *core, uint64_t now_us, uint32_t client, uint64_t re
     }
     if (!allowed(&s) || !batch_check(call, client, request, out) || !find_workers(&s) || !find_arrays(&s))
         return 0;
-    r = find_function(&s);
+    r = function_called(core, now_us, s.client, request, call->function, &s.function, &s.module, out);
     if (r <= 0)
         return r;
     cursor = s.set->cursor;
