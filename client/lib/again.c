@@ -26,7 +26,7 @@
 enum {
     PAUSE_FIRST_US = 5000,
     PAUSE_MAX_US = 500000,
-    GREET_PATIENCE_US = 100000 /* for a daemon that is slow to say hello, whatever the wait allows */
+    PATIENCE_FIRST_US = 100000 /* for a daemon that is slow to say hello, whatever the wait allows */
 };
 
 /* -- one request --------------------------------------------------------------------------------------- */
@@ -214,19 +214,21 @@ static ptools_err try_to_connect(struct ptools *pt, uint64_t until_us)
 {
     if (pt->settings.flags & PTOOLS_PRIVATE) /* what is being started is not killed for a short wait */
         until_us = CLOCK_FOREVER;
-    until_us = MAX(until_us, clock_now_us() + GREET_PATIENCE_US);
-    return connection_ensure(pt, MIN(until_us, MAX(pt->again_until_us, clock_now_us() + GREET_PATIENCE_US)));
+    until_us = MAX(until_us, clock_now_us() + pt->patience_us);
+    return connection_ensure(pt, MIN(until_us, MAX(pt->again_until_us, clock_now_us() + PATIENCE_FIRST_US)));
 }
 
 bool again_connect(struct ptools *pt, uint64_t until_us)
 {
     uint64_t now_us = clock_now_us();
     struct failure last;
+    ptools_err err;
 
     if (pt->again_until_us == 0) {
         pt->again_until_us = clock_until_us(pt->settings.connect_timeout_ms);
         pt->retry_us = now_us;
         pt->pause_us = PAUSE_FIRST_US;
+        pt->patience_us = PATIENCE_FIRST_US;
     }
     if (pt->retry_us > now_us) {
         if (until_us <= now_us)
@@ -236,7 +238,10 @@ bool again_connect(struct ptools *pt, uint64_t until_us)
     }
     failure_init(&last);
     failure_copy(&last, &pt->last); /* what is tried here is no call of the user's */
-    if (try_to_connect(pt, until_us) != PTOOLS_OK) {
+    err = try_to_connect(pt, until_us);
+    if (err != PTOOLS_OK) {
+        if (err == PTOOLS_ERR_TIMEOUT) /* or none of the attempts at a busy daemon would ever be long enough */
+            pt->patience_us *= 2;
         now_us = clock_now_us();
         pt->retry_us = MIN(now_us + pt->pause_us, pt->again_until_us);
         pt->pause_us = MIN(2 * pt->pause_us, PAUSE_MAX_US);

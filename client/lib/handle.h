@@ -210,6 +210,7 @@ struct ptools {
     LIST_HEAD(, ptools_watch) watches;
     uint64_t again_until_us;     /* then it rests; 0: there was no attempt yet */
     uint64_t retry_us, pause_us; /* when to try next, and how long to wait if that is in vain, too */
+    uint64_t patience_us;        /* how long an attempt may take at least */
     int timer_fd;                /* tells a loop of the user's when; -1 */
     uint8_t epoch[EPOCH_BYTES];  /* of the daemon */
     uint64_t starts;             /* how many different ones there were */

@@ -23,7 +23,8 @@
  *            wait, dispatch or call makes another and asks again, by the same ids. Waits and dispatches try at once,
  *            then ever more seldom, until the connect timeout is over; then futures and callbacks end with
  *            PTOOLS_ERR_LOST, and watches rest until a call connects. (An attempt is a short round trip, also in
- *            ptools_dispatch(pt, 0), of 100 ms at most. Between attempts ptools_fd() is a timer: poll it as always.)
+ *            ptools_dispatch(pt, 0): of 100 ms at most, and of twice as much after each that was too short for a busy
+ *            daemon. Between attempts ptools_fd() is a timer: poll it as always.)
  *            PTOOLS_ERR_LOST is also the end of what the daemon does not know any more: a volatile task, when the
  *            daemon was started anew. Such a daemon is not given a volatile task that its predecessor may have begun,
  *            unless PTOOLS_TASK_IDEMPOTENT is set; nor any connection a task for an anonymous set of another one.

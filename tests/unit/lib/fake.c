@@ -212,6 +212,12 @@ bool fake_accept_hello(struct fake *f)
     return true;
 }
 
+void fake_accept_again(struct fake *f)
+{
+    while (!fake_accept_hello(f))
+        ;
+}
+
 void fake_next_of(struct fake *f, enum msg_kind kind, struct msg_request *ret)
 {
     FAKE_CHECK(fake_next(f, ret));

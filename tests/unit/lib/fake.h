@@ -70,6 +70,8 @@ void fake_wait_gate(struct fake *f);
 bool fake_accept(struct fake *f);
 /* Accepts, and answers the hello. False: see above. */
 bool fake_accept_hello(struct fake *f);
+/* Until one says hello: attempts before it may have been given up as too long. */
+void fake_accept_again(struct fake *f);
 /* The next request. False: the client has closed. */
 bool fake_next(struct fake *f, struct msg_request *ret);
 /* The next request must be of this kind. */

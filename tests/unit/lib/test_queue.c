@@ -383,7 +383,7 @@ START_TEST(no_answer_in_time)
     fake_begin(&f);
     fake_run(&f, idle);
     options.address = fake_address(&f, _i);
-    options.connect_timeout_ms = 200;
+    options.connect_timeout_ms = 1000;
     ck_assert_int_eq(ptools_open(&options, &pt, NULL), PTOOLS_OK);
     task.function = "t.f";
     task.callback = callback_never;

@@ -13,6 +13,8 @@
 #include "tests/support/suite.h"
 #include "tests/unit/lib/fake.h"
 
+enum { WITHIN_MS = 1000 }; /* long enough for a hello on a busy machine */
+
 static struct fake f;
 static ptools *pt;
 
@@ -47,7 +49,7 @@ static void accepts(struct fake *s, const struct msg_request *r, uint64_t task)
 static void breaks(struct fake *s)
 {
     fake_close(s);
-    FAKE_CHECK(fake_accept_hello(s));
+    fake_accept_again(s);
 }
 
 /* Until the daemon is known to be gone. */
@@ -106,8 +108,7 @@ static void goes_for_a_while(struct fake *s)
     fake_close(s);
     fake_wait_gate(s);
     fake_show(s);
-    if (!fake_accept_hello(s))
-        return;
+    fake_accept_again(s);
     fake_next_of(s, MSG_TASK_RESULT, &r);
     accepts(s, &r, 5);
     fake_until_closed(s);
@@ -182,14 +183,14 @@ START_TEST(the_connect_timeout_is_the_end)
     unsigned calls = 0;
     struct pollfd p;
 
-    begin_within(_i, goes_for_good, 150);
+    begin_within(_i, goes_for_good, WITHIN_MS);
     for (int i = 0; i < 2; i++)
         ck_assert_int_eq(ptools_queued_result(pt, 5, &futures[i]), PTOOLS_OK);
     ck_assert_int_eq(ptools_future_then(futures[1], count, &calls), PTOOLS_OK);
     ck_assert_int_eq(ptools_future_wait(futures[0], PTOOLS_FOREVER), PTOOLS_OK);
     ck_assert_int_eq(ptools_future_fetch(futures[0], 0, NULL), PTOOLS_ERR_LOST);
     ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), f.dir));
-    ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "within 150 ms"));
+    ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "within 1000 ms"));
     ck_assert_ptr_nonnull(strstr(ptools_error_message(pt), "how the task ends is unknown"));
     ck_assert(ptools_last_failure(pt)->maybe_executed);
     p = (struct pollfd){ .fd = ptools_fd(pt), .events = ptools_events(pt) };
@@ -217,8 +218,7 @@ static void is_away(struct fake *s)
     fake_wait_gate(s);
     poll(NULL, 0, 50); /* so long: nothing is waited for */
     fake_show(s);
-    if (!fake_accept_hello(s))
-        return;
+    fake_accept_again(s);
     fake_next_of(s, MSG_TASK_SUBMIT, &r);
     accepts(s, &r, 42);
     fake_next_of(s, MSG_TASK_SUBMIT, &r);
@@ -257,6 +257,12 @@ static void leaves(struct fake *s)
     fake_show(s);
 }
 
+/* By libzmq, it may also be known by the time it took. */
+static bool nobody(ptools_err err)
+{
+    return err == PTOOLS_ERR_NO_DAEMON || err == PTOOLS_ERR_TIMEOUT;
+}
+
 START_TEST(it_is_waited_for_once)
 {
     ptools_worker_task task = PTOOLS_WORKER_TASK_INIT;
@@ -264,16 +270,16 @@ START_TEST(it_is_waited_for_once)
     ptools_future *accepted;
     uint64_t after_us;
 
-    begin_within(_i, leaves, 300);
+    begin_within(_i, leaves, WITHIN_MS);
     while (ptools_dispatch(pt, 5000) == PTOOLS_OK)
         ;
     task.function = "t.f";
-    ck_assert_int_eq(ptools_queue_worker_task_start(pt, &task, &accepted), PTOOLS_ERR_NO_DAEMON);
+    ck_assert(nobody(ptools_queue_worker_task_start(pt, &task, &accepted)));
     after_us = clock_now_us();
-    ck_assert_uint_ge(after_us - before_us, 300000);
+    ck_assert_uint_ge(after_us - before_us, WITHIN_MS * 1000);
     for (int i = 0; i < 100; i++)
-        ck_assert_int_eq(ptools_queue_worker_task_start(pt, &task, &accepted), PTOOLS_ERR_NO_DAEMON);
-    ck_assert_uint_lt(clock_now_us() - after_us, 100 * 300000);
+        ck_assert(nobody(ptools_queue_worker_task_start(pt, &task, &accepted)));
+    ck_assert_uint_lt(clock_now_us() - after_us, 100 * WITHIN_MS * 1000);
     fake_open_gate(&f);
     end();
 }
@@ -319,7 +325,7 @@ static void breaks_under_everything(struct fake *s)
     fake_next_of(s, MSG_TASK_RESULT, &r);
     fake_next_of(s, MSG_CALL, &r);
     fake_close(s);
-    FAKE_CHECK(fake_accept_hello(s));
+    fake_accept_again(s);
     fake_next_of(s, MSG_TASK_RESULT, &r);
     accepts(s, &r, 5);
     fake_next_of(s, MSG_TASK_WHY, &r); /* the call that made the connection */

@@ -160,7 +160,7 @@ START_TEST(a_watch_begins_in_time)
 {
     ptools_watch *watch = NULL;
 
-    begin_within(_i, never_answers, 150);
+    begin_within(_i, never_answers, 1000);
     ck_assert_int_eq(ptools_watch_tasks(pt, NULL, 0, note, NULL, &watch), PTOOLS_ERR_TIMEOUT);
     ck_assert_ptr_null(watch);
     end();
@@ -326,12 +326,12 @@ static void breaks_under_a_watch(struct fake *s)
     fake_accept_hello(s);
     happens(s, watched(s, &r), 1, EVENT_QUEUED);
     fake_close(s);
-    FAKE_CHECK(fake_accept_hello(s));
+    fake_accept_again(s);
     id = watched(s, &r);
     FAKE_CHECK(r.task.tag.n == 1 && r.task.tag.data[0] == 'x');
     happens(s, id, 1, EVENT_ENDED);
     fake_close(s);
-    FAKE_CHECK(fake_accept_hello(s));
+    fake_accept_again(s);
     fake_next_of(s, MSG_EVENTS, &r);
     fake_error(s, r.id, PTOOLS_ERR_LIMIT, "too many watches");
     fake_until_closed(s);
@@ -367,7 +367,7 @@ static void goes_for_a_while(struct fake *s)
     fake_close(s);
     fake_wait_gate(s);
     fake_show(s);
-    FAKE_CHECK(fake_accept_hello(s));
+    fake_accept_again(s);
     happens(s, watched(s, &r), 1, EVENT_QUEUED);
     fake_next_of(s, MSG_TASK_WHY, &r);
     fake_reply(s, &(struct msg_answer){ .id = r.id }, NULL);
@@ -381,7 +381,7 @@ START_TEST(a_watch_rests_until_a_call_connects)
     const char *reason;
     ptools_err err;
 
-    begin_within(_i, goes_for_a_while, 150);
+    begin_within(_i, goes_for_a_while, 1000);
     ck_assert_int_eq(ptools_watch_tasks(pt, NULL, 0, note, &seen, &watch), PTOOLS_OK);
     do
         err = ptools_dispatch(pt, 5000);
