@@ -135,7 +135,7 @@ END_TEST
 /* Who has ended is in the queue again when it is run anew. */
 START_TEST(who_comes_back_counts)
 {
-    uint64_t done[3], dead, held, answer;
+    uint64_t done[3], dead[2], held, answer;
 
     rig_limits(&r);
     r.limits.user_queued_max = 2;
@@ -145,13 +145,16 @@ START_TEST(who_comes_back_counts)
         rig_assign(&r);
         rig_qdone(&r, done[i]);
     }
-    dead = rig_queued(&r, SUBMIT(.idempotent = true, .attempts = 9));
-    for (int i = 0; i < DEAD_KILLS; i++) {
-        rig_assign(&r);
-        rig_qdies(&r, dead, true);
-        rig_tick(&r, 10000000);
+    for (int i = 0; i < 2; i++) {
+        dead[i] = rig_queued(&r, i ? SUBMIT_OF("m.g", .idempotent = true, .attempts = 9)
+                                   : SUBMIT(.idempotent = true, .attempts = 9));
+        for (int k = 0; k < DEAD_KILLS; k++) {
+            rig_assign(&r);
+            rig_qdies(&r, dead[i], true);
+            rig_tick(&r, 10000000);
+        }
+        ck_assert_uint_eq(rig_shown(&r, dead[i]), SHOWN_DEAD);
     }
-    ck_assert_uint_eq(rig_shown(&r, dead), SHOWN_DEAD);
     held = rig_queued(&r, SUBMIT(.hold = true));
     answer = rig_ask(&r, MSG_TASK_CHANGE, /* two, and there is room for one: none */
                      &(const struct msg_task){ .n_tasks = 2, .tasks = done, .change = CHANGE_RERUN });
@@ -161,11 +164,12 @@ START_TEST(who_comes_back_counts)
     rig_queue_id(&r, rig_change(&r, CHANGE_RERUN, done[0]));
     ck_assert_str_eq(rig_failure(&r, rig_change(&r, CHANGE_RERUN, done[1]), PTOOLS_ERR_LIMIT),
                      "over the limit user_queued_max: 2 of 2 in use, 1 more asked for");
-    rig_failure(&r, rig_change(&r, CHANGE_KICK, dead), PTOOLS_ERR_LIMIT);
-    ck_assert_uint_eq(rig_shown(&r, dead), SHOWN_DEAD);
+    rig_failure(&r, rig_change(&r, CHANGE_KICK, dead[0]), PTOOLS_ERR_LIMIT);
+    ck_assert_uint_eq(rig_shown(&r, dead[0]), SHOWN_DEAD);
+    rig_queue_id(&r, rig_change(&r, CHANGE_FORGET, dead[1])); /* it does not come back */
     rig_queue_id(&r, rig_change(&r, CHANGE_RELEASE, held)); /* it has counted all the time */
     rig_queue_id(&r, rig_change(&r, CHANGE_CANCEL, held));
-    rig_queue_id(&r, rig_change(&r, CHANGE_KICK, dead));
+    rig_queue_id(&r, rig_change(&r, CHANGE_KICK, dead[0]));
     rig_end(&r);
 }
 END_TEST

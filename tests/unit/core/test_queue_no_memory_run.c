@@ -50,6 +50,29 @@ static void after_give(void)
     ck_assert_uint_eq(r.core->deadlines.n, TASKS); /* none runs without its */
 }
 
+/* Their function kills too many workers while they wait, and they are more than a breaker has room for from the
+ * beginning. */
+static void before_barred(void)
+{
+    for (int i = 0; i < TASKS + 16; i++)
+        tasks[i % TASKS] = rig_queued(&r, SUBMIT(.n_workers = 1, .workers = (uint32_t[]){ 1 }));
+    for (int i = 0; i < 5; i++) {
+        const uint64_t id =
+                rig_queued(&r, SUBMIT(.n_workers = 1, .workers = (uint32_t[]){ 1 }, .has_priority = true, .priority = 0));
+
+        rig_assign(&r);
+        rig_qdies(&r, id, true);
+    }
+    ck_assert(client_find(r.core, r.client)->user->breakers->open);
+}
+
+static void after_barred(void)
+{
+    all_queued();
+    for (int i = 0; i < TASKS; i++)
+        ck_assert_int_eq(rig_qtask(&r, tasks[i])->lane->backlog->kind, BACKLOG_BREAKER);
+}
+
 /* The rows of two attempts, and that of a submission, which waits for another. */
 static void before_recorded(void)
 {
@@ -538,6 +561,7 @@ static void after_host(void)
 
 static const struct deed deeds[] = {
     { "give", before_give, act_assign, after_give, false },
+    { "barred", before_barred, act_assign, after_barred, false },
     { "recorded", before_recorded, act_recorded, after_recorded, false },
     { "no space for a row", before_refused, act_refused, after_refused, false },
     { "the journal fails", before_refused, act_failed, after_failed, false },
