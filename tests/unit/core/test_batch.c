@@ -312,6 +312,28 @@ START_TEST(its_time_can_be_changed_while_it_runs)
 }
 END_TEST
 
+/* Nobody has looked while it had none: where it is now it may have come to just before. */
+START_TEST(what_was_seen_before_does_not_count_against_it)
+{
+    uint64_t q;
+
+    setup(1);
+    q = given(1, 100);
+    rig_tick(&r, 25000);
+    looked(q, true, 0);
+    limit(q, 0);
+    rig_tick(&r, 1000000);
+    limit(q, 100);
+    for (int i = 0; i < 5; i++) {
+        ck_assert_uint_eq(rig_count(&r, ACT_REVOKE), 0);
+        rig_tick(&r, 25000);
+        looked(q, true, 0);
+    }
+    ck_assert_uint_eq(rig_count(&r, ACT_REVOKE), 1);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(a_call_without_items_has_no_such_time)
 {
     uint64_t q;
@@ -389,6 +411,7 @@ int main(void)
     tcase_add_test(tc, what_is_done_when_it_is_cancelled_counts);
     tcase_add_test(tc, an_item_that_is_stuck_is_found);
     tcase_add_test(tc, its_time_can_be_changed_while_it_runs);
+    tcase_add_test(tc, what_was_seen_before_does_not_count_against_it);
     tcase_add_test(tc, a_call_without_items_has_no_such_time);
     tcase_add_test(tc, one_that_has_not_begun_is_not_stuck);
     tcase_add_test(tc, its_time_is_that_of_all_items);

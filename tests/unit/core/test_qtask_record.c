@@ -119,25 +119,6 @@ START_TEST(booked_and_taken_back)
 }
 END_TEST
 
-/* Nobody knows how long its worker needs to stop. */
-START_TEST(booked_and_its_worker_is_to_stop)
-{
-    uint64_t stopped, booked;
-
-    setup(1);
-    stopped = rig_queued(&r, SUBMIT_OF("m.short", ));
-    rig_assign(&r);
-    task_find(r.core, stopped)->begun = true;
-    booked = rig_queued(&r, SUBMIT_OF("m.short", .durability = TASK_CRASHSAFE));
-    rig_assign(&r);
-    ck_assert_uint_eq(rig_shown(&r, booked), SHOWN_RUNNING);
-    rig_change(&r, CHANGE_CANCEL, stopped);
-    ck_assert_int_eq(rig_worker(&r, 1)->state, WORKER_STOPPING);
-    ck_assert_uint_eq(rig_shown(&r, booked), SHOWN_QUEUED);
-    rig_end(&r);
-}
-END_TEST
-
 START_TEST(nobody_hears_of_an_end_that_is_not_written)
 {
     uint64_t id, wait;
@@ -399,8 +380,9 @@ START_TEST(a_module_that_is_gone_is_waited_for)
     restart(1, 10, 0);
     ck_assert_uint_eq(rig_shown(&r, id), SHOWN_WAITING);
     ck_assert_uint_eq(rig_count(&r, ACT_LOAD), 1);
+    ck_has(rig_why(&r, id), "it waits for its module to be loaded");
     rig_loaded(&r, "n", PTOOLS_ERR_NO_MODULE, functions, 0);
-    ck_has(rig_why(&r, id), "it waits for its module");
+    ck_has(rig_why(&r, id), "it waits for its module, which cannot be loaded now");
     rig_clear(&r);
     rig_tick(&r, r.limits.backoff_max_us); /* it is looked for again */
     rig_tick(&r, r.limits.backoff_max_us);
@@ -575,7 +557,6 @@ int main(void)
     tcase_add_test(tc, the_attempt_is_written_before_the_worker_gets_it);
     tcase_add_test(tc, one_that_may_be_repeated_needs_no_sync);
     tcase_add_test(tc, booked_and_taken_back);
-    tcase_add_test(tc, booked_and_its_worker_is_to_stop);
     tcase_add_test(tc, nobody_hears_of_an_end_that_is_not_written);
     tcase_add_test(tc, refused_for_lack_of_space);
     tcase_add_test(tc, a_journal_that_failed_accepts_nothing);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tests/unit/core/rig.h"
+#include "tests/unit/core/rig_queue.h"
 
 static struct rig r;
 
@@ -150,6 +150,26 @@ START_TEST(what_is_behind_it_is_saved_first)
     rig_failure(&r, q[0], PTOOLS_ERR_CANCELLED);
     for (int i = 1; i < 4; i++)
         ck_assert_int_eq(rig_task(&r, q[i])->state, TASK_WAITING);
+    rig_end(&r);
+}
+END_TEST
+
+/* Nobody knows how long its worker needs to stop. */
+START_TEST(booked_and_its_worker_is_to_stop)
+{
+    uint64_t stopped, booked;
+
+    rig_limits(&r);
+    rig_queue_start(&r, 1);
+    stopped = rig_queued(&r, SUBMIT_OF("m.short", ));
+    rig_assign(&r);
+    task_find(r.core, stopped)->begun = true;
+    booked = rig_queued(&r, SUBMIT_OF("m.short", .durability = TASK_CRASHSAFE));
+    rig_assign(&r);
+    ck_assert_uint_eq(rig_shown(&r, booked), SHOWN_RUNNING);
+    rig_change(&r, CHANGE_CANCEL, stopped);
+    ck_assert_int_eq(rig_worker(&r, 1)->state, WORKER_STOPPING);
+    ck_assert_uint_eq(rig_shown(&r, booked), SHOWN_QUEUED);
     rig_end(&r);
 }
 END_TEST
@@ -500,6 +520,7 @@ int main(void)
     tcase_add_test(tc, who_does_not_stop_is_killed);
     tcase_add_test(tc, a_worker_that_dies_of_the_request_is_no_death);
     tcase_add_test(tc, what_is_behind_it_is_saved_first);
+    tcase_add_test(tc, booked_and_its_worker_is_to_stop);
     tcase_add_test(tc, cancel_of_one_given_ahead_hurts_nobody);
     tcase_add_test(tc, two_that_had_begun);
     tcase_add_test(tc, the_innocent_second_goes_on);

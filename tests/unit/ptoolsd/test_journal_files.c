@@ -49,19 +49,21 @@ END_TEST
 enum { SYNCS_MAX = 64 };
 static struct {
     ino_t ino;
-    bool had_db; /* there was a database then */
+    bool had_db, had_mark; /* there was a database then, ... */
 } syncs[SYNCS_MAX];
 static unsigned n_syncs;
 
 /* Instead of that of libc: which files were synced. */
 int fsync(int fd)
 {
-    char db[120];
+    char db[120], mark[120];
     struct stat st;
 
     snprintf(db, sizeof db, "%s/a/b/state/" JOURNAL_DB, rig_dir);
+    snprintf(mark, sizeof mark, "%s/a/b/state/" JOURNAL_MARK, rig_dir);
     if (n_syncs < SYNCS_MAX && fstat(fd, &st) == 0) {
         syncs[n_syncs].ino = st.st_ino;
+        syncs[n_syncs].had_mark = access(mark, F_OK) == 0;
         syncs[n_syncs++].had_db = access(db, F_OK) == 0;
     }
     return (int)syscall(SYS_fsync, fd);
@@ -99,6 +101,19 @@ START_TEST(names_of_directories_are_synced_before_there_is_a_journal)
     ck_assert(is_synced(rig_file("a/b")) && is_synced(rig_file("a")) && is_synced(rig_dir));
     open_below(false); /* once and for all */
     ck_assert(!is_synced(rig_file("a/b")) && !is_synced(rig_file("a")) && !is_synced(rig_dir));
+}
+END_TEST
+
+START_TEST(the_name_of_the_mark_is_synced)
+{
+    struct stat st;
+    unsigned n = 0;
+
+    open_below(false);
+    ck_assert_int_eq(stat(rig_file("a/b/state"), &st), 0);
+    for (unsigned i = 0; i < n_syncs; i++)
+        n += syncs[i].ino == st.st_ino && syncs[i].had_mark;
+    ck_assert_uint_gt(n, 0);
 }
 END_TEST
 
@@ -372,6 +387,7 @@ int main(void)
     tcase_add_checked_fixture(tc, rig_begin, rig_end);
     tcase_add_test(tc, the_directory_is_made_but_not_its_parents);
     tcase_add_loop_test(tc, names_of_directories_are_synced_before_there_is_a_journal, 0, 2);
+    tcase_add_test(tc, the_name_of_the_mark_is_synced);
     tcase_add_test(tc, a_directory_that_others_can_change_is_refused);
     tcase_add_test(tc, links_are_not_followed);
     tcase_add_test(tc, sqlite_follows_no_link_either);
