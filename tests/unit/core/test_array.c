@@ -300,6 +300,7 @@ START_TEST(everywhere_is_every_worker)
 
     setup(3);
     rig_dies(&r, 3, 9, 0); /* its successor is still to come */
+    core_workers_add(r.core, r.now, r.client, ++r.request, 1, &r.out); /* and the fourth to be ready */
     rig_clear(&r);
     m.everywhere = true;
     rig_array_request(&r, r.client, MSG_ARRAY_CREATE, &m);
@@ -316,10 +317,10 @@ START_TEST(everywhere_is_every_worker)
     array_end(r.core, rig_the_array(&r, gone), "the test says so", &r.out);
     rig_array_of(&r, "c", 10); /* not everywhere */
     core_workers_add(r.core, r.now, r.client, ++r.request, 1, &r.out);
-    ck_assert_uint_eq(r.core->n_workers, 4);
+    ck_assert_uint_eq(r.core->n_workers, 5);
     ck_assert_uint_eq(rig_count(&r, ACT_ARRAY_MAP), 0); /* not before it is ready */
-    rig_ready(&r, 4);
-    ck_assert_uint_eq(rig_action_of(&r, ACT_ARRAY_MAP, 4)->array, array);
+    rig_ready(&r, 5);
+    ck_assert_uint_eq(rig_action_of(&r, ACT_ARRAY_MAP, 5)->array, array);
     ck_assert_uint_eq(rig_count(&r, ACT_ARRAY_MAP), 1);
     rig_clear(&r);
     rig_dies(&r, 1, 9, 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tests/unit/core/rig.h"
+#include "tests/unit/core/rig_queue.h"
 
 static struct rig r;
 
@@ -323,6 +323,25 @@ START_TEST(without_a_free_slot_even_an_idle_worker_gets_nothing)
 }
 END_TEST
 
+/* What is given as soon as its row is written has its place already. */
+START_TEST(who_has_one_to_come_is_given_no_more_than_others)
+{
+    uint64_t id;
+
+    rig_limits(&r);
+    rig_queue_start(&r, 2);
+    rig_queued(&r, SUBMIT_OF("m.short", ));
+    rig_queued(&r, SUBMIT_OF("m.short", ));
+    rig_queued(&r, SUBMIT_OF("m.short", .durability = TASK_CRASHSAFE));
+    rig_assign(&r);
+    ck_assert_uint_eq(rig_worker(&r, 1)->n_booked, 1);
+    id = rig_queued(&r, SUBMIT_OF("m.short", ));
+    rig_assign(&r);
+    ck_assert_uint_eq(rig_qtask(&r, id)->worker, 2);
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core assign");
@@ -344,5 +363,6 @@ int main(void)
     tcase_add_test(tc, what_is_bound_is_not_taken_by_others);
     tcase_add_test(tc, slots_are_used_again_when_they_are_free);
     tcase_add_test(tc, without_a_free_slot_even_an_idle_worker_gets_nothing);
+    tcase_add_test(tc, who_has_one_to_come_is_given_no_more_than_others);
     return suite_run(suite);
 }

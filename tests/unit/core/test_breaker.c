@@ -287,6 +287,8 @@ START_TEST(one_that_is_kicked_is_tried_at_once)
     open_breaker();
     first = rig_queued(&r, SUBMIT());
     second = rig_queued(&r, SUBMIT());
+    ck_has(rig_failure(&r, rig_change(&r, CHANGE_KICK, rig_queued(&r, SUBMIT_OF("m.g", ))), PTOOLS_ERR_NOT_NOW),
+           "can be kicked"); /* its function is another */
     rig_assign(&r);
     ck_assert_uint_eq(rig_shown(&r, second), SHOWN_QUEUED);
     rig_queue_id(&r, rig_change(&r, CHANGE_KICK, second));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tests/unit/core/rig.h"
+#include "tests/unit/core/rig_queue.h"
 
 static struct rig r;
 static uint32_t same, other; /* of the same user, of another one */
@@ -206,6 +206,32 @@ START_TEST(a_detached_task_can_be_cancelled_by_its_user)
 }
 END_TEST
 
+/* As long as it is not answered. */
+START_TEST(a_number_is_of_one_request)
+{
+    uint64_t call, id;
+
+    rig_limits(&r);
+    rig_queue_start(&r, 2);
+    call = rig_call(&r, "m.f");
+    r.request = call - 1;
+    ck_has(rig_failure(&r, rig_queue(&r, SUBMIT()), PTOOLS_ERR_BAD_REQUEST), "is in flight already");
+    rig_clear(&r);
+    id = rig_queued(&r, SUBMIT());
+    for (int i = 0; i < 2; i++) { /* the end that was waited for is told, and the number can be used again */
+        rig_clear(&r);
+        r.request = 1000;
+        rig_result(&r, id);
+        ck_assert_ptr_null(rig_answer(&r, r.request));
+        rig_assign(&r);
+        rig_qdone(&r, id);
+        rig_value(&r, r.request);
+        rig_change(&r, CHANGE_RERUN, id);
+    }
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core client");
@@ -221,5 +247,6 @@ int main(void)
     tcase_add_test(tc, cancel_by_the_task);
     tcase_add_test(tc, cancel_by_the_request);
     tcase_add_test(tc, a_detached_task_can_be_cancelled_by_its_user);
+    tcase_add_test(tc, a_number_is_of_one_request);
     return suite_run(suite);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "tests/unit/core/rig.h"
+#include <ptools/module.h>
+
+#include "tests/unit/core/rig_queue.h"
 
 static struct rig r;
 static const char *const f_and_g[] = { "f", "g" };
@@ -327,6 +329,50 @@ START_TEST(the_usual_time_follows)
 }
 END_TEST
 
+/* A task is queued before anybody knows what its function is. */
+START_TEST(what_is_queued_learns_that_its_function_is_idempotent)
+{
+    for (uint32_t flags = 0; flags <= PTOOLS_FN_IDEMPOTENT; flags += PTOOLS_FN_IDEMPOTENT) {
+        struct report_function f = { (char *)"f", (char *)"help", flags };
+        const struct report report = {
+            .module = (char *)"x", .help = (char *)"", .path = (char *)"", .problem = (char *)"", .n = 1, .functions = &f
+        };
+        uint64_t request;
+
+        rig_limits(&r);
+        rig_queue_start(&r, 1);
+        request = rig_queue(&r, SUBMIT_OF("x.f", .attempts = 2));
+        core_module_loaded(r.core, r.now, &report, &r.out);
+        rig_check(&r);
+        if (flags)
+            rig_queue_id(&r, request);
+        else
+            ck_has(rig_failure(&r, request, PTOOLS_ERR_INVALID), "needs a function that is idempotent");
+        rig_end(&r);
+    }
+}
+END_TEST
+
+START_TEST(one_that_is_broken_is_tried_at_once_when_all_are_loaded_anew)
+{
+    uint64_t q;
+
+    setup(1);
+    rig_loaded(&r, "x", PTOOLS_OK, f_and_g, 2);
+    q = rig_call(&r, "x.f");
+    rig_assign(&r);
+    dies_loading(1, q);
+    rig_failure(&r, rig_call(&r, "x.f"), PTOOLS_ERR_MODULE_BROKEN);
+    core_workers_renew(r.core, r.now, &r.out);
+    rig_check(&r);
+    rig_clear(&r);
+    q = rig_call(&r, "x.f");
+    ck_assert_uint_eq(rig_count(&r, ACT_LOAD), 1);
+    ck_assert_ptr_null(rig_answer(&r, q));
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core module");
@@ -345,6 +391,8 @@ int main(void)
     tcase_add_test(tc, what_comes_back_finds_its_module_broken);
     tcase_add_test(tc, not_more_than_allowed);
     tcase_add_test(tc, preloaded);
+    tcase_add_test(tc, what_is_queued_learns_that_its_function_is_idempotent);
+    tcase_add_test(tc, one_that_is_broken_is_tried_at_once_when_all_are_loaded_anew);
     tcase_add_test(tc, the_usual_time_follows);
     return suite_run(suite);
 }

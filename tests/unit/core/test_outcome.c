@@ -96,6 +96,7 @@ START_TEST(the_value_is_shared_not_copied)
     core_worker_done(r.core, r.now, 1, 100, 1, PTOOLS_OK, &as_blob, NULL, 5, 0, 0, &r.out);
     ck_assert_ptr_eq(rig_answer(&r, q)->payload, value);
     ck_assert_uint_eq(value->refs, 2);
+    ck_assert_uint_eq(rig_answer(&r, q)->answer.reply.items_failed, 0);
     rig_clear(&r);
     ck_assert_uint_eq(value->refs, 1);
     blob_free(value);

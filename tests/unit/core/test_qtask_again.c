@@ -346,6 +346,22 @@ START_TEST(a_daemon_that_ends_runs_nothing_again)
 }
 END_TEST
 
+START_TEST(what_it_ends_is_lost)
+{
+    uint64_t task, request;
+
+    setup(1);
+    task = rig_queued(&r, SUBMIT());
+    request = rig_result(&r, task);
+    rig_assign(&r);
+    task_find(r.core, task)->begun = true;
+    core_drain(r.core, r.now, true, &r.out);
+    rig_qfailed(&r, task, PTOOLS_ERR_CANCELLED, "");
+    ck_has(rig_failure(&r, request, PTOOLS_ERR_DAEMON_DIED), "the daemon was ended while it ran");
+    rig_end(&r);
+}
+END_TEST
+
 /* -- what is shown of it --------------------------------------------------------------------------------------- */
 
 static void shows(uint64_t id, uint32_t attempts, bool idempotent, uint32_t parts)
@@ -487,6 +503,7 @@ int main(void)
     tc = suite_case(suite, "what follows");
     tcase_add_test(tc, parts_may_end_while_they_are_accepted);
     tcase_add_test(tc, a_daemon_that_ends_runs_nothing_again);
+    tcase_add_test(tc, what_it_ends_is_lost);
     tc = suite_case(suite, "shown");
     tcase_add_test(tc, what_its_function_says_is_kept_with_it);
     tc = suite_case(suite, "over a limit");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tests/unit/core/rig.h"
+#include "tests/unit/core/rig_queue.h"
 
 static struct rig r;
 
@@ -181,6 +181,53 @@ START_TEST(numbers)
 }
 END_TEST
 
+/* Whether a daemon that nobody uses may end, and what is queued goes on meanwhile. */
+START_TEST(who_may_rest)
+{
+    uint64_t held;
+
+    rig_limits(&r);
+    rig_queue_start(&r, 1);
+    ck_assert(!core_may_rest(r.core)); /* somebody is there */
+    held = rig_queued(&r, SUBMIT(.hold = true, .durability = TASK_CRASHSAFE));
+    rig_queued(&r, SUBMIT(.hold = true, .durability = TASK_CRASHSAFE));
+    core_client_gone(r.core, r.now, r.client, &r.out);
+    rig_check(&r);
+    ck_assert(!core_queue_goes_on(r.core));
+    ck_assert(core_may_rest(r.core)); /* nothing that the next one does not know */
+    ck_assert_int_eq(core_client_add(r.core, 1000, &r.client), 0);
+    rig_change(&r, CHANGE_RELEASE, held);
+    core_client_gone(r.core, r.now, r.client, &r.out);
+    ck_assert(core_queue_goes_on(r.core));
+    ck_assert(!core_may_rest(r.core));
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(nobody_rests_who_has_what_only_it_knows)
+{
+    rig_limits(&r);
+    rig_queue_start(&r, 1);
+    rig_queued(&r, SUBMIT(.hold = true));
+    core_client_gone(r.core, r.now, r.client, &r.out);
+    ck_assert(!core_queue_goes_on(r.core));
+    ck_assert(!core_may_rest(r.core));
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(what_is_due_goes_on)
+{
+    rig_limits(&r);
+    rig_queue_start(&r, 1);
+    rig_queued(&r, SUBMIT(.hold = true, .durability = TASK_CRASHSAFE));
+    rig_queued(&r, SUBMIT(.delay_ms = 1000, .durability = TASK_CRASHSAFE));
+    core_client_gone(r.core, r.now, r.client, &r.out);
+    ck_assert(core_queue_goes_on(r.core));
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core view");
@@ -191,5 +238,8 @@ int main(void)
     tcase_add_test(tc, sets);
     tcase_add_test(tc, modules_and_functions);
     tcase_add_test(tc, numbers);
+    tcase_add_test(tc, who_may_rest);
+    tcase_add_test(tc, nobody_rests_who_has_what_only_it_knows);
+    tcase_add_test(tc, what_is_due_goes_on);
     return suite_run(suite);
 }
