@@ -323,13 +323,14 @@ END_TEST
 
 START_TEST(a_list_of_workers_is_one_of_them)
 {
-    static const uint32_t some[] = { 2, 3 };
+    static const uint32_t some[] = { 2, 2, 3 };
     uint64_t q[3];
 
     setup(3);
     for (int i = 0; i < 3; i++)
-        q[i] = rig_queued(&r, SUBMIT(.n_workers = 2, .workers = (uint32_t *)some));
+        q[i] = rig_queued(&r, SUBMIT(.n_workers = 3, .workers = (uint32_t *)some));
     ck_assert_ptr_eq(rig_qtask(&r, q[0])->set, rig_qtask(&r, q[2])->set); /* the same list: the same place */
+    ck_assert_uint_eq(rig_qtask(&r, q[0])->set->n, 2);
     rig_clear(&r);
     rig_assign(&r);
     ck_assert_uint_eq(rig_count(&r, ACT_RUN), 2);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* qtask_wait -- what a client is told that did not read its events: what it missed, before what follows. */
+/* qtask_wait -- what a client is told: how far a task is; and if it did not read its events, what it missed, before
+ * what follows. */
 #include "tests/unit/core/rig_queue.h"
 
 static struct rig r;
@@ -136,6 +137,33 @@ START_TEST(who_has_ended_it_is_told_nothing)
 }
 END_TEST
 
+START_TEST(progress_is_told_when_there_is_some)
+{
+    static const struct { uint64_t n, of; } steps[] = { { 3, 10 }, { 3, 10 }, { 4, 12 } };
+    const struct msg_event *e;
+    uint64_t request, id;
+
+    setup();
+    request = watch();
+    id = rig_queued(&r, SUBMIT());
+    rig_assign(&r);
+    looked = r.out.n;
+    for (size_t i = 0; i < ELEMENTS(steps); i++) {
+        core_progress(r.core, r.now, 1, id, steps[i].n, steps[i].of, &r.out);
+        rig_check(&r);
+        e = next_of(request);
+        ck_assert(!e == (i == 1));
+        if (!e)
+            continue;
+        ck_assert_uint_eq(e->event, EVENT_PROGRESS);
+        ck_assert_uint_eq(e->task, id);
+        ck_assert_uint_eq(e->progress, steps[i].n);
+        ck_assert_uint_eq(e->progress_of, steps[i].of);
+    }
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask events");
@@ -145,5 +173,6 @@ int main(void)
     tcase_add_test(tc, that_it_missed_some_may_be_missed_too);
     tcase_add_test(tc, each_subscription_is_told_its_own);
     tcase_add_test(tc, who_has_ended_it_is_told_nothing);
+    tcase_add_test(tc, progress_is_told_when_there_is_some);
     return suite_run(suite);
 }

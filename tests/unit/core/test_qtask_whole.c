@@ -300,6 +300,21 @@ START_TEST(its_parts_end_in_different_ways)
 }
 END_TEST
 
+/* That they failed alike says nothing about it. */
+START_TEST(all_its_parts_fail)
+{
+    uint64_t all;
+
+    setup(2);
+    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL));
+    rig_assign(&r);
+    rig_qfailed(&r, all + 1, PTOOLS_ERR_FAILED, "no");
+    rig_qfailed(&r, all + 2, PTOOLS_ERR_FAILED, "no");
+    ends_as(all, SHOWN_FAILED, PTOOLS_ERR_PARTS, "2 of its 2 parts");
+    rig_end(&r);
+}
+END_TEST
+
 /* -- what is asked of the whole is done to its parts ---------------------------------------------------- */
 
 static uint32_t answer_count(uint64_t request)
@@ -437,6 +452,7 @@ int main(void)
     tcase_add_loop_test(tc, all_its_parts_are_cancelled, 0, 2);
     tcase_add_test(tc, one_of_its_parts_is_cancelled);
     tcase_add_test(tc, its_parts_end_in_different_ways);
+    tcase_add_test(tc, all_its_parts_fail);
     tc = suite_case(suite, "all its parts");
     tcase_add_loop_test(tc, taken_out_with_all_its_parts, 0, 2);
     tcase_add_test(tc, not_taken_out_if_a_part_has_begun);

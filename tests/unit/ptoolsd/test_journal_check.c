@@ -126,6 +126,9 @@ static const char *text_of(struct json_object *task, const char *key)
 
 START_TEST(all_of_it_as_json)
 {
+    static const char *const life[][2] = { { "attempt", "2" },       { "kills", "3" },    { "losses", "4294967295" },
+                                           { "worker", "7" },        { "ended_ms", "2" }, { "detail", "1" },
+                                           { "flags", "2147483649" } };
     int n = 0;
 
     make();
@@ -144,6 +147,8 @@ START_TEST(all_of_it_as_json)
         ck_assert_str_eq(text_of(task, "state"), id % 3 ? "submitted" : id % 2 ? "done" : "failed");
         if (id % 3)
             ck_assert_str_eq(text_of(task, "priority"), id % 2 ? "2.5" : "inf");
+        for (size_t i = 0; i < ELEMENTS(life); i++) /* those of rig_life() */
+            ck_assert_str_eq(text_of(task, life[i][0]), id % 3 ? "" : life[i][1]);
         ck_assert(!json_object_object_get_ex(task, "damaged", &value));
         if (id == 2) /* its arguments are 16, 23 */
             ck_assert_str_eq(text_of(task, "args"), "XWQ=");
