@@ -177,6 +177,7 @@ START_TEST(the_second_goes_on_when_the_first_leaves)
     core_client_gone(r.core, r.now, 2, &r.out);
     rig_check(&r);
     rig_queue_id(&r, second);
+    ck_assert_uint_eq(client_find(r.core, r.client)->user->blocked_bytes, 0);
     rig_end(&r);
 }
 END_TEST
@@ -189,6 +190,20 @@ START_TEST(the_second_goes_on_when_the_first_is_cancelled)
     rig_cancel(&r, first);
     rig_failure(&r, first, PTOOLS_ERR_CANCELLED);
     rig_queue_id(&r, second);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(the_number_of_who_waits_is_taken_for_its_client_alone)
+{
+    uint64_t first, second;
+
+    first = two_wait(2, &second);
+    r.request = first - 1;
+    rig_queue(&r, SUBMIT(.block = true));
+    ck_assert_ptr_null(rig_answer(&r, first)); /* both wait */
+    r.request = second - 1;
+    ck_has(rig_failure(&r, rig_queue(&r, SUBMIT(.block = true)), PTOOLS_ERR_BAD_REQUEST), "is in flight already");
     rig_end(&r);
 }
 END_TEST
@@ -309,6 +324,7 @@ int main(void)
     tc = suite_case(suite, "who waits for room");
     tcase_add_test(tc, the_second_goes_on_when_the_first_leaves);
     tcase_add_test(tc, the_second_goes_on_when_the_first_is_cancelled);
+    tcase_add_test(tc, the_number_of_who_waits_is_taken_for_its_client_alone);
     tcase_add_test(tc, an_end_that_is_read_is_room);
     tcase_add_test(tc, an_end_that_is_forgotten_is_room);
     tcase_add_test(tc, an_end_that_is_run_again_is_room);
