@@ -329,6 +329,28 @@ START_TEST(the_usual_time_follows)
 }
 END_TEST
 
+/* What one dies of that began with it before says nothing about what the template finds now. */
+START_TEST(one_that_is_looked_at_anew_is_not_broken_meanwhile)
+{
+    uint64_t q[2], next;
+
+    setup(2);
+    rig_loaded(&r, "x", PTOOLS_OK, f_and_g, 2);
+    for (int i = 0; i < 2; i++)
+        q[i] = rig_call(&r, "x.f");
+    rig_assign(&r);
+    dies_loading(1, q[0]);
+    r.now += r.limits.module_retry_us;
+    next = rig_call(&r, "x.f");
+    ck_assert_uint_eq(rig_count(&r, ACT_LOAD), 1);
+    dies_loading(2, q[1]);
+    ck_assert_ptr_null(rig_answer(&r, next));
+    rig_loaded(&r, "x", PTOOLS_OK, f_and_g, 2);
+    ck_assert_int_eq(rig_task(&r, next)->state, TASK_WAITING);
+    rig_end(&r);
+}
+END_TEST
+
 /* A task is queued before anybody knows what its function is. */
 START_TEST(what_is_queued_learns_that_its_function_is_idempotent)
 {
@@ -391,6 +413,7 @@ int main(void)
     tcase_add_test(tc, what_comes_back_finds_its_module_broken);
     tcase_add_test(tc, not_more_than_allowed);
     tcase_add_test(tc, preloaded);
+    tcase_add_test(tc, one_that_is_looked_at_anew_is_not_broken_meanwhile);
     tcase_add_test(tc, what_is_queued_learns_that_its_function_is_idempotent);
     tcase_add_test(tc, one_that_is_broken_is_tried_at_once_when_all_are_loaded_anew);
     tcase_add_test(tc, the_usual_time_follows);
