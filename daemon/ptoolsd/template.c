@@ -7,7 +7,8 @@
  * well (a SIGKILL from outside is hardly a module's doing: it takes eight); processes that were asked for are reported
  * as gone, and the core asks again in its own time. Workers do not die with the template. A new one is started at once,
  * or, if the last did not even come up, after a pause that doubles from 100 ms to 30 s; the very first must come up, or
- * ptoolsd does not start.
+ * ptoolsd does not start. That one is renewed is nobody's fault, and nobody waits
+ * longer for it: it still makes the processes that it was sent for, is sent nothing more, and then is ended.
  *
  * Longer than a file should be: asking, answers and the end are one state, which is nobody else's.
  */
@@ -49,6 +50,7 @@ struct template {
     uint32_t events;
     bool ready;
     bool ours;                        /* killed by this daemon, for what it did */
+    bool outdated;                    /* to be renewed, when it is ready and forks nothing */
     bool renewed;                     /* killed by this daemon, to be followed by another at once */
     bool was_ready;                   /* ever: the first one came up */
     uint64_t pause_us;
@@ -58,6 +60,7 @@ struct template {
 
 static int template_start(struct template *t);
 static void send_asked(struct template *t);
+static void renew_if_due(struct template *t);
 
 pid_t template_pid(const struct template *t)
 {
@@ -225,6 +228,7 @@ static void handle_spawned(struct template *t, const struct link_frame *f, const
     r = f->code == PTOOLS_OK ? process_born(p, (pid_t)f->a) : -EAGAIN;
     if (r < 0)
         spawn_failed(t, f->worker, f->code == PTOOLS_OK ? strerror(-r) : why);
+    renew_if_due(t);
     orphans_end_due(t->s);
     daemon_deliver(t->s->d);
 }
@@ -282,6 +286,7 @@ static void handle_ready(struct template *t)
         if (m.report && m.report->code == PTOOLS_OK && !is_asked(t, m.name))
             template_load(t, m.name); /* a new template has the modules of the old one, as they are now */
     t->was_ready = true;
+    renew_if_due(t);
     send_asked(t);
 }
 
@@ -397,8 +402,11 @@ static void send_asked(struct template *t)
     if (!t->ready)
         return;
     TAILQ_FOREACH(a, &t->asked, link) {
-        int r = a->sent ? 1 : send_one(t, a);
+        int r;
 
+        if (!a->sent && t->outdated)
+            break; /* the next one gets it */
+        r = a->sent ? 1 : send_one(t, a);
         if (r == 0)
             events |= EPOLLOUT;
         if (r <= 0)
@@ -528,7 +536,6 @@ void template_ended(struct template *t)
         log_error("template-died", LOG_STR("why", why), LOG_U64("pause_ms", t->pause_us / 1000));
         fail_asked(t, outside ? 1 : OWN_DEATH, why);
     }
-    t->renewed = false;
     if (sd_event_source_set_time(t->restart_timer, daemon_now(d) + t->pause_us) < 0 ||
         sd_event_source_set_enabled(t->restart_timer, SD_EVENT_ONESHOT) < 0)
         daemon_fail(d, "starting the template again", -ENOMEM);
@@ -545,13 +552,19 @@ static int on_template_exit(sd_event_source *s, int fd, uint32_t revents, void *
     return 0;
 }
 
-void template_renew(struct template *t)
+static void renew_if_due(struct template *t)
 {
-    if (t->pid <= 0 || !t->ready)
-        return; /* one is being started: it finds the modules as they are */
+    if (!t->outdated || !t->ready || t->renewed || template_is_forking(t))
+        return;
     log_info("template-renewed", LOG_U64("pid", (uint64_t)t->pid));
     t->renewed = true;
     kill(t->pid, SIGKILL);
+}
+
+void template_renew(struct template *t)
+{
+    t->outdated = t->pid > 0; /* also one that is being started: it was told the settings before */
+    renew_if_due(t);
 }
 
 /* -- life ------------------------------------------------------------------------------------------------------ */
@@ -577,7 +590,7 @@ static int template_start(struct template *t)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
     t->link_fd = pair[0];
-    t->ours = false;
+    t->ours = t->outdated = t->renewed = false;
     r = template_exec(t, pair[1]);
     close(pair[1]);
     if (r < 0) {

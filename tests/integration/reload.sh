@@ -69,6 +69,51 @@ reload template-ready && said 'reload-needs-restart setting=daemon.journal' && s
     run 0 call v.square 5 && grep -q level=debug "$work/log"
 check "what cannot change is told, the rest does"
 
+# -- one after the other ------------------------------------------------------------------------------------------
+
+settings '[daemon]' journal=no '[modules]' "path=$work/m" '[workers]' count=8
+reload template-ready
+i=0
+while [ $i -lt 40 ]; do # the workers of the one before are being made
+    i=$((i + 1))
+    reload template-ready || break
+done
+[ $i -eq 40 ] && run 0 call v.square 6 && is 36 && ! grep -q 'worker-not-made\|worker-backoff\|worker-died' "$work/log"
+check "many in a row keep no worker from its work"
+
 stop_daemon
 check "the daemon ends with 0"
+
+mkdir "$work/m2"
+cp "$examples/math.so" "$work/m2/w.so"
+mkfifo "$work/go"
+program=$("$PTOOLS_DAEMON" --dump-config | sed -n 's/^worker_program *= *//p')
+cat >"$work/held" <<EOF
+#!/bin/sh
+[ ! -e $work/hold ] || read -r line <$work/go
+exec $program "\$@"
+EOF
+chmod +x "$work/held"
+"$PTOOLS_DAEMON" --config "$work/conf" --dir "$PTOOLS_DIR" -o daemon.worker_program="$work/held" --ready-fd 3 \
+    3>"$work/ready" >>"$work/log" 2>&1 &
+daemon=$!
+read -r line <"$work/ready"
+: >"$work/hold"
+reload template-renewed
+rm "$work/hold"
+settings '[daemon]' journal=no '[modules]' "path=$work/m2" '[workers]' count=1
+lines=$(wc -l <"$work/log")
+kill -HUP "$daemon"
+until tail -n +$((lines + 1)) "$work/log" | grep -q 'setting=modules.path'; do kill -0 "$daemon" || break; done
+echo go >"$work/go"
+i=0
+until run 0 call w.square 7; do
+    i=$((i + 1))
+    [ $i -lt 1000 ] && complained NO_MODULE || break
+done
+is 49
+check "one that comes while the template process starts is not lost"
+
+stop_daemon
+check "... and the daemon ends with 0"
 echo "1..$n"
