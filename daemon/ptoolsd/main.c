@@ -44,6 +44,7 @@ static void set_signals(void)
     sigset_t mask;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* an array is a file, too: RLIMIT_FSIZE refuses one, and ends no daemon */
     sigemptyset(&mask);
     sigaddset(&mask, SIGTERM);
     sigaddset(&mask, SIGINT);

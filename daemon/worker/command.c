@@ -487,16 +487,19 @@ static ptools_err tell_failure(const struct run *run)
     return task_fail(t, PTOOLS_ERR_EXITED, "%s: exited with status %d%s%s", run->name, run->status, oom, note);
 }
 
-/* Signals are blocked, and SIGCHLD is not ignored, which would take the program's status. */
+/* Signals are blocked; SIGCHLD is not ignored, which would take the program's status; and SIGXFSZ is ignored, and not
+ * blocked, or it would wait: over RLIMIT_FSIZE the program's output is lost, but not the worker. */
 static ptools_err run_blocked(struct run *run)
 {
-    static const struct sigaction dfl = { .sa_handler = SIG_DFL };
-    struct sigaction sigchld;
+    static const struct sigaction dfl = { .sa_handler = SIG_DFL }, ignore = { .sa_handler = SIG_IGN };
+    struct sigaction sigchld, sigxfsz;
     enum words_role role;
     sigset_t all, mask;
     ptools_err err;
 
     sigfillset(&all);
+    sigdelset(&all, SIGXFSZ);
+    sigaction(SIGXFSZ, &ignore, &sigxfsz);
     sigprocmask(SIG_BLOCK, &all, &mask);
     sigaction(SIGCHLD, &dfl, &sigchld);
     role = words_set_role(WORDS_WATCHING);
@@ -509,6 +512,7 @@ static ptools_err run_blocked(struct run *run)
     words_set_role(role);
     if (sigchld.sa_handler != SIG_DFL)
         sigaction(SIGCHLD, &sigchld, NULL);
+    sigaction(SIGXFSZ, &sigxfsz, NULL);
     sigprocmask(SIG_SETMASK, &mask, NULL);
     return err;
 }

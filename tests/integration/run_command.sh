@@ -462,4 +462,16 @@ run 0 pmap -- echo ::: few && is few && quiet && run 125 pmap -- head -c 3000000
 check "pmap: 125, output was lost"
 stop_daemon
 check "the daemon ends with 0"
+
+soft=$(ulimit -S -f)
+ulimit -S -f 8000 # so no file may be larger than some megabytes, and whoever tries is sent a signal
+start_daemon no
+ulimit -S -f "$soft"
+run 125 run head -c 9000000 /dev/zero && complained ' bytes could not be kept' && run 0 workers --json &&
+    ! said '"deaths":[1-9]' && run 153 run dd if=/dev/zero of="$work/large" bs=1M count=9 && complained SIGXFSZ
+check "run: under ulimit -f output is lost, no worker, and the command has its signal"
+run 125 shm create a uint8 9000000 && complained 'File too large' && run 0 shm create a uint8 1000
+check "... and too large an array ends no daemon"
+stop_daemon
+check "the daemon ends with 0"
 echo "1..$n"
