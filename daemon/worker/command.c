@@ -542,12 +542,12 @@ static ptools_err command_run(ptools_task *t)
                         strerror(-r));
     failed &= run.args.fail;
     output_end(streams, !place.queued && (err != PTOOLS_OK || failed || stopped)); /* then nobody gets its value */
-    if (err != PTOOLS_OK)
-        return err;
-    if (failed)
-        return tell_failure(&run);
-    pack_value(&run, ptools_task_result(t));
-    return PTOOLS_OK;
+    if (err == PTOOLS_OK && failed)
+        err = tell_failure(&run);
+    else if (err == PTOOLS_OK)
+        pack_value(&run, ptools_task_result(t));
+    output_release(streams);
+    return err;
 }
 
 static const ptools_function functions[] = {

@@ -217,10 +217,6 @@ void output_end(struct output streams[OUTPUT_STREAMS], bool forget)
         if (o->fd >= 0)
             close(o->fd);
         o->fd = -1;
-        if (o->kept.cap > KEEP_BYTES) { /* one large value shall not hold its memory for ever */
-            bytes_deinit(&o->kept);
-            bytes_init(&o->kept, o->place->inline_max);
-        }
         if (!forget || !o->there)
             continue;
         output_file(o, path);
@@ -228,6 +224,15 @@ void output_end(struct output streams[OUTPUT_STREAMS], bool forget)
         if ((size_t)snprintf(old, sizeof old, "%s.old", path) < sizeof old)
             unlink(old);
     }
+}
+
+void output_release(struct output streams[OUTPUT_STREAMS])
+{
+    for (unsigned i = 0; i < OUTPUT_STREAMS; i++)
+        if (streams[i].kept.cap > KEEP_BYTES) { /* one large value shall not hold its memory for ever */
+            bytes_deinit(&streams[i].kept);
+            bytes_init(&streams[i].kept, streams[i].place->inline_max);
+        }
 }
 
 void output_take(struct output *o, unsigned stream, bool all)

@@ -37,10 +37,12 @@ struct output {
     size_t tail_n;
 };
 
-/* Empty streams, each with its pipe. place is borrowed until output_end(). 0 or -errno. */
+/* Empty streams, each with its pipe. place is borrowed until output_release(). 0 or -errno. */
 int output_begin(struct output streams[OUTPUT_STREAMS], struct output_place *place);
 /* Closes files. forget: nobody is going to ask for them. */
 void output_end(struct output streams[OUTPUT_STREAMS], bool forget);
+/* What was kept is in the value now, or nobody's. */
+void output_release(struct output streams[OUTPUT_STREAMS]);
 /* The path of a stream's file, with suffix. */
 void output_file(const struct output *o, char ret[PATH_MAX]);
 /* The end of a stream's pipe that is written to, and the one that is read. */

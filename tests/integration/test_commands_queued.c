@@ -389,6 +389,7 @@ START_TEST(spilled)
     ptools_value v;
     struct stat st;
     char *path;
+    size_t n;
 
     command_begin(&c, "head", "-c", "65537", "/dev/zero", NULL);
     v = command_value(q.pt, &c, &f);
@@ -408,6 +409,13 @@ START_TEST(spilled)
     command_begin(&c, "echo", "12345", NULL); /* at the limit, and beyond */
     command_int(&c, "inline_max", 6);
     command_prints(q.pt, &c, "12345\n");
+    command_begin(&c, "head", "-c", "2M", "/dev/zero", NULL);
+    command_int(&c, "inline_max", 2 << 20);
+    v = command_value(q.pt, &c, &f);
+    free(value_bytes(v, "out", &n));
+    ck_assert_uint_eq(n, 2 << 20);
+    ptools_future_free(f);
+    command_free(&c);
     command_begin(&c, "head", "-c", "1G", "/dev/zero", NULL);
     command_int(&c, "out_max", 1 << 20);
     v = command_value(q.pt, &c, &f);
