@@ -376,9 +376,9 @@ void daemon_reload(struct daemon *d)
     if (reload_config(&d->start.source)) {
         limits_from(d->config, &limits);
         core_limits_set(d->core, &limits);
+        supervisor_renew(d->supervisor); /* so that workers that are made now are told the new settings, too */
         core_workers_change(d->core, daemon_now(d), (int32_t)d->config->workers - (int32_t)workers, &d->actions);
         daemon_deliver(d);
-        supervisor_renew(d->supervisor);
         core_workers_renew(d->core, daemon_now(d), &d->actions);
         daemon_deliver(d);
     }

@@ -595,12 +595,25 @@ static int on_sweep(sd_event_source *s, uint64_t usec, void *userdata)
 void door_answer(struct door *door, uint32_t id, const struct msg_answer *answer, struct blob *payload)
 {
     struct span frames[2] = { 0 };
+    struct msg_answer refusal;
     struct client *c;
+    char why[160];
     unsigned n = 1;
 
     HASH_FIND(hh, door->by_id, &id, sizeof id, c);
     if (!c || c->doom_abrupt)
         return;
+    if (payload && payload->n > c->zmtp.limits.message_bytes) { /* kept since message_max was higher */
+        snprintf(why, sizeof why, "the answer has %zu bytes, over the limit message_max, which is %llu", payload->n,
+                 (unsigned long long)c->zmtp.limits.message_bytes);
+        refusal = (struct msg_answer){
+            .failed = true,
+            .id = answer->id,
+            .failure = { .code = PTOOLS_ERR_TOO_LARGE, .message = { why, strlen(why) } },
+        };
+        answer = &refusal;
+        payload = NULL;
+    }
     bytes_reset(&door->envelope);
     msg_answer_encode(answer, &door->envelope);
     if (door->envelope.err) {

@@ -15,7 +15,7 @@
 #include "proto/output.h"
 
 enum { WALK_MAX = TASK_PAGE_MAX * WALK_SHOWN }; /* a page ends there, maybe empty: nobody else waits longer */
-enum { PAGE_BYTES_MAX = 4 << 20 }; /* a page ends with the task that goes beyond it */
+enum { PAGE_BYTES_MAX = 4 << 20 }; /* a page ends before arguments that go beyond it, and with the task that does */
 enum { BYTES_OF_LOOK = 32 }; /* so much that is written costs what a look does, about */
 
 static const char *const durabilities[] = { "volatile", "volatile", "crashsafe", "durable" };
@@ -171,8 +171,9 @@ static uint64_t page(struct daemon *d, struct core_walk *walk, struct msg_decode
                      ptools_pack *p)
 {
     const uint32_t limit = m->limit ? m->limit : TASK_PAGE_MAX;
+    const uint64_t bytes_max = MIN((uint64_t)PAGE_BYTES_MAX, d->config->message_max / 2);
     struct core_queued_view v;
-    uint64_t last = 0;
+    uint64_t last = 0, args;
     uint32_t n = 0;
     int r;
 
@@ -188,7 +189,8 @@ static uint64_t page(struct daemon *d, struct core_walk *walk, struct msg_decode
     while ((r = core_walk_queued(d->core, walk, &v)) > 0) {
         if (!wanted(&v, m))
             continue;
-        if (n == limit || p->bytes.n > PAGE_BYTES_MAX)
+        args = m->args && v.args ? v.args->n : 0;
+        if (n == limit || (n > 0 && p->bytes.n + args > bytes_max))
             return last;
         task_map(d, decoder, &v, m->args, p);
         last = v.id;

@@ -77,6 +77,7 @@ int process_new(struct supervisor *s, uint32_t id, struct process **ret)
         return -ENOMEM;
     p->s = s;
     p->id = id;
+    p->message_max = s->d->config->message_max;
     p->pidfd = p->link_fd = p->child_link_fd = p->page_fd = p->child_fds_fd = p->cgroup.fd = -1;
     intake_init(&p->in);
     chain_init(&p->out);
@@ -373,7 +374,7 @@ static void handle_log(struct process *p, const struct span *body)
 
 static void handle_items(struct process *p, const struct link_frame *f, const struct span *body)
 {
-    int r = items_add(&p->items, f->task, f->a, f->b, body, p->s->d->config->message_max);
+    int r = items_add(&p->items, f->task, f->a, f->b, body, p->message_max);
 
     if (r == -EMSGSIZE)
         process_broke(p, "an impossible amount of records");
@@ -521,7 +522,7 @@ static void process_frames(struct process *p)
             intake_drop(&p->in, sizeof p->head);
             p->have_head = true;
         }
-        if (p->head.body_bytes > p->s->d->config->message_max) {
+        if (p->head.body_bytes > p->message_max) {
             process_broke(p, "an answer over message_max");
             return;
         }
@@ -598,7 +599,7 @@ void process_ended(struct process *p)
         memcpy(calls.begun, autopsy.words.begun, sizeof calls.begun);
         core_stask_gone(d->core, daemon_now(d), p->id, &autopsy.facts, &calls, &d->actions);
     } else {
-        if (autopsy.words.task && items_add_left(&p->items, autopsy.words.task, p->page, d->config->message_max) == 0)
+        if (autopsy.words.task && items_add_left(&p->items, autopsy.words.task, p->page, p->message_max) == 0)
             tell_items(p);
         core_worker_gone(d->core, daemon_now(d), p->id, &autopsy.facts, autopsy.started, autopsy.n_started,
                          &d->actions);

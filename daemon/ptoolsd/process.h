@@ -36,6 +36,7 @@ struct process {
     struct items items;                /* of the batch that it runs */
     struct blob *log;                  /* what the function of the next answer has logged; NULL: nothing */
     uint64_t rss_kb;                   /* as last told */
+    uint64_t message_max;              /* as it was when it was made: what it runs may answer so much */
     bool lost;                         /* its link is at its end, or it broke the protocol */
     bool killed;                       /* by us */
     const char *broke;                 /* how it broke the protocol; NULL */

@@ -69,6 +69,45 @@ reload template-ready && said 'reload-needs-restart setting=daemon.journal' && s
     run 0 call v.square 5 && grep -q level=debug "$work/log"
 check "what cannot change is told, the rest does"
 
+# -- less than there is already ----------------------------------------------------------------------------------
+
+# so many bytes come back, when there is a line in the file
+answer() {
+    echo "{\"argv\":[\"sh\",\"-c\",\"read x <$work/gate; head -c $1 /dev/zero\"],\"inline_max\":$1}"
+}
+common='{"env":["PATH=/bin:/usr/bin"],"cwd":"/"}'
+mkfifo "$work/gate"
+exec 9<>"$work/gate"
+settings '[daemon]' journal=no '[modules]' "path=$work/m:$modules" '[workers]' count=2 '[limits]' large=0
+reload template-ready
+i=0
+while [ $i -lt 500 ]; do
+    i=$((i + 1))
+    printf '{"function":"q.echo","args":["%0400d"],"hold":true}\n' $i
+done >"$work/many"
+fed "$work/many" 0 submit --volatile --stdin && [ "$(wc -l <"$work/out")" -eq 500 ]
+run 0 submit --volatile --wait t.big 300000 && run 0 result last && [ "$(wc -c <"$work/out")" -gt 300000 ]
+check "a value that is kept"
+run 0 submit --volatile --tag held command.run "$common" "$(answer 300000)"
+until run 0 ls --state running && said command.run; do kill -0 "$daemon" || break; done
+"$command" call command.run "$common" "$(answer 200000)" >"$work/called" 2>&1 &
+called=$!
+until run 0 workers && [ "$(grep -c 'busy.*command.run' "$work/out")" -eq 2 ]; do kill -0 "$daemon" || break; done
+settings '[daemon]' journal=no '[modules]' "path=$work/m:$modules" '[workers]' count=2 '[limits]' large=0 \
+    message_max=128K client_output_max=1M
+reload template-ready
+printf 'go\ngo\n' >&9
+wait "$called" && [ "$(wc -c <"$work/called")" -gt 200000 ] && run 0 wait --tag held
+check "what runs may answer as before"
+last=$("$command" ls --state done --json | tr '{' '\n' | grep '"t.big"' | sed 's/.*"id":\([0-9]*\).*/\1/')
+run 125 result "$last" && complained TOO_LARGE && complained 'message_max, which is 131072'
+check "a kept value that is too large now is refused, and asked for once"
+run 0 ls --state waiting && [ "$(wc -l <"$work/out")" -ge 500 ] && run 0 cancel --state waiting
+check "... and a list that is too large for one message comes in several"
+settings '[daemon]' journal=no '[modules]' "path=$work/m:$modules" '[workers]' count=2 '[limits]' large=0
+reload template-ready && run 0 result "$last" && [ "$(wc -c <"$work/out")" -gt 300000 ]
+check "... until it is not any more"
+
 # -- one after the other ------------------------------------------------------------------------------------------
 
 settings '[daemon]' journal=no '[modules]' "path=$work/m" '[workers]' count=8
