@@ -29,7 +29,7 @@ struct look {
     bool export;
     uint64_t problems;
     uint64_t first_done; /* going up, tasks up to this were seen */
-    uint64_t tasks, lives;
+    uint64_t tasks, lives, pauses;
     uint64_t states[SHOWN_STATES]; /* tasks in it; [0]: not changed since they were submitted, or unknown */
 };
 
@@ -124,8 +124,7 @@ static void print_task(struct look *l, const struct core_row *task, const struct
     fputs("}\n", out);
 }
 
-/* -- a task
- * ------------------------------------------------------------------------------------------------------------ */
+/* -- a task, a pause ----------------------------------------------------------------------------------------------- */
 
 /* 0, or -ENOMEM. */
 static int look_at(struct look *l, const struct core_row *task, bool damaged)
@@ -211,8 +210,36 @@ static int look_at_all(struct look *l)
     return r;
 }
 
-/* -- all of it
- * ----------------------------------------------------------------------------------------------------------- */
+/* Of each user that stands still, or a tag of whom does. 0, or -ENOMEM. */
+static int look_at_pauses(struct look *l)
+{
+    struct core_row pause = { .number = 0 };
+    sqlite3_stmt *pauses = NULL;
+    char what[JOURNAL_WHY_BYTES];
+    bool damaged;
+    int have = -EIO;
+
+    if (l->s.version < STORE_PAUSES)
+        return 0;
+    if (sqlite3_prepare_v2(l->s.db, store_select_pauses, -1, &pauses, NULL) == SQLITE_OK)
+        while ((have = store_next_pause(pauses, &pause, &damaged)) > 0) {
+            l->pauses++;
+            if (!damaged)
+                continue;
+            snprintf(what, sizeof what, "%s/" JOURNAL_DB ": a pause of user %" PRIu32 " is damaged", l->s.files.dir,
+                     pause.uid);
+            problem(l, what);
+        }
+    store_row_reset(&pause);
+    if (have == -EIO && store_error(&l->s, "cannot read all pauses of") == -ENOMEM)
+        have = -ENOMEM;
+    else if (have == -EIO)
+        problem(l, l->s.why);
+    sqlite3_finalize(pauses);
+    return have == -ENOMEM ? have : 0;
+}
+
+/* -- all of it ----------------------------------------------------------------------------------------------------- */
 
 /* 0 or -ENOMEM. */
 static int check_sums(struct look *l)
@@ -245,6 +272,8 @@ static void print_counts(struct look *l)
     for (uint32_t state = 1; state < SHOWN_STATES; state++)
         if (l->states[state])
             fprintf(l->out, "%s: %" PRIu64 "\n", task_shown_name(state), l->states[state]);
+    if (l->pauses)
+        fprintf(l->out, "pauses: %" PRIu64 "\n", l->pauses);
     fprintf(l->out, "last end: %s\n", l->s.meta.clean ? "clean" : "not clean");
     if (l->problems)
         fprintf(l->out, "problems: %" PRIu64 "\n", l->problems);
@@ -262,6 +291,8 @@ static int look(struct look *l, const char *dir)
     if (r && !(r == JOURNAL_BAD_DATA && l->s.db)) /* what has a database may have tasks, whatever is wrong with it */
         return r == JOURNAL_BAD_DATA ? JOURNAL_EXIT_BAD_DATA : LOOKED_IN_VAIN;
     r = look_at_all(l);
+    if (r >= 0)
+        r = look_at_pauses(l);
     if (r >= 0)
         r = check_sums(l);
     if (r < 0) {

@@ -390,6 +390,7 @@ static int open_tables(struct store *s, const struct store_schema *schema)
                  s->files.dir, (long long)version, schema->version);
         return -EPROTONOSUPPORT;
     }
+    s->version = (int)version;
     if (version == 0)
         return create(s, schema);
     r = store_read_meta(s);

@@ -12,6 +12,7 @@ const char store_select_tasks[] = "SELECT id, uid, parent, queued_ms, spec, args
 const char store_select_lives[] =
     "SELECT id, state, attempt, kills, losses, worker, flags, priority, due_ms, started_ms,"
     " ended_ms, run_us, outcome, value, crc FROM life ORDER BY id";
+const char store_select_pauses[] = "SELECT uid, tag, crc FROM pause ORDER BY rowid";
 
 /* -- meta -------------------------------------------------------------------------------------------------------- */
 
@@ -145,6 +146,21 @@ int store_next_life(sqlite3_stmt *statement, struct core_row *ret, bool *ret_dam
     return r < 0 ? r : 1;
 }
 
+int store_next_pause(sqlite3_stmt *statement, struct core_row *ret, bool *ret_damaged)
+{
+    int r = sqlite3_step(statement);
+
+    store_row_reset(ret);
+    *ret_damaged = false;
+    if (r != SQLITE_ROW)
+        return r == SQLITE_DONE ? 0 : -EIO;
+    ret->kind = ROW_PAUSE;
+    ret->uid = column_u32(statement, 0, ret_damaged);
+    r = column_blob(statement, 1, &ret->spec);
+    *ret_damaged |= !ret->spec || column_u64(statement, 2) != journal_row_task_crc(ret);
+    return r < 0 ? r : 1;
+}
+
 /* -- all of them --------------------------------------------------------------------------------------------------- */
 
 struct loading {
@@ -161,6 +177,15 @@ static int bad_row(struct store *s, uint64_t task, const char *what)
     return JOURNAL_BAD_DATA;
 }
 
+/* What store_next_...() says of a failure. */
+static int cannot_read(struct store *s, int have)
+{
+    if (have != -ENOMEM)
+        return store_error(s, "cannot read");
+    snprintf(s->why, sizeof s->why, "out of memory");
+    return -ENOMEM;
+}
+
 static int advance(struct loading *l, bool task)
 {
     bool damaged;
@@ -168,12 +193,8 @@ static int advance(struct loading *l, bool task)
     struct core_row *row = task ? &l->task : &l->life;
 
     *have = task ? store_next_task(l->tasks, row, &damaged) : store_next_life(l->lives, row, &damaged);
-    if (*have == -ENOMEM) {
-        snprintf(l->s->why, sizeof l->s->why, "out of memory");
-        return -ENOMEM;
-    }
     if (*have < 0)
-        return store_error(l->s, "cannot read");
+        return cannot_read(l->s, *have);
     if (*have && damaged)
         return bad_row(l->s, row->task, task ? "it is damaged" : "what became of it is damaged");
     *(task ? &l->n_tasks : &l->n_lives) += (uint64_t)*have;
@@ -223,29 +244,22 @@ static int load_pauses(struct store *s, journal_loaded *callback, void *userdata
 {
     struct core_row row = { .number = 0 };
     sqlite3_stmt *statement;
-    int r = 0, step;
+    bool damaged;
+    int r = 0, have = -EIO;
 
-    if (sqlite3_prepare_v2(s->db, "SELECT uid, tag, crc FROM pause ORDER BY rowid", -1, &statement, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(s->db, store_select_pauses, -1, &statement, NULL) != SQLITE_OK)
         return store_error(s, "cannot read");
-    while (r == 0 && (step = sqlite3_step(statement)) == SQLITE_ROW) {
+    while (r == 0 && (have = store_next_pause(statement, &row, &damaged)) > 0) {
         char why[JOURNAL_WHY_BYTES] = "its row is damaged";
-        bool damaged = false;
 
-        store_row_reset(&row);
-        row.kind = ROW_PAUSE;
-        row.uid = column_u32(statement, 0, &damaged);
-        r = column_blob(statement, 1, &row.spec);
-        if (r == 0 && (damaged || !row.spec || column_u64(statement, 2) != journal_row_task_crc(&row)))
-            r = 1;
-        if (r == 0 && callback)
-            r = callback(userdata, &row, NULL, why);
-        if (r > 0)
+        r = damaged ? 1 : callback ? callback(userdata, &row, NULL, why) : 0;
+        if (r > 0) {
             snprintf(s->why, sizeof s->why, "%s/" JOURNAL_DB ": a pause: %.500s", s->files.dir, why);
-        if (r > 0)
             r = JOURNAL_BAD_DATA;
+        }
     }
-    if (r == 0 && step != SQLITE_DONE)
-        r = store_error(s, "cannot read");
+    if (r == 0 && have < 0)
+        r = cannot_read(s, have);
     store_row_reset(&row);
     sqlite3_finalize(statement);
     return r;

@@ -49,6 +49,7 @@ struct store {
     bool vfs_registered;
     sqlite3 *db;
     sqlite3_stmt *statements[STORE_STATEMENTS];
+    int version; /* of its tables, as they were found */
     struct store_meta meta;
     uint64_t synced;     /* batches up to this are */
     bool marked;         /* there is a mark that can be read */
@@ -64,6 +65,7 @@ struct store_schema {
     const char *const *steps;
 };
 extern const struct store_schema store_schema;
+enum { STORE_PAUSES = 2 }; /* the first version that has them */
 
 /* -- journal_db.c -- */
 
@@ -89,9 +91,10 @@ uint32_t store_meta_crc(const struct store_meta *meta);
 int store_load(struct store *s, journal_loaded *callback, void *userdata);
 /* The next row of a statement of these, in *ret, which is overwritten; its blobs are the caller's. 0; 1: there is one;
  * -ENOMEM; -EIO: see store_error(). *ret_damaged: it is not what was written. */
-extern const char store_select_tasks[], store_select_lives[];
+extern const char store_select_tasks[], store_select_lives[], store_select_pauses[];
 int store_next_task(sqlite3_stmt *statement, struct core_row *ret, bool *ret_damaged);
 int store_next_life(sqlite3_stmt *statement, struct core_row *ret, bool *ret_damaged);
+int store_next_pause(sqlite3_stmt *statement, struct core_row *ret, bool *ret_damaged);
 void store_row_reset(struct core_row *row);
 
 /* -- journal_store.c -- */

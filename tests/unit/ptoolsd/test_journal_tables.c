@@ -122,11 +122,12 @@ END_TEST
 
 static const struct {
     const char *sql;
-    const char *loading, *checking; /* what is said; NULL: nothing, as pauses are not looked at */
+    const char *loading, *checking; /* what is said */
 } changes[] = {
-    { "UPDATE pause SET crc = crc + 1 WHERE uid = 8", "a pause: its row is damaged", NULL },
-    { "UPDATE pause SET uid = 4294967304 WHERE uid = 8", "a pause: its row is damaged", NULL },
-    { "UPDATE pause SET tag = 'day' WHERE uid = 8", "a pause: its row is damaged", NULL },
+    { "UPDATE pause SET crc = crc + 1 WHERE uid = 8", "a pause: its row is damaged", "a pause of user 8 is damaged" },
+    { "UPDATE pause SET uid = 4294967304 WHERE uid = 8", "a pause: its row is damaged",
+      "a pause of user 8 is damaged" },
+    { "UPDATE pause SET tag = 'day' WHERE uid = 8", "a pause: its row is damaged", "a pause of user 8 is damaged" },
     { "UPDATE meta SET crc = crc + 1", "(table meta) is damaged", "(table meta) is damaged" },
     { "UPDATE meta SET name = x'00'", "(table meta) is damaged", "(table meta) is damaged" },
     { "DELETE FROM meta", "(table meta) is damaged", "(table meta) is damaged" },
@@ -140,26 +141,45 @@ static const struct {
     { "DELETE FROM life WHERE id = 3", "there are 3 (1 of them changed), but there were 3 (2)", "there are 3 and 1" },
     { "DROP TABLE life", "no such table: life", "no such table: life" },
     { "DROP TABLE task", "no such table: task", "no such table: task" },
-    { "DROP TABLE pause", "no such table: pause", NULL },
+    { "DROP TABLE pause", "no such table: pause", "no such table: pause" },
 };
 
-START_TEST(what_was_changed_is_found_out)
+/* What --check-journal says of it. */
+static char *check(void)
 {
     char *said = NULL;
     size_t n = 0;
-    FILE *out;
-    int status;
+    FILE *out = open_memstream(&said, &n);
+
+    ck_assert_int_ne(journal_check(rig_dir, out, out), 0); /* what the rig submits is no message: a finding */
+    fclose(out);
+    return said;
+}
+
+START_TEST(what_was_changed_is_found_out)
+{
+    AUTO_MEM char *said = NULL;
 
     make();
     change(changes[_i].sql);
     ck_assert_int_eq(load(), JOURNAL_BAD_DATA);
     ck_assert_msg(strstr(rig_why, changes[_i].loading), "it says \"%s\"", rig_why);
-    out = open_memstream(&said, &n);
-    status = journal_check(rig_dir, out, out);
-    fclose(out);
-    ck_assert_int_ne(status, 0); /* what the rig submits is no message, and that alone is a finding */
-    ck_assert_msg(!changes[_i].checking || strstr(said, changes[_i].checking), "it says \"%s\"", said);
-    free(said);
+    said = check();
+    ck_assert_msg(strstr(said, changes[_i].checking), "it says \"%s\"", said);
+}
+END_TEST
+
+/* One of before there were any lacks none of them. */
+START_TEST(pauses_are_counted)
+{
+    AUTO_MEM char *said = NULL, *said_of_old = NULL;
+
+    make();
+    said = check();
+    ck_assert_msg(strstr(said, "\npauses: 2\n") && !strstr(said, "a pause of"), "it says \"%s\"", said);
+    change("DROP TABLE pause; PRAGMA user_version = 1");
+    said_of_old = check();
+    ck_assert_msg(strstr(said_of_old, "\ntasks: 3\n") && !strstr(said_of_old, "pause"), "it says \"%s\"", said_of_old);
 }
 END_TEST
 
@@ -171,6 +191,7 @@ int main(void)
     tcase_add_checked_fixture(tc, rig_begin, rig_end);
     tcase_add_test(tc, pauses_last_until_they_are_ended);
     tcase_add_test(tc, a_pause_that_makes_no_sense);
+    tcase_add_test(tc, pauses_are_counted);
     tcase_add_loop_test(tc, what_was_changed_is_found_out, 0, ELEMENTS(changes));
     return suite_run(suite);
 }
