@@ -182,9 +182,7 @@ static int use_log(struct store *s)
     bool wal;
     int r;
 
-    snprintf(sql, sizeof sql,
-             "PRAGMA wal_autocheckpoint=0; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_size_limit=%d;",
-             STORE_LOG_BYTES);
+    snprintf(sql, sizeof sql, "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=%d;", STORE_LOG_BYTES);
     r = store_exec(s, sql);
     if (r)
         return r;
@@ -338,7 +336,9 @@ static int create(struct store *s, const struct store_schema *schema)
         return bad_data(s, "it has no tables");
     if (getrandom(s->meta.name, JOURNAL_NAME_BYTES, 0) != JOURNAL_NAME_BYTES)
         return -errno;
-    r = use_log(s);
+    r = store_exec(s, "PRAGMA auto_vacuum=INCREMENTAL"); /* for good; on one that has tables it would write each time */
+    if (r == 0)
+        r = use_log(s);
     if (r == 0)
         r = migrate(s, schema, 0);
     if (r)

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/util.h"
 #include "tests/bench/program.h"
 #include "tests/fault/client.h"
 #include "tests/integration/server.h"
@@ -31,76 +32,105 @@ enum {
     WAIT_MS = 20000
 };
 
-static const char *const files[] = { "journal.db",   "journal.db-wal",  "journal.db",   "journal.db-wal",
-                                     "journal.mark", "journal.ballast", "workers.lock", "journal.lock" };
+/* All that is written there, but for journal.ballast: that is 16 MiB of nothing, and made again. */
+static const char *const files[] = { "journal.db",     "journal.mark", "journal.db-wal", "journal.db",
+                                     "journal.db-wal", "workers.lock", "journal.lock" };
+
+enum { FILES = sizeof files / sizeof files[0] };
+
+static struct file {
+    char *bytes;
+    size_t n;
+} whole[FILES]; /* as they were before any damage */
 
 static struct server server;
-static char state[64], whole[64];
+static char state[64];
 static const char *const args[] = { "--state-dir", state, "-o", "daemon.journal=yes", NULL };
 
-static void copy_file(const char *from, const char *to, const char *name)
+/* All of a file, to be freed; *ret_n 0: it is empty, or not there, as not each of them is after each end. */
+static char *bytes_of(const char *dir, const char *name, size_t *ret_n)
 {
     char path[160], *bytes;
-    struct stat st;
-    int in, out;
+    struct stat st = { .st_size = 0 };
+    int fd;
 
-    snprintf(path, sizeof path, "%s/%s", from, name);
-    in = open(path, O_RDONLY | O_CLOEXEC);
-    if (in < 0)
-        return; /* not each of them is there after each end */
-    snprintf(path, sizeof path, "%s/%s", to, name);
-    out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    ck_assert_int_ge(out, 0);
-    ck_assert_int_eq(fstat(in, &st), 0);
-    bytes = malloc((size_t)st.st_size + 1);
-    ck_assert_int_eq(read(in, bytes, (size_t)st.st_size), st.st_size);
-    ck_assert_int_eq(write(out, bytes, (size_t)st.st_size), st.st_size);
-    free(bytes);
-    close(in);
-    close(out);
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0)
+        ck_assert_int_eq(fstat(fd, &st), 0);
+    *ret_n = (size_t)st.st_size;
+    bytes = malloc(*ret_n + 1);
+    ck_assert_ptr_nonnull(bytes);
+    if (fd >= 0)
+        ck_assert_int_eq(read(fd, bytes, *ret_n), st.st_size);
+    close(fd);
+    return bytes;
 }
 
-static void copy_state(const char *from, const char *to)
+static void write_file(const char *name, const char *bytes, size_t n)
 {
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
-        if (strcmp(files[i], "journal.ballast") != 0) /* 16 MiB of nothing: it is made again */
-            copy_file(from, to, files[i]);
-}
-
-/* One damage to one file; false: it is not there, or empty. */
-static bool damage(const char *name, char what[120])
-{
-    static const uint8_t zeros[PAGE];
     char path[160];
-    struct stat st;
-    uint8_t byte;
-    off_t at;
     int fd;
 
     snprintf(path, sizeof path, "%s/%s", state, name);
-    if (stat(path, &st) < 0 || st.st_size == 0)
-        return false;
-    fd = open(path, O_RDWR | O_CLOEXEC);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     ck_assert_int_ge(fd, 0);
-    at = (off_t)pick((unsigned)st.st_size);
+    ck_assert_int_eq(write(fd, bytes, n), (ssize_t)n);
+    close(fd);
+}
+
+static void take_state(struct file *ret)
+{
+    for (size_t i = 0; i < FILES; i++)
+        ret[i].bytes = bytes_of(state, files[i], &ret[i].n);
+}
+
+static void forget_state(struct file *taken)
+{
+    for (size_t i = 0; i < FILES; i++)
+        free(taken[i].bytes);
+}
+
+static void put_state(const struct file *taken)
+{
+    temp_remove(state);
+    ck_assert_int_eq(mkdir(state, 0700), 0);
+    for (size_t i = 0; i < FILES; i++)
+        if (taken[i].n > 0)
+            write_file(files[i], taken[i].bytes, taken[i].n);
+}
+
+/* One damage to one file, as it is written there; false: it has nothing that could be damaged so. */
+static bool damage(const struct file *file, const char *name, char what[120])
+{
+    static const char zeros[PAGE];
+    AUTO_MEM char *bytes = NULL;
+    size_t n = file->n, at, page;
+
+    if (n == 0)
+        return false;
+    bytes = malloc(n);
+    ck_assert_ptr_nonnull(bytes);
+    memcpy(bytes, file->bytes, n);
+    at = pick((unsigned)n);
+    page = n - (at - at % PAGE) < PAGE ? n - (at - at % PAGE) : PAGE;
     switch (pick(4)) {
     case 0:
-        at -= pick(2) ? at % PAGE : 0;
-        ck_assert_int_eq(ftruncate(fd, at), 0);
-        snprintf(what, 120, "%s cut to %lld bytes", name, (long long)at);
+        n = at -= pick(2) ? at % PAGE : 0;
+        snprintf(what, 120, "%s cut to %zu bytes", name, at);
         break;
     case 1:
         at -= at % PAGE;
-        ck_assert_int_gt(pwrite(fd, zeros, (size_t)(st.st_size - at < PAGE ? st.st_size - at : PAGE), at), 0);
-        snprintf(what, 120, "%s with zeros from byte %lld on", name, (long long)at);
+        if (memcmp(bytes + at, zeros, page) == 0)
+            return false;
+        memset(bytes + at, 0, page);
+        snprintf(what, 120, "%s with zeros from byte %zu on", name, at);
         break;
     default:
-        ck_assert_int_eq(pread(fd, &byte, 1, at), 1);
-        byte ^= (uint8_t)(1 << pick(8));
-        ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
-        snprintf(what, 120, "%s with another bit in byte %lld", name, (long long)at);
+        bytes[at] = (char)(bytes[at] ^ 1 << pick(8));
+        snprintf(what, 120, "%s with another bit in byte %zu", name, at);
     }
-    close(fd);
+    write_file(name, bytes, n);
     return true;
 }
 
@@ -173,7 +203,6 @@ static uint32_t make(int signal, size_t *ret_n)
     ptools *pt;
 
     temp_dir(state, sizeof state);
-    temp_dir(whole, sizeof whole);
     server_start(&server, WORKERS, args);
     pt = server_open(&server);
     for (unsigned i = 0; i < TASKS; i++)
@@ -183,26 +212,44 @@ static uint32_t make(int signal, size_t *ret_n)
     ptools_close(pt);
     kill(server.pid, signal);
     ck_assert_int_eq(server_end(&server), signal == SIGKILL ? -SIGKILL : 0);
-    copy_state(state, whole);
+    take_state(whole);
     return sum;
+}
+
+/* What a daemon that did not start has left is what it had found. */
+static void assert_unchanged(const struct file *found, const char *what)
+{
+    struct file left[FILES];
+
+    take_state(left);
+    for (size_t i = 0; i < FILES; i++)
+        ck_assert_msg(strstr(files[i], "lock") ||
+                          (found[i].n == left[i].n && !memcmp(found[i].bytes, left[i].bytes, left[i].n)),
+                      "%s: it is refused, and %s is changed: %zu bytes, %zu bytes", what, files[i], found[i].n, left[i].n);
+    forget_state(left);
 }
 
 /* true: it serves. */
 static bool start_damaged(const char *dir, const char *what, uint32_t expected, size_t n)
 {
+    struct file found[FILES];
     size_t there = 0;
     uint32_t sum;
     int end = 0;
     ptools *pt;
 
+    take_state(found);
     if (!server_try_in(&server, dir, WORKERS, args, &end)) {
         char *log = slurp(server.log);
 
         ck_assert_msg(end == BAD_DATA && strstr(log, state), "%s: it ended with %d, and says: %s", what, end, log);
         free(log);
         unlink(server.log);
+        assert_unchanged(found, what);
+        forget_state(found);
         return false;
     }
+    forget_state(found);
     pt = server_open(&server);
     sum = told(pt, &there);
     ck_assert_msg(there == n && sum == expected, "%s: it serves with %zu tasks of %zu, %s", what, there, n,
@@ -226,19 +273,19 @@ START_TEST(damaged)
     ck_assert(start_damaged(dir, "nothing", expected, n));
     for (unsigned i = 0; i < damages; i++) {
         char what[120] = "nothing";
+        unsigned file = i;
 
-        temp_remove(state);
-        ck_assert_int_eq(mkdir(state, 0700), 0);
-        copy_state(whole, state);
-        damage(files[i % (sizeof files / sizeof files[0])], what);
+        put_state(whole);
+        while (!damage(&whole[file % FILES], files[file % FILES], what))
+            file++;
         *(start_damaged(dir, what, expected, n) ? &served : &refused) += 1;
     }
     printf("# after signal %d: %u damaged state directories refused, %u served with all %zu tasks\n", signals[_i],
            refused, served, n);
     ck_assert_uint_gt(refused, 0);
     ck_assert_uint_gt(served, 0);
+    forget_state(whole);
     temp_remove(state);
-    temp_remove(whole);
     temp_remove(dir);
     unlink(server.log);
 }

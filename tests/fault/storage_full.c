@@ -244,6 +244,31 @@ START_TEST(read_only)
 }
 END_TEST
 
+/* However the last one ended, and though the file system has been filled since: its reserve is there. */
+START_TEST(starts_though_it_is_full)
+{
+    char dir[sizeof server.dir];
+    struct verdict verdict;
+
+    ck_assert(mount_state("size=48M,mode=0700", 0));
+    server_start(&server, WORKERS, args);
+    pt = server_open(&server);
+    for (unsigned i = 0; i < 20; i++)
+        ck_assert_ptools(submit(i % 2 ? PTOOLS_DURABLE : PTOOLS_CRASHSAFE, PTOOLS_TASK_HOLD));
+    memcpy(dir, server.dir, sizeof dir);
+    kill(server.pid, _i ? SIGTERM : SIGKILL);
+    ck_assert_int_eq(server_end(&server), _i ? 0 : -SIGKILL);
+    fill();
+    server_start_in(&server, dir, WORKERS, args);
+    assert_full();
+    ck_assert_int_eq(unlink(filler), 0);
+    until_taken_again();
+    let_all_run();
+    client_assert_ledger(pt, ledger_dir, true, &verdict);
+    ck_assert_uint_ge(verdict.known, 20);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite;
@@ -258,6 +283,7 @@ int main(void)
     tcase_set_timeout(tc, 300);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, filled, 0, (int)(sizeof sizes / sizeof sizes[0]));
+    tcase_add_loop_test(tc, starts_though_it_is_full, 0, 2);
     tcase_add_loop_test(tc, read_only, 0, 2);
     return suite_run(suite);
 }
