@@ -28,6 +28,7 @@ enum {
     WORKERS = 4,
     ITEM_MS = 1000,
     WAIT_MS = 60000,
+    AHEAD = 1000, /* items before a kill its victim is chosen: while this client asks, workers run dry */
     FLAT_KB = 16 << 10
 };
 
@@ -49,9 +50,9 @@ static int give(ptools_pack *args, void *arg)
     return 1;
 }
 
-/* A random worker that is busy, if there is one, or else one that has a process; then it has none. Those whose item
- * never ends are mostly let be: they would be hit again and again, and no timeout were left. */
-static void strike(void)
+/* A random worker that has a process. Those whose item never ends are mostly let be: they would be hit again and again,
+ * and no timeout were left. */
+static pid_t choose(void)
 {
     ptools_worker_info *workers = NULL;
     const unsigned first = pick(WORKERS);
@@ -59,21 +60,15 @@ static void strike(void)
     pid_t victim = 0;
 
     while (victim == 0) {
-        bool busy = false;
         size_t n = 0;
 
         ck_assert_ptools(ptools_workers(pt, &workers, &n));
-        for (unsigned i = 0; i < n && !busy; i++) {
-            const ptools_worker_info *w = &workers[(first + i) % n];
-
-            if (*w->phase && !any)
-                continue;
-            busy = w->pid != 0 && strcmp(w->state, "busy") == 0;
-            victim = busy || victim == 0 ? (pid_t)w->pid : victim;
-        }
+        for (unsigned i = 0; i < n && victim == 0; i++)
+            if (any || !*workers[(first + i) % n].phase)
+                victim = (pid_t)workers[(first + i) % n].pid;
         free(workers);
     }
-    kill(victim, SIGKILL);
+    return victim;
 }
 
 struct sums {
@@ -121,10 +116,11 @@ START_TEST(kill_items)
     ptools_pmap *map = NULL;
     uint64_t next_kill, began;
     unsigned killed = 0;
+    pid_t victim = 0;
     ptools_item item;
 
     plan.hang_every = plan.n / hangs;
-    ck_assert_msg(every >= 1 && plan.hang_every >= 2, "more kills or hangs than items");
+    ck_assert_msg(every > AHEAD && plan.hang_every >= 2, "more kills or hangs than items");
     server_start(&server, WORKERS, NULL);
     pt = server_open(&server);
     server_whole(pt, WORKERS);
@@ -134,12 +130,15 @@ START_TEST(kill_items)
     options.window_bytes = 8 << 20;
     began = now_ms();
     ck_assert_ptools(ptools_pmap_start_from(pt, "i.fate", give, &plan, &options, &map));
-    next_kill = pick((unsigned)every);
+    next_kill = AHEAD + pick((unsigned)every - AHEAD);
     for (uint64_t i = 0; i < plan.n; i++) {
-        if (i == next_kill && killed < kills) {
-            strike();
-            killed++;
-            next_kill = killed * every + pick((unsigned)every);
+        if (killed < kills && i + AHEAD == next_kill)
+            victim = choose();
+        if (killed < kills && i == next_kill) {
+            const bool hit = kill(victim, SIGKILL) == 0; /* else it was stopped meanwhile */
+
+            killed += hit;
+            next_kill = hit ? killed * every + AHEAD + pick((unsigned)every - AHEAD) : i + AHEAD + 1;
         }
         if (i == plan.n / 10)
             memory_look(&server, pt, &early);
@@ -154,6 +153,7 @@ START_TEST(kill_items)
            plan.n, now_ms() - began, sums.values, sums.failed, sums.timed_out, sums.died, killed);
     ck_assert_uint_eq(sums.values + sums.failed + sums.timed_out + sums.died, plan.n);
     ck_assert_uint_eq(killed, kills);
+    ck_assert_uint_gt(sums.died, 0); /* or nobody was hit in the midst of one */
     ck_assert_uint_le(sums.died, kills);
     ck_assert_uint_le(sums.timed_out, hangs);
     ck_assert_uint_ge(sums.timed_out + sums.died, hangs);

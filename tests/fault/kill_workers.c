@@ -196,6 +196,7 @@ START_TEST(kill_workers)
     assert_fates(kills);
     ck_assert_uint_ge(verdict.known, jobs);
     ck_assert_uint_eq(kills, most);
+    ck_assert_uint_gt(verdict.begun, verdict.finished); /* some were hit in the midst of a task */
     if (TIMES_COUNT) { /* of less than a thousand the slowest is one accident */
         ck_assert_uint_lt(percentile(took, kills, kills < 1000 ? 0.95 : 0.99), READY_MS);
         ck_assert_double_ge(disturbed, undisturbed * SPEED_PERCENT / 100);

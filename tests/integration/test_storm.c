@@ -144,7 +144,7 @@ static void client_kill(unsigned number)
 
 /* -- looking --------------------------------------------------------------------------------------------- */
 
-/* Names in /dev/shm that could be ours. */
+/* Names in /dev/shm that could be ours: directories are of tests beside this one. */
 static unsigned names_in_shm(void)
 {
     DIR *dir = opendir("/dev/shm");
@@ -152,7 +152,7 @@ static unsigned names_in_shm(void)
     unsigned n = 0;
 
     while (dir && (entry = readdir(dir)))
-        n += strstr(entry->d_name, "ptools") != NULL;
+        n += strstr(entry->d_name, "ptools") && entry->d_type != DT_DIR;
     if (dir)
         closedir(dir);
     return n;

@@ -41,7 +41,8 @@ static ptools_err numbers(ptools_task *task, int64_t *ret, uint32_t room)
     return PTOOLS_OK;
 }
 
-/* One item of a hundred fails, and one of HANG_EVERY never ends. */
+/* One item of a hundred fails, one takes a millisecond (so that who looks for a busy worker finds one), and one of
+ * HANG_EVERY never ends. */
 static ptools_err fate(ptools_task *task)
 {
     int64_t v[2];
@@ -57,7 +58,7 @@ static ptools_err fate(ptools_task *task)
     if (v[1] % 100 == 17)
         return ptools_task_fail(task, "no good: %lld", (long long)v[1]);
     ptools_pack_i64(ptools_task_result(task), v[1] * 3);
-    return PTOOLS_OK;
+    return v[1] % 100 == 67 ? rest(1) : PTOOLS_OK;
 }
 
 /* Takes so long -> the worker that it ran in. */
