@@ -10,8 +10,8 @@
 #   --fuzz SECONDS   each fuzz target for so long
 #   --faults         the programs of tests/fault at their full size, which takes an hour; the others have them in short
 #   --sim SECONDS    simulated worlds that nobody has seen yet, for so long
-#   --analyze        gcc -fanalyzer, clang-tidy and cppcheck over the daemon, the client and what they share: nothing found
-#   --scan-build     clang's analyser over the same; apart, as it alone takes longer than those three
+#   --analyze        gcc -fanalyzer, clang-tidy, clang's analyser (what scan-build runs) and cppcheck over the daemon, the
+#                    client and what they share: nothing found
 #   --coverage       the unit tests, the integration tests and the faults, and how much they reach of the core, of what
 #                    goes over the wire and of the journal: 90 lines and 80 branches of 100 are asked for. What a
 #                    process has reached is lost if it ends by SIGKILL or _exit(): the crashes themselves count nothing
@@ -146,10 +146,14 @@ analyze_gcc() {
         analyse gcc ninja -k 0 -C "$dir"
 }
 
-# Its checks are those of .clang-tidy.
-analyze_clang_tidy() {
+# The checks of clang-tidy are those of .clang-tidy. Not asked for of clang's analyser: unix.Malloc, which knows neither the
+# attribute by which a scope frees what is its own nor that what is freed has left its list; valist.Uninitialized, which
+# finds every va_list so. Both are the sanitizers' to find. The third is not scan-build itself: that wants a build, and
+# looks twice at a source that is in two programs.
+analyze_clang() {
         CC=clang prepare analyze-clang -Dtests=false -Dbuildtype=debug || return
         analyse clang-tidy run-clang-tidy -quiet -j "$(nproc)" -p "$dir" "^$tree/(client|daemon|proto)/"
+        analyse clang-analyzer "$tree/packaging/analyze.py" "$dir" unix.Malloc valist.Uninitialized
 }
 
 # Of the system's headers it is shown those that are macros, without which it understands little. Not asked for:
@@ -163,15 +167,6 @@ analyze_cppcheck() {
         analyse cppcheck env -C "$tree" cppcheck -q -j "$(nproc)" --error-exitcode=1 --std=c11 --inline-suppr \
                 --enable=warning,performance,portability --suppress=memleak --suppress=unknownEvaluationOrder \
                 --suppress="*:$dir/include/*" -I . -I client/include -I "$dir/include" -D_GNU_SOURCE client daemon proto
-}
-
-# Not asked for: unix.Malloc, which knows neither that attribute nor that what is freed has left its list;
-# valist.Uninitialized, which finds every va_list so. Both are the sanitizers' to find.
-scan_build() {
-        CC=clang prepare scan-build -Dtests=false -Dbuildtype=debug || return
-        ninja -C "$dir" -t clean > "$dir/check.log"
-        analyse scan-build scan-build --use-cc=clang --status-bugs -o "$dir/reports" -disable-checker unix.Malloc \
-                -disable-checker valist.Uninitialized ninja -C "$dir"
 }
 
 # covered PART PATH: of the files whose paths begin so.
@@ -280,11 +275,7 @@ mode() { # NAME
                 ;;
         analyze)
                 "$tree/packaging/install-deps.sh" analyze || return
-                analyze_gcc && analyze_clang_tidy && analyze_cppcheck
-                ;;
-        scan-build)
-                "$tree/packaging/install-deps.sh" analyze || return
-                scan_build
+                analyze_gcc && analyze_clang && analyze_cppcheck
                 ;;
         coverage)
                 "$tree/packaging/install-deps.sh" analyze || return
@@ -322,7 +313,7 @@ modes=()
 declare -A seconds
 while [ $# -gt 0 ]; do
         case $1 in
-        --plain | --asan | --tsan | --valgrind | --faults | --analyze | --scan-build | --coverage | --system | --bench) modes+=("${1#--}") ;;
+        --plain | --asan | --tsan | --valgrind | --faults | --analyze | --coverage | --system | --bench) modes+=("${1#--}") ;;
         --fuzz | --sim)
                 if ! [[ ${2:-} =~ ^[0-9]+$ ]]; then
                         usage >&2

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""count.py TESTLOG.json... -- prints "passed failed skipped" of `meson test` runs, and a line for each failure.
+"""count.py TESTLOG.json... -- prints "passed failed skipped" of `meson test` runs, and a line for each failure. What was
+skipped, and why, is told on standard error: a test that never runs shall not look like one that passes.
 
 A program that speaks TAP counts with each of its tests; if none of them failed, but it ended badly or said
 less than it had announced, that is one failure. Any other program counts as one test.
@@ -8,6 +9,7 @@ import json
 import re
 import sys
 
+SKIPPED = re.compile(r"^(?:1\.\.0|(?:not )?ok\b[^#\n]*)#\s*SKIP\b *([^\n]*)", re.IGNORECASE | re.MULTILINE)
 LINE = re.compile(r"^(not )?ok\b([^#\n]*)(#\s*(?:SKIP|TODO)\b)?[^\n]*", re.IGNORECASE | re.MULTILINE)
 PLAN = re.compile(r"^1\.\.\d+", re.MULTILINE)
 
@@ -42,8 +44,12 @@ def main():
     for path in sys.argv[1:]:
         with open(path, encoding="utf-8") as log:
             for line in log:
-                p, f, s = count(json.loads(line))
+                test = json.loads(line)
+                p, f, s = count(test)
                 passed, failures, skipped = passed + p, failures + f, skipped + s
+                if s:
+                    why = "; ".join(SKIPPED.findall(test.get("stdout", "")))
+                    print(f"== skipped: {test['name'].rsplit(' / ', 1)[-1]}: {why}", file=sys.stderr)
     print(passed, len(failures), skipped)
     for failure in failures:
         print(failure)

@@ -9,11 +9,12 @@ set -eu
 build=(gcc libc6-dev dpkg-dev meson ninja-build pkg-config libmsgpack-dev libsystemd-dev libinih-dev
        libunwind-dev libsmartcols-dev libjson-c-dev libzmq3-dev uthash-dev libpng-dev
        libsqlite3-dev libncurses-dev)
-tests=(check imagemagick parallel g++ clang llvm libclang-rt-14-dev valgrind python3 python3-zmq python3-msgpack python3-numpy zsh fish tmux)
+tests=(check imagemagick parallel g++ clang llvm libclang-rt-14-dev valgrind python3 python3-zmq python3-msgpack python3-numpy zsh fish tmux
+       strace systemd)
 # what deb.sh needs, and what boots machines for the tests of the service
 package=(debhelper dh-sequence-installsysusers fakeroot lintian systemd-container user-mode-linux)
-analyze=(clang-tidy clang-tools cppcheck gcovr)
-bench=(strace libtext-csv-perl task-spooler nq moreutils libgearman-dev gearman-job-server libhiredis-dev redis-server beanstalkd)
+analyze=(clang-tidy cppcheck gcovr)
+bench=(libtext-csv-perl task-spooler nq moreutils libgearman-dev gearman-job-server libhiredis-dev redis-server beanstalkd)
 
 case ${1:-build} in
 build) wanted=("${build[@]}") ;;
