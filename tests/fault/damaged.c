@@ -223,9 +223,9 @@ static void assert_unchanged(const struct file *found, const char *what)
 
     take_state(left);
     for (size_t i = 0; i < FILES; i++)
-        ck_assert_msg(strstr(files[i], "lock") ||
-                          (found[i].n == left[i].n && !memcmp(found[i].bytes, left[i].bytes, left[i].n)),
-                      "%s: it is refused, and %s is changed: %zu bytes, %zu bytes", what, files[i], found[i].n, left[i].n);
+        ck_assert_msg(
+            strstr(files[i], "lock") || (found[i].n == left[i].n && !memcmp(found[i].bytes, left[i].bytes, left[i].n)),
+            "%s: it is refused, and %s is changed: %zu bytes, %zu bytes", what, files[i], found[i].n, left[i].n);
     forget_state(left);
 }
 
