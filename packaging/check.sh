@@ -8,7 +8,8 @@
 #   --tsan           the threaded client under ThreadSanitizer
 #   --valgrind       the unit tests under valgrind
 #   --fuzz SECONDS   each fuzz target for so long
-#   --faults         the programs of tests/fault at their full size, which takes an hour; the others have them in short
+#   --faults         the programs of tests/fault at their full size, which takes an hour; the others have them in short.
+#                    Peers who send nonsense also to a daemon under the sanitizers
 #   --sim SECONDS    simulated worlds that nobody has seen yet, for so long
 #   --analyze        gcc -fanalyzer, clang-tidy, clang's analyser (what scan-build runs) and cppcheck over the daemon, the
 #                    client and what they share: nothing found
@@ -296,6 +297,9 @@ mode() { # NAME
                 SOAK_S=240 run faults --timeout-multiplier 20 soak
                 FAULT_RACE_S=30 run faults --timeout-multiplier 20 storage-full clock-steps security-doors security-ids \
                         security-modules security-processes security-units
+                FAULT_MESSAGES=200000 FUZZ_LIVE_S=120 run faults --timeout-multiplier 20 live-fuzz
+                build asan "${sanitized[@]}" -Db_sanitize=address,undefined || return
+                FAULT_MESSAGES=200000 FUZZ_LIVE_S=120 run faults --timeout-multiplier 20 live-fuzz
                 ;;
         system)
                 "$tree/packaging/install-deps.sh" package || return

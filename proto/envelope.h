@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * envelope -- what message.c and message_answer.c share (envelope.c, envelope_encode.c); nobody else includes it.
+ * envelope -- what message.c and message_answer.c share (envelope.c, envelope_encode.c); nobody else includes it, but
+ * tests that make messages of the tables.
  *
  * The body of each kind is a table of fields: how a field is called on the wire, what it may hold,
  * and where it lies in the C struct. One table serves both directions, so that they cannot differ.
@@ -62,6 +63,10 @@ struct envelope {
     uint64_t id;
     msgpack_object_map body;
 };
+
+/* The fields of a kind of request; of a kind of answer: MSG_REPLY, MSG_ERROR, MSG_EVENT. */
+const struct field *msg_request_fields(enum msg_kind kind, size_t *ret_n);
+const struct field *msg_answer_fields(enum msg_kind kind, size_t *ret_n);
 
 /* The states of a task as words, for FIELD_CHOICE. */
 extern const char *const task_shown_words[];

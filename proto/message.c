@@ -235,6 +235,12 @@ static const struct {
     [MSG_QUEUE_RESUME] = BODY(queue_pause_fields),
 };
 
+const struct field *msg_request_fields(enum msg_kind kind, size_t *ret_n)
+{
+    *ret_n = bodies[kind].n;
+    return bodies[kind].fields;
+}
+
 /* What no table of fields can say. */
 static int check_submit(const struct msg_submit *s, uint64_t id, struct msg_problem *ret_problem)
 {

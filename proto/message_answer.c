@@ -90,11 +90,28 @@ static const struct field event_fields[] = {
     { "missed", FIELD_U64, AT(event.missed), .max = UINT64_MAX },
 };
 
+static const struct {
+    const struct field *fields;
+    size_t n;
+} bodies[] = {
+    [MSG_REPLY - MSG_REPLY] = { reply_fields, ELEMENTS(reply_fields) },
+    [MSG_ERROR - MSG_REPLY] = { failure_fields, ELEMENTS(failure_fields) },
+    [MSG_EVENT - MSG_REPLY] = { event_fields, ELEMENTS(event_fields) },
+};
+
+const struct field *msg_answer_fields(enum msg_kind kind, size_t *ret_n)
+{
+    *ret_n = bodies[kind - MSG_REPLY].n;
+    return bodies[kind - MSG_REPLY].fields;
+}
+
 int msg_answer_decode(struct msg_decoder *d, const uint8_t *data, size_t n, struct msg_answer *ret,
                       struct msg_problem *ret_problem)
 {
     struct msg_answer m = { 0 };
+    const struct field *fields;
     struct envelope e;
+    size_t n_fields;
     int r;
 
     r = envelope_decode(d, data, n, MSG_REPLY, MSG_EVENT, &e, ret_problem);
@@ -103,16 +120,12 @@ int msg_answer_decode(struct msg_decoder *d, const uint8_t *data, size_t n, stru
     m.failed = e.kind == MSG_ERROR;
     m.is_event = e.kind == MSG_EVENT;
     m.id = e.id;
-    if (m.failed)
-        r = envelope_fields_decode(d, &e, failure_fields, ELEMENTS(failure_fields), &m, ret_problem);
-    else if (m.id == 0)
-        r = envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, 0,
-                             "%s: id must be an integer from 1 to %" PRIu64 "; it is 0", msg_kind_name(e.kind),
-                             UINT64_MAX);
-    else if (m.is_event)
-        r = envelope_fields_decode(d, &e, event_fields, ELEMENTS(event_fields), &m, ret_problem);
-    else
-        r = envelope_fields_decode(d, &e, reply_fields, ELEMENTS(reply_fields), &m, ret_problem);
+    if (m.id == 0 && !m.failed)
+        return envelope_problem(ret_problem, PTOOLS_ERR_BAD_REQUEST, 0,
+                                "%s: id must be an integer from 1 to %" PRIu64 "; it is 0", msg_kind_name(e.kind),
+                                UINT64_MAX);
+    fields = msg_answer_fields(e.kind, &n_fields);
+    r = envelope_fields_decode(d, &e, fields, n_fields, &m, ret_problem);
     if (r != 0)
         return r;
     *ret = m;
@@ -121,10 +134,9 @@ int msg_answer_decode(struct msg_decoder *d, const uint8_t *data, size_t n, stru
 
 void msg_answer_encode(const struct msg_answer *m, struct bytes *out)
 {
-    if (m->is_event)
-        envelope_encode(MSG_EVENT, m->id, event_fields, ELEMENTS(event_fields), m, out);
-    else if (m->failed)
-        envelope_encode(MSG_ERROR, m->id, failure_fields, ELEMENTS(failure_fields), m, out);
-    else
-        envelope_encode(MSG_REPLY, m->id, reply_fields, ELEMENTS(reply_fields), m, out);
+    const enum msg_kind kind = m->is_event ? MSG_EVENT : m->failed ? MSG_ERROR : MSG_REPLY;
+    size_t n;
+    const struct field *fields = msg_answer_fields(kind, &n);
+
+    envelope_encode(kind, m->id, fields, n, m, out);
 }
