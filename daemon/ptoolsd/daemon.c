@@ -259,7 +259,8 @@ static uint64_t wall_ms(void)
     return t.tv_sec < 0 ? 0 : (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* Both clocks at once: what time it was when the turn began would not go with what time of day it is now. */
+/* Both clocks at once: what time it was when the turn began would not go with what time of day it is now. At the start
+ * of a turn: the clock may have been set while the daemon slept, and who asks now means the time that it is now. */
 static void tell_wall(struct daemon *d)
 {
     core_wall(d->core, monotonic_us(), wall_ms());
@@ -280,7 +281,6 @@ static void turn_end(struct daemon *d)
     recorder_turn(d->recorder);
     progress_turn(d);
     memory_turn(d->memory);
-    tell_wall(d);
     front_link_turn(d->front, d->front && door_clients(d->door) == 0 && core_may_rest(d->core));
     if (set_core_timer(d) < 0)
         daemon_fail(d, "setting a timer", -ENOMEM);
@@ -558,6 +558,21 @@ static void daemon_end(struct daemon *d)
     close_fd(&d->start.stderr_fd);
 }
 
+static int turn(struct daemon *d)
+{
+    int r = sd_event_prepare(d->event);
+
+    if (r == 0)
+        r = sd_event_wait(d->event, UINT64_MAX);
+    if (r <= 0)
+        return r;
+    tell_wall(d);
+    r = sd_event_dispatch(d->event);
+    if (r >= 0)
+        turn_end(d);
+    return r;
+}
+
 int daemon_run(const struct config *config, struct start *take_start)
 {
     struct daemon d = { .config = config, .start = *take_start, .core_timer_us = CORE_NEVER, .fence_fd = -1 };
@@ -572,14 +587,10 @@ int daemon_run(const struct config *config, struct start *take_start)
         d.exit_code = 1;
     } else if (r >= 0) {
         turn_end(&d);
-        while (sd_event_get_state(d.event) != SD_EVENT_FINISHED) {
-            r = sd_event_run(d.event, UINT64_MAX);
-            if (r < 0) {
-                daemon_fail(&d, "the event loop", r);
-                break;
-            }
-            turn_end(&d);
-        }
+        while (r >= 0 && sd_event_get_state(d.event) != SD_EVENT_FINISHED)
+            r = turn(&d);
+        if (r < 0)
+            daemon_fail(&d, "the event loop", r);
     }
     daemon_end(&d);
     log_info("ended", LOG_U64("status", (uint64_t)d.exit_code));

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/fault/ledger.h"
@@ -201,6 +202,24 @@ START_TEST(while_it_is_dead)
 }
 END_TEST
 
+/* The daemon sleeps when the clock is set: a time of day that is named then is one of the new clock. */
+START_TEST(before_one_is_told_a_time)
+{
+    struct timed timed = { .what = "one that was told a time", .ends = PTOOLS_OK, .ms = 700 };
+    PTOOLS_AUTO(ptools_pack) args = ptools_pack_new();
+    ptools_worker_task task = PTOOLS_WORKER_TASK_INIT;
+    struct timespec t;
+
+    ptools_pack_str(args, jobs);
+    ptools_pack_str(args, "at");
+    set_clock(steps[_i].seconds);
+    clock_gettime(CLOCK_REALTIME, &t);
+    task.start_ms = (t.tv_sec + steps[_i].seconds) * 1000 + t.tv_nsec / 1000000 + timed.ms;
+    queue(&timed, &task, "q.mark_again", args);
+    await(&timed, 1, steps[_i].name);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite;
@@ -215,6 +234,7 @@ int main(void)
     tcase_set_timeout(tc, 300);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, while_it_runs, 0, (int)(sizeof steps / sizeof steps[0]));
+    tcase_add_loop_test(tc, before_one_is_told_a_time, 0, (int)(sizeof steps / sizeof steps[0]));
     tcase_add_loop_test(tc, while_it_is_dead, 0, (int)(sizeof steps / sizeof steps[0]));
     return suite_run(suite);
 }
