@@ -179,8 +179,6 @@ void qtask_after_gone(struct core *core, struct qtask *q, uint64_t first, struct
 void qtask_met(struct core *core, struct qtask *q, uint64_t bits, struct actions *out);
 /* The edges and parts of one that was recovered. */
 void qtask_reconnect(struct core *core, struct qtask *q, struct actions *out);
-/* How long it may wait at first, or between two attempts. */
-uint64_t qtask_longest_wait_us(const struct msg_submit *spec);
 /* Its delay, as far as it is not over: after a restart. */
 void recover_expiry(struct core *core, struct qtask *q, const struct msg_submit *spec);
 void recover_delay(struct core *core, struct qtask *q, const struct msg_submit *spec);
@@ -234,6 +232,8 @@ void qtask_attempt_failed(struct core *core, struct qtask *q, const struct msg_f
 void qtask_give_booked(struct core *core, uint64_t number, uint64_t task, struct actions *out);
 /* When the next attempt is due. */
 void qtask_retry(struct core *core, struct qtask *q);
+/* How long it may be to wait: at first, or before its next attempt. */
+uint64_t qtask_longest_wait_us(const struct qtask *q, const struct msg_submit *spec);
 /* What is booked at this worker goes back. */
 void worker_unbook_all(struct core *core, struct worker *w, struct actions *out);
 /* Whether it may run there. */

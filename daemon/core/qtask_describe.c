@@ -132,13 +132,6 @@ void qtask_leave_set(struct core *core, struct qtask *q)
 
 /* -- what is kept of it ------------------------------------------------------------------------------------------ */
 
-uint64_t qtask_longest_wait_us(const struct msg_submit *spec)
-{
-    const uint64_t max_ms = spec->backoff_max_ms ? spec->backoff_max_ms : 60000;
-
-    return MAX(spec->delay_ms, MAX(spec->start_ms ? UINT64_MAX / 2000 : 0, max_ms * 2)) * 1000;
-}
-
 /* Of a whole the parts expire: it has not begun as long as it waits for them, whatever they do. */
 static void set_expiry(struct core *core, struct qtask *q, const struct msg_submit *m, uint64_t since_us)
 {

@@ -339,11 +339,22 @@ static int recover_detail(struct qtask *q, uint64_t detail)
     return 0;
 }
 
+/* A time of day is compared with what it is now; a delay ends when it would have ended, but if the machine was started
+ * anew with another clock, it is not longer than it was at first. */
+static void recover_due(struct core *core, struct qtask *q, uint64_t due_ms, const struct msg_submit *submit)
+{
+    const uint64_t now_ms = core_time_ms(core);
+
+    q->due_us = 0;
+    if (due_ms && submit->start_ms && q->attempt == 0 && !q->rerun)
+        recover_delay(core, q, submit);
+    else if (due_ms > now_ms)
+        q->due_us = core->now_us + MIN((due_ms - now_ms) * 1000, qtask_longest_wait_us(q, submit));
+}
+
 static int recover_life(struct core *core, struct qtask *q, const struct core_row *life,
                         const struct msg_submit *submit, struct actions *out, char why[256])
 {
-    const uint64_t now_ms = core_time_ms(core), delay_us = qtask_longest_wait_us(submit);
-
     if (recover_detail(q, life->life.detail) < 0)
         return -ENOMEM;
     q->attempt = (uint16_t)life->life.attempt;
@@ -358,9 +369,7 @@ static int recover_life(struct core *core, struct qtask *q, const struct core_ro
     q->was_read = life->life.flags & LIFE_READ;
     q->after_gone = life->life.flags & LIFE_AFTER_GONE;
     q->stopping = life->life.flags & LIFE_STOPPING;
-    q->due_us = 0;
-    if (life->life.due_ms > now_ms)
-        q->due_us = core->now_us + MIN((life->life.due_ms - now_ms) * 1000, delay_us);
+    recover_due(core, q, life->life.due_ms, submit);
     if (q->attempt == 0 && !q->rerun)
         recover_expiry(core, q, submit);
     qtask_learn_function(q, NULL, submit);

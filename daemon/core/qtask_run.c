@@ -442,17 +442,29 @@ static uint64_t jitter(uint64_t us, uint64_t seed)
     return us / 2 + (us ? seed % us : 0);
 }
 
+static uint64_t backoff_us(const struct msg_submit *spec, uint32_t attempt)
+{
+    const uint64_t max = spec->backoff_max_ms ? spec->backoff_max_ms : BACKOFF_MAX_MS;
+    uint64_t ms = spec->backoff_ms ? spec->backoff_ms : BACKOFF_MS;
+
+    for (uint32_t i = 1; i < attempt && ms < max; i++)
+        ms *= 2;
+    return MIN(ms, max) * 1000;
+}
+
 void qtask_retry(struct core *core, struct qtask *q)
 {
     struct msg_submit spec;
-    uint64_t ms, max;
 
     qtask_spec(core, q, &spec);
-    ms = spec.backoff_ms ? spec.backoff_ms : BACKOFF_MS;
-    max = spec.backoff_max_ms ? spec.backoff_max_ms : BACKOFF_MAX_MS;
-    for (uint32_t i = 1; i < q->attempt && ms < max; i++)
-        ms *= 2;
-    q->due_us = core->now_us + jitter(MIN(ms, max) * 1000, q->id * 1000003 + q->attempt);
+    q->due_us = core->now_us + jitter(backoff_us(&spec, q->attempt), q->id * 1000003 + q->attempt);
+}
+
+uint64_t qtask_longest_wait_us(const struct qtask *q, const struct msg_submit *spec)
+{
+    const uint64_t us = backoff_us(spec, q->attempt);
+
+    return q->attempt > 0 ? us / 2 + us : spec->delay_ms * 1000;
 }
 
 void qtask_attempt_failed(struct core *core, struct qtask *q, const struct msg_failure *f, struct actions *out)

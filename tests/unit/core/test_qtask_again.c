@@ -480,6 +480,47 @@ START_TEST(what_never_fits_is_not_told_to_come_again)
 }
 END_TEST
 
+/* -- clocks: of tasks that have been changed since, which is recorded ------------------------------------------- */
+
+static uint64_t changed(uint64_t delay_ms, uint64_t start_ms)
+{
+    const uint64_t id =
+        rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .hold = true, .delay_ms = delay_ms, .start_ms = start_ms));
+
+    rig_change(&r, CHANGE_RELEASE, id);
+    return id;
+}
+
+START_TEST(a_time_of_day_is_one_of_todays_clock)
+{
+    uint64_t id;
+
+    setup(1);
+    id = changed(0, QUEUE_WALL_MS + 3600 * 1000);
+    journal.same_boot = true;
+    rig_restart(&journal, &r, 1, 1000, 1800 * 1000); /* half an hour ahead */
+    ck_assert_uint_eq(rig_qtask(&r, id)->due_us, r.now + UINT64_C(1799) * 1000000);
+    rig_restart(&journal, &r, 1, 1000, -86400 * 1000);
+    ck_assert_uint_eq(rig_qtask(&r, id)->due_us, r.now + UINT64_C(88198) * 1000000);
+    journal.same_boot = false;
+    rig_end(&r);
+    rig_forget_rows(&journal);
+}
+END_TEST
+
+START_TEST(no_delay_is_longer_than_it_was_at_first)
+{
+    uint64_t id;
+
+    setup(1);
+    id = changed(10000, 0);
+    rig_restart(&journal, &r, 1, 1000, -3600 * 1000);
+    ck_assert_uint_eq(rig_qtask(&r, id)->due_us, r.now + 10000000);
+    rig_end(&r);
+    rig_forget_rows(&journal);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask again");
@@ -508,5 +549,8 @@ int main(void)
     tcase_add_test(tc, what_its_function_says_is_kept_with_it);
     tc = suite_case(suite, "over a limit");
     tcase_add_test(tc, what_never_fits_is_not_told_to_come_again);
+    tc = suite_case(suite, "clocks");
+    tcase_add_test(tc, a_time_of_day_is_one_of_todays_clock);
+    tcase_add_test(tc, no_delay_is_longer_than_it_was_at_first);
     return suite_run(suite);
 }
