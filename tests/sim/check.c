@@ -71,6 +71,21 @@ void model_turn(void)
                   in_queue[u], sim.limits.user_queued_max);
 }
 
+/* Times are shown by today's clock: how long ago a task came, and in how long it is due, does not change with it. */
+static void check_times(const struct m_task *t, const struct core_queued_view *v)
+{
+    const uint64_t wall_ms = clock_wall_ms(), came_ms = wall_ms - (sim.now - t->known_us) / 1000;
+
+    SIM_CHECK(!t->known_us || (v->queued_ms >= came_ms - 1 && v->queued_ms <= came_ms + 1), "clock",
+              "task %lu came at %lu, and is told to have come at %lu", t->id, came_ms, v->queued_ms);
+    if (t->place != WAITING || v->due_ms == 0)
+        return;
+    SIM_CHECK(v->due_ms + 1 >= wall_ms + (t->ready_us - MIN(t->ready_us, sim.now)) / 1000 &&
+                  v->due_ms <= wall_ms + (t->surely_us - MIN(t->surely_us, sim.now)) / 1000 + 1,
+              "clock", "task %lu is due from %lu to %lu, at %lu, and is told to be due at %lu", t->id, t->ready_us,
+              t->surely_us, sim.now, v->due_ms);
+}
+
 /* -- now and then -----------------------------------------------------------------------------------------------------
  */
 
@@ -83,7 +98,7 @@ bool model_may_go(const struct m_task *t)
         return true;
     if (t->shown == SHOWN_DEAD)
         return false;
-    return !model_journaled(t) || t->read || t->ended_us + t->keep_us <= sim.now + 2000;
+    return !model_journaled(t) || t->read || t->go_us <= sim.now + 2000;
 }
 
 void model_check_task(struct m_task *t)
@@ -106,6 +121,7 @@ void model_check_task(struct m_task *t)
     SIM_CHECK(t->parts > 0 || (v.hold == t->hold && v.priority == t->priority && v.attempt == t->attempt), "model",
               "task %lu: hold %d and %d, priority %g and %g, attempt %u and %u", t->id, v.hold, t->hold, v.priority,
               t->priority, v.attempt, t->attempt);
+    check_times(t, &v);
 }
 
 void model_check_all(void)

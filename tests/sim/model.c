@@ -122,12 +122,24 @@ static void check_key(const struct m_task *t)
     }
 }
 
-/* From now on its delay runs. */
+/* From now on its delay runs; or it starts at a time of day, as that is now: then it may be a millisecond late. */
+void model_delays(struct m_task *t, uint64_t delay_us)
+{
+    const uint64_t when = clock_when(t->at_ms);
+
+    t->ready_us = t->surely_us = sim.now + delay_us;
+    if (t->at_ms && when > sim.now) {
+        t->ready_us = when;
+        t->surely_us = when + 1000;
+    }
+}
+
 static void known(struct m_task *t, uint64_t id, uint32_t parts)
 {
     set_id(t, id);
     check_key(t);
-    t->ready_us = t->surely_us = sim.now + t->delay_us;
+    t->known_us = sim.now;
+    model_delays(t, t->delay_us);
     t->expire_us = t->expire_in_us ? sim.now + t->expire_in_us : 0;
     t->parts = parts;
     for (uint32_t i = 0; i < t->n_after; i++) {
@@ -247,15 +259,23 @@ void model_waits(struct m_task *t)
     t->stop = 0;
 }
 
-static void retried(struct m_task *t)
+/* Half of it to one and a half is waited for. */
+uint64_t model_backoff(const struct m_task *t)
 {
     uint64_t us = t->backoff_us;
+
+    for (uint32_t i = 1; i < t->attempt; i++)
+        us *= 2;
+    return us;
+}
+
+static void retried(struct m_task *t)
+{
+    const uint64_t us = model_backoff(t);
 
     if (t->place != GIVEN)
         return; /* its row has told */
     SIM_CHECK(t->must_leave && t->may_retry, "I3", "task %lu is tried again, and may not be", t->id);
-    for (uint32_t i = 1; i < t->attempt; i++)
-        us *= 2;
     model_waits(t);
     t->ready_us = sim.now + us / 2;
     t->surely_us = sim.now + us / 2 + us;
@@ -407,7 +427,7 @@ static void ends(struct m_task *t, uint32_t shown)
     t->booked = t->running = t->must_leave = false;
     t->place = ENDING;
     t->shown = shown;
-    t->ended_us = sim.now;
+    t->go_us = sim.now + t->keep_us;
     sim.count.done += shown == SHOWN_DONE;
 }
 
@@ -499,7 +519,8 @@ void model_row(const struct core_row *row)
     if (row->kind == ROW_NEW) {
         t->new_row = row->number;
     } else if (row->kind == ROW_FORGET) {
-        SIM_CHECK(t->place == ENDED, "I1", "task %lu, in place %d, is forgotten", t->id, t->place);
+        SIM_CHECK(t->place == ENDED && model_may_go(t), "I1", "task %lu, in place %d, is forgotten", t->id, t->place);
+        t->forgotten = true;
     } else if (task_shown_ended(row->life.state)) {
         if (t->place != ENDED)
             ends(t, row->life.state);

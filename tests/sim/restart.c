@@ -13,11 +13,6 @@
 
 #include "tests/sim/sim.h"
 
-static uint64_t us_of(uint64_t ms)
-{
-    return (ms - sim.clock_ms) * 1000;
-}
-
 /* It may be one thing or the other, for what it was to come after may be. */
 static void loosen(struct m_task *t)
 {
@@ -27,34 +22,50 @@ static void loosen(struct m_task *t)
     t->cascades = !t->after_any;
 }
 
-static void was_waiting(struct m_task *t, const struct core_row *row, const struct core_row *life)
+static uint64_t less(uint64_t us, uint64_t by)
 {
-    t->ready_us = us_of(row->queued_ms) + t->delay_us;
-    if (life)
-        t->ready_us = life->life.due_ms ? us_of(life->life.due_ms) : 0;
-    t->ready_us -= MIN(t->ready_us, 2000);
-    t->surely_us = MAX(t->ready_us + 4000, sim.now);
-    if (t->ready_us + 2000 <= sim.now)
-        t->surely_us = sim.now;
-    if (t->expire_in_us && !(life && ((life->life.flags & LIFE_RERUN) || life->life.attempt > 0)))
-        t->expire_us = MAX(us_of(row->queued_ms) + t->expire_in_us, sim.now + 1);
-    else
-        t->expire_us = 0;
+    return us - MIN(us, by);
+}
+
+/* How much of its delay is left. */
+static uint64_t delay_left(const struct m_task *t, const struct core_row *row, const struct core_life *life)
+{
+    const uint64_t now_ms = sim.clock_ms + sim.now / 1000;
+    uint64_t longest = t->delay_us;
+
+    if (!life)
+        return less(t->delay_us, clock_since(row->queued_ms));
+    if (t->attempt > 0)
+        longest = model_backoff(t) / 2 + model_backoff(t);
+    return MIN(life->due_ms > now_ms ? (life->due_ms - now_ms) * 1000 : 0, longest);
+}
+
+/* Where the journal's time goes on, as it was; where it does not, for the machine was started, no delay is longer than
+ * it was at first. A time of day is as it is today. */
+static void was_waiting(struct m_task *t, const struct core_row *row, const struct core_life *life)
+{
+    const uint64_t left = delay_left(t, row, life);
+
+    if (t->at_ms && (!life || (life->due_ms && t->attempt == 0))) {
+        model_delays(t, 0);
+    } else {
+        t->ready_us = less(sim.now + left, 2000);
+        t->surely_us = left > 0 ? sim.now + left + 2000 : sim.now;
+    }
+    t->expire_us = 0;
+    if (t->expire_in_us && !(life && ((life->flags & LIFE_RERUN) || life->attempt > 0)))
+        t->expire_us = sim.now + MAX(less(t->expire_in_us, clock_since(row->queued_ms)), 1);
 }
 
 static void was_running(struct m_task *t)
 {
-    uint64_t us = t->backoff_us;
-
     if (!t->idempotent || t->attempt >= t->attempts || !(t->retry_on & RETRY_DIED)) {
         t->may = (uint32_t)bit(SHOWN_LOST);
         t->must_leave = true;
         return;
     }
-    for (uint32_t i = 1; i < t->attempt; i++)
-        us *= 2;
-    t->ready_us = sim.now + us / 2;
-    t->surely_us = sim.now + us / 2 + us;
+    t->ready_us = sim.now + model_backoff(t) / 2;
+    t->surely_us = sim.now + model_backoff(t) / 2 + model_backoff(t);
 }
 
 /* NULL: there is none. */
@@ -79,7 +90,7 @@ static void goes_on(struct m_task *t, const struct kept *kept, bool may_lose)
     if (life && (life->flags & LIFE_RERUN))
         t->met = (uint32_t)(bit(t->n_after) - 1);
     if (!running)
-        was_waiting(t, kept->row, kept->life);
+        was_waiting(t, kept->row, life);
     if (may_lose || !t->exact || t->met != bit(t->n_after) - 1)
         loosen(t);
     if (was_stopping(kept) || (t->whole && was_stopping(journal_kept(t->whole)))) {
@@ -102,7 +113,7 @@ static void had_ended(struct m_task *t, const struct core_row *life, bool may_lo
     t->shown = life->life.state;
     if (t->told != t->shown)
         t->told = 0; /* what was told went with the power, and it has an end of before that */
-    t->ended_us = us_of(life->life.ended_ms);
+    t->go_us = sim.now + less(t->keep_us, clock_since(life->life.ended_ms));
     t->read = life->life.flags & LIFE_READ;
 }
 
@@ -126,6 +137,7 @@ static bool survives(struct m_task *t, bool power, uint64_t kept_row)
         goes_on(t, kept, may_lose);
     t->source = sim.next_source;
     t->moved = t->cancel_it = false;
+    t->known_us = 0;
     t->slack_us = 4000;
     t->row = t->new_row = 0;
     return true;

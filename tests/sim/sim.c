@@ -129,10 +129,10 @@ static void start(void)
     sim.loaded = sim.load_asked = false;
     memset(sim.workers, 0, sizeof sim.workers);
     actions_init(&sim.out);
-    sim.core = core_new(&sim.limits, 1 + (sim.count.crashes + sim.count.power) * 1000000, WORKERS, sim.now, &sim.out);
+    sim.core = core_new(&sim.limits, clock_first_task(), WORKERS, sim.now, &sim.out);
     SIM_CHECK(sim.core, "memory", "no core");
     core_clock(sim.core, sim.clock_ms);
-    core_wall(sim.core, sim.now, sim.clock_ms + sim.now / 1000);
+    core_wall(sim.core, sim.now, clock_wall_ms());
     sim_deliver();
 }
 
@@ -155,6 +155,7 @@ static void ends(void)
 
 static void crash(bool power)
 {
+    const uint64_t later = sim_random(sim_one_in(10) ? 60000000 : 100000);
     uint64_t kept;
 
     trace_add(power ? "the power fails" : "the daemon is killed", 0, 0, 0);
@@ -164,7 +165,10 @@ static void crash(bool power)
         sim.count.crashes++;
     stop();
     kept = journal_dies(power);
-    sim.now += sim_random(sim_one_in(10) ? 60000000 : 100000);
+    if (power)
+        clock_reboots(later);
+    else
+        sim.now += later;
     clients_forget();
     model_forget_daemon(power, kept);
     start();
@@ -230,6 +234,8 @@ static void step(void)
         client_acts();
     } else if (what < 40) {
         trace_step("time", 0, 0);
+        if (sim.habits.steps && sim_one_in(sim.habits.steps))
+            clock_steps();
         wait();
     } else if (what < 58) {
         trace_step("the journal", 0, 0);
@@ -326,8 +332,7 @@ void sim_run(uint64_t seed, uint64_t steps, bool sqlite)
     memset(&sim, 0, sizeof sim);
     sim.seed = seed;
     trace_init(seed);
-    sim.now = 1000000;
-    sim.clock_ms = UINT64_C(1700000000000);
+    clocks_init();
     sim.habits = (struct habits){ .breaker = sim_one_in(4),
                                   .ticks = sim_one_in(2),
                                   .sqlite = sqlite,
@@ -337,7 +342,8 @@ void sim_run(uint64_t seed, uint64_t steps, bool sqlite)
                                   .power = sim_one_in(2) ? 1000000 : 1 + (uint32_t)sim_random(60),
                                   .kill = 1 + (uint32_t)sim_random(30),
                                   .hang = sim_one_in(2) ? 0 : 5 + (uint32_t)sim_random(100),
-                                  .priorities = 1 + (uint32_t)sim_random(6) };
+                                  .priorities = 1 + (uint32_t)sim_random(6),
+                                  .steps = sim_one_in(2) ? 0 : 1 + (uint32_t)sim_random(60) };
     core_limits_default(&sim.limits);
     sim.limits.workers_max = WORKERS;
     sim.limits.journal = true;

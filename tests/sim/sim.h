@@ -7,6 +7,7 @@
  *     workers.c  what workers do with what they are given
  *     journal.c  where rows go, and what a crash or a loss of power leaves of them; store.c: in the real database
  *     model.c    what was promised; check.c: whether it is kept; restart.c: and whether it was when the daemon is back
+ *     clocks.c   the monotonic clock, and the time of day, which is set
  *     trace.c    chance, what happened, and what is said when something is wrong
  *
  * There is one world at a time: everything is in `sim`, so that a run cannot depend on anything but its seed. The
@@ -82,6 +83,8 @@ struct m_task {
     uint32_t workers; /* bits 1 << id; 0: all */
     bool by_set;      /* the target is the set of its user: it is waited for */
     uint64_t delay_us, deadline_us, backoff_us, keep_us, expire_in_us;
+    uint64_t at_ms;     /* time of day before which it does not start; 0: none */
+    uint64_t known_us;  /* when it was taken; 0: by another daemon */
     uint64_t ready_us;  /* not before this, ... */
     uint64_t surely_us; /* ... and by then */
     uint64_t expire_us; /* 0: never */
@@ -99,7 +102,8 @@ struct m_task {
     uint32_t may;               /* bits 1 << enum task_shown: how it may end now */
     bool may_retry, must_leave; /* its attempt is over: again, or the end */
     uint32_t shown, told;       /* how it ended, and that somebody was told */
-    uint64_t ended_us, row;     /* row: the last one of it; of its end while ENDING */
+    uint64_t go_us;             /* ENDED: it may be forgotten then */
+    uint64_t row;               /* the last one of it; of its end while ENDING */
     uint64_t new_row;
     bool read, forgotten; /* forgotten: on request */
     bool ran;             /* an attempt was given to a worker, and has not come back */
@@ -148,7 +152,7 @@ struct m_worker {
 /* What a world is like: by its seed. */
 struct habits {
     bool breaker, ticks, sqlite, full, broken; /* ticks: also without need */
-    uint32_t crash, power, kill, hang, priorities;
+    uint32_t crash, power, kill, hang, priorities, steps;
 };
 
 struct sim {
@@ -157,10 +161,11 @@ struct sim {
     struct actions out;
     struct msg_decoder *decoder;
     struct habits habits;
-    uint64_t seed, step, now, next_request, next_source, clock_ms;
-    bool loaded, load_asked; /* the module */
-    bool ending;             /* the daemon was asked to end, and does when what runs has */
-    bool draining;           /* the run: nothing new comes */
+    uint64_t seed, step, now, next_request, next_source;
+    uint64_t zero_ms, right_ms, clock_ms; /* see clocks.c; right_ms: what zero_ms should be */
+    bool loaded, load_asked;              /* the module */
+    bool ending;                          /* the daemon was asked to end, and does when what runs has */
+    bool draining;                        /* the run: nothing new comes */
     const char *storage_failed;
     struct m_client clients[CLIENTS + USERS];
     struct m_worker workers[WORKERS + 1];
@@ -210,6 +215,8 @@ void model_turn(void);
 void model_check_all(void);
 void model_check_task(struct m_task *t);
 void model_waits(struct m_task *t);
+uint64_t model_backoff(const struct m_task *t);
+void model_delays(struct m_task *t, uint64_t delay_us);
 bool model_journaled(const struct m_task *t);
 bool model_ready(const struct m_task *t); /* and nothing is in its way */
 bool model_may_go(const struct m_task *t);
@@ -282,6 +289,21 @@ void store_writes(struct core_row **rows, size_t n);
 /* With this batch on its way. What is left is told; the last row of it that this life had put. */
 uint64_t store_dies(bool power, struct core_row **rows, size_t n,
                     int (*loaded)(void *userdata, const struct core_row *task, const struct core_row *life, char *why));
+
+/* -- clocks.c -------------------------------------------------------------------------------------------------- */
+
+void clocks_init(void);
+uint64_t clock_wall_ms(void);
+/* The time of day is set. */
+void clock_steps(void);
+/* The machine starts anew, so much later. */
+void clock_reboots(uint64_t outage_us);
+/* The number of a daemon's first task. */
+uint64_t clock_first_task(void);
+/* By sim.now: when it is that time of day, if nobody sets it; 0: it was. */
+uint64_t clock_when(uint64_t wall_ms);
+/* How long ago that was, in us, as the journal tells time; 0: it was not yet. */
+uint64_t clock_since(uint64_t recorded_ms);
 
 /* -- sim.c -------------------------------------------------------------------------------------------------------- */
 

@@ -49,6 +49,8 @@ static void describe_repeats(struct m_task *t, struct msg_submit *m)
 static void describe_times(struct m_task *t, struct msg_submit *m)
 {
     m->delay_ms = sim_one_in(5) ? 1 + sim_random(300) : 0;
+    if (!m->delay_ms && sim_one_in(8))
+        m->start_ms = t->at_ms = clock_wall_ms() + sim_random(400) - MIN(clock_wall_ms(), 100);
     m->expire_ms = sim_one_in(10) ? 1 + sim_random(500) : 0;
     m->deadline_ms = sim_one_in(5) ? 1 + sim_random(50) : 0;
     m->keep_ms = sim_one_in(3) ? 1 + sim_random(3000) : 0;
