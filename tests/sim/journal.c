@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/ptoolsd/journal_store.h"
 #include "tests/sim/sim.h"
 
 enum { ROWS_MAX = 1 << 16, KEPT_MAX = TASKS_MAX * 2, PAUSED_MAX = USERS * (TAGS + 1) };
@@ -29,14 +30,14 @@ static struct {
     char tag[16];
 } paused[PAUSED_MAX];
 static size_t n_paused;
-static uint64_t told, in_file; /* numbers */
-static uint64_t written;       /* that of rows[n_written - 1], or of one that was there before it */
+static uint64_t told, in_file, put; /* numbers; put: of the last one */
+static uint64_t written;            /* that of rows[n_written - 1], or of one that was there before it */
 static bool full;
 
 void journal_init(void)
 {
     n_rows = n_written = n_synced = n_file = n_paused = 0;
-    told = in_file = written = 0;
+    told = in_file = written = put = 0;
     full = false;
     if (sim.habits.sqlite)
         store_begins();
@@ -156,6 +157,7 @@ void journal_take(struct core_row *take)
         return;
     }
     SIM_CHECK(n_rows < ROWS_MAX, "journal", "too many rows");
+    put = take->number;
     rows[n_rows++] = take;
 }
 
@@ -190,7 +192,13 @@ static bool refusable(size_t from, size_t to)
     return true;
 }
 
-/* Without space: the group goes, and who submitted is told. */
+/* Up to there nothing is to come. */
+static uint64_t done_with(void)
+{
+    return n_written < n_rows ? rows[n_written]->number - 1 : put;
+}
+
+/* Without space the group goes, and who submitted is told. */
 static void refuse(size_t from, size_t to)
 {
     uint64_t numbers[WORKERS + 1];
@@ -199,7 +207,6 @@ static void refuse(size_t from, size_t to)
     for (size_t i = from; i < to; i++) {
         if (rows[i]->kind == ROW_NEW)
             numbers[n++] = rows[i]->number;
-        told = rows[i]->number;
         core_row_free(rows[i]);
     }
     memmove(&rows[from], &rows[to], (n_rows - to) * sizeof rows[0]);
@@ -211,9 +218,25 @@ static void refuse(size_t from, size_t to)
     }
 }
 
+/* Of what is to be written up to there, what may be. The place behind the rest. */
+static size_t refuse_up_to(size_t to)
+{
+    for (size_t at = n_written; at < to;) {
+        const size_t end = group_end(at);
+
+        if (refusable(at, end)) {
+            refuse(at, end);
+            to -= end - at;
+        } else {
+            at = end;
+        }
+    }
+    return to;
+}
+
 static void fail(void)
 {
-    if (sim_one_in(2)) /* some of it is there, though nobody knows */
+    if (!sim.habits.sqlite && sim_one_in(2)) /* some of it is there, though nobody knows */
         n_written = group_end(n_written);
     sim.storage_failed = "the disk fails";
     trace_add("the disk fails", 0, 0, 0);
@@ -221,35 +244,48 @@ static void fail(void)
     sim_deliver();
 }
 
+/* As the journal's thread does it: without space, without what may be refused; and what is left may use the reserve, or
+ * waits. False: the disk has failed. */
+static bool write_up_to(size_t *to)
+{
+    int r = full ? STORE_FULL : 0;
+
+    if (sim.habits.sqlite)
+        r = store_writes(&rows[n_written], *to - n_written, full);
+    if (r != STORE_FULL)
+        return r == 0;
+    *to = refuse_up_to(*to);
+    r = sim.habits.sqlite ? store_writes(&rows[n_written], *to - n_written, sim_one_in(2)) : 0;
+    if (r == STORE_FULL)
+        *to = n_written;
+    return r == 0 || r == STORE_FULL;
+}
+
 void journal_writes(void)
 {
-    const size_t first = n_written;
-    size_t groups = 1 + sim_random(6);
-    bool durable = !sim.habits.sqlite && sim_one_in(16);
+    size_t groups = 1 + sim_random(6), to = n_written;
+    bool durable = !sim.habits.sqlite && sim_one_in(16), broken;
 
     if (journal_idle())
         return;
-    if (sim.habits.broken && !sim.draining && sim_one_in(2000)) {
+    broken = sim.habits.broken && !sim.draining && sim_one_in(sim.habits.sqlite ? 400 : 2000);
+    if (broken && sim.habits.sqlite)
+        store_breaks();
+    if (sim.habits.full && sim_one_in(100))
+        full = !full;
+    full &= !sim.draining;
+    for (; groups > 0 && to < n_rows; groups--)
+        to = group_end(to);
+    if ((broken && !sim.habits.sqlite) || !write_up_to(&to)) {
         fail();
         return;
     }
-    if (sim.habits.full && sim_one_in(100))
-        full = !full;
-    for (; groups > 0 && n_written < n_rows; groups--) {
-        const size_t end = group_end(n_written);
-
-        if (full && !sim.draining && refusable(n_written, end)) {
-            refuse(n_written, end);
-            continue;
-        }
-        for (; n_written < end; n_written++) {
-            durable |= rows[n_written]->durable;
-            told = written = rows[n_written]->number;
-        }
+    for (; n_written < to; n_written++) {
+        durable |= rows[n_written]->durable;
+        written = rows[n_written]->number;
     }
-    if (sim.habits.sqlite)
-        store_writes(&rows[first], n_written - first);
-    trace_add("written up to row", told, durable, 0);
+    told = done_with();
+    trace_add("written up to row", told, durable, full);
     core_recorded(sim.core, sim.now, told, &sim.out);
     sim_deliver();
     if (!durable)
@@ -323,7 +359,7 @@ uint64_t journal_dies(bool power)
     for (size_t i = kept; i < n_rows; i++)
         core_row_free(rows[i]);
     n_rows = n_written = n_synced = 0;
-    told = in_file = written = 0;
+    told = in_file = written = put = 0;
     full = false;
     sim.storage_failed = NULL;
     trace_add("the journal has rows up to", last, n_file, 0);

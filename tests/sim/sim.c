@@ -164,11 +164,11 @@ static void crash(bool power)
     else
         sim.count.crashes++;
     stop();
-    kept = journal_dies(power);
     if (power)
         clock_reboots(later);
     else
         sim.now += later;
+    kept = journal_dies(power);
     clients_forget();
     model_forget_daemon(power, kept);
     start();

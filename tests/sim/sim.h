@@ -284,8 +284,10 @@ bool journal_paused(uint32_t uid, const char *tag);
 
 void store_begins(void);
 void store_ends(void);
-/* A batch. */
-void store_writes(struct core_row **rows, size_t n);
+/* A batch. 0; STORE_FULL; negative: the disk has failed. full: there is room for some of it, or for none. */
+int store_writes(struct core_row **rows, size_t n, bool full);
+/* One of the next calls of the disk fails, or that and all after it. */
+void store_breaks(void);
 /* With this batch on its way. What is left is told; the last row of it that this life had put. */
 uint64_t store_dies(bool power, struct core_row **rows, size_t n,
                     int (*loaded)(void *userdata, const struct core_row *task, const struct core_row *life, char *why));

@@ -5,8 +5,9 @@
  * what is left after a crash, and it must be as much as was told, or was durable.
  *
  * A life of it is a directory: a crash makes the next one, from what the kernel has (a kill), or the disk (a loss of
- * power, which may come in the midst of a batch). The mark beside the database is taken as it is: after another start
- * of the machine no more counts of it than what was synced.
+ * power, which may come in the midst of a batch). The disk is full, or fails, from one of the calls of a batch on, or
+ * of a start. The mark beside the database is taken as it is: after another start of the machine no more counts of it
+ * than what was synced.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,8 @@
 #include "tests/unit/ptoolsd/disk.h"
 
 enum { BATCHES_MAX = 1 << 16, BATCH_CALLS = 12 };
+
+#define NOT_OPENED UINT64_MAX
 
 static struct store store;
 static char root[64], dirs[2][80];
@@ -73,17 +76,70 @@ static void check(int r, const char *doing)
     SIM_CHECK(r == 0, "store", "%s: %d: %s", doing, r, store.why);
 }
 
-static void open_it(journal_loaded *callback)
+/* From one of the next calls on. */
+static void set_disk(int fails_with, bool from_then_on)
+{
+    disk.fail_with = fails_with;
+    disk.fail_on = from_then_on;
+    disk.fail_at = disk.calls + 1 + (unsigned)sim_random(BATCH_CALLS);
+}
+
+void store_breaks(void)
+{
+    set_disk(SQLITE_IOERR, sim_one_in(2));
+}
+
+/* Up to which row the batches of this life are there. */
+static uint64_t rows_found(void)
+{
+    uint64_t row = 0;
+
+    for (size_t i = 0; i < n_batches && batches[i].batch <= store.meta.batch; i++)
+        row = batches[i].row;
+    return row;
+}
+
+/* As at the start of a daemon. ret_row: if it could be opened. */
+static int try_open(journal_loaded *callback, uint64_t *ret_row)
 {
     char boot[40];
     const struct journal_options options = {
-        .dir = dirs[life % 2], .vfs = "disk", .boot_id = boot, .reserve_bytes = 1, .clock_ms = sim.clock_ms
+        .dir = dirs[life % 2], .vfs = "disk", .boot_id = boot, .reserve_bytes = 1, .clock_ms = sim.zero_ms
     };
+    int r;
 
     snprintf(boot, sizeof boot, "%08x-0000-4000-8000-000000000000", boots);
+    r = store_open(&store, &options, NULL);
+    if (r == 0) {
+        SIM_CHECK(store.files.clock_ms == sim.clock_ms, "clock", "the clock was at %lu, and the journal says %lu",
+                  sim.clock_ms, store.files.clock_ms);
+        *ret_row = rows_found();
+        r = store_load(&store, callback, NULL);
+    }
+    return r ? r : store_begin(&store);
+}
+
+/* Up to which row it has those of the life before. Where the disk fails then, too, another daemon finds as much. */
+static uint64_t open_it(journal_loaded *callback)
+{
+    uint64_t row = NOT_OPENED, again;
+
     disk_begin();
-    check(store_open(&store, &options, NULL), "opens");
-    check(store_load(&store, callback, NULL), "reads");
+    if (sim.habits.broken && sim_one_in(2)) {
+        int r;
+
+        store_breaks();
+        r = try_open(NULL, &row);
+        SIM_CHECK(r <= 0, "store", "what was not changed is damaged: %s", store.why);
+        trace_add("a daemon begins on a disk that fails: row", row, r == 0, 0);
+        disk.fail_at = 0;
+        store_close(&store);
+    }
+    check(try_open(callback, &again), "opens");
+    SIM_CHECK(row == NOT_OPENED || again >= row, "store", "rows up to %lu were there, and now up to %lu", row, again);
+    n_batches = 0;
+    note(0);
+    return row != NOT_OPENED ? row : again; /* what a start writes is a batch, too */
 }
 
 void store_begins(void)
@@ -102,27 +158,43 @@ void store_begins(void)
     life = boots = 0;
     n_batches = 0;
     open_it(NULL);
-    check(store_begin(&store), "begins");
-    note(0);
 }
 
-static void write_batch(struct core_row **rows, size_t n)
+/* Whether it is there when that fails, the next start finds out. */
+static int write_batch(struct core_row **rows, size_t n)
 {
+    int r;
+
     if (n == 0)
-        return;
+        return 0;
     for (size_t i = 0; i < n; i++)
         rows[i]->next = i + 1 < n ? rows[i + 1] : NULL;
-    check(store_write(&store, rows[0]), "writes");
+    store.meta.batch++;
+    note(rows[n - 1]->number);
+    store.meta.batch--;
+    r = store_write(&store, rows[0]);
+    n_batches -= r == STORE_FULL;
     for (size_t i = 0; i < n; i++)
         rows[i]->next = NULL;
-    note(rows[n - 1]->number);
+    return r;
 }
 
-void store_writes(struct core_row **rows, size_t n)
+int store_writes(struct core_row **rows, size_t n, bool full)
 {
-    write_batch(rows, n);
-    if (sim_one_in(40))
-        check(store_checkpoint(&store, sim_one_in(2)), "moves its log");
+    int r;
+
+    if (full)
+        set_disk(SQLITE_FULL, true);
+    r = write_batch(rows, n);
+    if (r == 0 && sim_one_in(40)) {
+        r = store_checkpoint(&store, sim_one_in(2));
+        r = r == STORE_FULL ? 0 : r; /* the log has it all */
+    }
+    SIM_CHECK(r <= 0 || r == STORE_FULL, "store", "writes: %s", store.why);
+    SIM_CHECK(r == 0 || disk.failed, "store", "the disk is well, and it fails: %s", store.why);
+    if (full)
+        disk.fail_at = 0;
+    return r;
 }
 
 static void lose_mark(void)
@@ -137,7 +209,7 @@ static void lose(struct core_row **rows, size_t n, const char *next)
     disk.lose_into = next;
     disk.losing = lose_mark;
     disk.lose_at = disk.calls + 1 + (unsigned)sim_random(BATCH_CALLS);
-    write_batch(rows, n);
+    (void)write_batch(rows, n);
     if (!disk.lost) {
         lose_mark();
         disk_lose(next);
@@ -148,13 +220,12 @@ static void lose(struct core_row **rows, size_t n, const char *next)
 uint64_t store_dies(bool power, struct core_row **rows, size_t n, journal_loaded *callback)
 {
     const char *next = dirs[(life + 1) % 2];
-    uint64_t last = 0;
 
     empty(next);
     if (power) {
         lose(rows, n, next);
     } else {
-        write_batch(rows, n);
+        (void)write_batch(rows, n);
         for (size_t i = 0; i < 3; i++)
             copy(files[i], dirs[life % 2], next);
     }
@@ -162,17 +233,12 @@ uint64_t store_dies(bool power, struct core_row **rows, size_t n, journal_loaded
     store_close(&store);
     disk_end();
     life++;
-    open_it(callback);
-    for (size_t i = 0; i < n_batches && batches[i].batch <= store.meta.batch; i++)
-        last = batches[i].row;
-    check(store_begin(&store), "begins");
-    n_batches = 0;
-    note(0);
-    return last;
+    return open_it(callback);
 }
 
 void store_ends(void)
 {
+    disk.fail_at = 0;
     check(store_end(&store), "ends");
     store_close(&store);
     disk_end();
