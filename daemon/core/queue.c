@@ -117,9 +117,8 @@ struct task *queue_next(struct queue *q)
     if (!u)
         return due;
     best = CONTAINER_OF(heap_top(&u->heap), struct task, urgent_node);
-    if (best->priority >= due->priority)
-        return due;
-    exchange(q, due, best);
+    if (best != due) /* also of equal priority, when that came first and was moved back by another */
+        exchange(q, due, best);
     return best;
 }
 

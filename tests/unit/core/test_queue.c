@@ -123,6 +123,29 @@ START_TEST(a_better_priority_goes_first)
 }
 END_TEST
 
+/* The one that gives its place to a better one is not behind those that came after it. */
+START_TEST(equal_ones_go_as_they_came)
+{
+    uint64_t running, first, second, third, better, best;
+
+    one_at_a_time();
+    running = rig_call(&r, "m.f");
+    rig_assign(&r);
+    first = call_of(r.client, 5);
+    second = call_of(r.client, 5);
+    third = call_of(r.client, 5);
+    better = call_of(r.client, 2);
+    best = call_of(r.client, 1);
+    check_next(running);
+    check_next(best);
+    check_next(better);
+    check_next(first);
+    check_next(second);
+    check_next(third);
+    rig_end(&r);
+}
+END_TEST
+
 /* Users take turns as they called; which of one user's calls that is, is for that user to say. */
 START_TEST(a_priority_goes_past_nobody_else)
 {
@@ -275,6 +298,7 @@ int main(void)
     tcase_add_test(tc, round_robin_waits_though_others_are_free);
     tcase_add_test(tc, the_turn_is_shared_by_all_callers);
     tcase_add_test(tc, a_better_priority_goes_first);
+    tcase_add_test(tc, equal_ones_go_as_they_came);
     tcase_add_test(tc, a_priority_goes_past_nobody_else);
     tcase_add_test(tc, a_call_with_a_priority_survives_its_worker);
     tcase_add_test(tc, calls_with_a_priority_can_be_cancelled);
