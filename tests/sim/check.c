@@ -24,7 +24,11 @@ static void check_worker(uint32_t id)
     if (w->life != W_UP || w->killed)
         return;
     for (size_t i = 0; i < w->n; i++) {
-        const struct m_task *t = w->frames[i].call || w->frames[i].revoked ? NULL : model_find(w->frames[i].task);
+        const struct frame *f = &w->frames[i];
+        const struct m_task *t = f->call || f->revoked ? NULL : model_find(f->task);
+
+        SIM_CHECK(f->revoked || !call_must_stop(f->call, f->begun) || (f->begun && w->cancelled_us), "deadline",
+                  "call %lu is to be stopped, or was to be taken back", f->call);
 
         SIM_CHECK(!t || !model_late(t) || w->cancelled_us, "deadline", "the deadline of task %lu has passed", t->id);
     }
@@ -49,6 +53,7 @@ void model_turn(void)
         idle |= is_idle(id) ? (uint32_t)bit(id) : 0;
         check_worker(id);
     }
+    calls_turn(idle);
     for (uint32_t i = 0; i < sim.n_live; i++) {
         struct m_task *t = sim.live[i];
 

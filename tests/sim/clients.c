@@ -120,6 +120,7 @@ void client_goes(uint32_t index)
         forget(r);
     }
     c->id = 0;
+    calls_forget(index);
     core_client_gone(sim.core, sim.now, id, &sim.out);
     sim_deliver();
 }
@@ -134,8 +135,10 @@ void clients_forget(void)
 {
     memset(sim.requests, 0, sizeof sim.requests);
     sim.n_requests = 0;
-    for (uint32_t i = 0; i < CLIENTS + USERS; i++)
+    for (uint32_t i = 0; i < CLIENTS + USERS; i++) {
         sim.clients[i].id = 0;
+        calls_forget(i);
+    }
 }
 
 /* -- changes ----------------------------------------------------------------------------------------------------------
@@ -295,22 +298,6 @@ static void look(uint32_t client)
     sim_deliver();
 }
 
-static void call(uint32_t client)
-{
-    static const char *const prompt[] = { "m.f", "m.short" };
-    const char *function = prompt[sim_random(2)];
-    const struct msg_call m = { .function = { function, strlen(function) },
-                                .deadline_ms = sim_one_in(4) ? 1 + sim_random(50) : 0,
-                                .worker = sim_one_in(6) ? 1 + (uint32_t)sim_random(WORKERS) : 0 };
-    AUTO(blob) payload = blob_new("call", 4);
-    struct m_request *r = client_asks(R_CALL, client, NULL);
-
-    trace_add("calls request", r->id, 0, 0);
-    SIM_CHECK(core_submit(sim.core, sim.now, sim.clients[client].id, r->id, &m, payload, &sim.out) == 0, "memory",
-              "no memory");
-    sim_deliver();
-}
-
 /* Of one of its requests. */
 static void cancel(uint32_t client)
 {
@@ -328,6 +315,8 @@ static void cancel(uint32_t client)
     trace_add("cancels request, task", which->id, t ? t->id : 0, 0);
     core_cancel(sim.core, sim.now, sim.clients[client].id, r->id, &(const struct msg_cancel){ .request = which->id },
                 &sim.out);
+    if (which->kind == R_CALL)
+        call_cancelled(which->id);
     if (t && t->id && !client_refusal(r)) {
         t->cancel_it = t->place == ASKED;
         if (t->place == WAITING || t->place == GIVEN)
@@ -355,8 +344,13 @@ void client_acts(void)
         pause(client, (uint32_t)sim_random(TAGS + 1), sim_one_in(3));
     } else if (what < 92) {
         look(client);
+    } else if (what < 94) {
+        client_calls(client);
     } else if (what < 96) {
-        call(client);
+        if (sim_one_in(3))
+            client_limits(client);
+        else
+            client_maps(client);
     } else if (what < 97) {
         change_set((uint32_t)sim_random(USERS));
     } else {
@@ -447,6 +441,9 @@ void client_answer(const struct action *a)
         break;
     case R_RESULT:
         result_answered(&was, &a->answer);
+        break;
+    case R_CALL:
+        call_answered(was.id, &a->answer, a->payload);
         break;
     case R_CHANGE:
     case R_PRIORITY:

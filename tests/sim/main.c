@@ -69,10 +69,10 @@ static void run(uint64_t seed, const struct wanted *w)
         return;
     printf("# seed %" PRIu64 ": hash %016" PRIx64 "; %" PRIu64 " submitted, %" PRIu64 " refused, %" PRIu64
            " accepted, %" PRIu64 " runs, %" PRIu64 " done, %" PRIu64 " retried, %" PRIu64 " cancelled, %" PRIu64
-           " calls, %" PRIu64 " workers died, %" PRIu64 " crashes, %" PRIu64 " losses of power\n",
+           " calls, %" PRIu64 " items, %" PRIu64 " workers died, %" PRIu64 " crashes, %" PRIu64 " losses of power\n",
            seed, trace_hash(), sim.count.submitted, sim.count.refused, sim.count.accepted, sim.count.run,
-           sim.count.done, sim.count.retried, sim.count.cancelled, sim.count.calls, sim.count.died, sim.count.crashes,
-           sim.count.power);
+           sim.count.done, sim.count.retried, sim.count.cancelled, sim.count.calls, sim.count.items, sim.count.died,
+           sim.count.crashes, sim.count.power);
     fflush(stdout);
 }
 

@@ -328,6 +328,7 @@ static void stopped(struct m_task *t, bool late)
 void model_drains(bool hurry)
 {
     sim.ending = true;
+    calls_drain(hurry);
     for (uint32_t i = 0; i < sim.n_live; i++) {
         struct m_task *t = sim.live[i];
 

@@ -39,7 +39,10 @@ void sim_deliver(void)
             break;
         case ACT_CANCEL:
             trace_add("ACT_CANCEL task, worker", a.task, a.worker, 0);
-            sim.workers[a.worker].cancelled_us = sim.now;
+            worker_cancel(&a);
+            break;
+        case ACT_LOOK:
+            worker_look(&a);
             break;
         case ACT_KILL:
             trace_add("ACT_KILL worker", a.worker, 0, 0);
@@ -362,6 +365,7 @@ void sim_run(uint64_t seed, uint64_t steps, bool sqlite)
     sim.decoder = msg_decoder_new();
     journal_init();
     model_init();
+    calls_init();
     start();
     sim.seen = sim.core->next_task;
     clients_add();

@@ -4,6 +4,7 @@
  *
  *     sim.c      a run: steps, the clock, delivery of the core's actions, death and restart, the end
  *     clients.c  what clients ask for, and the answers they get; submit.c: tasks
+ *     calls.c    calls, and maps over items
  *     workers.c  what workers do with what they are given
  *     journal.c  where rows go, and what a crash or a loss of power leaves of them; store.c: in the real database
  *     model.c    what was promised; check.c: whether it is kept; restart.c: and whether it was when the daemon is back
@@ -136,15 +137,15 @@ struct m_pause {
 };
 
 struct frame {
-    uint64_t task;
+    uint64_t task, call; /* call: the request; 0: it is a queued task */
     uint32_t slot, attempt;
-    bool call, begun, revoked;
+    bool begun, revoked;
 };
 enum worker_life { W_NONE, W_STARTING, W_UP };
 struct m_worker {
     enum worker_life life;
-    bool killed, leaving, hangs;
-    uint64_t cancelled_us; /* when it was told to stop; 0: it was not */
+    bool killed, leaving, hangs, used; /* used: what it has run may have left traces */
+    uint64_t cancelled_us;             /* when it was told to stop; 0: it was not */
     size_t n;
     struct frame frames[FRAMES];
 };
@@ -181,7 +182,8 @@ struct sim {
     uint32_t booked[WORKERS + 1];
     uint32_t sets[USERS]; /* the set of each; 0: it is not there */
     struct {
-        uint64_t submitted, accepted, refused, run, done, died, crashes, power, retried, cancelled, calls, kept_out;
+        uint64_t submitted, accepted, refused, run, done, died, crashes, power, retried, cancelled, calls, items,
+            kept_out;
     } count;
 };
 extern struct sim sim;
@@ -249,12 +251,42 @@ void clients_forget(void);
 void clients_release_all(void);
 void clients_forget_ended(void);
 
+/* -- calls.c ------------------------------------------------------------------------------------------------- */
+
+void calls_init(void);
+void client_calls(uint32_t client);
+void client_maps(uint32_t client);
+void client_limits(uint32_t client);
+void call_cancelled(uint64_t request);
+void call_answered(uint64_t request, const struct msg_answer *a, const struct blob *payload);
+/* Those of that client, which is gone. */
+void calls_forget(uint32_t client);
+/* As model_drains(). */
+void calls_drain(bool hurry);
+/* Which request it is. fresh: the process has done nothing yet. */
+uint64_t call_run(const struct action *a, bool fresh);
+void call_back(uint64_t request);
+/* Whether the process is fresh no more. */
+bool call_begin(uint64_t request);
+/* It has done an item, and is at the next; false: that was all. */
+bool call_goes_on(uint64_t request);
+/* The core is told how far it is. */
+void call_tells_items(uint32_t worker, uint64_t task, uint64_t request);
+void call_looked(uint32_t worker, uint64_t task, uint64_t request, bool begun);
+/* Its worker was told to stop it. */
+void call_stopped(uint64_t request);
+/* Its worker must have been told so by now; or it is to be taken back. */
+bool call_must_stop(uint64_t request, bool begun);
+void calls_turn(uint32_t idle);
+
 /* -- workers.c ------------------------------------------------------------------------------------------------ */
 
 void worker_acts(uint32_t id);
 void worker_dies(uint32_t id);
 void worker_run(const struct action *a);
 void worker_revoke(const struct action *a);
+void worker_cancel(const struct action *a);
+void worker_look(const struct action *a);
 bool workers_quiet(void);
 
 /* -- journal.c -------------------------------------------------------------------------------------------------- */

@@ -31,11 +31,12 @@ void worker_run(const struct action *a)
               sim.limits.ahead_max);
     if (w->n == 0)
         w->cancelled_us = 0;
-    w->frames[w->n++] = (struct frame){ a->task, a->slot, a->attempt, a->queued_ms == 0, false, false };
+    w->frames[w->n] = (struct frame){ .task = a->task, .slot = a->slot, .attempt = a->attempt };
     if (a->queued_ms != 0)
         model_run(a);
     else
-        sim.count.calls++;
+        w->frames[w->n].call = call_run(a, !w->used);
+    w->n++;
 }
 
 static void give_back(struct frame *f)
@@ -43,6 +44,7 @@ static void give_back(struct frame *f)
     struct m_task *t = task_of(f);
 
     f->revoked = true;
+    call_back(f->call);
     if (t)
         model_back(t, false);
 }
@@ -63,6 +65,33 @@ void worker_revoke(const struct action *a)
     core_revoked(sim.core, sim.now, a->worker, a->task, taken, &sim.out);
 }
 
+static struct frame *frame_of(const struct action *a)
+{
+    struct m_worker *w = &sim.workers[a->worker];
+
+    for (size_t i = 0; i < w->n; i++)
+        if (w->frames[i].task == a->task && !w->frames[i].revoked)
+            return &w->frames[i];
+    return NULL;
+}
+
+void worker_cancel(const struct action *a)
+{
+    const struct frame *f = frame_of(a);
+
+    SIM_CHECK(f && f->begun, "I4", "worker %u is told to stop task %lu, which it has not begun", a->worker, a->task);
+    sim.workers[a->worker].cancelled_us = sim.now;
+    call_stopped(f->call);
+}
+
+void worker_look(const struct action *a)
+{
+    const struct frame *f = frame_of(a);
+
+    if (f) /* else it was taken back just now */
+        call_looked(a->worker, a->task, f->call, f->begun);
+}
+
 static struct frame take_first(struct m_worker *w)
 {
     const struct frame f = w->frames[0];
@@ -78,8 +107,11 @@ static void begin(struct m_worker *w, struct frame *f)
     f->begun = true;
     w->hangs = !sim.draining && sim.habits.hang && sim_one_in(sim.habits.hang);
     trace_add("begins task, attempt, hangs", f->task, f->attempt, w->hangs);
+    if (f->call)
+        w->used |= call_begin(f->call);
     if (!t)
         return;
+    w->used = true;
     SIM_CHECK(!t->running, "I4", "task %lu runs twice at the same time", t->id);
     t->running = true;
     sim.count.run++;
@@ -110,6 +142,7 @@ static void end(uint32_t id, struct m_worker *w)
         t->running = false;
         model_attempt_over(t, code);
     }
+    call_tells_items(id, f.task, f.call);
     answer(id, &f, code);
     sim_deliver();
     if (sim_one_in(20)) { /* as one that lost its mind would */
@@ -136,8 +169,12 @@ void worker_dies(uint32_t id)
         struct frame *f = &w->frames[i];
         struct m_task *t = f->revoked ? NULL : task_of(f);
 
-        if (f->begun)
+        if (f->begun) {
             begun[n++] = f->task;
+            call_tells_items(id, f->task, f->call);
+        } else if (!f->revoked) {
+            call_back(f->call);
+        }
         if (!t)
             continue;
         t->running = false;
@@ -200,7 +237,7 @@ void worker_acts(uint32_t id)
         begin(w, &w->frames[0]);
     } else if (w->hangs && !sim.draining && !(w->cancelled_us && sim_one_in(4))) {
         return;
-    } else {
+    } else if (!(w->frames[0].call && call_goes_on(w->frames[0].call))) {
         end(id, w);
     }
 }
