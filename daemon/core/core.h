@@ -78,6 +78,8 @@ enum action_type {
     ACT_LOOK,   /* look at which item of the batch `task` the worker is, then call core_looked() at once */
     ACT_CANCEL, /* tell the worker that its task shall stop: the page's flag and SIGTERM; worker, task */
     ACT_KILL,   /* SIGKILL to the worker's process group; worker */
+    ACT_ABANDON, /* the worker's process does not die of that: core_worker_gone() at once, if another may take its place,
+                   else when it has ended; worker */
     ACT_STOP,   /* ask the worker to end when it has done what it was given (LINK_STOP); worker */
     ACT_SPAWN,  /* make a process for this id, then core_worker_ready() or core_worker_gone(); worker */
     ACT_LOAD,   /* have the template load module `function`, then core_module_loaded() */

@@ -6,7 +6,8 @@
  * is taken from that worker first, so that stopping it hurts nobody; then it is told to stop, and after the grace
  * it is killed, or without being told, where there is no grace. A value that comes meanwhile is dropped: whoever
  * stopped the task has been promised that it does not count. A process that survives SIGKILL for stuck_us is given up:
- * its tasks are answered, and its slot stays out of use until it is gone.
+ * its tasks are answered, and its slot stays out of use until it is gone, or until the daemon, who knows whether
+ * another process may take its place, says so.
  */
 #include <inttypes.h>
 
@@ -106,6 +107,7 @@ static void give_up(struct core *core, uint64_t now_us, struct worker *w, struct
                       "worker %" PRIu32 " (pid %" PRId32 ") was killed, but does not end", w->id, w->pid);
     }
     worker_settle(core, now_us, w, out);
+    action_worker(out, ACT_ABANDON, w->id, 0);
 }
 
 void core_worker_due(struct core *core, uint64_t now_us, struct worker *w, struct actions *out)

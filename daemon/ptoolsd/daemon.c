@@ -135,6 +135,9 @@ static void carry_out(struct daemon *d, size_t i)
         log_info("worker-killed", LOG_U64("worker", a.worker), LOG_U64("task", a.task));
         supervisor_kill(d->supervisor, a.worker);
         break;
+    case ACT_ABANDON:
+        supervisor_abandon(d->supervisor, a.worker);
+        break;
     case ACT_STOP:
         supervisor_stop(d->supervisor, a.worker, a.kill_politely);
         break;

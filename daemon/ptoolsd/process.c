@@ -117,8 +117,10 @@ struct process *process_free(struct process *p)
 {
     if (!p)
         return NULL;
-    HASH_DELETE(hh, p->s->by_id, p);
-    fds_process_gone(p->s->d->fds, p->id);
+    if (!p->abandoned) {
+        HASH_DELETE(hh, p->s->by_id, p);
+        fds_process_gone(p->s->d->fds, p->id);
+    }
     if (p->pid)
         HASH_DELETE(hh_pid, p->s->by_pid, p);
     if (p->dirty)
@@ -582,6 +584,10 @@ void process_ended(struct process *p)
     struct core_calls calls;
     struct supervisor *supervisor;
 
+    if (p->abandoned) {
+        abandoned_ended(p);
+        return;
+    }
     if (!p->broke)
         while (process_receive(p) > 0)
             ;

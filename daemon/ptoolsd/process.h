@@ -39,6 +39,8 @@ struct process {
     uint64_t message_max;              /* as it was when it was made: what it runs may answer so much */
     bool lost;                         /* its link is at its end, or it broke the protocol */
     bool killed;                       /* by us */
+    bool stuck;                        /* and does not die of it */
+    bool abandoned;                    /* another has its place and its number: stuck.c */
     const char *broke;                 /* how it broke the protocol; NULL */
     sd_event_source *overdue;          /* SIGKILL when it rings: not READY in time, or its link is gone and it is not */
     bool dirty;
@@ -53,6 +55,7 @@ struct supervisor {
     struct process *by_id;
     struct process *by_pid;
     struct process_list dirty;
+    unsigned n_abandoned;
     sd_event_source *orphans;          /* SIGCHLD: children that nobody else reaps */
     bool had_children;                 /* before it was a daemon: others than its own may come */
     bool orphans_due;                  /* to be looked for when the template has no process under way */
@@ -78,6 +81,11 @@ void process_signal(struct process *p, int signal);
 void process_send(struct process *p);
 /* It has ended (its pidfd says so): all it had sent counts, then it is reaped and the core is told. Frees p. */
 void process_ended(struct process *p);
+
+/* stuck.c: one that was abandoned has ended at last. Frees p. */
+void abandoned_ended(struct process *p);
+/* At the daemon's end they are left to the system. */
+void abandoned_leave(struct supervisor *s);
 
 /* autopsy.c: what is known about a process that ended. facts borrow from words. */
 struct autopsy {

@@ -140,6 +140,7 @@ struct supervisor *supervisor_free(struct supervisor *s)
         if (p->link_fd >= 0)
             shutdown(p->link_fd, SHUT_RDWR);
     end_all(s);
+    abandoned_leave(s);
     s->template = template_free(s->template);
     orphans_end_all(s);
     sd_event_source_disable_unref(s->orphans);

@@ -27,6 +27,8 @@ bool supervisor_cancel(struct supervisor *s, uint32_t worker, uint64_t task);
 /* false: it is busy, and has not looked at thousands of them. */
 bool supervisor_takes_cancels(struct supervisor *s, uint32_t worker);
 void supervisor_kill(struct supervisor *s, uint32_t worker);
+/* It does not even end of that: another takes its place, if not now then when fewer are like it. */
+void supervisor_abandon(struct supervisor *s, uint32_t worker);
 void supervisor_stop(struct supervisor *s, uint32_t worker, bool politely);
 void supervisor_kill_call(struct supervisor *s, uint32_t worker, uint64_t call);
 /* ACT_ARRAY_MAP, or ACT_ARRAY_FORGET. */

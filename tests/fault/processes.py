@@ -4,7 +4,7 @@ end at any moment, or whose workers outlive them; a journal with one task that s
 F09, F16, F17, F24, F27, F29, F38, R10, R11. Each case says what was measured; only what holds on a slow machine is demanded.
 
 usage: processes.py  (PTOOLS_TEST_COMMAND, _MODULES and PTOOLS_DAEMON as Meson sets them)
-FAULT_HANGS (12; full: 50), FAULT_STARTS (20; 200), FAULT_CHURN (600; 3000), FAULT_ENDED (3000; 100000)
+FAULT_HANGS (12; full: 50), FAULT_STARTS (20; 200), FAULT_CHURN (600; 3000), FAULT_ENDED (3000; 100000), FAULT_REPLAY (21000; 1000000)
 """
 import json
 import os
@@ -16,12 +16,13 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from security_rig import Daemon, check, children, descendants, figure, finish, until, work  # noqa: E402
+from security_rig import Daemon, check, children, descendants, figure, finish, state_of, until, work  # noqa: E402
 
 COMMAND = os.environ['PTOOLS_TEST_COMMAND']
-HANGS, STARTS, CHURN, ENDED = (int(os.environ.get(f'FAULT_{name}', n)) for name, n in
-                               (('HANGS', 12), ('STARTS', 20), ('CHURN', 600), ('ENDED', 3000)))
+HANGS, STARTS, CHURN, ENDED, REPLAY = (int(os.environ.get(f'FAULT_{name}', n)) for name, n in
+                               (('HANGS', 12), ('STARTS', 20), ('CHURN', 600), ('ENDED', 3000), ('REPLAY', 21000)))
 DEADLINE_MS, GRACE_MS = 300, 500
+LONG_QUEUE = ['-o', 'queue.user_queued_max=2000000', '-o', 'queue.user_queue_bytes_max=4G']
 rng = random.Random(7)
 
 
@@ -36,14 +37,6 @@ def told(directory, *words):
 
 def workers(daemon):
     return [w['pid'] for w in told(daemon.dir, 'workers').get('workers', []) if w['pid']]
-
-
-def state_of(pid):
-    try:
-        with open(f'/proc/{pid}/stat') as file:
-            return file.read().rsplit(')', 1)[1].split()[0]
-    except OSError:
-        return None
 
 
 def is_gone(pid):
@@ -166,8 +159,8 @@ figure(f'R11 {STARTS} starts, told to end within 0 to 300 ms', 'status 0, within
        f'{statuses.count(0)} with 0, {too_early} before they heard signals, {longest:.1f} s', longest < 6,
        statuses.count(0) > 0 and statuses.count(0) + too_early == STARTS)
 again.process = subprocess.Popen([os.environ['PTOOLS_DAEMON'], '--workers', '2', '--dir', daemon.dir, '--state-dir', daemon.dir + '/state',
-                                  '--module-path', os.environ['PTOOLS_TEST_MODULES']], stdin=subprocess.DEVNULL, stdout=daemon.log,
-                                 stderr=daemon.log)
+                                  '--module-path', os.environ['PTOOLS_TEST_MODULES'], *LONG_QUEUE], stdin=subprocess.DEVNULL,
+                                 stdout=daemon.log, stderr=daemon.log)
 until(lambda: ptools(daemon.dir, 'status').returncode == 0)
 kept = told(daemon.dir, 'ls', '--tag', 'kept').get('tasks', [])
 figure('R11 what was queued', 'all 200 are there, on hold', f'{len([t for t in kept if t["hold"]])}',
@@ -187,23 +180,27 @@ figure(f'F38 {gone} durable tasks came and went beside 200 that stay', 'the jour
 
 # -- F29: a long replay ----------------------------------------------------------------------------------------------------
 
-for _ in range(3):
-    ptools(daemon.dir, 'submit', '--stdin', fed='{"function": "t.nop", "hold": true, "tag": "many"}\n' * 7000)
+for at in range(0, REPLAY, 7000):
+    ptools(daemon.dir, 'submit', '--stdin', fed='{"function": "t.nop", "hold": true, "tag": "many"}\n' * min(7000, REPLAY - at))
 again.end()
 manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 manager.bind(work + '/notify')
 manager.settimeout(60)
-started = time.monotonic()
+started = last = time.monotonic()
 again.process = subprocess.Popen([os.environ['PTOOLS_DAEMON'], '--workers', '2', '--dir', daemon.dir, '--state-dir', daemon.dir + '/state',
-                                  '--module-path', os.environ['PTOOLS_TEST_MODULES']], stdin=subprocess.DEVNULL, stdout=daemon.log,
-                                 stderr=daemon.log, env={**os.environ, 'NOTIFY_SOCKET': work + '/notify'})
-notes = []
+                                  '--module-path', os.environ['PTOOLS_TEST_MODULES'], *LONG_QUEUE], stdin=subprocess.DEVNULL,
+                                 stdout=daemon.log, stderr=daemon.log, env={**os.environ, 'NOTIFY_SOCKET': work + '/notify'})
+notes, silence = [], 0.0
 while not notes or 'READY=1' not in notes[-1]:
     notes.append(manager.recv(4096).decode())
+    silence, last = max(silence, time.monotonic() - last), time.monotonic()
 asks = [i for i, note in enumerate(notes) if 'EXTEND_TIMEOUT_USEC=' in note]
-figure('F29 21,200 tasks are read at a start', 'the service manager is asked for time every 20,000, READY behind all',
-       f'asked {len(asks)} times, ready after {time.monotonic() - started:.1f} s', len(asks) >= 1,
-       len(asks) >= 1 and asks[-1] < len(notes) - 1)
+granted = min((int(notes[i].split('EXTEND_TIMEOUT_USEC=')[1].split()[0]) for i in asks), default=0) / 1e6
+figure(f'F29 {REPLAY + 200} tasks are read at a start', 'the service manager is asked for time every 5 s at least, READY behind all',
+       f'asked {len(asks)} times for {granted:.0f} s, {silence:.2f} s apart at most; ready after {last - started:.1f} s', silence <= 5,
+       len(asks) >= 1 and asks[-1] < len(notes) - 1 and silence < granted)
+many = told(daemon.dir, 'status')['status']['queue']['waiting']
+check('F29 all of them are there', many == REPLAY + 200, many)
 manager.close()
 check('the daemon ends well', again.end() == 0)
 finish()

@@ -44,12 +44,16 @@ _failed = 0
 
 
 def check(name, good, *comments):
+    """A comment that is a function is asked only if it is not good, and of what it says the end counts."""
     global _n, _failed
     _n += 1
     _failed += not good
     print(f"{'ok' if good else 'not ok'} {_n} - {name}")
     for comment in comments:
-        print('# ' + str(comment)[:3000].replace('\n', '\n# '))
+        if not callable(comment):
+            print('# ' + str(comment)[:3000].replace('\n', '\n# '))
+        elif not good:
+            print('# ' + str(comment())[-3000:].replace('\n', '\n# '))
     sys.stdout.flush()
 
 
@@ -99,6 +103,15 @@ def name_of(pid):
         return file.read().strip()
 
 
+def state_of(pid):
+    """R, S, D, T, Z; None: there is no such process."""
+    try:
+        with open(f'/proc/{pid}/stat') as file:
+            return file.read().rsplit(')', 1)[1].split()[0]
+    except OSError:
+        return None
+
+
 def descendants(pid):
     found = []
     for child in children(pid):
@@ -136,8 +149,14 @@ class Daemon:
             os.mkdir(self.dir + '/state', 0o700)
         command = [os.environ['PTOOLS_DAEMON'], '--workers', '1', '--dir', self.dir, '--state-dir', self.dir + '/state',
                    '--module-path', module_path or os.environ['PTOOLS_TEST_MODULES'], '--ready-fd', '3']
-        self.process = _ready(command + [word for option in options for word in ('-o', option)], self.log, nofile, leak,
-                              user=uid, group=pwd.getpwuid(uid).pw_gid, extra_groups=[], env=env, cwd='/')
+        self.command = command + [word for option in options for word in ('-o', option)]
+        self.how = {'nofile': nofile, 'leak': leak, 'user': uid, 'group': pwd.getpwuid(uid).pw_gid, 'extra_groups': [], 'env': env,
+                    'cwd': '/'}
+        self.again()
+
+    def again(self):
+        """Starts it; also anew, when it has ended, on what the one before has left."""
+        self.process = _ready(self.command, self.log, **self.how)
         self.pid = self.process.pid
 
     def open_to_all(self):
@@ -213,7 +232,7 @@ GREETING = (b'\xff' + bytes(8) + b'\x7f\x03\x00' + b'NULL'.ljust(20, b'\0')).lju
 
 def command_frame(name, properties):
     data = bytes([len(name)]) + name + b''.join(bytes([len(k)]) + k + struct.pack('>I', len(v)) + v for k, v in properties)
-    return bytes([4, len(data)]) + data
+    return (bytes([4, len(data)]) if len(data) < 256 else struct.pack('>BQ', 6, len(data))) + data
 
 
 READY = command_frame(b'READY', [(b'Socket-Type', b'DEALER')])

@@ -114,6 +114,14 @@ static void on_kill(struct model *m, const struct action *a)
     m->killed++;
 }
 
+/* It goes whenever its process ends: model_worker_step(). */
+static void on_abandon(struct model *m, const struct action *a)
+{
+    const struct m_worker *w = m_find_worker(m, a->worker);
+
+    EXPECT(w && w->process == P_KILLED && w->given_up, "worker %u is abandoned for nothing", a->worker);
+}
+
 static void on_stop(struct model *m, const struct action *a)
 {
     struct m_worker *w = m_find_worker(m, a->worker);
@@ -208,6 +216,9 @@ static void carry_out(struct model *m, size_t i)
         break;
     case ACT_KILL:
         on_kill(m, &a);
+        break;
+    case ACT_ABANDON:
+        on_abandon(m, &a);
         break;
     case ACT_STOP:
         on_stop(m, &a);

@@ -250,12 +250,36 @@ START_TEST(a_process_that_does_not_die)
     rig_tick(&r, 1);
     rig_failure(&r, q, PTOOLS_ERR_CANCELLED);
     ck_assert_uint_eq(rig_note(&r, NOTE_WORKER_STUCK)->worker, 1);
+    ck_assert_uint_eq(rig_count(&r, ACT_ABANDON), 1);
     next = rig_call(&r, "m.f");
     rig_assign(&r);
     ck_assert_uint_eq(rig_where(&r, next), 0); /* the slot is out of use */
     ck_assert_uint_eq(core_next_us(r.core), CORE_NEVER);
     rig_clear(&r);
     rig_dies(&r, 1, 9, 0);
+    ck_assert_uint_eq(rig_count(&r, ACT_SPAWN), 1);
+    rig_ready(&r, 1);
+    rig_assign(&r);
+    ck_assert_uint_eq(rig_where(&r, next), 1);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(a_process_that_does_not_die_is_replaced)
+{
+    uint64_t q, next;
+
+    setup(1);
+    q = running("m.f");
+    rig_cancel(&r, q);
+    rig_revoke(&r, false);
+    next = rig_call_worker(&r, "m.f", 1);
+    rig_tick(&r, r.limits.kill_grace_us);
+    rig_tick(&r, r.limits.stuck_us);
+    rig_failure(&r, q, PTOOLS_ERR_CANCELLED);
+    ck_assert_uint_eq(rig_count(&r, ACT_ABANDON), 1);
+    rig_clear(&r);
+    rig_dies(&r, 1, 0, 0); /* as the daemon says at once, though it lives */
     ck_assert_uint_eq(rig_count(&r, ACT_SPAWN), 1);
     rig_ready(&r, 1);
     rig_assign(&r);
@@ -525,6 +549,7 @@ int main(void)
     tcase_add_test(tc, two_that_had_begun);
     tcase_add_test(tc, the_innocent_second_goes_on);
     tcase_add_test(tc, a_process_that_does_not_die);
+    tcase_add_test(tc, a_process_that_does_not_die_is_replaced);
     tcase_add_test(tc, deadline_in_the_queue);
     tcase_add_test(tc, deadline_while_the_module_is_loaded);
     tcase_add_test(tc, deadline_of_one_given_ahead);
