@@ -293,9 +293,14 @@ mode() { # NAME
                 FAULT_DAMAGES=2000 run faults --timeout-multiplier 20 damaged
                 FAULT_CALLS=0 run faults --timeout-multiplier 20 no-memory
                 FAULT_LOSSES=1000 run faults --timeout-multiplier 20 power-loss
-                FAULT_HANGS=50 FAULT_STARTS=200 FAULT_CHURN=3000 FAULT_ENDED=100000 run faults --timeout-multiplier 20 processes
+                FAULT_HANGS=50 FAULT_STARTS=200 FAULT_CHURN=3000 FAULT_ENDED=100000 FAULT_REPLAY=1000000 \
+                        run faults --timeout-multiplier 20 processes
+                FAULT_POISON=1000 run faults --timeout-multiplier 20 poison
+                FAULT_BOMBS=1000 FAULT_ROUNDS=100 FAULT_RESULTS=1000 run faults --timeout-multiplier 20 bombs
+                FAULT_AGES_S=130 FAULT_FLOOD=1000000 FAULT_RACES=1000 FAULT_LEAVERS=200 run faults --timeout-multiplier 20 crowds
+                FAULT_ARRAYS=10000 FAULT_CUTS=100 run faults --timeout-multiplier 20 shared
                 SOAK_S=240 run faults --timeout-multiplier 20 soak
-                FAULT_RACE_S=30 run faults --timeout-multiplier 20 storage-full clock-steps security-doors security-ids \
+                FAULT_RACE_S=30 run faults --timeout-multiplier 20 storage-full clock-steps stuck security-doors security-ids \
                         security-modules security-processes security-units
                 FAULT_MESSAGES=200000 FUZZ_LIVE_S=120 run faults --timeout-multiplier 20 live-fuzz
                 build asan "${sanitized[@]}" -Db_sanitize=address,undefined || return

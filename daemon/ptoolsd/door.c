@@ -18,6 +18,7 @@
 #include "daemon/ptoolsd/door.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -40,6 +41,7 @@ enum {
     IOV_MAX_SEND = 64,
     PAUSE_BYTES = 8 << 20,           /* with so much to send, the client is not read from */
     EVENTS_BYTES = 1 << 20,          /* ... and with so much, it gets no more events */
+    TRIM_BYTES = 32 << 20,           /* when it leaves with so much, that goes back to the system */
     TURN_COST = 65536,               /* see client_spend(); some milliseconds */
     SWEEP_US = 250000,
     LAST_READS = 64,                 /* at the end, of each client */
@@ -198,10 +200,12 @@ static struct client *client_free(struct client *c)
 {
     struct door *door;
     struct user *u;
+    bool much;
 
     if (!c)
         return NULL;
     door = c->door;
+    much = c->out.n > TRIM_BYTES;
     if (c->dirty)
         TAILQ_REMOVE(&door->dirty, c, dirty_link);
     if (c->put_off)
@@ -230,6 +234,8 @@ static struct client *client_free(struct client *c)
         free(u);
     }
     free(c);
+    if (much)
+        malloc_trim(0); /* by itself the heap shrinks only from its end, and something small may lie there */
     return NULL;
 }
 

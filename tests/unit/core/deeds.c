@@ -5,6 +5,7 @@
 #include "tests/unit/core/deeds.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 struct rig r;
@@ -197,6 +198,8 @@ void deed_run(const struct deed *deed)
         for (uint64_t nth = 1; try_without(deed, nth, &refusals, &ends);)
             nth++;
     }
+    printf("# %s: %u requests for memory failed: %u refused, %u end the daemon\n", deed->name, refusals + ends, refusals,
+           ends);
     ck_assert_msg(refusals + ends > 0, "%s needs no memory, or goes well without", deed->name);
     deed_spec = blob_free(deed_spec);
     decoder = msg_decoder_free(decoder);

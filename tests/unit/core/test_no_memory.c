@@ -8,6 +8,7 @@
  * Queued tasks have their own: test_queue_no_memory.c.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/unit/core/rig_shared.h"
@@ -338,6 +339,7 @@ START_TEST(every_single_one)
     }
     ck_assert_uint_gt(clean_failures, 75);
     ck_assert_uint_gt(loud_failures, 90);
+    printf("# each of %u requests for memory failed\n", (unsigned)(clean_failures + loud_failures));
 }
 END_TEST
 

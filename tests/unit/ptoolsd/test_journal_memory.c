@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/support/scarce.h"
@@ -197,6 +198,7 @@ START_TEST(a_new_journal)
         rig_end();
         rig_begin();
     }
+    printf("# each of %u requests for memory failed\n", (unsigned)nth - 1);
     ck_assert_uint_gt(nth, 300);
 }
 END_TEST
@@ -252,6 +254,7 @@ START_TEST(one_that_is_there)
         more = live_without(true, nth);
         rig_end();
     }
+    printf("# each of %u requests for memory failed\n", (unsigned)nth - 1);
     ck_assert_uint_gt(nth, 300);
     strcpy(rig_dir, kept);
 }
@@ -282,6 +285,7 @@ START_TEST(looked_at)
         if (status == 0 && !exported)
             ck_assert_ptr_nonnull(strstr(told, "tasks: 20\n"));
     }
+    printf("# each of %u requests for memory failed\n", (unsigned)nth - 1);
     ck_assert_uint_gt(nth, 100);
 }
 END_TEST
