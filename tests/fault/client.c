@@ -248,3 +248,9 @@ uint64_t percentile(uint64_t *values, size_t n, double share)
     qsort(values, n, sizeof *values, by_size);
     return values[i < n ? i : n - 1];
 }
+
+void figure_below(const char *what, double measured, double asked)
+{
+    printf("# %s: asked %.0f; measured %.0f: %s\n", what, asked, measured, measured < asked ? "ok" : "SHORT");
+    ck_assert(!TIMES_COUNT || measured < 10 * asked);
+}

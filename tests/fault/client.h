@@ -65,5 +65,8 @@ enum { TIMES_COUNT = 1 };
 void *shared_memory(size_t bytes);
 /* The value of which the part `share` (0.95, 0.99) of all are not larger; sorts them. */
 uint64_t percentile(uint64_t *values, size_t n, double share);
+/* A figure beside the one that is asked for, printed with ok or SHORT. On a machine that others use, too, it may fall
+ * short: only ten times as much is a failure. Not under a sanitizer. */
+void figure_below(const char *what, double measured, double asked);
 
 #endif

@@ -133,12 +133,12 @@ START_TEST(kill_daemon)
     client_assert_ledger(pt, ledger, true, &verdict);
     pt = ptools_close(pt);
     printf("# %zu tasks sent %zu times, %zu begun, %zu finished; the daemon killed %u times, ready after %llu ms "
-           "(95 of 100), %llu (half)\n",
+           "(half)\n",
            verdict.keys, verdict.sent, verdict.begun, verdict.finished, kills,
-           (unsigned long long)percentile(took, kills, 0.95), (unsigned long long)percentile(took, kills, 0.5));
+           (unsigned long long)percentile(took, kills, 0.5));
+    figure_below("R2, ready after, ms, 95 of 100", (double)percentile(took, kills, 0.95), READY_MS);
     ck_assert_uint_ge(verdict.known, jobs);
     ck_assert_uint_eq(verdict.known, verdict.keys);
-    ck_assert(!TIMES_COUNT || percentile(took, kills, 0.95) < READY_MS);
     server_stop(&server);
     while ((left = waitpid(-1, NULL, WNOHANG)) > 0)
         continue;

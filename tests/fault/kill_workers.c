@@ -197,10 +197,9 @@ START_TEST(kill_workers)
     ck_assert_uint_ge(verdict.known, jobs);
     ck_assert_uint_eq(kills, most);
     ck_assert_uint_gt(verdict.begun, verdict.finished); /* some were hit in the midst of a task */
-    if (TIMES_COUNT) { /* of less than a thousand the slowest is one accident */
-        ck_assert_uint_lt(percentile(took, kills, kills < 1000 ? 0.95 : 0.99), READY_MS);
-        ck_assert_double_ge(disturbed, undisturbed * SPEED_PERCENT / 100);
-    }
+    /* of less than a thousand the slowest is one accident */
+    figure_below("R1, another worker after, ms", (double)percentile(took, kills, kills < 1000 ? 0.95 : 0.99), READY_MS);
+    figure_below("R1, the time of a task, of 100 undisturbed", 100 * undisturbed / disturbed, 10000.0 / SPEED_PERCENT);
     pt = ptools_close(pt);
     server_clean(&server, 0);
     server_stop(&server);
