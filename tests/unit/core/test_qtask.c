@@ -355,6 +355,24 @@ START_TEST(a_list_of_workers_is_one_of_them)
 }
 END_TEST
 
+/* Nobody keeps the set of another. */
+START_TEST(a_list_is_of_its_user)
+{
+    static const uint32_t some[] = { 2, 3 };
+    const struct qtask *q[2];
+    uint32_t other;
+
+    setup(3);
+    ck_assert_int_eq(core_client_add(r.core, 1001, &other), 0);
+    for (int i = 0; i < 2; i++)
+        q[i] = rig_qtask(&r, rig_queue_id(&r, rig_queue_of(&r, i ? other : r.client,
+                                                          SUBMIT(.n_workers = 2, .workers = (uint32_t *)some), NULL)));
+    ck_assert_ptr_ne(q[0]->set, q[1]->set);
+    ck_assert_ptr_eq(q[1]->set->user, q[1]->user);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(all_is_one_outcome_for_each)
 {
     const struct action *a;
@@ -540,6 +558,7 @@ int main(void)
     tcase_add_test(tc, ageing_lets_the_old_overtake);
     tc = suite_case(suite, "targets");
     tcase_add_test(tc, a_list_of_workers_is_one_of_them);
+    tcase_add_test(tc, a_list_is_of_its_user);
     tcase_add_test(tc, all_is_one_outcome_for_each);
     tcase_add_test(tc, unknown_targets_are_refused_or_waited_for);
     tcase_add_test(tc, a_long_target_is_shown_whole);

@@ -346,18 +346,26 @@ START_TEST(a_daemon_that_ends_runs_nothing_again)
 }
 END_TEST
 
-START_TEST(what_it_ends_is_lost)
+/* What it ends is lost; what fails meanwhile has failed. */
+START_TEST(a_daemon_that_ends_and_what_still_runs)
 {
-    uint64_t task, request;
+    uint64_t task[2], request[2];
 
-    setup(1);
-    task = rig_queued(&r, SUBMIT());
-    request = rig_result(&r, task);
+    setup(2);
+    for (int i = 0; i < 2; i++) {
+        task[i] = rig_queued(&r, SUBMIT());
+        request[i] = rig_result(&r, task[i]);
+    }
     rig_assign(&r);
-    task_find(r.core, task)->begun = true;
+    for (int i = 0; i < 2; i++)
+        task_find(r.core, task[i])->begun = true;
+    core_drain(r.core, r.now, false, &r.out);
+    rig_qfailed(&r, task[1], PTOOLS_ERR_FAILED, "no");
     core_drain(r.core, r.now, true, &r.out);
-    rig_qfailed(&r, task, PTOOLS_ERR_CANCELLED, "");
-    ck_has(rig_failure(&r, request, PTOOLS_ERR_DAEMON_DIED), "the daemon was ended while it ran");
+    rig_qfailed(&r, task[0], PTOOLS_ERR_CANCELLED, "");
+    ck_has(rig_failure(&r, request[0], PTOOLS_ERR_DAEMON_DIED), "the daemon was ended while it ran");
+    ck_assert_uint_eq(rig_shown(&r, task[0]), SHOWN_LOST);
+    ck_assert_uint_eq(rig_shown(&r, task[1]), SHOWN_FAILED);
     rig_end(&r);
 }
 END_TEST
@@ -544,7 +552,7 @@ int main(void)
     tc = suite_case(suite, "what follows");
     tcase_add_test(tc, parts_may_end_while_they_are_accepted);
     tcase_add_test(tc, a_daemon_that_ends_runs_nothing_again);
-    tcase_add_test(tc, what_it_ends_is_lost);
+    tcase_add_test(tc, a_daemon_that_ends_and_what_still_runs);
     tc = suite_case(suite, "shown");
     tcase_add_test(tc, what_its_function_says_is_kept_with_it);
     tc = suite_case(suite, "over a limit");

@@ -164,6 +164,27 @@ START_TEST(progress_is_told_when_there_is_some)
 }
 END_TEST
 
+/* Also one that had ended before. */
+START_TEST(a_wait_for_all_ends_with_the_last)
+{
+    uint64_t ids[3], wait;
+
+    setup();
+    for (int i = 0; i < 3; i++)
+        ids[i] = rig_queued(&r, SUBMIT());
+    rig_assign(&r);
+    rig_qdone(&r, ids[0]);
+    wait = rig_ask(&r, MSG_TASK_WAIT, &(const struct msg_task){ .n_tasks = 3, .tasks = ids });
+    for (int i = 1; i < 3; i++) {
+        ck_assert_ptr_null(rig_answer(&r, wait));
+        rig_assign(&r);
+        rig_qdone(&r, ids[i]);
+    }
+    rig_queue_id(&r, wait);
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask events");
@@ -174,5 +195,6 @@ int main(void)
     tcase_add_test(tc, each_subscription_is_told_its_own);
     tcase_add_test(tc, who_has_ended_it_is_told_nothing);
     tcase_add_test(tc, progress_is_told_when_there_is_some);
+    tcase_add_test(tc, a_wait_for_all_ends_with_the_last);
     return suite_run(suite);
 }
