@@ -175,6 +175,28 @@ START_TEST(one_that_is_to_come_again_is_waited_for)
 }
 END_TEST
 
+/* It runs now, whatever it had to come after, also if the daemon dies before it does. */
+START_TEST(what_is_run_again_waits_for_nothing)
+{
+    uint64_t first, then;
+
+    setup(1);
+    first = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE));
+    then = queued_after(&first, 1, false);
+    runs_and(first, true);
+    rig_recorded(&r);
+    runs_and(then, true);
+    rig_change(&r, CHANGE_RERUN, first);
+    rig_change(&r, CHANGE_RERUN, then);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_uint_eq(rig_shown(&r, then), SHOWN_QUEUED);
+        rig_restart(&journal, &r, 1, 10, 0);
+    }
+    rig_end(&r);
+    rig_forget_rows(&journal);
+}
+END_TEST
+
 /* -- what was cancelled ----------------------------------------------------------------------------------------- */
 
 static void is_cancelled(uint64_t id, bool maybe_executed)
@@ -543,6 +565,7 @@ int main(void)
     tcase_add_test(tc, what_is_met_at_a_restart_is_met);
     tcase_add_test(tc, what_is_met_on_the_way_is_met);
     tcase_add_test(tc, one_that_is_to_come_again_is_waited_for);
+    tcase_add_test(tc, what_is_run_again_waits_for_nothing);
     tc = suite_case(suite, "workers");
     tcase_add_test(tc, a_worker_that_comes_is_for_whom_it_was_named);
     tcase_add_test(tc, a_list_may_be_left_without_workers);
