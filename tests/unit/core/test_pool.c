@@ -197,6 +197,7 @@ START_TEST(a_worker_that_never_comes_up_backs_off)
     rig_dies(&r, 1, 9, 0);
     ck_assert_uint_eq(rig_count(&r, ACT_SPAWN), 1);
     ck_assert_uint_eq(rig_note(&r, NOTE_WORKER_DIED)->task, 0);
+    ck_assert_str_eq(rig_note(&r, NOTE_WORKER_DIED)->text, "worker 1 (pid 4001) was killed by signal 9 (Killed)");
     rig_clear(&r);
     rig_dies(&r, 1, 9, 0);
     ck_assert_uint_eq(core_next_us(r.core), r.now + 100); /* from the beginning */

@@ -136,6 +136,32 @@ START_TEST(sessions_without_a_task_go)
 }
 END_TEST
 
+START_TEST(who_has_a_key_has_its_task)
+{
+    const struct text key = TEXT("a"), passing = TEXT("s/1"), other = TEXT("b");
+    uint64_t ids[2], id = 0;
+
+    rig_limits(&r);
+    rig_queue_start(&r, 1);
+    ids[0] = rig_queued(&r, SUBMIT(.key = key));
+    ids[1] = rig_queued(&r, SUBMIT(.key = passing, .key_passing = true));
+    ck_assert(core_queued_id(r.core, 1000, 0, key, &id));
+    ck_assert_uint_eq(id, ids[0]);
+    ck_assert(core_queued_id(r.core, 1000, 0, passing, &id));
+    ck_assert_uint_eq(id, ids[1]);
+    ck_assert(core_queued_id(r.core, 1000, ids[0], (struct text){ 0 }, &id));
+    ck_assert_uint_eq(id, ids[0]);
+    ck_assert(!core_queued_id(r.core, 1000, 0, other, &id));
+    ck_assert(!core_queued_id(r.core, 1001, 0, key, &id));
+    ck_assert(!core_queued_id(r.core, 1001, ids[0], (struct text){ 0 }, &id));
+    rig_queue(&r, SUBMIT(.key = other, .durability = TASK_DURABLE));
+    ck_assert(!core_queued_id(r.core, 1000, 0, other, &id)); /* not before it is recorded */
+    rig_recorded(&r);
+    ck_assert(core_queued_id(r.core, 1000, 0, other, &id));
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask keys");
@@ -145,5 +171,6 @@ int main(void)
     tcase_add_test(tc, it_is_siphash);
     tcase_add_test(tc, a_key_names_its_task_and_no_other);
     tcase_add_test(tc, sessions_without_a_task_go);
+    tcase_add_test(tc, who_has_a_key_has_its_task);
     return suite_run(suite);
 }
