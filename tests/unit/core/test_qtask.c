@@ -355,6 +355,28 @@ START_TEST(a_list_of_workers_is_one_of_them)
 }
 END_TEST
 
+/* It waits for the one that there is, and is for the other as soon as that comes. */
+START_TEST(a_list_names_one_that_comes_later)
+{
+    static const uint32_t some[] = { 1, 2 };
+    uint64_t id;
+
+    setup(1);
+    rig_queued(&r, SUBMIT());
+    rig_assign(&r);
+    id = rig_queued(&r, SUBMIT(.n_workers = 2, .workers = (uint32_t *)some, .wait_target = true));
+    ck_assert_uint_eq(rig_shown(&r, id), SHOWN_QUEUED);
+    core_workers_add(r.core, r.now, r.client, ++r.request, 1, &r.out);
+    rig_check(&r);
+    ck_assert_uint_eq(rig_shown(&r, id), SHOWN_QUEUED);
+    rig_ready(&r, 2);
+    rig_assign(&r);
+    ck_assert_uint_eq(rig_qtask(&r, id)->worker, 2);
+    rig_qdone(&r, id);
+    rig_end(&r);
+}
+END_TEST
+
 /* Nobody keeps the set of another. */
 START_TEST(a_list_is_of_its_user)
 {
@@ -558,6 +580,7 @@ int main(void)
     tcase_add_test(tc, ageing_lets_the_old_overtake);
     tc = suite_case(suite, "targets");
     tcase_add_test(tc, a_list_of_workers_is_one_of_them);
+    tcase_add_test(tc, a_list_names_one_that_comes_later);
     tcase_add_test(tc, a_list_is_of_its_user);
     tcase_add_test(tc, all_is_one_outcome_for_each);
     tcase_add_test(tc, unknown_targets_are_refused_or_waited_for);
