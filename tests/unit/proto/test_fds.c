@@ -29,12 +29,13 @@ START_TEST(it_is_what_was_said)
         char why[FDS_TEXT_BYTES] = "";
         struct ptools_array array;
 
+        a.mapped_bytes = read_only ? 120 : 4096; /* whole pages, or not */
         a.flags = read_only ? FDS_IS_READ_ONLY | FDS_IS_FILE : FDS_IS_FILE;
         ck_assert_int_eq(fds_answer_array(&a, 4096 + 120, &array, why), PTOOLS_OK);
         ck_assert_str_eq(why, "");
         ck_assert_uint_eq(array.id, 7);
         ck_assert_uint_eq(array.layout.bytes, 120);
-        ck_assert_uint_eq(array.mapping_bytes, 4096);
+        ck_assert_uint_eq(array.mapping_bytes, a.mapped_bytes);
         ck_assert_int_eq(array.read_only, read_only);
         ck_assert_str_eq(array.name, "a");
         ck_assert_str_eq(array.prefix, "p");
