@@ -194,6 +194,22 @@ START_TEST(a_kept_one_outlives_its_client)
 }
 END_TEST
 
+START_TEST(a_lease_ends_with_its_array)
+{
+    struct msg_array m = rig_shape("a", 10), unlink = { 0 };
+
+    setup(1);
+    m.keep = true;
+    m.keep_ms = 70;
+    unlink.array = rig_array(&r, r.client, &m);
+    rig_array_request(&r, r.client, MSG_ARRAY_UNLINK, &unlink);
+    ck_assert_ptr_null(r.core->arrays);
+    ck_assert_uint_eq(core_next_us(r.core), CORE_NEVER);
+    rig_tick(&r, 70000);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(leases_end_in_their_order)
 {
     struct msg_array m = rig_shape("a", 10);
@@ -418,6 +434,7 @@ int main(void)
     tcase_add_test(life, all_memory_goes_with_the_core);
     tcase_add_test(life, a_kept_one_outlives_its_client);
     tcase_add_test(life, leases_end_in_their_order);
+    tcase_add_test(life, a_lease_ends_with_its_array);
     tcase_add_test(life, what_can_be_seen);
 
     tcase_add_test(holds, holds_count_and_end_with_their_holder);
