@@ -283,6 +283,36 @@ START_TEST(a_cycle_is_refused)
 }
 END_TEST
 
+/* One that is idle is not needed, and leaves; one that runs something (1), when it has done that. */
+START_TEST(stand_ins_leave_when_modules_are_loaded_anew)
+{
+    struct task *outer, *in;
+    uint32_t c;
+    uint64_t q;
+
+    setup(1);
+    c = outer_at(1, &outer);
+    outer->begun = true;
+    q = call(c, "m.f");
+    assign();
+    stand_in_up(FIRST);
+    in = task_of(c, q);
+    if (_i == 0)
+        ends(in);
+    core_workers_renew(r.core, r.now, &r.out);
+    rig_check(&r);
+    ck_assert_uint_eq(rig_count(&r, ACT_STOP), _i == 0);
+    if (_i == 1)
+        ends(in);
+    assign();
+    ck_assert_uint_eq(rig_count(&r, ACT_STOP), 1);
+    ck_assert_uint_eq(rig_find(&r, ACT_STOP, 0)->worker, FIRST);
+    rig_dies(&r, FIRST, 0, 0);
+    ck_assert_uint_eq(r.core->n_stand_ins, 0);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(so_many_and_no_more)
 {
     struct task *outer, *other;
@@ -810,6 +840,7 @@ int main(void)
     tcase_add_test(tc, idle_workers_come_first);
     tcase_add_test(tc, pinned_and_round_robin);
     tcase_add_test(tc, a_cycle_is_refused);
+    tcase_add_loop_test(tc, stand_ins_leave_when_modules_are_loaded_anew, 0, 2);
     tcase_add_test(tc, so_many_and_no_more);
     tcase_add_test(tc, an_idle_stand_in_makes_room);
     tcase_add_test(tc, the_lender_dies);

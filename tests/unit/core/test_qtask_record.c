@@ -157,9 +157,10 @@ END_TEST
 
 START_TEST(a_journal_that_failed_accepts_nothing)
 {
-    uint64_t pending, ends, wait, booked;
+    uint64_t pending, ends, wait, booked, held;
 
     setup(2);
+    held = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE, .hold = true));
     ends = rig_queued(&r, SUBMIT(.durability = TASK_DURABLE));
     wait = rig_result(&r, ends);
     rig_assign(&r);
@@ -168,10 +169,12 @@ START_TEST(a_journal_that_failed_accepts_nothing)
     rig_assign(&r);
     rig_qdone(&r, ends);
     pending = rig_queue(&r, SUBMIT(.durability = TASK_CRASHSAFE));
+    held = rig_change(&r, CHANGE_CANCEL, held);
     core_record_failed(r.core, r.now, "the journal cannot be written: I/O error", &r.out);
     rig_check(&r);
     ck_has(rig_failure(&r, pending, PTOOLS_ERR_STORAGE), "I/O error");
     rig_failure(&r, wait, PTOOLS_ERR_STORAGE);
+    ck_has(rig_failure(&r, held, PTOOLS_ERR_STORAGE), "I/O error"); /* it would have been told that it is cancelled */
     ck_assert_uint_eq(rig_shown(&r, booked), SHOWN_QUEUED);
     rig_failure(&r, rig_queue(&r, SUBMIT(.durability = TASK_DURABLE)), PTOOLS_ERR_STORAGE);
     rig_queued(&r, SUBMIT()); /* volatile ones go on */
@@ -341,6 +344,7 @@ START_TEST(while_the_machine_runs_its_clock_may_be_set)
     journal.same_boot = true;
     restart(1, 1000, -3600 * 1000); /* an hour back */
     ck_assert_uint_eq(rig_qtask(&r, id)->due_us, r.now + 9000000);
+    rig_change(&r, CHANGE_RELEASE, expires); /* so that there is a row of its life, too */
     restart(1, 1000, 86400 * 1000); /* a day ahead */
     ck_assert_uint_eq(rig_qtask(&r, id)->due_us, r.now + 8000000);
     ck_assert_uint_eq(rig_qtask(&r, expires)->x->expire_us, r.now + 18000000);

@@ -66,6 +66,21 @@ START_TEST(the_next_time_is_the_one_that_comes_first)
 }
 END_TEST
 
+START_TEST(only_what_waits_for_a_time_is_kicked)
+{
+    uint64_t first, id;
+
+    setup(1);
+    first = rig_queued(&r, SUBMIT(.hold = true));
+    id = rig_queued(&r, SUBMIT(.n_after = 1, .after = &first));
+    ck_has(rig_failure(&r, rig_change(&r, CHANGE_KICK, id), PTOOLS_ERR_NOT_NOW), "only one that waits for a time");
+    id = rig_queued(&r, SUBMIT(.delay_ms = 1000));
+    rig_queue_id(&r, rig_change(&r, CHANGE_KICK, id));
+    ck_assert_uint_eq(rig_shown(&r, id), SHOWN_QUEUED);
+    rig_end(&r);
+}
+END_TEST
+
 /* Two clocks: what is counted goes on as it began, what is shown follows the wall. */
 START_TEST(a_wall_clock_that_is_set_changes_what_is_shown)
 {
@@ -92,5 +107,6 @@ int main(void)
     tcase_add_test(tc, what_is_ready_expires_too);
     tcase_add_test(tc, the_next_time_is_the_one_that_comes_first);
     tcase_add_test(tc, a_wall_clock_that_is_set_changes_what_is_shown);
+    tcase_add_test(tc, only_what_waits_for_a_time_is_kicked);
     return suite_run(suite);
 }

@@ -132,6 +132,8 @@ START_TEST(bytes_of_a_user_are_limited)
     ck_assert_str_eq(rig_failure(&r, q, PTOOLS_ERR_LIMIT),
                      "over the limit user_bytes_max: 16 of 20 in use, 8 more asked for");
     ck_assert_uint_eq(core_tasks(r.core), 2);
+    r.core->limits.user_bytes_max = 24;
+    ck_assert_ptr_null(rig_answer(&r, rig_call(&r, "m.f"))); /* all of it */
     rig_end(&r);
 }
 END_TEST

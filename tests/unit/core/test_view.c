@@ -181,6 +181,25 @@ START_TEST(numbers)
 }
 END_TEST
 
+START_TEST(for_whom_a_task_is)
+{
+    struct core_queued_view v;
+    uint64_t id;
+
+    rig_limits(&r);
+    rig_queue_start(&r, 2);
+    id = rig_queued(&r, SUBMIT());
+    ck_assert(core_view_queued(r.core, 1000, id, &v));
+    ck_assert_str_eq(v.target, "any");
+    id = rig_queued(&r, SUBMIT(.target = TARGET_ALL));
+    ck_assert(core_view_queued(r.core, 1000, id, &v));
+    ck_assert_str_eq(v.target, "all");
+    ck_assert(core_view_queued(r.core, 1000, id + 2, &v));
+    ck_assert_str_eq(v.target, "worker 2");
+    rig_end(&r);
+}
+END_TEST
+
 /* Whether a daemon that nobody uses may end, and what is queued goes on meanwhile. */
 START_TEST(who_may_rest)
 {
@@ -238,6 +257,7 @@ int main(void)
     tcase_add_test(tc, sets);
     tcase_add_test(tc, modules_and_functions);
     tcase_add_test(tc, numbers);
+    tcase_add_test(tc, for_whom_a_task_is);
     tcase_add_test(tc, who_may_rest);
     tcase_add_test(tc, nobody_rests_who_has_what_only_it_knows);
     tcase_add_test(tc, what_is_due_goes_on);

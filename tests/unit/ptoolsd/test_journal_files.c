@@ -117,6 +117,54 @@ START_TEST(the_name_of_the_mark_is_synced)
 }
 END_TEST
 
+/* What was recorded goes by the clock that the daemon began with, as long as the machine runs. */
+START_TEST(the_clock_is_that_of_the_first_since_the_machine_booted)
+{
+    static const struct {
+        const char *boot;
+        uint64_t clock_ms, is_ms;
+    } starts[] = {
+        { "00000000-0000-0000-0000-000000000001", 1700000000123, 1700000000123 },
+        { "00000000-0000-0000-0000-000000000001", 1600000000456, 1700000000123 },
+        { "00000000-0000-0000-0000-000000000001", 1800000000456, 1700000000123 },
+        { "00000000-0000-0000-0000-000000000002", 1800000000456, 1800000000456 },
+        { "00000000-0000-0000-0000-000000000002", 1700000000123, 1800000000456 },
+    };
+
+    for (size_t i = 0; i < ELEMENTS(starts); i++) {
+        struct journal *j = rig_open(&(struct journal_options){
+            .dir = rig_dir, .reserve_bytes = 4096, .boot_id = starts[i].boot, .clock_ms = starts[i].clock_ms });
+
+        ck_assert_uint_eq(journal_clock_ms(j), starts[i].is_ms);
+        ck_assert_int_eq(journal_start(j, rig_why), 0);
+        journal_put(j, rig_new(i + 1, i + 1, true));
+        journal_turn(j);
+        rig_wait(j, i + 1);
+        ck_assert_int_eq(journal_close(j, rig_why), 0);
+    }
+}
+END_TEST
+
+/* One that is a hole is no space: it is made anew. */
+START_TEST(the_reserve_is_there)
+{
+    struct stat st;
+
+    journal_abandon(rig_open(&(struct journal_options){ .dir = rig_dir, .reserve_bytes = 1 << 20 }));
+    for (int i = 0; i < 2; i++) {
+        struct journal *j = rig_open(&(struct journal_options){ .dir = rig_dir, .reserve_bytes = 1 << 20 });
+
+        ck_assert_int_eq(journal_start(j, rig_why), 0);
+        ck_assert_int_eq(stat(rig_file(JOURNAL_RESERVE), &st), 0);
+        ck_assert_int_eq(st.st_size, 1 << 20);
+        ck_assert_int_ge(st.st_blocks, (1 << 20) / 512);
+        ck_assert_int_eq(journal_close(j, rig_why), 0);
+        ck_assert_int_eq(truncate(rig_file(JOURNAL_RESERVE), 0), 0);
+        ck_assert_int_eq(truncate(rig_file(JOURNAL_RESERVE), 1 << 20), 0);
+    }
+}
+END_TEST
+
 START_TEST(a_directory_that_others_can_change_is_refused)
 {
     ck_assert_int_eq(chmod(rig_dir, 0777), 0);
@@ -388,6 +436,8 @@ int main(void)
     tcase_add_test(tc, the_directory_is_made_but_not_its_parents);
     tcase_add_loop_test(tc, names_of_directories_are_synced_before_there_is_a_journal, 0, 2);
     tcase_add_test(tc, the_name_of_the_mark_is_synced);
+    tcase_add_test(tc, the_clock_is_that_of_the_first_since_the_machine_booted);
+    tcase_add_test(tc, the_reserve_is_there);
     tcase_add_test(tc, a_directory_that_others_can_change_is_refused);
     tcase_add_test(tc, links_are_not_followed);
     tcase_add_test(tc, sqlite_follows_no_link_either);
