@@ -323,6 +323,23 @@ START_TEST(without_a_free_slot_even_an_idle_worker_gets_nothing)
 }
 END_TEST
 
+/* It is for the one that has it. */
+START_TEST(what_is_for_one_worker_is_not_asked_back_for_another)
+{
+    const uint32_t one = 1;
+
+    rig_limits(&r);
+    rig_queue_start(&r, 2);
+    for (int i = 0; i < 2; i++)
+        rig_queued(&r, SUBMIT_OF("m.short", .n_workers = 1, .workers = (uint32_t *)&one));
+    rig_assign(&r);
+    ck_assert_uint_eq(rig_worker(&r, 1)->n_held, 2);
+    rig_assign(&r);
+    ck_assert_uint_eq(rig_count(&r, ACT_REVOKE), 0);
+    rig_end(&r);
+}
+END_TEST
+
 /* What is given as soon as its row is written has its place already. */
 START_TEST(who_has_one_to_come_is_given_no_more_than_others)
 {
@@ -363,6 +380,7 @@ int main(void)
     tcase_add_test(tc, what_is_bound_is_not_taken_by_others);
     tcase_add_test(tc, slots_are_used_again_when_they_are_free);
     tcase_add_test(tc, without_a_free_slot_even_an_idle_worker_gets_nothing);
+    tcase_add_test(tc, what_is_for_one_worker_is_not_asked_back_for_another);
     tcase_add_test(tc, who_has_one_to_come_is_given_no_more_than_others);
     return suite_run(suite);
 }

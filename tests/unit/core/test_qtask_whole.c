@@ -115,6 +115,22 @@ START_TEST(a_whole_is_not_run_again)
 }
 END_TEST
 
+START_TEST(a_part_is_not_forgotten_before_its_whole_has_ended)
+{
+    uint64_t all;
+
+    setup(2);
+    all = rig_queued(&r, SUBMIT(.target = TARGET_ALL));
+    rig_assign(&r);
+    rig_qdone(&r, all + 1);
+    ck_has(rig_failure(&r, rig_change(&r, CHANGE_FORGET, all + 1), PTOOLS_ERR_NOT_NOW), "when its whole has");
+    rig_qdone(&r, all + 2);
+    rig_queue_id(&r, rig_change(&r, CHANGE_FORGET, all + 1));
+    ck_assert_uint_eq(rig_shown(&r, all + 1), 0);
+    rig_end(&r);
+}
+END_TEST
+
 /* -- after a restart ----------------------------------------------------------------------------------- */
 
 START_TEST(a_part_that_is_run_again_needs_no_whole)
@@ -441,6 +457,7 @@ int main(void)
     tcase_add_test(tc, run_again_it_does_not_expire);
     tc = suite_case(suite, "changes");
     tcase_add_test(tc, a_whole_is_not_run_again);
+    tcase_add_test(tc, a_part_is_not_forgotten_before_its_whole_has_ended);
     tc = suite_case(suite, "restart");
     tcase_add_test(tc, a_part_that_is_run_again_needs_no_whole);
     tc = suite_case(suite, "keeping");
