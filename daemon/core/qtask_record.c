@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -373,6 +374,10 @@ static int recover_life(struct core *core, struct qtask *q, const struct core_ro
     if (q->attempt == 0 && !q->rerun)
         recover_expiry(core, q, submit);
     qtask_learn_function(q, NULL, submit);
+    if (life->life.attempt > q->attempts)
+        return refuse(why, q->id, "it was tried more often than it may be");
+    if (isnan(q->priority))
+        return refuse(why, q->id, "its priority is no number");
     if (task_shown_ended(life->life.state))
         return recover_end(core, q, life, out, why);
     q->was_running = life->life.state == SHOWN_RUNNING;

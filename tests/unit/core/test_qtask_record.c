@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* qtask_record -- what is written before what, and what comes back after a restart. */
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "tests/unit/core/rig_restart.h"
@@ -547,6 +548,12 @@ START_TEST(what_makes_no_sense_is_refused)
     life.life.state = SHOWN_DONE;
     ck_assert_int_eq(core_recover(r.core, r.now, &row, &life, &m, &r.out, why), -EINVAL);
     ck_has(why, "it has ended, and how cannot be read");
+    life.life = (struct core_life){ .state = SHOWN_QUEUED, .attempt = 2 };
+    ck_assert_int_eq(core_recover(r.core, r.now, &row, &life, &m, &r.out, why), -EINVAL);
+    ck_has(why, "it was tried more often than it may be");
+    life.life = (struct core_life){ .state = SHOWN_QUEUED, .priority = NAN };
+    ck_assert_int_eq(core_recover(r.core, r.now, &row, &life, &m, &r.out, why), -EINVAL);
+    ck_has(why, "its priority is no number");
     rig_end(&r);
 }
 END_TEST
