@@ -2,9 +2,9 @@
 /*
  * json_read -- JSON to values: json-c parses, this file sees to what json-c lets pass. See json.h.
  *
- * Even its strict mode takes NaN, -01, 1. and control characters in strings, turns an integer that is too large into
- * the largest, and cuts a key at a NUL. So the text is looked over once more after the parse, when its structure
- * is known to be sound: what is no JSON after all is JSON_NOT, what cannot be held is JSON_CANNOT.
+ * Even its strict mode takes NaN, -01, 1. and control characters in strings, overlong forms for UTF-8, turns an integer
+ * that is too large into the largest, and cuts a key at a NUL. So the text is looked over once more after the parse, when
+ * its structure is known to be sound: what is no JSON after all is JSON_NOT, what cannot be held is JSON_CANNOT.
  */
 #include "client/cli/json.h"
 
@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "client/cli/words.h"
 
 enum { DEPTH_MAX = 32 }; /* more than the 28 that libptools takes, whose message tells the limit */
 
@@ -247,7 +249,7 @@ int json_parse(const char *text, struct json_object **ret, char why[JSON_WHY_BYT
     } else if (error != json_tokener_success) {
         r = JSON_NOT;
     } else {
-        r = look(text, why);
+        r = words_utf8(text, strlen(text)) ? look(text, why) : JSON_NOT;
     }
     if (r != 0)
         json_object_put(o);
