@@ -78,13 +78,15 @@ run() {
 }
 
 fuzz() { # SECONDS
-        local target name
+        local target name options
         for target in "$dir"/tests/fuzz/fuzz_*; do
                 [[ -f $target && -x $target ]] || continue
                 name=${target##*/fuzz_}
+                options=()
+                [ ! -f "$target.dict" ] || options=(-dict="$target.dict")
                 echo "== fuzz: $name for $1 seconds"
                 mkdir -p "$dir/corpus/$name"
-                if "$target" -max_total_time="$1" -artifact_prefix="$dir/corpus/$name-" "$dir/corpus/$name" \
+                if "$target" "${options[@]}" -max_total_time="$1" -artifact_prefix="$dir/corpus/$name-" "$dir/corpus/$name" \
                         "$tree/tests/fuzz/corpus/$name" > "$dir/corpus/$name.log" 2>&1; then
                         count 1 0 0
                 else
