@@ -384,6 +384,15 @@ static int recover_life(struct core *core, struct qtask *q, const struct core_ro
     return 0;
 }
 
+/* What a part is of may be forgotten; but if it is there, it is a whole of the same user, whose parts follow it. */
+static bool is_part(const struct core *core, const struct core_row *task)
+{
+    const struct qtask *whole = qtask_find(core, task->parent);
+
+    return task->parent < task->task && (!whole || (whole->is_parent && whole->user->uid == task->uid &&
+                                                    task->task - task->parent <= WORKERS_MAX));
+}
+
 int core_recover(struct core *core, uint64_t now_us, const struct core_row *task, const struct core_row *life,
                  const struct msg_submit *submit, struct actions *out, char why[256])
 {
@@ -397,6 +406,8 @@ int core_recover(struct core *core, uint64_t now_us, const struct core_row *task
         return refuse(why, task->task, "its number is not above the one before");
     if (state == 0 || state >= SHOWN_STATES)
         return refuse(why, task->task, "its state is none that there is");
+    if (task->parent && !is_part(core, task))
+        return refuse(why, task->task, "it is no part of what it says");
     if (user_get(core, task->uid, &user) < 0)
         return -ENOMEM;
     q = qtask_new(core, user, task->task, task->spec, task->args);

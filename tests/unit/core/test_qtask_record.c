@@ -554,6 +554,15 @@ START_TEST(what_makes_no_sense_is_refused)
     life.life = (struct core_life){ .state = SHOWN_QUEUED, .priority = NAN };
     ck_assert_int_eq(core_recover(r.core, r.now, &row, &life, &m, &r.out, why), -EINVAL);
     ck_has(why, "its priority is no number");
+    row.parent = 6;
+    ck_assert_int_eq(core_recover(r.core, r.now, &row, NULL, &m, &r.out, why), -EINVAL);
+    ck_has(why, "it is no part of what it says");
+    row.parent = 0;
+    ck_assert_int_eq(core_recover(r.core, r.now, &row, NULL, &m, &r.out, why), 0);
+    row.task = 6;
+    row.parent = 5; /* which is no whole */
+    ck_assert_int_eq(core_recover(r.core, r.now, &row, &life, &m, &r.out, why), -EINVAL);
+    ck_has(why, "it is no part of what it says");
     rig_end(&r);
 }
 END_TEST
