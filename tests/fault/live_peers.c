@@ -7,9 +7,9 @@
  * closed the connection, as it does with who is wrong three times. One of whose messages the framing is broken ends its
  * half of the connection, and waits for the other to end. A few never read at all, and go.
  *
- * What comes back must be answers and events that a client understands. Between rounds the door of descriptors is asked
- * in the same spirit, with the token of such a `hello`; what comes through it is closed, after some nonsense if it is a
- * lane.
+ * What comes back must be answers and events that a client understands, and a request that waits for nothing is
+ * answered before that hello. Between rounds the door of descriptors is asked in the same spirit, with the token of
+ * such a `hello`; what comes through it is closed, after some nonsense if it is a lane.
  */
 #include "tests/fault/live_peers.h"
 
@@ -44,6 +44,7 @@ struct peer {
     size_t skip; /* bytes of the greeting that have not come yet */
     uint64_t probe;
     unsigned messages, answers; /* in this round */
+    uint64_t owed[BATCH_MAX];   /* by message: the request that must be answered before the hello; 0 */
 };
 
 struct band {
@@ -139,7 +140,7 @@ static void peer_begin(struct band *b, struct peer *p)
     p->messages = p->answers = 0;
     p->piece = mutate_chance(&b->m, 10) ? 1 + mutate_pick(&b->m, 200) : SIZE_MAX;
     for (uint64_t n = 1 + mutate_pick(&b->m, BATCH_MAX); n > 0 && !p->broken; n--) {
-        p->broken = !mutate_message(&b->m, p->req, &p->out);
+        p->broken = !mutate_message(&b->m, p->req, &p->out, &p->owed[p->messages]);
         p->messages++;
     }
     if (!p->broken)
@@ -211,8 +212,13 @@ static void peer_take(struct band *b, struct peer *p, const uint8_t *envelope, s
     if (!a.is_event && !a.failed)
         learn(b, &a.reply);
     p->answers += !a.is_event;
+    for (unsigned i = 0; i < p->messages && !a.is_event; i++)
+        if (p->owed[i] == a.id)
+            p->owed[i] = 0;
     if (p->settled || p->broken || a.id != p->probe)
         return;
+    for (unsigned i = 0; i < p->messages; i++)
+        expect(b, p->owed[i] == 0, "request %llu was not answered", (unsigned long long)p->owed[i]);
     p->settled = true;
     atomic_fetch_add(&b->shared->messages, p->messages);
 }

@@ -278,13 +278,41 @@ static void put_broken(struct mutate *m, struct bytes *out)
     bytes_append(out, broken[i].bytes, broken[i].n);
 }
 
-bool mutate_message(struct mutate *m, bool to_req, struct bytes *out)
+/* Those that wait for nothing: no worker, no memory, no disk. */
+static bool is_answered_at_once(enum msg_kind kind)
+{
+    switch (kind) {
+    case MSG_HELLO:
+    case MSG_CALL_LIMIT:
+    case MSG_SET_CREATE:
+    case MSG_SET_OPEN:
+    case MSG_SET_CHANGE:
+    case MSG_SET_DESTROY:
+    case MSG_WORKERS_ADD:
+    case MSG_WORKERS_REMOVE:
+    case MSG_INSPECT:
+    case MSG_ARRAY_UNLINK:
+    case MSG_ARRAY_CLOSE:
+    case MSG_STASKS_OPEN:
+    case MSG_TASK_GET:
+    case MSG_TASK_LIST:
+    case MSG_TASK_WHY:
+    case MSG_EVENTS:
+    case MSG_EVENTS_END:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool mutate_message(struct mutate *m, bool to_req, struct bytes *out, uint64_t *ret_owed)
 {
     struct msg_request r;
     struct msg_problem problem;
     bool right, understood, payload;
     unsigned more;
 
+    *ret_owed = 0;
     if (mutate_pick(m, 200) == 0)
         mutate_frame(out, "", 0, false, false); /* no envelope at all */
     if (mutate_pick(m, 100) == 0)
@@ -302,6 +330,8 @@ bool mutate_message(struct mutate *m, bool to_req, struct bytes *out)
         r.kind = kind;
         understood = msg_request_decode(m->decoder, m->envelope.data, m->envelope.n, &r, &problem) == 0;
     } while (understood ? is_harmful(m, &r) : right);
+    if (understood && is_answered_at_once(r.kind))
+        *ret_owed = r.id;
     payload = understood ? make_payload(m, &r) : mutate_chance(m, 10);
     more = mutate_pick(m, 50) == 0 ? (unsigned)mutate_pick(m, 4) : 0;
     if (to_req && mutate_pick(m, 50) > 0)

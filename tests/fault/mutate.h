@@ -42,8 +42,9 @@ void mutate_learn(struct mutate *m, enum mutate_thing thing, uint64_t id);
 uint64_t mutate_known(struct mutate *m, enum mutate_thing thing);
 
 /* Appends one message as it goes over a ZMTP connection. false: its framing is broken, and what is sent behind it will
- * not be read as it was meant. */
-bool mutate_message(struct mutate *m, bool to_req, struct bytes *out);
+ * not be read as it was meant. *ret_owed: the id of a request that is answered before those behind it; 0: it is none.
+ */
+bool mutate_message(struct mutate *m, bool to_req, struct bytes *out, uint64_t *ret_owed);
 /* Appends a frame; more: others of its message follow. */
 void mutate_frame(struct bytes *out, const void *body, size_t n, bool more, bool long_header);
 /* Changes a few bytes, or how many there are. */
