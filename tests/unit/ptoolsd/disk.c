@@ -88,8 +88,8 @@ static void note(struct tracked *t, sqlite3_int64 at, int n, const void *data)
 
 /* -- calls that count ---------------------------------------------------------------------------------------------- */
 
-/* Before each of them. SQLITE_OK, or how it fails. */
-static int count(void)
+/* Before each of them. SQLITE_OK, or how it fails: for lack of space only writes do. */
+static int count(bool writes)
 {
     disk.calls++;
     if (disk.lose_at && disk.calls == disk.lose_at) {
@@ -99,6 +99,8 @@ static int count(void)
         disk_lose(disk.lose_into);
     }
     if (!disk.fail_at || (disk.fail_on ? disk.calls < disk.fail_at : disk.calls != disk.fail_at))
+        return SQLITE_OK;
+    if (disk.fail_with == SQLITE_FULL && !writes)
         return SQLITE_OK;
     disk.failed = true;
     return disk.fail_with;
@@ -112,7 +114,7 @@ static int code_of(int r, int code)
 static int do_write(sqlite3_file *file, const void *data, int n, sqlite3_int64 at)
 {
     struct disk_file *f = (struct disk_file *)file;
-    int r = count();
+    int r = count(true);
 
     if (r)
         return code_of(r, SQLITE_IOERR_WRITE);
@@ -123,7 +125,7 @@ static int do_write(sqlite3_file *file, const void *data, int n, sqlite3_int64 a
 static int do_truncate(sqlite3_file *file, sqlite3_int64 n)
 {
     struct disk_file *f = (struct disk_file *)file;
-    int r = count();
+    int r = count(false);
 
     if (r)
         return code_of(r, SQLITE_IOERR_TRUNCATE);
@@ -135,7 +137,7 @@ static int do_sync(sqlite3_file *file, int flags)
 {
     struct disk_file *f = (struct disk_file *)file;
     sqlite3_int64 n;
-    int r = count();
+    int r = count(false);
 
     (void)flags;
     disk.syncs++;
@@ -199,10 +201,12 @@ static int do_sector(sqlite3_file *file)
     return SECTOR;
 }
 
-static int do_promises(sqlite3_file *file) /* none: sectors are torn apart */
+/* As SQLite's own for Unix: what is beside a sector that is torn stays. Without, SQLite fills the sector behind a
+ * commit with copies of it, and where these find no space, the commit is there although it failed. */
+static int do_promises(sqlite3_file *file)
 {
     (void)file;
-    return 0;
+    return SQLITE_IOCAP_POWERSAFE_OVERWRITE;
 }
 
 /* What was there before the disk was begun has been there long enough to be synced. */
