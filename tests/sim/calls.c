@@ -394,7 +394,7 @@ void calls_turn(uint32_t idle)
         if (c->given)
             continue;
         SIM_CHECK(!c->stopped && !is_late(c), "I5", "call %lu is to end, and waits", c->id);
-        SIM_CHECK(!sim.loaded || c->isolated || !(c->worker ? idle & bit(c->worker) : idle), "wake-up",
-                  "call %lu waits beside an idle worker", c->id);
+        SIM_CHECK(!sim.loaded || sim.storage_failed || c->isolated || !(c->worker ? idle & bit(c->worker) : idle),
+                  "wake-up", "call %lu waits beside an idle worker", c->id);
     }
 }
