@@ -32,8 +32,9 @@ struct m_call {
     bool isolated, hand_back;
     uint64_t item_us; /* 0: they may take as long as they like */
     bool given, was_given, begun, stopped;
-    uint32_t done, at;          /* at: in open[] */
-    uint64_t since_us, seen_us; /* the item that it is at was begun, and was first seen so; 0: it was not */
+    uint32_t done, at; /* at: in open[] */
+    uint64_t since_us, watch_us,
+        seen_us; /* the item that it is at was begun; is looked for since; was first seen, or 0 */
 };
 
 static struct m_call calls[REQUESTS_MAX]; /* as requests */
@@ -157,7 +158,7 @@ void client_limits(uint32_t client)
     core_call_limit(sim.core, sim.now, sim.clients[client].id, r->id, &m, &sim.out);
     c->item_us = m.item_ms * 1000;
     c->seen_us = 0;
-    c->since_us = sim.now;
+    c->watch_us = sim.now;
     sim_deliver();
 }
 
@@ -219,7 +220,7 @@ uint64_t call_run(const struct action *a, bool fresh)
     if (!c->isolated)
         check_order(c);
     c->given = c->was_given = true;
-    c->since_us = sim.now;
+    c->since_us = c->watch_us = sim.now;
     c->seen_us = 0;
     sim.count.calls++;
     return id;
@@ -239,7 +240,7 @@ static void begin_item(struct m_call *c)
 
     SIM_CHECK(!*ran, "I3", "item %u of batch %lu runs again", c->first + c->done, c->id);
     *ran = true;
-    c->since_us = sim.now;
+    c->since_us = c->watch_us = sim.now;
     c->seen_us = 0;
     sim.count.items++;
 }
@@ -322,7 +323,7 @@ bool call_must_stop(uint64_t request, bool begun)
         return false;
     if (c->seen_us)
         return c->seen_us + c->item_us <= sim.now;
-    return c->since_us + MAX(c->item_us / LOOKS, (uint64_t)LOOK_US_MIN) < sim.now;
+    return c->watch_us + MAX(c->item_us / LOOKS, (uint64_t)LOOK_US_MIN) < sim.now;
 }
 
 /* -- answers ------------------------------------------------------------------------------------------------------ */
@@ -333,7 +334,7 @@ static bool may_fail(const struct m_call *c, const struct msg_failure *f)
     case PTOOLS_ERR_CANCELLED:
         return c->stopped;
     case PTOOLS_ERR_DEADLINE:
-        return is_late(c) || (c->item_us && c->stopped);
+        return is_late(c) || (c->map && c->stopped);
     case PTOOLS_ERR_DRAINING:
         return sim.ending && !c->begun;
     case PTOOLS_ERR_LIMIT:

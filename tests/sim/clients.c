@@ -117,10 +117,12 @@ void client_goes(uint32_t index)
             continue;
         if (r->kind == R_SUBMIT && r->task->generation == r->generation && r->task->place == ASKED && !r->task->id)
             model_free(r->task); /* it waited for room */
+        servers_forget_request(r->id);
         forget(r);
     }
     c->id = 0;
     calls_forget(index);
+    servers_client_goes(index);
     core_client_gone(sim.core, sim.now, id, &sim.out);
     sim_deliver();
 }
@@ -342,15 +344,17 @@ void client_acts(void)
         set_priorities(client);
     } else if (what < 76) {
         pause(client, (uint32_t)sim_random(TAGS + 1), sim_one_in(3));
-    } else if (what < 92) {
+    } else if (what < 86) {
         look(client);
-    } else if (what < 94) {
+    } else if (what < 89) {
         client_calls(client);
     } else if (what < 96) {
-        if (sim_one_in(3))
+        if (sim_one_in(4))
             client_limits(client);
-        else
+        else if (sim_one_in(3))
             client_maps(client);
+        else
+            client_serves(client);
     } else if (what < 97) {
         change_set((uint32_t)sim_random(USERS));
     } else {
@@ -444,6 +448,15 @@ void client_answer(const struct action *a)
         break;
     case R_CALL:
         call_answered(was.id, &a->answer, a->payload);
+        break;
+    case R_START:
+    case R_OPEN:
+    case R_RESTART:
+    case R_STOP:
+        servers_answered(was.kind, was.generation, &a->answer);
+        break;
+    case R_FATE:
+        servers_fate(was.id, &a->answer);
         break;
     case R_CHANGE:
     case R_PRIORITY:

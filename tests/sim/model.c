@@ -329,6 +329,7 @@ void model_drains(bool hurry)
 {
     sim.ending = true;
     calls_drain(hurry);
+    servers_drain(hurry);
     for (uint32_t i = 0; i < sim.n_live; i++) {
         struct m_task *t = sim.live[i];
 

@@ -46,14 +46,28 @@ void sim_deliver(void)
             break;
         case ACT_KILL:
             trace_add("ACT_KILL worker", a.worker, 0, 0);
-            sim.workers[a.worker].killed = true;
+            if (is_stask_process(a.worker))
+                server_killed(a.worker);
+            else
+                sim.workers[a.worker].killed = true;
+            break;
+        case ACT_KILL_CALL:
+            trace_add("ACT_KILL_CALL process, call", a.worker, a.task, 0);
+            server_call_killed(a.worker, a.task);
             break;
         case ACT_STOP:
-            sim.workers[a.worker].leaving = true;
+            trace_add("ACT_STOP worker", a.worker, 0, 0);
+            if (is_stask_process(a.worker))
+                server_stops(a.worker);
+            else
+                sim.workers[a.worker].leaving = true;
             break;
         case ACT_SPAWN:
             trace_add("ACT_SPAWN worker", a.worker, 0, 0);
-            sim.workers[a.worker] = (struct m_worker){ .life = W_STARTING };
+            if (is_stask_process(a.worker))
+                server_spawns(a.worker);
+            else
+                sim.workers[a.worker] = (struct m_worker){ .life = W_STARTING };
             break;
         case ACT_LOAD:
             sim.load_asked = true;
@@ -131,6 +145,7 @@ static void start(void)
     memset(sim.booked, 0, sizeof sim.booked);
     sim.loaded = sim.load_asked = false;
     memset(sim.workers, 0, sizeof sim.workers);
+    servers_forget();
     actions_init(&sim.out);
     sim.core = core_new(&sim.limits, clock_first_task(), WORKERS, sim.now, &sim.out);
     SIM_CHECK(sim.core, "memory", "no core");
@@ -266,6 +281,9 @@ static void step(void)
     } else if (what < 65 && sim.load_asked) {
         trace_step("the module", 0, 0);
         load();
+    } else if (what < 68) {
+        trace_step("a server task", 0, 0);
+        server_acts();
     } else {
         const uint32_t id = 1 + (uint32_t)sim_random(WORKERS);
 
@@ -292,6 +310,7 @@ static bool all_ended(void)
 static void drain(void)
 {
     unsigned quiet = 0;
+    bool served = false;
 
     sim.draining = true;
     if (sim.storage_failed || sim.ending) {
@@ -301,16 +320,18 @@ static void drain(void)
     trace_step("the end: all goes on", 0, 0);
     clients_release_all();
     turn();
-    for (unsigned i = 0; i < DRAIN_STEPS && quiet < 4 && !all_ended(); i++) {
+    for (unsigned i = 0; i < DRAIN_STEPS && quiet < 4 && !(all_ended() && served); i++) {
         sim.step++;
         trace_step("the end", 0, 0);
         for (uint32_t id = 1; id <= WORKERS; id++)
             worker_acts(id);
+        served = servers_stop_all();
+        server_acts();
         journal_writes();
         if (sim.load_asked)
             load();
         turn();
-        if (!journal_idle() || !workers_quiet() || core_next_us(sim.core) <= sim.now) {
+        if (!journal_idle() || !workers_quiet() || !served || core_next_us(sim.core) <= sim.now) {
             quiet = 0;
             continue;
         }
@@ -349,6 +370,7 @@ void sim_run(uint64_t seed, uint64_t steps, bool sqlite)
                                   .steps = sim_one_in(2) ? 0 : 1 + (uint32_t)sim_random(60) };
     core_limits_default(&sim.limits);
     sim.limits.workers_max = WORKERS;
+    sim.limits.user_stasks_max = 4 + (uint32_t)sim_random(8);
     sim.limits.journal = true;
     sim.limits.backoff_min_us = 1000;
     sim.limits.kill_grace_us = 50000;

@@ -4,7 +4,7 @@
  *
  *     sim.c      a run: steps, the clock, delivery of the core's actions, death and restart, the end
  *     clients.c  what clients ask for, and the answers they get; submit.c: tasks
- *     calls.c    calls, and maps over items
+ *     calls.c    calls, and maps over items; servers.c: server tasks
  *     workers.c  what workers do with what they are given
  *     journal.c  where rows go, and what a crash or a loss of power leaves of them; store.c: in the real database
  *     model.c    what was promised; check.c: whether it is kept; restart.c: and whether it was when the daemon is back
@@ -113,13 +113,29 @@ struct m_task {
     uint32_t at;          /* in live[] */
 };
 
-enum request_kind { R_SUBMIT, R_RESEND, R_RESULT, R_WAIT, R_CHANGE, R_PRIORITY, R_PAUSE, R_SET, R_OTHER, R_CALL };
+enum request_kind {
+    R_SUBMIT,
+    R_RESEND,
+    R_RESULT,
+    R_WAIT,
+    R_CHANGE,
+    R_PRIORITY,
+    R_PAUSE,
+    R_SET,
+    R_OTHER,
+    R_CALL,
+    R_START,
+    R_OPEN,
+    R_RESTART,
+    R_STOP,
+    R_FATE
+};
 struct m_request {
     uint64_t id; /* 0: free */
     enum request_kind kind;
     uint32_t client; /* index */
     struct m_task *task;
-    uint32_t generation; /* of the task */
+    uint32_t generation; /* of the task; the handle of server tasks */
     uint64_t row;        /* it counts when this one is recorded */
     bool wait;
 };
@@ -278,6 +294,26 @@ void call_stopped(uint64_t request);
 /* Its worker must have been told so by now; or it is to be taken back. */
 bool call_must_stop(uint64_t request, bool begun);
 void calls_turn(uint32_t idle);
+
+/* -- servers.c ----------------------------------------------------------------------------------------------- */
+
+void servers_forget(void);
+void client_serves(uint32_t client);
+void servers_client_goes(uint32_t client);
+void servers_drain(bool hurry);
+void servers_answered(enum request_kind kind, uint32_t tag, const struct msg_answer *a);
+void servers_fate(uint64_t request, const struct msg_answer *a);
+/* Its client has left. */
+void servers_forget_request(uint64_t request);
+void server_spawns(uint32_t process);
+void server_stops(uint32_t process);
+void server_killed(uint32_t process);
+void server_cancels(uint32_t process, uint64_t call);
+void server_call_killed(uint32_t process, uint64_t call);
+void server_acts(void);
+void servers_turn(void);
+/* At the end of the run: false: there are some. */
+bool servers_stop_all(void);
 
 /* -- workers.c ------------------------------------------------------------------------------------------------ */
 

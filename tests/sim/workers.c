@@ -77,8 +77,13 @@ static struct frame *frame_of(const struct action *a)
 
 void worker_cancel(const struct action *a)
 {
-    const struct frame *f = frame_of(a);
+    const struct frame *f;
 
+    if (is_stask_process(a->worker)) {
+        server_cancels(a->worker, a->task);
+        return;
+    }
+    f = frame_of(a);
     SIM_CHECK(f && f->begun, "I4", "worker %u is told to stop task %lu, which it has not begun", a->worker, a->task);
     sim.workers[a->worker].cancelled_us = sim.now;
     call_stopped(f->call);
