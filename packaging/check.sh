@@ -8,8 +8,8 @@
 #   --tsan           the threaded client under ThreadSanitizer
 #   --valgrind       the unit tests under valgrind
 #   --fuzz SECONDS   each fuzz target for so long
-#   --faults         the programs of tests/fault at their full size, which takes an hour; the others have them in short.
-#                    Peers who send nonsense also to a daemon under the sanitizers
+#   --faults         the programs of tests/fault at their full size, which takes an hour and a half; the others have them in
+#                    short. Peers who send nonsense also to a daemon under the sanitizers
 #   --sim SECONDS    simulated worlds that nobody has seen yet, for so long
 #   --analyze        gcc -fanalyzer, clang-tidy, clang's analyser (what scan-build runs) and cppcheck over the daemon, the
 #                    client and what they share: nothing found
@@ -295,7 +295,7 @@ mode() { # NAME
                 FAULT_DAMAGES=2000 run faults --timeout-multiplier 20 damaged
                 FAULT_CALLS=0 run faults --timeout-multiplier 20 no-memory
                 FAULT_LOSSES=1000 run faults --timeout-multiplier 20 power-loss
-                FAULT_HANGS=50 FAULT_STARTS=200 FAULT_CHURN=3000 FAULT_ENDED=100000 FAULT_REPLAY=1000000 \
+                FAULT_HANGS=50 FAULT_STARTS=200 FAULT_DRAINS=20 FAULT_CHURN=3000 FAULT_ENDED=1000000 FAULT_REPLAY=1000000 \
                         run faults --timeout-multiplier 20 processes
                 FAULT_POISON=1000 run faults --timeout-multiplier 20 poison
                 FAULT_BOMBS=1000 FAULT_ROUNDS=100 FAULT_RESULTS=1000 run faults --timeout-multiplier 20 bombs

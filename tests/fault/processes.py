@@ -4,7 +4,8 @@ end at any moment, or whose workers outlive them; a journal with one task that s
 F09, F16, F17, F24, F27, F29, F38, R10, R11. Each case says what was measured; only what holds on a slow machine is demanded.
 
 usage: processes.py  (PTOOLS_TEST_COMMAND, _MODULES and PTOOLS_DAEMON as Meson sets them)
-FAULT_HANGS (12; full: 50), FAULT_STARTS (20; 200), FAULT_CHURN (600; 3000), FAULT_ENDED (3000; 100000), FAULT_REPLAY (21000; 1000000)
+FAULT_HANGS (12; full: 50), FAULT_STARTS (20; 200), FAULT_DRAINS (3; 20), FAULT_CHURN (600; 3000),
+FAULT_ENDED (3000; 1000000), FAULT_REPLAY (21000; 1000000)
 """
 import json
 import os
@@ -19,10 +20,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from security_rig import Daemon, check, children, descendants, figure, finish, state_of, until, work  # noqa: E402
 
 COMMAND = os.environ['PTOOLS_TEST_COMMAND']
-HANGS, STARTS, CHURN, ENDED, REPLAY = (int(os.environ.get(f'FAULT_{name}', n)) for name, n in
-                               (('HANGS', 12), ('STARTS', 20), ('CHURN', 600), ('ENDED', 3000), ('REPLAY', 21000)))
+HANGS, STARTS, DRAINS, CHURN, ENDED, REPLAY = (
+    int(os.environ.get(f'FAULT_{name}', n)) for name, n in
+    (('HANGS', 12), ('STARTS', 20), ('DRAINS', 3), ('CHURN', 600), ('ENDED', 3000), ('REPLAY', 21000)))
 DEADLINE_MS, GRACE_MS = 300, 500
-LONG_QUEUE = ['-o', 'queue.user_queued_max=2000000', '-o', 'queue.user_queue_bytes_max=4G']
+LONG_QUEUE = ['queue.user_queued_max=2000000', 'queue.user_queue_bytes_max=4G']
 rng = random.Random(7)
 
 
@@ -127,12 +129,7 @@ daemon.process.kill()
 daemon.process.wait()
 gone_before = is_gone(busy)
 started = time.monotonic()
-again = Daemon.__new__(Daemon)
-again.dir, again.path, again.log = daemon.dir, daemon.path, daemon.log
-again.process = subprocess.Popen([os.environ['PTOOLS_DAEMON'], '--workers', '2', '--dir', daemon.dir, '--state-dir', daemon.dir + '/state',
-                                  '--module-path', os.environ['PTOOLS_TEST_MODULES']], stdin=subprocess.DEVNULL, stdout=daemon.log,
-                                 stderr=daemon.log)
-again.pid = again.process.pid
+daemon.start()
 until(lambda: ptools(daemon.dir, 'status').returncode == 0)
 figure('F24 a stopped worker of a daemon that was killed', 'gone before the next one runs anything, within 6 s',
        f"{'gone at once' if gone_before else 'gone at the start'}, {time.monotonic() - started:.1f} s", time.monotonic() - started < 6,
@@ -143,28 +140,48 @@ figure('F24 a stopped worker of a daemon that was killed', 'gone before the next
 ids = ptools(daemon.dir, 'submit', '--stdin',
              fed='{"function": "t.nop", "durable": true, "hold": true, "tag": "kept"}\n' * 200).stdout.split()
 check('200 durable tasks on hold', len(ids) == 200)
-again.end()
+daemon.end()
 longest, statuses = 0.0, []
 for _ in range(STARTS):
-    again.process = subprocess.Popen([os.environ['PTOOLS_DAEMON'], '--workers', '2', '--dir', daemon.dir, '--state-dir',
-                                      daemon.dir + '/state', '--module-path', os.environ['PTOOLS_TEST_MODULES'], '-o',
-                                      'limits.drain_ms=100'], stdin=subprocess.DEVNULL, stdout=daemon.log, stderr=daemon.log)
+    daemon.start('limits.drain_ms=100')
     time.sleep(rng.uniform(0, 0.3))  # the moment is what is tried
     asked = time.monotonic()
-    again.process.terminate()
-    statuses.append(again.process.wait(60))
+    daemon.process.terminate()
+    statuses.append(daemon.process.wait(60))
     longest = max(longest, time.monotonic() - asked)
 too_early = statuses.count(-signal.SIGTERM)  # it had not asked for signals yet
 figure(f'R11 {STARTS} starts, told to end within 0 to 300 ms', 'status 0, within 6 s',
        f'{statuses.count(0)} with 0, {too_early} before they heard signals, {longest:.1f} s', longest < 6,
        statuses.count(0) > 0 and statuses.count(0) + too_early == STARTS)
-again.process = subprocess.Popen([os.environ['PTOOLS_DAEMON'], '--workers', '2', '--dir', daemon.dir, '--state-dir', daemon.dir + '/state',
-                                  '--module-path', os.environ['PTOOLS_TEST_MODULES'], *LONG_QUEUE], stdin=subprocess.DEVNULL,
-                                 stdout=daemon.log, stderr=daemon.log)
+daemon.start(*LONG_QUEUE)
 until(lambda: ptools(daemon.dir, 'status').returncode == 0)
 kept = told(daemon.dir, 'ls', '--tag', 'kept').get('tasks', [])
 figure('R11 what was queued', 'all 200 are there, on hold', f'{len([t for t in kept if t["hold"]])}',
        sorted(str(t['id']) for t in kept) == sorted(ids))
+
+DRAIN_MS = 500
+accepted, longest, statuses = [], 0.0, set()
+daemon.end()
+for _ in range(DRAINS):
+    daemon.start(f'limits.drain_ms={DRAIN_MS}')
+    until(lambda: ptools(daemon.dir, 'status').returncode == 0)
+    ptools(daemon.dir, 'call', '--detach', 't.spin')  # one worker never ends by itself, the other has work
+    lines = json.dumps({'function': 't.sleep_ms', 'args': [20], 'durable': True, 'tag': 'drained'}) + '\n'
+    accepted += ptools(daemon.dir, 'submit', '--stdin', fed=lines * 50).stdout.split()
+    time.sleep(rng.uniform(0, 0.3))  # the moment is what is tried
+    asked = time.monotonic()
+    daemon.process.terminate()
+    statuses.add(daemon.process.wait(60))
+    longest = max(longest, time.monotonic() - asked)
+figure(f'R11 {DRAINS} times told to end with an endless call and 50 tasks', f'status 0, within {DRAIN_MS} ms + 6 s',
+       f'statuses {sorted(statuses)}, {longest:.1f} s', longest < DRAIN_MS / 1000 + 6, statuses == {0})
+daemon.start(*LONG_QUEUE)
+until(lambda: ptools(daemon.dir, 'status').returncode == 0)
+ptools(daemon.dir, 'wait', '--tag', 'drained')
+ended = told(daemon.dir, 'ls', '--tag', 'drained').get('tasks', [])
+figure('R11 what was accepted meanwhile', f'all {50 * DRAINS} are done', f"{sum(t['state'] == 'done' for t in ended)}",
+       len(accepted) == 50 * DRAINS and sorted(str(t['id']) for t in ended if t['state'] == 'done') == sorted(accepted))
+ptools(daemon.dir, 'forget', '--tag', 'drained')
 
 # -- F38: one that stays, many that come and go ----------------------------------------------------------------------------
 
@@ -182,14 +199,12 @@ figure(f'F38 {gone} durable tasks came and went beside 200 that stay', 'the jour
 
 for at in range(0, REPLAY, 7000):
     ptools(daemon.dir, 'submit', '--stdin', fed='{"function": "t.nop", "hold": true, "tag": "many"}\n' * min(7000, REPLAY - at))
-again.end()
+daemon.end()
 manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 manager.bind(work + '/notify')
 manager.settimeout(60)
 started = last = time.monotonic()
-again.process = subprocess.Popen([os.environ['PTOOLS_DAEMON'], '--workers', '2', '--dir', daemon.dir, '--state-dir', daemon.dir + '/state',
-                                  '--module-path', os.environ['PTOOLS_TEST_MODULES'], *LONG_QUEUE], stdin=subprocess.DEVNULL,
-                                 stdout=daemon.log, stderr=daemon.log, env={**os.environ, 'NOTIFY_SOCKET': work + '/notify'})
+daemon.start(*LONG_QUEUE, env={**os.environ, 'NOTIFY_SOCKET': work + '/notify'})
 notes, silence = [], 0.0
 while not notes or 'READY=1' not in notes[-1]:
     notes.append(manager.recv(4096).decode())
@@ -202,5 +217,5 @@ figure(f'F29 {REPLAY + 200} tasks are read at a start', 'the service manager is 
 many = told(daemon.dir, 'status')['status']['queue']['waiting']
 check('F29 all of them are there', many == REPLAY + 200, many)
 manager.close()
-check('the daemon ends well', again.end() == 0)
+check('the daemon ends well', daemon.end() == 0)
 finish()

@@ -61,6 +61,13 @@ def figure(name, asked, measured, met, safe=None, *comments):
     check(f"{name}: asked {asked}; measured {measured}: {'ok' if met else 'SHORT'}", met if safe is None else safe, *comments)
 
 
+def skip(why):
+    """Instead of any figure."""
+    print('1..0 # SKIP ' + why)
+    shutil.rmtree(work, ignore_errors=True)
+    sys.exit(0)
+
+
 def finish():
     print(f'1..{_n}')
     shutil.rmtree(work, ignore_errors=True)
@@ -194,7 +201,7 @@ class Daemon:
         with user(uid):
             os.mkdir(self.dir + '/state', 0o700)
         command = [os.environ['PTOOLS_DAEMON'], '--workers', '1', '--dir', self.dir, '--state-dir', self.dir + '/state',
-                   '--module-path', module_path or os.environ['PTOOLS_TEST_MODULES'], '--ready-fd', '3']
+                   '--module-path', module_path or os.environ['PTOOLS_TEST_MODULES']]
         self.command = command + [word for option in options for word in ('-o', option)]
         self.how = {'nofile': nofile, 'leak': leak, 'user': uid, 'group': pwd.getpwuid(uid).pw_gid, 'extra_groups': [], 'env': env,
                     'cwd': '/'}
@@ -202,7 +209,13 @@ class Daemon:
 
     def again(self):
         """Starts it; also anew, when it has ended, on what the one before has left."""
-        self.process = _ready(self.command, self.log, **self.how)
+        self.process = _ready(self.command + ['--ready-fd', '3'], self.log, **self.how)
+        self.pid = self.process.pid
+
+    def start(self, *options, env=None):
+        """The same, as root, and nobody waits until it is ready."""
+        self.process = subprocess.Popen(self.command + [word for option in options for word in ('-o', option)], env=env,
+                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.pid = self.process.pid
 
     def open_to_all(self):

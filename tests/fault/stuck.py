@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from security_rig import Daemon, check, children, figure, finish, state_of, until, work  # noqa: E402
+from security_rig import Daemon, check, children, figure, finish, skip, state_of, until, work  # noqa: E402
 
 COMMAND = os.environ['PTOOLS_TEST_COMMAND']
 DEADLINE_MS, GRACE_MS, STUCK_MS = 300, 500, 5000  # the last one is the daemon's own: from SIGKILL to giving up
@@ -37,17 +37,18 @@ def tried(*words):
 
 
 def freeze():
-    """Thaws, too, and unmounts, when this process ends, however it ends: else there would be processes that nobody can end."""
+    """Whoever thaws and unmounts it when this process ends, however it ends: else there would be processes that nobody can end."""
     os.mkdir(frozen)
-    for words in (['truncate', '-s', '16M', place], ['mkfs.ext4', '-q', place], ['mount', '-o', 'loop', place, frozen]):
+    for words in ['truncate', '-s', '16M', place], ['mkfs.ext4', '-q', place], ['mount', '-o', 'loop', place, frozen]:
         done = tried(*words)
         if done.returncode != 0:
-            print(f'1..0 # SKIP no file system can be mounted here: {done.stderr.strip()[-100:]}')
-            os.rmdir(frozen)
-            sys.exit(0)
+            skip(f'no file system can be mounted here: {done.stderr.strip()[-100:]}')
     end = 'cat > /dev/null; fsfreeze -u "$0" 2> /dev/null; umount -l "$0"'
     guard = subprocess.Popen(['sh', '-c', end, frozen], stdin=subprocess.PIPE, start_new_session=True)
-    tried('fsfreeze', '-f', frozen)
+    done = tried('fsfreeze', '-f', frozen)
+    if done.returncode != 0:
+        guard.communicate()
+        skip(f'no file system can be frozen here: {done.stderr.strip()[-100:]}')
     return guard
 
 
@@ -103,7 +104,7 @@ took = time.monotonic() - began
 figure(f'F10 the daemon is told to end, with {len(stuck)} processes that do not', 'status 0, in 6 s', f'status {status}, {took:.1f} s',
        took < 6, status == 0 and len(stuck) == 3)
 began = time.monotonic()
-refused = tried(*(word for word in daemon.command if word not in ('--ready-fd', '3')))
+refused = tried(*daemon.command)
 took = time.monotonic() - began
 figure('F10 the next one on the same state directory', 'ends, and says why, within 12 s', f'status {refused.returncode}, {took:.1f} s',
        took < 12, refused.returncode != 0 and 'do not end' in refused.stderr, lambda: refused.stderr)
