@@ -341,8 +341,14 @@ void core_clock(struct core *core, uint64_t clock_ms)
 
 void core_wall(struct core *core, uint64_t now_us, uint64_t wall_ms)
 {
+    const int64_t zero_ms = (int64_t)wall_ms - (int64_t)(now_us / 1000), step_ms = zero_ms - core->wall_zero_ms;
+
     core->now_us = core->wall_at_us = now_us;
     core->wall_ms = wall_ms;
+    if (step_ms >= WALL_STEP_MS || step_ms <= -WALL_STEP_MS) { /* set, or the machine has slept; or slewed so far */
+        core->wall_zero_ms = zero_ms;
+        qtasks_clock_set(core, step_ms);
+    }
     if (core->clock_ms == 0)
         core->clock_ms = wall_ms - MIN(wall_ms, now_us / 1000);
 }

@@ -25,7 +25,7 @@ enum qtask_event { QE_HOLD, QE_RECORD, QE_ACCEPT, QE_WAIT, QE_READY, QE_GIVE, QE
 
 /* WATCHES_MAX, of a user: more than it has connections, for each `ptools run` has one. */
 enum { DEAD_KILLS = 3, KEPT_SLICE = 256, WATCHES_MAX = 1024, BLOCKED_MAX = 1024, WATCHERS_MAX = 1 << 18,
-       PAUSES_MAX = 64 };
+       PAUSES_MAX = 64, WALL_STEP_MS = 1000 };
 enum life_flags {
     LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4, LIFE_RERUN = 8, LIFE_READ = 16, LIFE_AFTER_GONE = 32,
     LIFE_STOPPING = 64
@@ -95,6 +95,7 @@ struct qtask {
         in_set : 1,
         host : 1, gone : 1, was_read : 1, rerun : 1, changed : 1, announced : 1,
         recovered : 1, stopping : 1, was_running : 1, stays : 1, passed : 1,
+        by_clock : 1,         /* its first attempt waits for a time of day */
         probe : 1;            /* its breaker tries it */
     bool after_gone : 1; /* before it was accepted one that had to come first, and did not get done, was forgotten */
 };
@@ -168,6 +169,8 @@ int qtask_describe(struct core *core, struct qtask *q, const struct msg_submit *
 void qtask_learn_function(struct qtask *q, struct function *f, const struct msg_submit *spec);
 /* When it may run, and when it expires, having been submitted so long ago. */
 void qtask_set_delay(struct core *core, struct qtask *q, const struct msg_submit *spec, uint64_t since_us);
+/* By the time of day, as it is now. */
+void qtask_set_start(struct core *core, struct qtask *q, const struct msg_submit *spec);
 /* It waits for those that it is to come after, as far as they have not done so. 0; -ENOMEM. */
 int qtask_connect(struct core *core, struct qtask *q, const struct msg_submit *m, struct actions *out);
 /* It ends, if one of them has ended otherwise than it had to. */
@@ -239,6 +242,8 @@ void worker_unbook_all(struct core *core, struct worker *w, struct actions *out)
 /* Whether it may run there. */
 bool qtask_serves(const struct core *core, const struct qtask *q, const struct worker *w);
 void qtasks_due(struct core *core, struct actions *out);
+/* It is so much later than it was said to be, or earlier: what waits for a time of day is due sooner, or later. */
+void qtasks_clock_set(struct core *core, int64_t step_ms);
 void qtasks_drain(struct core *core, struct actions *out);
 /* The worker, or the set, is no more. */
 void backlog_dissolve(struct core *core, struct backlog *b, struct actions *out);

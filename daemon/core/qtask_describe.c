@@ -139,14 +139,20 @@ static void set_expiry(struct core *core, struct qtask *q, const struct msg_subm
         q->x->expire_us = core->now_us + (m->expire_ms * 1000 > since_us ? m->expire_ms * 1000 - since_us : 1);
 }
 
-void qtask_set_delay(struct core *core, struct qtask *q, const struct msg_submit *m, uint64_t since_us)
+void qtask_set_start(struct core *core, struct qtask *q, const struct msg_submit *m)
 {
     const uint64_t now_ms = core_shown_ms(core, core_time_ms(core));
 
+    q->by_clock = m->start_ms > now_ms;
+    if (q->by_clock)
+        q->due_us = core->now_us + (m->start_ms - now_ms) * 1000;
+}
+
+void qtask_set_delay(struct core *core, struct qtask *q, const struct msg_submit *m, uint64_t since_us)
+{
     if (m->delay_ms && m->delay_ms * 1000 > since_us)
         q->due_us = core->now_us + m->delay_ms * 1000 - since_us;
-    else if (m->start_ms > now_ms)
-        q->due_us = core->now_us + (m->start_ms - now_ms) * 1000;
+    qtask_set_start(core, q, m);
     set_expiry(core, q, m, since_us);
 }
 

@@ -113,6 +113,7 @@ struct core {
     uint64_t now_us;             /* of the event that is being told */
     uint64_t clock_ms;           /* see core_clock(); 0: not told */
     uint64_t wall_ms, wall_at_us; /* the time of day, then */
+    int64_t wall_zero_ms;        /* what it was when the monotonic clock was 0, by which start_ms was last compared */
     char **host_names;           /* of this host; ends with NULL */
     char *target_text;           /* of the queued task that was looked at last; NULL: of none */
     struct queue_entry { uint64_t id; struct qtask *q; } *queue_table; /* by rising number, with holes */

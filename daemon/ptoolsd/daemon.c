@@ -20,6 +20,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "daemon/ptoolsd/clock.h"
 #include "daemon/ptoolsd/door.h"
 #include "daemon/ptoolsd/fds.h"
 #include "daemon/ptoolsd/front_link.h"
@@ -509,6 +510,8 @@ static int daemon_start(struct daemon *d)
         r = sd_event_source_set_priority(d->core_timer, PHASE_TIMER);
     if (r >= 0)
         r = sd_event_source_set_enabled(d->core_timer, SD_EVENT_OFF);
+    if (r >= 0)
+        r = clock_watch(d->event);
     if (r >= 0 && d->config->private_mode)
         r = sd_event_add_time_relative(d->event, &unused, CLOCK_MONOTONIC, PRIVATE_UNUSED_US, 1000, on_unused, d);
     for (size_t i = 0; r >= 0 && i < 3; i++) {

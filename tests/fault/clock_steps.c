@@ -2,7 +2,8 @@
 /*
  * The daemon's clock is set an hour or a day forward or back while tasks wait: for a time, for their deadline, for
  * their expiry; and while no daemon runs at all, between a killed one and the next. None is early by more than 100 ms,
- * and none late by more than a second (and the grace time, for what has to be killed).
+ * and none late by more than a second (and the grace time, for what has to be killed). One that waits for a time of day
+ * follows the clock.
  *
  * It is the daemon alone that sees another time, through set_clock.c, which reads the step from a file. This process
  * measures by its own clock.
@@ -133,6 +134,18 @@ static void limited(struct timed *t, int64_t ms)
     queue(t, &task, "q.spin", NULL);
 }
 
+/* Not before an hour from now, by the daemon's clock, which is set forward by that much after ms. */
+static void at_an_hour_from_now(struct timed *t, int64_t ms)
+{
+    ptools_worker_task task = PTOOLS_WORKER_TASK_INIT;
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    *t = (struct timed){ .what = "one for a time of day", .ends = PTOOLS_OK, .ms = ms };
+    task.start_ms = ((int64_t)now.tv_sec + 3600) * 1000 + now.tv_nsec / 1000000;
+    queue(t, &task, "t.nop", NULL);
+}
+
 static void on_end(ptools_future *f, void *arg)
 {
     struct timed *t = arg;
@@ -226,6 +239,36 @@ START_TEST(before_one_is_told_a_time)
 }
 END_TEST
 
+/* Asking for its end begins a turn; in the world the kernel does, when the clock is set or the machine wakes up. */
+START_TEST(a_time_of_day)
+{
+    struct timed timed;
+
+    at_an_hour_from_now(&timed, STEP_AFTER_MS);
+    poll(NULL, 0, STEP_AFTER_MS); /* as above */
+    set_clock(3600);
+    await(&timed, 1, "+1h");
+}
+END_TEST
+
+START_TEST(a_time_of_day_while_it_is_dead)
+{
+    struct timed timed;
+    char dir[sizeof server.dir];
+
+    at_an_hour_from_now(&timed, 0);
+    memcpy(dir, server.dir, sizeof dir);
+    ck_assert_int_eq(kill(server.pid, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(server.pid, NULL, 0), server.pid);
+    close(server.pidfd);
+    pt = ptools_close(pt);
+    set_clock(3600);
+    start(dir);
+    timed.queued = now_ms();
+    await(&timed, 1, "+1h");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite;
@@ -242,5 +285,7 @@ int main(void)
     tcase_add_loop_test(tc, while_it_runs, 0, (int)(sizeof steps / sizeof steps[0]));
     tcase_add_loop_test(tc, before_one_is_told_a_time, 0, (int)(sizeof steps / sizeof steps[0]));
     tcase_add_loop_test(tc, while_it_is_dead, 0, (int)(sizeof steps / sizeof steps[0]));
+    tcase_add_test(tc, a_time_of_day);
+    tcase_add_test(tc, a_time_of_day_while_it_is_dead);
     return suite_run(suite);
 }

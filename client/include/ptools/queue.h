@@ -133,7 +133,8 @@ typedef struct ptools_worker_task {
     int64_t backoff_ms;              /* before the second attempt, about; doubled for each further. 0: 500 */
     int64_t backoff_max_ms;          /* 0: 60000                                                    */
     int64_t delay_ms;                /* not before so long from now; 0: at once ...                 */
-    int64_t start_ms;                /* ... or not before this time, in ms since 1970; not both     */
+    int64_t start_ms;                /* ... or not before this time, in ms since 1970: it follows a clock that is set, and
+                                        goes on while the machine sleeps, as delays do not; not both */
     int64_t expire_ms;               /* ends as expired if it has not begun so long from now; 0: never */
     int64_t deadline_ms;             /* each attempt is stopped after so long; 0: never             */
     int64_t grace_ms;                /* an attempt that is to stop is killed after so long; 0: as the daemon is set */

@@ -160,12 +160,39 @@ START_TEST(delay_start_and_expiry)
     ck_assert_uint_eq(rig_shown(&r, delayed), SHOWN_WAITING);
     rig_tick(&r, 1);
     ck_assert_uint_eq(rig_shown(&r, delayed), SHOWN_QUEUED);
-    core_wall(r.core, r.now, 1); /* a clock that jumps moves no delay */
     rig_tick(&r, 1000000);
     ck_assert_uint_eq(rig_shown(&r, at), SHOWN_QUEUED);
+    core_wall(r.core, r.now, 1); /* a clock that jumps moves no delay */
     rig_tick(&r, 1000000);
     ck_assert_uint_eq(rig_shown(&r, expires), SHOWN_EXPIRED);
     rig_failure(&r, rig_result(&r, expires), PTOOLS_ERR_EXPIRED);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(a_time_of_day_follows_the_clock)
+{
+    uint64_t at, delayed, expires;
+
+    setup(1);
+    at = rig_queued(&r, SUBMIT(.start_ms = QUEUE_WALL_MS + 3600000));
+    delayed = rig_queued(&r, SUBMIT(.delay_ms = 3600000));
+    expires = rig_queued(&r, SUBMIT(.start_ms = QUEUE_WALL_MS + 3600000, .expire_ms = 1000));
+    core_wall(r.core, r.now, QUEUE_WALL_MS + 1800000); /* the machine has slept */
+    ck_has(rig_why(&r, at), "due in 1800000 ms");
+    ck_has(rig_why(&r, delayed), "due in 3600000 ms");
+    core_wall(r.core, r.now, QUEUE_WALL_MS - 60000); /* or somebody sets it back */
+    ck_has(rig_why(&r, at), "due in 3660000 ms");
+    core_wall(r.core, r.now, QUEUE_WALL_MS - 59500); /* it was corrected a little */
+    ck_has(rig_why(&r, at), "due in 3660000 ms");
+    rig_tick(&r, 1000000);
+    ck_assert_uint_eq(rig_shown(&r, expires), SHOWN_EXPIRED);
+    core_wall(r.core, r.now, QUEUE_WALL_MS + 3600000);
+    ck_assert_uint_le(core_next_us(r.core), r.now);
+    rig_tick(&r, 0);
+    ck_assert_uint_eq(rig_shown(&r, at), SHOWN_QUEUED);
+    ck_assert_uint_eq(rig_shown(&r, delayed), SHOWN_WAITING);
+    ck_assert_uint_eq(rig_shown(&r, expires), SHOWN_EXPIRED);
     rig_end(&r);
 }
 END_TEST
@@ -591,6 +618,7 @@ int main(void)
     tcase_add_test(tc, a_value_that_is_too_large_is_a_failure);
     tc = suite_case(suite, "time");
     tcase_add_test(tc, delay_start_and_expiry);
+    tcase_add_test(tc, a_time_of_day_follows_the_clock);
     tcase_add_test(tc, what_has_begun_does_not_expire);
     tcase_add_test(tc, ended_ones_are_forgotten_in_time);
     tcase_add_test(tc, the_oldest_make_room);
