@@ -360,7 +360,7 @@ void core_module_loaded(struct core *core, uint64_t now_us, const struct report 
  * what is recorded is told in times that are counted from there, which nobody sets. Before the first row. */
 void core_clock(struct core *core, uint64_t clock_ms);
 /* The time of day, in ms since 1970, at now_us: at the start, and whenever it was looked at. It is shown, and is what
- * start_ms is compared with, anew when it was set by a second or more, or went on while the machine slept; delays do
+ * start_ms is compared with, anew when it was set by a tenth of a second or more, or went on while the machine slept; delays do
  * not follow it. */
 void core_wall(struct core *core, uint64_t now_us, uint64_t wall_ms);
 /* How this host is called: names and addresses, each copied. 0 or -ENOMEM. Once, before the first client. */

@@ -347,7 +347,7 @@ void core_wall(struct core *core, uint64_t now_us, uint64_t wall_ms)
     core->wall_ms = wall_ms;
     if (step_ms >= WALL_STEP_MS || step_ms <= -WALL_STEP_MS) { /* set, or the machine has slept; or slewed so far */
         core->wall_zero_ms = zero_ms;
-        qtasks_clock_set(core, step_ms);
+        qtasks_clock_set(core);
     }
     if (core->clock_ms == 0)
         core->clock_ms = wall_ms - MIN(wall_ms, now_us / 1000);

@@ -25,7 +25,7 @@ enum qtask_event { QE_HOLD, QE_RECORD, QE_ACCEPT, QE_WAIT, QE_READY, QE_GIVE, QE
 
 /* WATCHES_MAX, of a user: more than it has connections, for each `ptools run` has one. */
 enum { DEAD_KILLS = 3, KEPT_SLICE = 256, WATCHES_MAX = 1024, BLOCKED_MAX = 1024, WATCHERS_MAX = 1 << 18,
-       PAUSES_MAX = 64, WALL_STEP_MS = 1000 };
+       PAUSES_MAX = 64, WALL_STEP_MS = 100 };
 enum life_flags {
     LIFE_HOLD = 1, LIFE_IDEMPOTENT = 2, LIFE_MAYBE_EXECUTED = 4, LIFE_RERUN = 8, LIFE_READ = 16, LIFE_AFTER_GONE = 32,
     LIFE_STOPPING = 64
@@ -242,8 +242,8 @@ void worker_unbook_all(struct core *core, struct worker *w, struct actions *out)
 /* Whether it may run there. */
 bool qtask_serves(const struct core *core, const struct qtask *q, const struct worker *w);
 void qtasks_due(struct core *core, struct actions *out);
-/* It is so much later than it was said to be, or earlier: what waits for a time of day is due sooner, or later. */
-void qtasks_clock_set(struct core *core, int64_t step_ms);
+/* The time of day is another: what waits for one is due sooner, or later. */
+void qtasks_clock_set(struct core *core);
 void qtasks_drain(struct core *core, struct actions *out);
 /* The worker, or the set, is no more. */
 void backlog_dissolve(struct core *core, struct backlog *b, struct actions *out);

@@ -536,16 +536,16 @@ void qtasks_due(struct core *core, struct actions *out)
     }
 }
 
-void qtasks_clock_set(struct core *core, int64_t step_ms)
+void qtasks_clock_set(struct core *core)
 {
+    struct msg_submit spec;
+
     for (struct qtask *q = qtask_after(core, 0); q; q = qtask_after(core, q->id)) {
-        if (!q->by_clock || q->attempt > 0 || q->due_us <= core->now_us ||
-            (q->state != QT_WAITING && q->state != QT_HELD))
+        if (!q->by_clock || q->attempt > 0 || q->due_us <= core->now_us || q->state > QT_WAITING)
             continue;
-        if (step_ms < 0)
-            q->due_us += (uint64_t)-step_ms * 1000;
-        else
-            q->due_us -= MIN((uint64_t)step_ms * 1000, q->due_us - core->now_us);
+        qtask_spec(core, q, &spec);
+        q->due_us = core->now_us; /* if its time has come */
+        qtask_set_start(core, q, &spec);
         if (heap_holds(&q->timer))
             set_timer(core, q, q->due_us);
     }

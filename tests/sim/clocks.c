@@ -7,7 +7,7 @@
  */
 #include "tests/sim/sim.h"
 
-enum { HOUR_MS = 3600000 };
+enum { HOUR_MS = 3600000, SMALL_MS = 100 /* a correction that may be passed over */ };
 #define FIRST_MS UINT64_C(1700000000000)
 
 void clocks_init(void)
@@ -45,6 +45,10 @@ void clock_steps(void)
         set_zero(sim.zero_ms + by);
     }
     trace_add("the time of day is", clock_wall_ms(), sim.zero_ms, 0);
+    if (MAX(sim.zero_ms, sim.told_zero_ms) - MIN(sim.zero_ms, sim.told_zero_ms) >= SMALL_MS) {
+        sim.told_zero_ms = sim.zero_ms;
+        model_clock_set();
+    }
     core_wall(sim.core, sim.now, clock_wall_ms()); /* at the start of each turn */
 }
 

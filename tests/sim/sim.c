@@ -151,6 +151,7 @@ static void start(void)
     SIM_CHECK(sim.core, "memory", "no core");
     core_clock(sim.core, sim.clock_ms);
     core_wall(sim.core, sim.now, clock_wall_ms());
+    sim.told_zero_ms = sim.zero_ms;
     sim_deliver();
 }
 

@@ -180,6 +180,7 @@ struct sim {
     struct habits habits;
     uint64_t seed, step, now, next_request, next_source;
     uint64_t zero_ms, right_ms, clock_ms; /* see clocks.c; right_ms: what zero_ms should be */
+    uint64_t told_zero_ms;                /* by which times of day were looked at last */
     bool loaded, load_asked;              /* the module */
     bool ending;                          /* the daemon was asked to end, and does when what runs has */
     bool draining;                        /* the run: nothing new comes */
@@ -235,6 +236,7 @@ void model_check_task(struct m_task *t);
 void model_waits(struct m_task *t);
 uint64_t model_backoff(const struct m_task *t);
 void model_delays(struct m_task *t, uint64_t delay_us);
+void model_clock_set(void);
 bool model_journaled(const struct m_task *t);
 bool model_ready(const struct m_task *t); /* and nothing is in its way */
 bool model_may_go(const struct m_task *t);

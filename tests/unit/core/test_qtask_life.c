@@ -183,7 +183,7 @@ START_TEST(a_time_of_day_follows_the_clock)
     ck_has(rig_why(&r, delayed), "due in 3600000 ms");
     core_wall(r.core, r.now, QUEUE_WALL_MS - 60000); /* or somebody sets it back */
     ck_has(rig_why(&r, at), "due in 3660000 ms");
-    core_wall(r.core, r.now, QUEUE_WALL_MS - 59500); /* it was corrected a little */
+    core_wall(r.core, r.now, QUEUE_WALL_MS - 59950); /* it was corrected a little */
     ck_has(rig_why(&r, at), "due in 3660000 ms");
     rig_tick(&r, 1000000);
     ck_assert_uint_eq(rig_shown(&r, expires), SHOWN_EXPIRED);
