@@ -301,7 +301,7 @@ static int look(struct look *l, const char *dir)
     }
     if (!l->export)
         print_counts(l);
-    if (!l->had_log && journal_files_have(&l->s.files, JOURNAL_WAL, &bytes) && bytes == 0)
+    if (!l->had_log && journal_files_have(&l->s.files, JOURNAL_WAL, &bytes, l->s.why) == 1 && bytes == 0)
         unlinkat(l->s.files.dir_fd, JOURNAL_WAL, 0);
     if (fflush(l->out) || ferror(l->out)) {
         problem(l, "cannot write what was read");

@@ -357,13 +357,15 @@ static int create(struct store *s, const struct store_schema *schema)
 static int check_born(struct store *s)
 {
     uint64_t bytes = 0, log_bytes = 0;
-    bool have = journal_files_have(&s->files, JOURNAL_DB, &bytes);
+    const int have = journal_files_have(&s->files, JOURNAL_DB, &bytes, s->why);
     struct proof proof;
-    int r = find_proof(s, &proof);
+    int r = have < 0 ? have : find_proof(s, &proof);
 
     if (r < 0 || bytes > 0)
         return r;
-    journal_files_have(&s->files, JOURNAL_WAL, &log_bytes);
+    r = journal_files_have(&s->files, JOURNAL_WAL, &log_bytes, s->why);
+    if (r < 0)
+        return r;
     if (proof.any > 0 || log_bytes > 0 || (proof.exists && proof.n == 0)) {
         snprintf(s->why, sizeof s->why, "%s/" JOURNAL_DB " is %s, but %s says that tasks were recorded in it",
                  s->files.dir, have ? "empty" : "missing", log_bytes > 0 ? JOURNAL_WAL : JOURNAL_MARK);
@@ -440,7 +442,7 @@ int store_open_to_look(struct store *s, const char *dir, bool *ret_had_log)
 
     init(s);
     r = journal_files_open(&s->files, &options, true, s->why);
-    *ret_had_log = r == 0 && journal_files_have(&s->files, JOURNAL_WAL, &bytes);
+    *ret_had_log = r == 0 && journal_files_have(&s->files, JOURNAL_WAL, &bytes, s->why) != 0;
     if (r == 0)
         r = check_born(s);
     if (r == 0)

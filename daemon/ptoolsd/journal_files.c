@@ -240,14 +240,15 @@ int journal_files_make_db(struct journal_files *f, char why[JOURNAL_WHY_BYTES])
     return 0;
 }
 
-bool journal_files_have(const struct journal_files *f, const char *name, uint64_t *ret_bytes)
+int journal_files_have(const struct journal_files *f, const char *name, uint64_t *ret_bytes,
+                       char why[JOURNAL_WHY_BYTES])
 {
     struct stat st;
 
     if (fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return false;
+        return errno == ENOENT ? 0 : fail(why, "cannot look at", f->dir, name, errno);
     *ret_bytes = (uint64_t)st.st_size;
-    return true;
+    return 1;
 }
 
 /* Not with stat(): to ask for a file's times makes Linux (since 6.13) give it a new one at its next write, and every
@@ -281,13 +282,17 @@ static bool same_file(struct journal_files *f, const char *name, struct file_ide
 int journal_files_same(struct journal_files *f, char why[JOURNAL_WHY_BYTES])
 {
     struct file_identity ours, theirs;
-    const char *name = !same_file(f, JOURNAL_DB, &f->db)                          ? JOURNAL_DB
-                       : !same_file(f, JOURNAL_WAL, &f->wal)                      ? JOURNAL_WAL
-                       : f->mark_fd >= 0 && !same_file(f, JOURNAL_MARK, &f->mark) ? JOURNAL_MARK
-                                                                                  : "";
+    const char *name;
 
+    errno = 0;
+    name = !same_file(f, JOURNAL_DB, &f->db)                          ? JOURNAL_DB
+           : !same_file(f, JOURNAL_WAL, &f->wal)                      ? JOURNAL_WAL
+           : f->mark_fd >= 0 && !same_file(f, JOURNAL_MARK, &f->mark) ? JOURNAL_MARK
+                                                                      : "";
     if (*name || !identify(f->dir_fd, "", AT_EMPTY_PATH, &ours) || !identify(AT_FDCWD, f->dir, 0, &theirs) ||
         !same(&ours, &theirs)) {
+        if (errno && errno != ENOENT)
+            return fail(why, "cannot look at", f->dir, name, errno);
         snprintf(why, JOURNAL_WHY_BYTES, "%s%s%s was removed or replaced while ptoolsd had it open", f->dir,
                  *name ? "/" : "", name);
         return -ESTALE;

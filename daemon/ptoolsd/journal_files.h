@@ -55,9 +55,11 @@ int journal_files_open(struct journal_files *f, const struct journal_options *op
 int journal_files_sync_names(struct journal_files *f, char why[JOURNAL_WHY_BYTES]);
 /* An empty database, for SQLite to fill; -EEXIST: there is one. */
 int journal_files_make_db(struct journal_files *f, char why[JOURNAL_WHY_BYTES]);
-/* Whether a file is there, and its size. */
-bool journal_files_have(const struct journal_files *f, const char *name, uint64_t *ret_bytes);
-/* Database and mark are still those that were opened, and where they were. 0; -ESTALE: why tells. */
+/* 1: a file is there, of that size; 0: it is not; -errno: nobody can say, and why tells. */
+int journal_files_have(const struct journal_files *f, const char *name, uint64_t *ret_bytes,
+                       char why[JOURNAL_WHY_BYTES]);
+/* Database and mark are still those that were opened, and where they were. 0; -ESTALE, or another -errno if nobody can
+ * say: why tells. */
 int journal_files_same(struct journal_files *f, char why[JOURNAL_WHY_BYTES]);
 
 /* The marks that can be read: 0 to 2 of them. *ret_exists: there is a file. -errno. */

@@ -348,6 +348,24 @@ START_TEST(what_is_no_journal_is_refused)
 }
 END_TEST
 
+/* Else it would be taken for missing, and the daemon not started again. */
+START_TEST(what_cannot_be_looked_at_is_not_missing)
+{
+    struct journal_files files;
+    uint64_t bytes;
+
+    journal_files_init(&files);
+    files.dir = rig_dir;
+    files.dir_fd = open(rig_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ck_assert_int_eq(journal_files_have(&files, JOURNAL_DB, &bytes, rig_why), 0);
+    close(files.dir_fd);
+    ck_assert_int_eq(journal_files_have(&files, JOURNAL_DB, &bytes, rig_why), -EBADF);
+    ck_assert_msg(strstr(rig_why, "cannot look at"), "%s", rig_why);
+    ck_assert_int_eq(journal_files_same(&files, rig_why), -EBADF);
+    ck_assert_msg(strstr(rig_why, "cannot look at"), "%s", rig_why);
+}
+END_TEST
+
 /* -- checksums ----------------------------------------------------------------------------------------------------- */
 
 START_TEST(crc32c_is_the_one_everybody_knows)
@@ -445,6 +463,7 @@ int main(void)
     tcase_add_test(tc, an_older_version_is_brought_up_to_date);
     tcase_add_test(tc, a_step_that_fails_leaves_the_old_version);
     tcase_add_test(tc, what_is_no_journal_is_refused);
+    tcase_add_test(tc, what_cannot_be_looked_at_is_not_missing);
     tcase_add_test(tc, crc32c_is_the_one_everybody_knows);
     tcase_add_test(tc, every_column_counts);
     return suite_run(suite);
