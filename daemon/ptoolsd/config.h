@@ -102,7 +102,8 @@ enum { CONFIG_REFUSED = 1 };
 int config_set(struct config *c, const char *section, const char *key, const char *value, bool append,
                char why[CONFIG_WHY_BYTES]);
 /* A file, then all *.conf of the directory FILE.d in the order of their names. All that is wrong is written
- * to complaints, a line each: "FILE:LINE: what, and what is allowed". 0, CONFIG_REFUSED or -ENOMEM. */
+ * to complaints, a line each: "FILE:LINE: what, and what is allowed". 0, CONFIG_REFUSED, or -errno: the machine lacks
+ * something (memory, descriptors, a disk that can be read). */
 int config_read(struct config *c, const char *path, bool must_exist, FILE *complaints);
 /* What the administrator says of this user, beside the file: FILE's directory/groups.d/GROUP.conf for each group of this
  * process, then users.d/USER.conf. They have the same format; sections daemon and users are not theirs. */

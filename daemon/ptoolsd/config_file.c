@@ -96,6 +96,19 @@ static int take_pair(void *arg, const char *section, const char *key, const char
     return 1;
 }
 
+/* Whether it is the machine that fails, for now, and not the settings that are wrong. */
+static bool is_transient(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO || error == EINTR;
+}
+
+/* What was said of it goes to complaints. */
+static int not_read(const char *path, int error, FILE *complaints)
+{
+    fprintf(complaints, "%s: %s\n", path, strerror(error));
+    return is_transient(error) ? -error : CONFIG_REFUSED;
+}
+
 int config_read_stream(struct config *c, FILE *file, const char *name, FILE *complaints)
 {
     struct reading r = { .config = c, .name = name, .file = file, .complaints = complaints };
@@ -106,8 +119,8 @@ int config_read_stream(struct config *c, FILE *file, const char *name, FILE *com
     if (r.error)
         return r.error;
     if (ferror(file))
-        complain(&r, 0, strerror(errno));
-    else if (r.bytes >= FILE_BYTES_MAX)
+        return not_read(name, errno, complaints);
+    if (r.bytes >= FILE_BYTES_MAX)
         complain(&r, 0, "the file is larger than 1 MiB");
     if (malformed > 0)
         complain(&r, (unsigned)malformed, "the line is no [section], no key = value and no comment");
@@ -123,10 +136,8 @@ static int read_one(struct config *c, const char *path, bool must_exist, FILE *c
 
     if (!file && errno == ENOENT && !must_exist)
         return 0;
-    if (!file) {
-        fprintf(complaints, "%s: %s\n", path, strerror(errno));
-        return CONFIG_REFUSED;
-    }
+    if (!file)
+        return not_read(path, errno, complaints);
     r = config_read_stream(c, file, path, complaints);
     fclose(file);
     return r;
@@ -157,8 +168,7 @@ static int read_drop_ins(struct config *c, const char *path, FILE *complaints)
     if (n < 0) {
         if (errno == ENOENT || errno == ENOTDIR)
             return 0;
-        fprintf(complaints, "%s: %s\n", dir, strerror(errno));
-        return CONFIG_REFUSED;
+        return not_read(dir, errno, complaints);
     }
     for (i = 0; i < n; i++) {
         if (r >= 0 && asprintf(&file, "%s/%s", dir, entries[i]->d_name) >= 0) {
@@ -221,7 +231,7 @@ int config_read_of_user(struct config *c, const char *path, FILE *complaints)
         r = name ? read_beside(c, path, i <= n ? "groups.d" : "users.d", name, complaints) : 0;
         if (error) {
             fprintf(complaints, "the name of %s cannot be looked up: %s\n", i <= n ? "a group" : "the user", strerror(error));
-            r = CONFIG_REFUSED;
+            r = is_transient(error) ? -error : CONFIG_REFUSED;
         }
         worst = r > 0 ? r : worst;
     }

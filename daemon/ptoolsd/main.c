@@ -178,7 +178,7 @@ int main(int argc, char *argv[])
     int status = -1;
 
     if (open_stdio() < 0)
-        return EXIT_FAILURE;
+        return complain(strerror(errno)); /* on what there is of a standard error */
     keep_memory();
     if (config_init(&config) == 0)
         status = config_from_command_line(&config, argc, argv, stdout, stderr);

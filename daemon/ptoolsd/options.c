@@ -262,7 +262,7 @@ static int set_from(struct config *c, const struct override *o, FILE *err)
     return r;
 }
 
-/* All complaints go to err; 0, CONFIG_REFUSED or -ENOMEM. */
+/* All complaints go to err; 0, CONFIG_REFUSED or -errno. */
 static int read_all(struct config *c, const struct command_line *line, FILE *err)
 {
     const char *dir = getenv("PTOOLS_DIR");

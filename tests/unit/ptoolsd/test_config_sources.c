@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,22 @@ START_TEST(files_that_cannot_be_read)
     ck_assert_int_eq(run("--check-config", "--config", "/"), CONFIG_EXIT_BAD);
     ck_assert_str_eq(complained, "/: Is a directory\n");
     ck_assert_str_eq(printed, "");
+}
+END_TEST
+
+/* Nothing is wrong with the settings then: a service manager is to try it again. */
+START_TEST(a_machine_that_lacks_descriptors_is_no_wrong_setting)
+{
+    struct rlimit usual, none;
+
+    write_file("p.conf", "[workers]\ncount = 1\n");
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    none = (struct rlimit){ 0, usual.rlim_max };
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    ck_assert_int_eq(run("--config", "p.conf"), EXIT_FAILURE);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    ck_assert_str_eq(complained, "p.conf: Too many open files\nptoolsd: Too many open files\n");
+    ck_assert_int_eq(run("--config", "p.conf"), CONFIG_RUN);
 }
 END_TEST
 
@@ -217,6 +234,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, config_begin, config_end);
     tcase_add_test(tc, files_that_cannot_be_read);
+    tcase_add_test(tc, a_machine_that_lacks_descriptors_is_no_wrong_setting);
     tcase_add_test(tc, drop_ins_come_after_in_their_order);
     tcase_add_test(tc, user_has_a_file_of_their_own);
     tcase_add_test(tc, later_sources_win);
