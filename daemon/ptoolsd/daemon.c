@@ -417,6 +417,20 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
+/* Whoever started it waits for this, or for the end of this process: one of the two must come. */
+static void tell_starter(struct daemon *d)
+{
+    ssize_t n;
+
+    do
+        n = write(d->start.ready_fd, "READY\n", 6);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EPIPE)
+        log_warning("ready-fd", LOG_STR("why", "nobody reads it any more"));
+    else if (n != 6)
+        daemon_fail(d, "telling that it is ready", n < 0 ? -errno : -EIO);
+}
+
 void daemon_tell_ready(struct daemon *d)
 {
     struct core_worker_view w;
@@ -429,8 +443,8 @@ void daemon_tell_ready(struct daemon *d)
     d->ready = true;
     log_info("ready", LOG_STR("dir", d->config->dir), LOG_U64("workers", d->config->workers));
     sd_notify(0, "READY=1\nSTATUS=Serving.");
-    if (d->start.ready_fd >= 0 && write(d->start.ready_fd, "READY\n", 6) != 6)
-        log_warning("ready-fd", LOG_STR("why", strerror(errno)));
+    if (d->start.ready_fd >= 0)
+        tell_starter(d);
     if (d->start.stderr_fd >= 0)
         log_init(d->config->log_level, STDERR_FILENO, LOG_JOURNAL_SOCKET);
     close_fd(&d->start.ready_fd);
@@ -516,7 +530,7 @@ static int daemon_start(struct daemon *d)
         r = sd_event_add_time_relative(d->event, &unused, CLOCK_MONOTONIC, PRIVATE_UNUSED_US, 1000, on_unused, d);
     for (size_t i = 0; r >= 0 && i < 3; i++) {
         const int signal = (const int[]){ SIGTERM, SIGINT, SIGHUP }[i];
-        sd_event_source *source;
+        sd_event_source *source = NULL;
 
         r = sd_event_add_signal(d->event, &source, signal, signal == SIGHUP ? on_reload_signal : on_stop_signal, d);
         if (r >= 0)

@@ -110,6 +110,18 @@ START_TEST(bad_configuration_is_told_by_line)
 }
 END_TEST
 
+/* Its starter would take it for dead. Descriptor 0 is open, but only to read. */
+START_TEST(a_daemon_that_cannot_say_that_it_is_ready_ends)
+{
+    char dir[64], text[4096];
+
+    temp_dir(dir, sizeof dir);
+    ck_assert_int_eq(server_refuses(dir, (const char *const[]){ "--ready-fd", "0", NULL }, text, sizeof text), 1);
+    ck_assert_msg(strstr(text, "telling that it is ready"), "it says: %s", text);
+    temp_remove(dir);
+}
+END_TEST
+
 START_TEST(a_missing_worker_program_is_told_at_once)
 {
     char dir[64], text[4096];
@@ -409,6 +421,7 @@ int main(void)
     tcase_add_test(tc, a_file_in_the_way_is_left_alone);
     tcase_add_test(tc, a_directory_that_others_can_write_is_refused);
     tcase_add_test(tc, bad_configuration_is_told_by_line);
+    tcase_add_test(tc, a_daemon_that_cannot_say_that_it_is_ready_ends);
     tcase_add_test(tc, a_missing_worker_program_is_told_at_once);
     tcase_add_test(tc, a_journal_that_cannot_be_used);
     tcase_add_test(tc, nobody_there_is_told);
