@@ -335,7 +335,7 @@ static int on_template_link(sd_event_source *s, int fd, uint32_t revents, void *
 
 /* -- asking ------------------------------------------------------------------------------------------------ */
 
-/* 1: sent; 0: the link is full; -1: the link is broken. */
+/* 1: sent; 0: the link is full, or the machine short of something; -1: the link is broken. */
 static int send_packet(struct template *t, struct link_frame *f, const char *body, const int *fds, size_t n_fds)
 {
     struct iovec iov[2] = { { f, sizeof *f }, { (void *)(uintptr_t)body, strlen(body) } };
@@ -356,7 +356,7 @@ static int send_packet(struct template *t, struct link_frame *f, const char *bod
     }
     if (sendmsg(t->link_fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
         return 1;
-    return errno == EAGAIN || errno == EINTR || errno == ETOOMANYREFS ? 0 : -1;
+    return errno == EAGAIN || errno == EINTR || errno == ETOOMANYREFS || errno == ENOMEM || errno == ENOBUFS ? 0 : -1;
 }
 
 static int send_one(struct template *t, const struct asking *a)

@@ -31,7 +31,7 @@
 #include "proto/message.h"
 #include "proto/page.h"
 
-enum { PROBES_MAX = 64, FDS_MAX = 8, EXIT_THREADS = 1, EXIT_PROTOCOL = 2 };
+enum { PROBES_MAX = 64, FDS_MAX = 8, EXIT_THREADS = 1, EXIT_PROTOCOL = 2, EXIT_MUTE = 3 };
 
 struct template {
     int link_fd;
@@ -39,6 +39,7 @@ struct template {
     struct modules modules;
     TAILQ_HEAD(, probe) probes;
     unsigned n_probes;
+    bool mute; /* an answer did not leave: the daemon would wait for it, and must rather see this process end */
     int *born; /* shared with the child in the middle: pid of the worker, or -errno */
     uint8_t packet[LINK_PACKET_BYTES];
 };
@@ -66,10 +67,15 @@ static void answer(struct template *t, struct link_frame *frame, const void *bod
 {
     struct iovec iov[2] = { { frame, sizeof *frame }, { (void *)(uintptr_t)body, n } };
     struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+    ssize_t sent;
 
     frame->body_bytes = (uint32_t)n;
-    while (sendmsg(t->link_fd, &msg, MSG_NOSIGNAL) < 0 && errno == EINTR)
+    while ((sent = sendmsg(t->link_fd, &msg, MSG_NOSIGNAL)) < 0 && errno == EINTR)
         ;
+    if (sent < 0 && errno != EPIPE && errno != ECONNRESET) {
+        log_say(LOG_LEVEL_ERROR, "template-link", "an answer cannot be sent: %s", strerror(errno));
+        t->mute = true;
+    }
 }
 
 /* 1: *ret is a packet, its descriptors the caller's; 0: the end; -EBADMSG. */
@@ -87,6 +93,8 @@ static int receive(struct template *t, struct request *ret)
     do
         got = recvmsg(t->link_fd, &msg, MSG_CMSG_CLOEXEC);
     while (got < 0 && errno == EINTR);
+    if (got < 0)
+        log_say(LOG_LEVEL_ERROR, "template-link", "it cannot be read: %s", strerror(errno));
     if (got <= 0)
         return 0;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
@@ -351,7 +359,7 @@ int template_main(int link_fd, const struct template_options *options)
         return EXIT_FAILURE;
     answer(&t, &ready, NULL, 0);
     while (status == 0)
-        status = turn(&t);
+        status = t.mute ? EXIT_MUTE : turn(&t);
     while ((p = TAILQ_FIRST(&t.probes))) {
         TAILQ_REMOVE(&t.probes, p, link);
         probe_free(p);
