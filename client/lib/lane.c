@@ -115,6 +115,12 @@ void lane_end(struct lane *lane)
 
 /* -- out ------------------------------------------------------------------------------------------- */
 
+/* It is full, or the machine short of memory: tried again when it can be written to. */
+static bool for_now(int error)
+{
+    return error == EAGAIN || error == ENOBUFS || error == ENOMEM;
+}
+
 void lane_flush(struct lane *lane)
 {
     while (lane->fd >= 0 && lane->out.n > 0) {
@@ -127,7 +133,7 @@ void lane_flush(struct lane *lane)
         if (sent >= 0) {
             chain_consume(&lane->out, (size_t)sent);
         } else if (errno != EINTR) {
-            if (errno != EAGAIN)
+            if (!for_now(errno))
                 chain_consume(&lane->out, lane->out.n); /* it is gone: what it has sent is still read */
             return;
         }
@@ -144,7 +150,7 @@ static int send_or_queue(struct lane *lane, struct iovec *iov, int n)
         do
             sent = sendmsg(lane->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
         while (sent < 0 && errno == EINTR);
-        if (sent < 0 && errno != EAGAIN)
+        if (sent < 0 && !for_now(errno))
             return -EPIPE;
     }
     for (int i = 0; i < n; i++) {
