@@ -294,6 +294,7 @@ mode() { # NAME
                 FAULT_CALLS=200 run faults --timeout-multiplier 20 storage-fails
                 FAULT_DAMAGES=2000 run faults --timeout-multiplier 20 damaged
                 FAULT_CALLS=0 run faults --timeout-multiplier 20 no-memory no-memory-worker
+                FAULT_POINTS=50 run faults --timeout-multiplier 20 calls-fail
                 FAULT_LOSSES=1000 run faults --timeout-multiplier 20 power-loss
                 FAULT_HANGS=50 FAULT_STARTS=200 FAULT_DRAINS=20 FAULT_CHURN=3000 FAULT_ENDED=1000000 FAULT_REPLAY=1000000 \
                         run faults --timeout-multiplier 20 processes

@@ -140,19 +140,19 @@ static size_t arguments(const char **argv, const char *dir, char *program, size_
     return n;
 }
 
-static void count_fds(pid_t pid, unsigned *ret)
+unsigned server_fds(const struct server *s)
 {
     char path[32];
     unsigned n = 0;
     DIR *dir;
 
-    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)s->pid);
     dir = opendir(path);
     ck_assert_msg(dir, "no %s: the daemon is gone", path);
     while (readdir(dir))
         n++;
     closedir(dir);
-    *ret = n - 2;
+    return n - 2;
 }
 
 int server_log_fd = -1;
@@ -211,7 +211,7 @@ bool server_try_in(struct server *s, const char *dir, unsigned workers, const ch
     there = read(ready[0], line, sizeof line) == 6 && memcmp(line, "READY\n", 6) == 0;
     close(ready[0]);
     if (there)
-        count_fds(s->pid, &s->fds);
+        s->fds = server_fds(s);
     else
         *ret_end = server_end(s);
     return there;
@@ -423,7 +423,7 @@ void server_clean(struct server *s, unsigned clients)
     unsigned fds, zombies;
 
     do {
-        count_fds(s->pid, &fds);
+        fds = server_fds(s);
         zombies = count_zombies(s->pid);
     } while ((fds > s->fds + clients || zombies > 0) && now_ms() < until);
     ck_assert_msg(fds <= s->fds + clients, "the daemon has %u descriptors, %u when it was ready, and %u clients", fds,

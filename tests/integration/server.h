@@ -62,6 +62,8 @@ uint64_t server_status(ptools *pt, const char *map, const char *key);
 /* Waits until there is no zombie among its children and no descriptor more than when it was ready (clients:
  * connections open now). */
 void server_clean(struct server *s, unsigned clients);
+/* How many descriptors it has open. */
+unsigned server_fds(const struct server *s);
 
 uint64_t now_ms(void);
 /* A fresh directory under /tmp, 0700; and its removal with all that is in it. */
