@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* qtask_keys, hash -- one task for each key of a user, whatever comes and goes; and what the tables hash with. */
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/unit/core/rig_queue.h"
@@ -162,6 +163,39 @@ START_TEST(who_has_a_key_has_its_task)
 }
 END_TEST
 
+/* Of one session. */
+static struct text numbered(uint64_t number)
+{
+    static uint8_t key[16];
+    const struct text text = passing(key, 1);
+
+    key[0] = (uint8_t)number;
+    return text;
+}
+
+/* Those at the front are forgotten, and others come. */
+START_TEST(passing_keys_are_found_where_they_are)
+{
+    uint64_t ids[30], id;
+
+    rig_limits(&r);
+    rig_queue_start(&r, 1);
+    for (uint64_t i = 0; i < 30; i++) {
+        ids[i] = rig_queued(&r, SUBMIT(.hold = true, .key = numbered(i), .key_passing = true));
+        if (i % 3 == 0) {
+            rig_change(&r, CHANGE_CANCEL, ids[i / 3]);
+            rig_change(&r, CHANGE_FORGET, ids[i / 3]);
+        }
+        for (uint64_t k = 0; k <= i; k++) {
+            id = 0;
+            ck_assert(core_queued_id(r.core, 1000, 0, numbered(k), &id) == (k > i / 3));
+            ck_assert_uint_eq(id, k > i / 3 ? ids[k] : 0);
+        }
+    }
+    rig_end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core qtask keys");
@@ -172,5 +206,6 @@ int main(void)
     tcase_add_test(tc, a_key_names_its_task_and_no_other);
     tcase_add_test(tc, sessions_without_a_task_go);
     tcase_add_test(tc, who_has_a_key_has_its_task);
+    tcase_add_test(tc, passing_keys_are_found_where_they_are);
     return suite_run(suite);
 }

@@ -210,6 +210,22 @@ START_TEST(the_number_of_who_waits_is_taken_for_its_client_alone)
 }
 END_TEST
 
+START_TEST(a_user_goes_with_the_last_of_its_tasks)
+{
+    uint64_t id;
+
+    setup();
+    id = run(SUBMIT(.keep_ms = 1000));
+    core_client_gone(r.core, r.now, r.client, &r.out);
+    ck_assert_uint_eq(rig_shown(&r, id), SHOWN_DONE);
+    ck_assert_ptr_nonnull(r.core->users);
+    rig_tick(&r, 1000000);
+    rig_assign(&r); /* what was forgotten goes in the next turn */
+    ck_assert_ptr_null(r.core->users);
+    rig_end(&r);
+}
+END_TEST
+
 /* One unread end too many: the value is its number. */
 static uint64_t unread(void)
 {
@@ -326,6 +342,7 @@ int main(void)
     tc = suite_case(suite, "who waits for room");
     tcase_add_test(tc, the_second_goes_on_when_the_first_leaves);
     tcase_add_test(tc, the_second_goes_on_when_the_first_is_cancelled);
+    tcase_add_test(tc, a_user_goes_with_the_last_of_its_tasks);
     tcase_add_test(tc, the_number_of_who_waits_is_taken_for_its_client_alone);
     tcase_add_test(tc, an_end_that_is_read_is_room);
     tcase_add_test(tc, an_end_that_is_forgotten_is_room);

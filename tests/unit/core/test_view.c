@@ -181,6 +181,28 @@ START_TEST(numbers)
 }
 END_TEST
 
+START_TEST(numbers_of_the_queue)
+{
+    struct core_stats s;
+    uint64_t id;
+
+    rig_limits(&r);
+    rig_queue_start(&r, 2);
+    rig_queued(&r, SUBMIT());
+    id = rig_queued(&r, SUBMIT(.target = TARGET_ALL, .hold = true));
+    core_view_stats(r.core, &s);
+    ck_assert_uint_eq(s.queued, 2); /* as they were asked for */
+    ck_assert_uint_eq(s.queue_known, 4); /* with the parts */
+    ck_assert_uint_eq(s.queue_waiting, 4);
+    rig_change(&r, CHANGE_CANCEL, id);
+    core_view_stats(r.core, &s);
+    ck_assert_uint_eq(s.queued, 2);
+    ck_assert_uint_eq(s.queue_known, 4);
+    ck_assert_uint_eq(s.queue_waiting, 1);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(for_whom_a_task_is)
 {
     struct core_queued_view v;
@@ -257,6 +279,7 @@ int main(void)
     tcase_add_test(tc, sets);
     tcase_add_test(tc, modules_and_functions);
     tcase_add_test(tc, numbers);
+    tcase_add_test(tc, numbers_of_the_queue);
     tcase_add_test(tc, for_whom_a_task_is);
     tcase_add_test(tc, who_may_rest);
     tcase_add_test(tc, nobody_rests_who_has_what_only_it_knows);
