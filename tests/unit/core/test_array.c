@@ -331,7 +331,11 @@ START_TEST(everywhere_is_every_worker)
     m.name = TEXT("b");
     gone = rig_array(&r, r.client, &m);
     array_end(r.core, rig_the_array(&r, gone), "the test says so", &r.out);
-    rig_array_of(&r, "c", 10); /* not everywhere */
+    rig_clear(&r);
+    m = rig_shape("c", 10);
+    rig_array_request(&r, r.client, MSG_ARRAY_CREATE, &m);
+    rig_made(&r, rig_asked(&r));
+    ck_assert_uint_eq(rig_count(&r, ACT_ARRAY_MAP), 0); /* not everywhere */
     core_workers_add(r.core, r.now, r.client, ++r.request, 1, &r.out);
     ck_assert_uint_eq(r.core->n_workers, 5);
     ck_assert_uint_eq(rig_count(&r, ACT_ARRAY_MAP), 0); /* not before it is ready */

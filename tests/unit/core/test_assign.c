@@ -236,6 +236,26 @@ START_TEST(idle_ones_get_what_others_hold_ahead)
 }
 END_TEST
 
+START_TEST(also_when_it_is_one_behind_another)
+{
+    uint64_t q[2], busy;
+
+    setup(2);
+    busy = rig_call_worker(&r, "m.long", 2);
+    rig_assign(&r);
+    for (int i = 0; i < 2; i++)
+        q[i] = rig_call(&r, "m.short");
+    rig_assign(&r);
+    rig_done(&r, busy, 100000);
+    rig_assign(&r);
+    ck_assert_uint_eq(rig_revoke(&r, true), 1);
+    rig_assign(&r);
+    ck_assert_uint_eq(rig_where(&r, q[0]), 1);
+    ck_assert_uint_eq(rig_where(&r, q[1]), 2);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(a_recall_that_comes_too_late_changes_nothing)
 {
     uint64_t q[3], busy;
@@ -376,6 +396,7 @@ int main(void)
     tcase_add_test(tc, nothing_behind_or_before_a_long_one);
     tcase_add_test(tc, eight_runs_make_a_function_known);
     tcase_add_test(tc, idle_ones_get_what_others_hold_ahead);
+    tcase_add_test(tc, also_when_it_is_one_behind_another);
     tcase_add_test(tc, a_recall_that_comes_too_late_changes_nothing);
     tcase_add_test(tc, what_is_bound_is_not_taken_by_others);
     tcase_add_test(tc, slots_are_used_again_when_they_are_free);

@@ -148,6 +148,9 @@ START_TEST(progress_is_told_when_there_is_some)
     id = rig_queued(&r, SUBMIT());
     rig_assign(&r);
     looked = r.out.n;
+    for (uint32_t worker = 1; worker < 3; worker++) /* a worker may say anything */
+        core_progress(r.core, r.now, worker, id + 2 - worker, 3, 10, &r.out);
+    ck_assert_ptr_null(next_of(request));
     for (size_t i = 0; i < ELEMENTS(steps); i++) {
         core_progress(r.core, r.now, 1, id, steps[i].n, steps[i].of, &r.out);
         rig_check(&r);

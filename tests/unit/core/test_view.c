@@ -213,6 +213,11 @@ START_TEST(for_whom_a_task_is)
     id = rig_queued(&r, SUBMIT());
     ck_assert(core_view_queued(r.core, 1000, id, &v));
     ck_assert_str_eq(v.target, "any");
+    ck_assert_uint_eq(v.worker, 0);
+    rig_assign(&r);
+    rig_qdone(&r, id);
+    ck_assert(core_view_queued(r.core, 1000, id, &v));
+    ck_assert_uint_eq(v.worker, 1); /* and who it was */
     id = rig_queued(&r, SUBMIT(.target = TARGET_ALL));
     ck_assert(core_view_queued(r.core, 1000, id, &v));
     ck_assert_str_eq(v.target, "all");
