@@ -238,7 +238,7 @@ END_TEST
 
 START_TEST(also_when_it_is_one_behind_another)
 {
-    uint64_t q[2], busy;
+    uint64_t q[2], bound, busy;
 
     setup(2);
     busy = rig_call_worker(&r, "m.long", 2);
@@ -247,11 +247,14 @@ START_TEST(also_when_it_is_one_behind_another)
         q[i] = rig_call(&r, "m.short");
     rig_assign(&r);
     rig_done(&r, busy, 100000);
+    bound = rig_call_worker(&r, "m.short", 1);
     rig_assign(&r);
+    ck_assert_uint_eq(rig_where(&r, bound), 0); /* none goes ahead in a turn in which one is asked back */
     ck_assert_uint_eq(rig_revoke(&r, true), 1);
     rig_assign(&r);
     ck_assert_uint_eq(rig_where(&r, q[0]), 1);
     ck_assert_uint_eq(rig_where(&r, q[1]), 2);
+    ck_assert_uint_eq(rig_where(&r, bound), 1);
     rig_end(&r);
 }
 END_TEST
