@@ -168,6 +168,20 @@ START_TEST(a_value_in_a_wrong_array_is_a_failure)
 }
 END_TEST
 
+START_TEST(a_value_in_room_that_is_not_there_yet)
+{
+    uint64_t task, array;
+
+    setup(1);
+    task = rig_runs_large(&r, 0, 0, 0, 4096);
+    rig_wants_room(&r, 1, 0, task, 5000);
+    array = rig_asked(&r);
+    rig_done_array(&r, task, array, 10);
+    ck_has(rig_failure(&r, r.request, PTOOLS_ERR_INTERNAL), "in an array that its task was not given");
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(room_that_was_not_used_is_dropped)
 {
     uint64_t task, array;
@@ -496,6 +510,7 @@ int main(void)
     tcase_add_test(values, nobody_comes_for_a_value_that_has_ended);
     tcase_add_test(values, a_value_comes_in_the_room_of_the_call);
     tcase_add_test(values, a_value_in_a_wrong_array_is_a_failure);
+    tcase_add_test(values, a_value_in_room_that_is_not_there_yet);
     tcase_add_test(values, room_that_was_not_used_is_dropped);
     tcase_add_test(values, its_worker_dies_while_room_is_made);
     tcase_add_test(values, its_client_leaves_while_room_is_made);
