@@ -315,7 +315,7 @@ START_TEST(everywhere_is_every_worker)
     uint64_t array, gone;
 
     setup(3);
-    rig_dies(&r, 3, 9, 0); /* its successor is still to come */
+    rig_dies(&r, 3, 9, 0);                                             /* its successor is still to come */
     core_workers_add(r.core, r.now, r.client, ++r.request, 1, &r.out); /* and the fourth to be ready */
     rig_clear(&r);
     m.everywhere = true;

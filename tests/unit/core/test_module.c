@@ -356,9 +356,12 @@ START_TEST(what_is_queued_learns_that_its_function_is_idempotent)
 {
     for (uint32_t flags = 0; flags <= PTOOLS_FN_IDEMPOTENT; flags += PTOOLS_FN_IDEMPOTENT) {
         struct report_function f = { (char *)"f", (char *)"help", flags };
-        const struct report report = {
-            .module = (char *)"x", .help = (char *)"", .path = (char *)"", .problem = (char *)"", .n = 1, .functions = &f
-        };
+        const struct report report = { .module = (char *)"x",
+                                       .help = (char *)"",
+                                       .path = (char *)"",
+                                       .problem = (char *)"",
+                                       .n = 1,
+                                       .functions = &f };
         uint64_t request;
 
         rig_limits(&r);

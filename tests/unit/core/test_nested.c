@@ -313,6 +313,28 @@ START_TEST(stand_ins_leave_when_modules_are_loaded_anew)
 }
 END_TEST
 
+/* It would not be given the call: that is for another worker, which goes on. */
+START_TEST(none_stands_for_one_that_is_not_in_the_set)
+{
+    const struct msg_call m = { .function = TEXT("m.f"), .set = TEXT("second") };
+    struct task *outer, *other;
+    uint32_t c;
+    uint64_t q;
+
+    setup(2);
+    rig_set(&r, SET_FF, "second", (uint32_t[]){ 2, 0 });
+    c = outer_at(1, &outer);
+    (void)outer_at(2, &other);
+    q = rig_call_with(&r, c, &m);
+    assign();
+    ck_assert_uint_eq(spawned(0), 0);
+    ends(other);
+    assign();
+    ck_assert_uint_eq(where(c, q), 2);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(so_many_and_no_more)
 {
     struct task *outer, *other;
@@ -841,6 +863,7 @@ int main(void)
     tcase_add_test(tc, pinned_and_round_robin);
     tcase_add_test(tc, a_cycle_is_refused);
     tcase_add_loop_test(tc, stand_ins_leave_when_modules_are_loaded_anew, 0, 2);
+    tcase_add_test(tc, none_stands_for_one_that_is_not_in_the_set);
     tcase_add_test(tc, so_many_and_no_more);
     tcase_add_test(tc, an_idle_stand_in_makes_room);
     tcase_add_test(tc, the_lender_dies);

@@ -388,7 +388,7 @@ START_TEST(a_list_is_of_its_user)
     ck_assert_int_eq(core_client_add(r.core, 1001, &other), 0);
     for (int i = 0; i < 2; i++)
         q[i] = rig_qtask(&r, rig_queue_id(&r, rig_queue_of(&r, i ? other : r.client,
-                                                          SUBMIT(.n_workers = 2, .workers = (uint32_t *)some), NULL)));
+                                                           SUBMIT(.n_workers = 2, .workers = (uint32_t *)some), NULL)));
     ck_assert_ptr_ne(q[0]->set, q[1]->set);
     rig_end(&r);
 }

@@ -167,7 +167,7 @@ START_TEST(who_comes_back_counts)
     rig_failure(&r, rig_change(&r, CHANGE_KICK, dead[0]), PTOOLS_ERR_LIMIT);
     ck_assert_uint_eq(rig_shown(&r, dead[0]), SHOWN_DEAD);
     rig_queue_id(&r, rig_change(&r, CHANGE_FORGET, dead[1])); /* it does not come back */
-    rig_queue_id(&r, rig_change(&r, CHANGE_RELEASE, held)); /* it has counted all the time */
+    rig_queue_id(&r, rig_change(&r, CHANGE_RELEASE, held));   /* it has counted all the time */
     rig_queue_id(&r, rig_change(&r, CHANGE_CANCEL, held));
     rig_queue_id(&r, rig_change(&r, CHANGE_KICK, dead[0]));
     rig_end(&r);

@@ -139,7 +139,9 @@ END_TEST
 
 START_TEST(progress_is_told_when_there_is_some)
 {
-    static const struct { uint64_t n, of; } steps[] = { { 3, 10 }, { 3, 10 }, { 4, 12 } };
+    static const struct {
+        uint64_t n, of;
+    } steps[] = { { 3, 10 }, { 3, 10 }, { 4, 12 } };
     const struct msg_event *e;
     uint64_t request, id;
 

@@ -346,7 +346,7 @@ START_TEST(while_the_machine_runs_its_clock_may_be_set)
     restart(1, 1000, -3600 * 1000); /* an hour back */
     ck_assert_uint_eq(rig_qtask(&r, id)->due_us, r.now + 9000000);
     rig_change(&r, CHANGE_RELEASE, expires); /* so that there is a row of its life, too */
-    restart(1, 1000, 86400 * 1000); /* a day ahead */
+    restart(1, 1000, 86400 * 1000);          /* a day ahead */
     ck_assert_uint_eq(rig_qtask(&r, id)->due_us, r.now + 8000000);
     ck_assert_uint_eq(rig_qtask(&r, expires)->x->expire_us, r.now + 18000000);
     journal.same_boot = false;

@@ -296,8 +296,7 @@ START_TEST(one_of_its_parts_is_cancelled)
     rig_change(&r, CHANGE_DEQUEUE, all + 1);
     rig_assign(&r);
     rig_qdone(&r, all + 2);
-    snprintf(text, sizeof text, "1 of its 2 parts were not done: tasks %lu to %lu tell why", all + 1,
-             all + 2);
+    snprintf(text, sizeof text, "1 of its 2 parts were not done: tasks %lu to %lu tell why", all + 1, all + 2);
     ends_as(all, SHOWN_FAILED, PTOOLS_ERR_PARTS, text);
     rig_end(&r);
 }

@@ -58,7 +58,7 @@ static void before_barred(void)
         tasks[i % TASKS] = rig_queued(&r, SUBMIT(.n_workers = 1, .workers = (uint32_t[]){ 1 }));
     for (int i = 0; i < 5; i++) {
         const uint64_t id =
-                rig_queued(&r, SUBMIT(.n_workers = 1, .workers = (uint32_t[]){ 1 }, .has_priority = true, .priority = 0));
+            rig_queued(&r, SUBMIT(.n_workers = 1, .workers = (uint32_t[]){ 1 }, .has_priority = true, .priority = 0));
 
         rig_assign(&r);
         rig_qdies(&r, id, true);

@@ -191,7 +191,7 @@ START_TEST(numbers_of_the_queue)
     rig_queued(&r, SUBMIT());
     id = rig_queued(&r, SUBMIT(.target = TARGET_ALL, .hold = true));
     core_view_stats(r.core, &s);
-    ck_assert_uint_eq(s.queued, 2); /* as they were asked for */
+    ck_assert_uint_eq(s.queued, 2);      /* as they were asked for */
     ck_assert_uint_eq(s.queue_known, 4); /* with the parts */
     ck_assert_uint_eq(s.queue_waiting, 4);
     rig_change(&r, CHANGE_CANCEL, id);

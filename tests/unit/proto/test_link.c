@@ -23,6 +23,7 @@ static bool reads(const char *data, size_t n, ptools_err code, struct msg_failur
 START_TEST(five_texts_and_no_more)
 {
 #define BODY(text) text, sizeof(text) - 1
+    /* clang-format off */
     static const struct {
         const char *data;
         size_t n;
@@ -49,6 +50,7 @@ START_TEST(five_texts_and_no_more)
         { BODY("\0\0\0" "0 0\0" "0\0"), PTOOLS_ERR_EXITED, false },
         { BODY("\0\0\0" "0 0\0" "0 0"), PTOOLS_ERR_EXITED, false },
     };
+    /* clang-format on */
     struct msg_failure f;
 
     for (size_t i = 0; i < sizeof of / sizeof *of; i++)
@@ -66,12 +68,14 @@ START_TEST(how_it_exited)
 {
     struct msg_failure f;
 
+    /* clang-format off */
     ck_assert(reads(BODY("\0\0\0" "0 0\0" "0 0\0"), PTOOLS_ERR_EXITED, &f));
     ck_assert(f.exited && f.exit_status == 0 && f.signal == 0);
     ck_assert(reads(BODY("\0\0\0" "0 0\0" "3 0\0"), PTOOLS_ERR_EXITED, &f));
     ck_assert(f.exited && f.exit_status == 3 && f.signal == 0);
     ck_assert(reads(BODY("\0\0\0" "0 0\0" "-1 9\0"), PTOOLS_ERR_EXITED, &f));
     ck_assert(!f.exited && f.signal == 9);
+    /* clang-format on */
 }
 END_TEST
 
