@@ -7,7 +7,7 @@
 
 #include <ptools/module.h>
 
-#include "tests/unit/core/rig.h"
+#include "tests/unit/core/rig_queue.h"
 
 static struct rig r;
 
@@ -260,6 +260,28 @@ START_TEST(an_init_leaves_traces_for_others)
     q = isolated_of(0, 0, 0, true);
     assign();
     replaced(1);
+    done(q);
+    rig_end(&r);
+}
+END_TEST
+
+/* It gets another task as soon as that is recorded. */
+START_TEST(one_that_is_taken_is_not_waited_for)
+{
+    const uint32_t two = 2;
+    uint64_t q;
+
+    rig_limits(&r);
+    rig_queue_start(&r, 2);
+    run_there("m.f", 1);
+    rig_queued(&r, SUBMIT(.n_workers = 1, .workers = (uint32_t *)&two, .durability = TASK_CRASHSAFE));
+    assign();
+    ck_assert_uint_eq(rig_worker(&r, 2)->n_booked, 1);
+    rig_clear(&r);
+    q = isolated();
+    assign();
+    replaced(1);
+    ck_assert_uint_eq(rig_where(&r, q), 1);
     done(q);
     rig_end(&r);
 }
@@ -549,6 +571,7 @@ int main(void)
     tcase_add_test(tc, a_fresh_process_takes_first_what_it_was_made_for);
     tcase_add_test(tc, it_is_never_given_ahead);
     tcase_add_test(tc, an_init_leaves_traces_for_others);
+    tcase_add_test(tc, one_that_is_taken_is_not_waited_for);
     tcase_add_test(tc, it_waits_elsewhere_if_no_process_comes_up);
     tcase_add_test(tc, it_waits_elsewhere_if_the_old_one_does_not_end);
     tcase_add_test(tc, one_that_ends_before_is_waited_for_by_nobody);
