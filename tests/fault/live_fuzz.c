@@ -50,7 +50,7 @@ static struct live_peers *peers;
 static const char *const args[] = { "--state-dir", state,
                                     "-o",          "daemon.journal=yes",
                                     "-o",          "limits.workers_max=6",
-                                    "-o",          "limits.user_stasks_max=8",
+                                    "-o",          "limits.user_stasks_max=12",
                                     "-o",          "limits.stand_ins_max=2",
                                     "-o",          "limits.user_shm_max=64M",
                                     "-o",          "limits.user_arrays_max=256",
@@ -240,9 +240,11 @@ static void bands_end(struct bands *b)
 
 static void tell(uint64_t *times, size_t n, uint64_t ms)
 {
-    printf("# %llu messages and %llu packets in %llu ms over %llu connections, %llu of them closed by the daemon\n",
-           atomic_load(&peers->messages), atomic_load(&peers->packets), (unsigned long long)ms,
-           atomic_load(&peers->connections), atomic_load(&peers->closed));
+    printf(
+        "# %llu messages, %llu packets for %llu descriptors, in %llu ms over %llu connections, %llu of them closed by "
+        "the daemon\n",
+        atomic_load(&peers->messages), atomic_load(&peers->packets), atomic_load(&peers->descriptors),
+        (unsigned long long)ms, atomic_load(&peers->connections), atomic_load(&peers->closed));
     printf("# %llu replies, %llu errors, %llu events; %zu honest requests: %llu ms (half), %llu (99 of 100), %llu "
            "(all)\n",
            atomic_load(&peers->replies), atomic_load(&peers->errors), atomic_load(&peers->events), n,

@@ -8,8 +8,8 @@
  * half of the connection, and waits for the other to end. A few never read at all, and go.
  *
  * What comes back must be answers and events that a client understands, and a request that waits for nothing is
- * answered before that hello. Between rounds the door of descriptors is asked in the same spirit, with the token of
- * such a `hello`; what comes through it is closed, after some nonsense if it is a lane.
+ * answered before that hello. Between rounds the door of descriptors is asked in the same spirit, mostly for what an
+ * honest peer keeps; what comes through it is closed, after some nonsense if it is a lane.
  */
 #include "tests/fault/live_peers.h"
 
@@ -53,8 +53,11 @@ struct band {
     uint64_t probes;
     struct mutate m;
     struct peer peers[PEERS];
+    struct peer keeper;     /* an honest one, whose array and server task stay, for the door of descriptors */
+    uint64_t array, stasks; /* the keeper's */
     struct msg_decoder *decoder;
-    uint8_t token[FDS_TOKEN_BYTES];
+    uint8_t kept_token[FDS_TOKEN_BYTES]; /* the keeper's */
+    uint8_t token[FDS_TOKEN_BYTES];      /* of the last of the others that said hello: it may be gone */
     int null, file;
 };
 
@@ -87,7 +90,7 @@ static int dial(const struct band *b, const char *name, int type)
     return fd;
 }
 
-static void peer_open(struct band *b, struct peer *p)
+static void peer_open(struct band *b, struct peer *p, bool honest)
 {
     static const char dealer[] = "\x04\x1c\x05READY\x0bSocket-Type\0\0\0\x06"
                                  "DEALER";
@@ -96,8 +99,8 @@ static void peer_open(struct band *b, struct peer *p)
     static const uint8_t greeting[GREETING] = { 0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0, 'N', 'U', 'L', 'L' };
 
     p->fd = dial(b, SOCKET_NAME, SOCK_STREAM);
-    p->req = mutate_chance(&b->m, 20);
-    p->deaf = mutate_chance(&b->m, 2);
+    p->req = !honest && mutate_chance(&b->m, 20);
+    p->deaf = !honest && mutate_chance(&b->m, 2);
     p->skip = GREETING;
     bytes_reset(&p->in);
     bytes_reset(&p->out);
@@ -131,7 +134,7 @@ static void put_probe(struct band *b, struct peer *p)
 static void peer_begin(struct band *b, struct peer *p)
 {
     if (p->fd < 0) {
-        peer_open(b, p);
+        peer_open(b, p, false);
     } else {
         bytes_reset(&p->out);
         p->sent = 0;
@@ -201,6 +204,14 @@ static void learn(struct band *b, const struct msg_reply *r)
         memcpy(b->token, r->token.data, sizeof b->token);
 }
 
+static void learn_kept(struct band *b, const struct msg_reply *r)
+{
+    b->array = r->array ? r->array : b->array;
+    b->stasks = r->stasks ? r->stasks : b->stasks;
+    if (r->token.n == sizeof b->kept_token)
+        memcpy(b->kept_token, r->token.data, sizeof b->kept_token);
+}
+
 static void peer_take(struct band *b, struct peer *p, const uint8_t *envelope, size_t n)
 {
     struct msg_problem problem;
@@ -210,7 +221,7 @@ static void peer_take(struct band *b, struct peer *p, const uint8_t *envelope, s
            problem.text);
     atomic_fetch_add(a.is_event ? &b->shared->events : a.failed ? &b->shared->errors : &b->shared->replies, 1);
     if (!a.is_event && !a.failed)
-        learn(b, &a.reply);
+        p == &b->keeper ? learn_kept(b, &a.reply) : learn(b, &a.reply);
     p->answers += !a.is_event;
     for (unsigned i = 0; i < p->messages && !a.is_event; i++)
         if (p->owed[i] == a.id)
@@ -348,18 +359,21 @@ static void packet(struct band *b, int fd)
 {
     static const enum mutate_thing things[] = { THING_ARRAY, THING_ARRAY, THING_STASKS, THING_STASKS, THING_TASK };
     struct fds_request r = { .magic = FDS_MAGIC,
-                             .kind = (uint32_t)mutate_pick(&b->m, 7),
-                             .index = (uint32_t)mutate_pick(&b->m, 3),
+                             .kind = (uint32_t)mutate_pick(&b->m, mutate_chance(&b->m, 90) ? FDS_MAKE : 9),
+                             .index = (uint32_t)mutate_pick(&b->m, mutate_chance(&b->m, 80) ? 1 : 3),
                              .flags = (uint32_t)mutate_pick(&b->m, 2),
                              .owner = FDS_OWN };
     struct bytes lent;
     int fds[DESCRIPTORS_MAX];
-    size_t n = mutate_chance(&b->m, 30) ? 1 + mutate_pick(&b->m, mutate_chance(&b->m, 5) ? DESCRIPTORS_MAX : 3) : 0;
+    size_t n = mutate_chance(&b->m, 10) ? 1 + mutate_pick(&b->m, mutate_chance(&b->m, 5) ? DESCRIPTORS_MAX : 3) : 0;
 
     for (size_t i = 0; i < n; i++)
         fds[i] = mutate_chance(&b->m, 70) ? b->file : b->null;
-    memcpy(r.token, b->token, sizeof r.token);
-    r.id = mutate_known(&b->m, things[r.kind % ELEMENTS(things)]);
+    memcpy(r.token, mutate_chance(&b->m, 90) ? b->kept_token : b->token, sizeof r.token);
+    if (mutate_chance(&b->m, 60))
+        r.id = r.kind == FDS_ARRAY ? b->array : b->stasks;
+    else
+        r.id = mutate_known(&b->m, things[r.kind % ELEMENTS(things)]);
     if (mutate_chance(&b->m, 20)) {
         r.id = 0;
         snprintf(r.name, sizeof r.name, "n%d", (int)mutate_pick(&b->m, 8));
@@ -405,6 +419,7 @@ static void until_closed(struct band *b, int fd)
         header = CMSG_FIRSTHDR(&msg);
         if (!header)
             continue;
+        atomic_fetch_add(&b->shared->descriptors, 1);
         memcpy(&got, CMSG_DATA(header), sizeof got);
         if (answer.process)
             scribble(b, got);
@@ -423,6 +438,33 @@ static void round_at_the_door(struct band *b)
     close(fd);
 }
 
+static void keep(struct band *b)
+{
+    static const struct msg_request requests[] = {
+        { .kind = MSG_HELLO, .id = 1, .hello = { .version_min = 1, .version_max = 1 } },
+        { .kind = MSG_ARRAY_CREATE, .id = 2, .array = { .type = PTOOLS_FLOAT64, .ndims = 1, .dims = { 512 } } },
+        { .kind = MSG_STASKS_START, .id = 3, .stasks = { .count = 1 } },
+    };
+    struct peer *p = &b->keeper;
+
+    peer_open(b, p, true);
+    p->settled = true;
+    p->piece = SIZE_MAX;
+    for (size_t i = 0; i < ELEMENTS(requests); i++) {
+        bytes_reset(&b->m.envelope);
+        msg_request_encode(&requests[i], &b->m.envelope);
+        mutate_frame(&p->out, b->m.envelope.data, b->m.envelope.n, false, false);
+    }
+    peer_send(b, p);
+    while (p->answers < ELEMENTS(requests)) {
+        expect(b, poll(&(struct pollfd){ .fd = p->fd, .events = POLLIN }, 1, WAIT_MS) == 1,
+               "no answer to honest requests");
+        peer_read(b, p);
+        expect(b, p->fd >= 0, "an honest peer's connection was closed");
+    }
+    expect(b, b->array && b->stasks, "no array, or no server task, for an honest peer");
+}
+
 /* -- the process --------------------------------------------------------------------------------------------------- */
 
 static void run(struct live_peers *shared, const char *dir, uint64_t seed)
@@ -438,6 +480,9 @@ static void run(struct live_peers *shared, const char *dir, uint64_t seed)
         bytes_init(&b.peers[i].in, SIZE_MAX);
         bytes_init(&b.peers[i].out, SIZE_MAX);
     }
+    bytes_init(&b.keeper.in, SIZE_MAX);
+    bytes_init(&b.keeper.out, SIZE_MAX);
+    keep(&b);
     while (!atomic_load(&shared->enough)) {
         round_of_messages(&b);
         if (mutate_chance(&b.m, 50))

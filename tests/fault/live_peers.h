@@ -14,8 +14,9 @@
 /* In shared memory: what a process of peers has done, and when it is to end. */
 struct live_peers {
     atomic_bool enough;
-    atomic_ullong messages; /* over ZMTP, that the daemon has taken */
-    atomic_ullong packets;  /* sent through the door of descriptors and over lanes */
+    atomic_ullong messages;    /* over ZMTP, that the daemon has taken */
+    atomic_ullong packets;     /* sent through the door of descriptors and over lanes */
+    atomic_ullong descriptors; /* that came through it */
     atomic_ullong replies, errors, events;
     atomic_ullong connections, closed; /* ... by the daemon */
     struct client_problem problem;
