@@ -85,12 +85,19 @@ void put_str(msgpack_packer *pk, const char *s)
     msgpack_pack_str_with_body(pk, s, strlen(s));
 }
 
-/* "n3", "k0": of eight, so that they meet. */
+/* "n3": of eight, so that they meet. */
 static void put_name(struct mutate *m, msgpack_packer *pk, char first)
 {
     const char name[] = { first, (char)('0' + mutate_pick(m, 8)), '\0' };
 
     put_str(pk, name);
+}
+
+static void put_key(struct mutate *m, msgpack_packer *pk)
+{
+    const char key[] = { 'k', (char)('0' + mutate_pick(m, 4)) };
+
+    msgpack_pack_bin_with_body(pk, key, sizeof key);
 }
 
 static uint64_t good_number(struct mutate *m, const struct field *f)
@@ -166,7 +173,7 @@ void put_good(struct mutate *m, msgpack_packer *pk, const struct field *f)
         put_str(pk, inspected[mutate_pick(m, ELEMENTS(inspected))]);
         break;
     case FIELD_BYTES:
-        msgpack_pack_bin_with_body(pk, "k0k1k2k3" + 2 * mutate_pick(m, 4), 2);
+        put_key(m, pk);
         break;
     case FIELD_FUNCTION:
         put_function(m, pk);
