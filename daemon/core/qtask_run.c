@@ -215,16 +215,20 @@ void qtasks_follow_workers(struct core *core, uint32_t first, struct actions *ou
 {
     for (struct qtask *q = qtask_after(core, 0); q; q = qtask_after(core, q->id)) {
         struct msg_submit spec;
+        bool waits;
 
-        if (!q->set || !q->set->hidden || (q->state != QT_WAITING && q->state != QT_QUEUED))
+        if (!q->set || !q->set->hidden || q->state >= QT_ENDING)
             continue;
         qtask_spec(core, q, &spec);
-        if (!names_one_from(&spec, first) || !qtask_step(core, q, QE_WAIT, out))
+        if (!names_one_from(&spec, first))
+            continue;
+        waits = q->state == QT_WAITING || q->state == QT_QUEUED; /* else it finds its set when it does */
+        if (waits && !qtask_step(core, q, QE_WAIT, out))
             continue;
         qtask_leave_set(core, q);
         if (qtask_find_set(core, q, &spec) < 0)
             out->no_memory = true;
-        else
+        else if (waits)
             qtask_place(core, q, out); /* perhaps without a set, for all that are there are being removed */
     }
 }

@@ -302,6 +302,28 @@ START_TEST(a_worker_that_comes_is_for_whom_it_was_named)
 END_TEST
 
 /* The only one of the list that is there is being removed, and still busy: nobody of it is left for the next. */
+START_TEST(also_while_it_is_recorded_or_runs)
+{
+    static const uint32_t list[] = { 1, 2 };
+    uint64_t runs, recorded, request;
+
+    setup(1);
+    runs = rig_queued(&r, SUBMIT(.n_workers = 2, .workers = (uint32_t *)list, .wait_target = true, .idempotent = true));
+    rig_assign(&r);
+    request = rig_queue(
+        &r, SUBMIT(.n_workers = 2, .workers = (uint32_t *)list, .wait_target = true, .durability = TASK_DURABLE));
+    core_workers_add(r.core, r.now, r.client, ++r.request, 1, &r.out);
+    rig_check(&r);
+    rig_recorded(&r);
+    recorded = rig_queue_id(&r, request);
+    ck_has(rig_why(&r, recorded), "of the 2 that may run it");
+    rig_qdies(&r, runs, true);
+    rig_queue_id(&r, rig_change(&r, CHANGE_KICK, runs));
+    ck_has(rig_why(&r, runs), "of the 2 that may run it");
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(a_list_may_be_left_without_workers)
 {
     static const uint32_t list[] = { 1, 99 };
@@ -565,6 +587,7 @@ int main(void)
     tcase_add_test(tc, what_is_run_again_waits_for_nothing);
     tc = suite_case(suite, "workers");
     tcase_add_test(tc, a_worker_that_comes_is_for_whom_it_was_named);
+    tcase_add_test(tc, also_while_it_is_recorded_or_runs);
     tcase_add_test(tc, a_list_may_be_left_without_workers);
     tc = suite_case(suite, "sets");
     tcase_add_test(tc, a_set_that_comes_meanwhile_is_found);
