@@ -29,7 +29,7 @@ struct m_call {
     uint64_t deadline_us; /* 0: none */
     struct m_map *map;    /* NULL: it is no batch; else of these items */
     uint32_t first, n;
-    bool isolated, hand_back;
+    bool isolated, hand_back, target_gone;
     uint64_t item_us; /* 0: they may take as long as they like */
     bool given, was_given, begun, stopped;
     uint32_t done, at; /* at: in open[] */
@@ -80,7 +80,8 @@ static void send_call(struct m_call *c, struct msg_call *m)
 
     m->function = (struct text){ function, strlen(function) };
     m->deadline_ms = sim_one_in(4) ? 1 + sim_random(50) : 0;
-    m->worker = sim_one_in(6) ? 1 + (uint32_t)sim_random(WORKERS) : 0;
+    m->worker = sim_one_in(6) ? 1 + (uint32_t)sim_random(sim.last_worker) : 0;
+    c->target_gone = m->worker && !(workers_there() & bit(m->worker));
     m->has_priority = sim_one_in(2);
     m->priority = (double)sim_random(sim.habits.priorities);
     c->deadline_us = m->deadline_ms ? sim.now + m->deadline_ms * 1000 : 0;
@@ -338,8 +339,9 @@ static bool may_fail(const struct m_call *c, const struct msg_failure *f)
     case PTOOLS_ERR_DRAINING:
         return sim.ending && !c->begun;
     case PTOOLS_ERR_LIMIT:
-    case PTOOLS_ERR_NO_WORKER:
         return !c->was_given;
+    case PTOOLS_ERR_NO_WORKER:
+        return c->target_gone && !c->begun;
     default:
         return c->begun || c->was_given;
     }
@@ -387,6 +389,12 @@ void call_answered(uint64_t request, const struct msg_answer *a, const struct bl
 /* -- after each turn ------------------------------------------------------------------------------------------------
  */
 
+void call_worker_removed(uint32_t worker)
+{
+    for (uint32_t i = 0; i < n_open; i++)
+        open[i]->target_gone |= open[i]->worker == worker;
+}
+
 void calls_turn(uint32_t idle)
 {
     for (uint32_t i = 0; i < n_open; i++) {
@@ -394,7 +402,8 @@ void calls_turn(uint32_t idle)
 
         if (c->given)
             continue;
-        SIM_CHECK(!c->stopped && !is_late(c), "I5", "call %lu is to end, and waits", c->id);
+        SIM_CHECK(!c->stopped && !is_late(c) && !(sim.loaded && c->target_gone), "I5", "call %lu is to end, and waits",
+                  c->id);
         SIM_CHECK(!sim.loaded || sim.storage_failed || c->isolated || !(c->worker ? idle & bit(c->worker) : idle),
                   "wake-up", "call %lu waits beside an idle worker", c->id);
     }

@@ -14,7 +14,7 @@ static bool is_idle(uint32_t id)
 {
     const struct m_worker *w = &sim.workers[id];
 
-    return w->life == W_UP && w->n == 0 && !w->killed && !w->leaving && sim.booked[id] == 0;
+    return w->life == W_UP && w->n == 0 && !w->killed && !w->leaving && !(sim.removed & bit(id)) && sim.booked[id] == 0;
 }
 
 static void check_worker(uint32_t id)
@@ -49,7 +49,7 @@ void model_turn(void)
 {
     uint32_t idle = 0, in_queue[USERS] = { 0 };
 
-    for (uint32_t id = 1; id <= WORKERS; id++) {
+    for (uint32_t id = 1; id <= sim.last_worker; id++) {
         idle |= is_idle(id) ? (uint32_t)bit(id) : 0;
         check_worker(id);
     }
@@ -66,8 +66,11 @@ void model_turn(void)
         in_queue[t->user] += t->id && t->place != ENDED && !sim.storage_failed;
         SIM_CHECK(!t->must_leave || t->place == ASKED || (sim.storage_failed && model_journaled(t)), "I5",
                   "task %lu, in place %d, does not end (it may: %x)", t->id, t->place, t->may);
-        if (idle && !sim.storage_failed && model_ready(t) && (t->workers == 0 || (t->workers & idle)))
-            fail_wakeup(t, "waits beside an idle worker");
+        for (uint32_t id = 1; idle && !sim.storage_failed && model_ready(t) && id <= sim.last_worker; id++)
+            if ((idle & bit(id)) && model_serves(t, id))
+                fail_wakeup(t, "waits beside an idle worker");
+        if (t->known_us && !t->wait_target && model_target_gone(t) && model_ready(t))
+            fail_wakeup(t, "does not end, and its workers were removed");
         if (t->place == WAITING && t->attempt == 0 && t->expire_us && t->expire_us + t->slack_us <= sim.now &&
             t->parts == 0 && t->strict && !sim.storage_failed)
             fail_wakeup(t, "does not expire");

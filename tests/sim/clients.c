@@ -66,10 +66,13 @@ static uint32_t user_of(uint32_t index)
 
 static void make_set(uint32_t index)
 {
-    uint32_t members[] = { 1, 2, 0 };
-    const struct msg_set set = { .name = TEXT("pair"), .mode = 2, .n = 2, .members = members };
+    uint32_t members[4];
+    const struct msg_set set = { .name = TEXT("pair"), .mode = 2, .n = workers_of_a_set(members), .members = members };
     const struct m_request *r = client_asks(R_SET, index, NULL);
 
+    sim.set_members[user_of(index)] = 0;
+    for (uint32_t i = 0; i < set.n; i++)
+        sim.set_members[user_of(index)] |= (uint32_t)bit(members[i]);
     core_set(sim.core, sim.now, sim.clients[index].id, r->id, MSG_SET_CREATE, &set, &sim.out);
     sim_deliver();
 }
@@ -496,6 +499,9 @@ void clients_release_all(void)
     for (uint32_t i = sim.n_live; i-- > 0;)
         if (i < sim.n_live && sim.live[i]->hold && sim.live[i]->place == WAITING && sim.live[i]->parts == 0)
             change(CLIENTS + sim.live[i]->user, sim.live[i], CHANGE_RELEASE);
+    for (uint32_t i = sim.n_live; i-- > 0;) /* nobody will ever come for these */
+        if (i < sim.n_live && sim.live[i]->place == WAITING && model_target_gone(sim.live[i]))
+            change(CLIENTS + sim.live[i]->user, sim.live[i], CHANGE_CANCEL);
 }
 
 void clients_forget_ended(void)

@@ -201,7 +201,7 @@ static uint64_t done_with(void)
 /* Without space the group goes, and who submitted is told. */
 static void refuse(size_t from, size_t to)
 {
-    uint64_t numbers[WORKERS + 1];
+    uint64_t numbers[WORKERS_MOST + 1];
     size_t n = 0;
 
     for (size_t i = from; i < to; i++) {

@@ -95,6 +95,8 @@ struct m_task *model_by_args(const struct blob *args)
 
 static void make_parts(const struct m_task *whole)
 {
+    uint32_t worker = 0;
+
     for (uint32_t i = 1; i <= whole->parts; i++) {
         struct m_task *t = model_new();
         const uint32_t at = t->at, generation = t->generation;
@@ -104,7 +106,10 @@ static void make_parts(const struct m_task *whole)
         t->generation = generation;
         t->parts = 0;
         t->whole = whole->id;
-        t->workers = (uint32_t)bit(i);
+        do
+            worker++;
+        while (!(workers_there() & bit(worker)));
+        t->workers = (uint32_t)bit(worker);
         t->key = KEYS;
         set_id(t, whole->id + i);
     }
@@ -211,11 +216,6 @@ static bool all_met(const struct m_task *t)
     return t->met == bit(t->n_after) - 1;
 }
 
-static bool serves(const struct m_task *t, uint32_t worker)
-{
-    return t->workers == 0 || (t->workers & bit(worker));
-}
-
 bool model_ready(const struct m_task *t)
 {
     if (sim.storage_failed && model_journaled(t))
@@ -237,8 +237,7 @@ static void decide(struct m_task *t, uint32_t worker)
     SIM_CHECK(t->place == WAITING && t->parts == 0, "I4", "task %lu is given, and is in place %d", t->id, t->place);
     SIM_CHECK(!t->must_leave, "I5", "task %lu has to end, and is given", t->id);
     SIM_CHECK(!sim.ending, "end", "task %lu is given, and the daemon is about to end", t->id);
-    SIM_CHECK(serves(t, worker) && (!t->by_set || sim.sets[t->user]), "target", "task %lu is given to worker %u", t->id,
-              worker);
+    SIM_CHECK(model_serves(t, worker), "target", "task %lu is given to worker %u", t->id, worker);
     SIM_CHECK(t->ready_us <= sim.now, "time", "task %lu is given %lu us early", t->id, t->ready_us - sim.now);
     SIM_CHECK(!t->hold, "hold", "task %lu is on hold, and is given", t->id);
     SIM_CHECK(!model_paused(t), "pause", "task %lu is paused, and is given", t->id);
@@ -248,7 +247,7 @@ static void decide(struct m_task *t, uint32_t worker)
     for (uint32_t i = 0; i < sim.n_live; i++) {
         const struct m_task *u = sim.live[i];
 
-        if (u == t || u->user != t->user || u->priority > t->priority || !model_ready(u) || !serves(u, worker))
+        if (u == t || u->user != t->user || u->priority > t->priority || !model_ready(u) || !model_serves(u, worker))
             continue;
         SIM_CHECK(u->priority == t->priority, "order", "task %lu is given before %lu, which is more urgent", t->id,
                   u->id);
@@ -429,6 +428,8 @@ static bool may_end(const struct m_task *t, uint32_t shown)
         return !parts_left(t) || (sim.ending && !model_journaled(t));
     if (shown == SHOWN_EXPIRED)
         return t->place == WAITING && t->attempt == 0 && t->expire_us && t->expire_us <= sim.now + t->slack_us;
+    if (shown == SHOWN_FAILED && t->place == WAITING && !t->wait_target && model_target_gone(t))
+        return true;
     return (t->may & bit(shown)) || (shown == SHOWN_CANCELLED && t->cascades && t->place == WAITING);
 }
 

@@ -67,7 +67,7 @@ void sim_deliver(void)
             if (is_stask_process(a.worker))
                 server_spawns(a.worker);
             else
-                sim.workers[a.worker] = (struct m_worker){ .life = W_STARTING };
+                worker_spawns(a.worker);
             break;
         case ACT_LOAD:
             sim.load_asked = true;
@@ -145,6 +145,7 @@ static void start(void)
     memset(sim.booked, 0, sizeof sim.booked);
     sim.loaded = sim.load_asked = false;
     memset(sim.workers, 0, sizeof sim.workers);
+    sim.removed = sim.last_worker = 0;
     servers_forget();
     actions_init(&sim.out);
     sim.core = core_new(&sim.limits, clock_first_task(), WORKERS, sim.now, &sim.out);
@@ -260,7 +261,7 @@ static void step(void)
         trace_step("the journal", 0, 0);
         journal_writes();
     } else if (what < 59 && sim_one_in(sim.habits.kill)) {
-        const uint32_t id = 1 + (uint32_t)sim_random(WORKERS);
+        const uint32_t id = 1 + (uint32_t)sim_random(sim.last_worker);
 
         trace_step("a worker dies", id, 0);
         worker_dies(id);
@@ -279,6 +280,9 @@ static void step(void)
     } else if (what < 63 && !sim.ending && sim_one_in(sim.habits.crash * 2)) {
         trace_step("the end of a daemon", 0, 0);
         ends();
+    } else if (what < 64 && sim.habits.pool && sim_one_in(sim.habits.pool)) {
+        trace_step("the workers", 0, 0);
+        pool_changes();
     } else if (what < 65 && sim.load_asked) {
         trace_step("the module", 0, 0);
         load();
@@ -286,7 +290,7 @@ static void step(void)
         trace_step("a server task", 0, 0);
         server_acts();
     } else {
-        const uint32_t id = 1 + (uint32_t)sim_random(WORKERS);
+        const uint32_t id = 1 + (uint32_t)sim_random(sim.last_worker);
 
         trace_step("a worker", id, 0);
         worker_acts(id);
@@ -324,7 +328,7 @@ static void drain(void)
     for (unsigned i = 0; i < DRAIN_STEPS && quiet < 4 && !(all_ended() && served); i++) {
         sim.step++;
         trace_step("the end", 0, 0);
-        for (uint32_t id = 1; id <= WORKERS; id++)
+        for (uint32_t id = 1; id <= sim.last_worker; id++)
             worker_acts(id);
         served = servers_stop_all();
         server_acts();
@@ -368,9 +372,10 @@ void sim_run(uint64_t seed, uint64_t steps, bool sqlite)
                                   .kill = 1 + (uint32_t)sim_random(30),
                                   .hang = sim_one_in(2) ? 0 : 5 + (uint32_t)sim_random(100),
                                   .priorities = 1 + (uint32_t)sim_random(6),
+                                  .pool = sim_one_in(2) ? 0 : 1 + (uint32_t)sim_random(20),
                                   .steps = sim_one_in(2) ? 0 : 1 + (uint32_t)sim_random(60) };
     core_limits_default(&sim.limits);
-    sim.limits.workers_max = WORKERS;
+    sim.limits.workers_max = WORKERS_MOST;
     sim.limits.user_stasks_max = 4 + (uint32_t)sim_random(8);
     sim.limits.journal = true;
     sim.limits.backoff_min_us = 1000;

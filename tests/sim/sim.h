@@ -5,6 +5,7 @@
  *     sim.c      a run: steps, the clock, delivery of the core's actions, death and restart, the end
  *     clients.c  what clients ask for, and the answers they get; submit.c: tasks
  *     calls.c    calls, and maps over items; servers.c: server tasks
+ *     pool.c     workers that come and go on request
  *     workers.c  what workers do with what they are given
  *     journal.c  where rows go, and what a crash or a loss of power leaves of them; store.c: in the real database
  *     model.c    what was promised; check.c: whether it is kept; restart.c: and whether it was when the daemon is back
@@ -22,7 +23,9 @@
 enum {
     TASKS_MAX = 2048,    /* that the model knows at once */
     REQUESTS_MAX = 4096, /* that are not answered */
-    WORKERS = 4,
+    WORKERS = 4,         /* at first, */
+    WORKERS_MOST = 6,    /* and at most at a time; */
+    WORKER_IDS = 20,     /* so many numbers of them in the life of a daemon */
     USERS = 3,
     CLIENTS = 4,         /* that come and go; each user has one more, which watches and stays */
     FRAMES = PAGE_SLOTS, /* a worker holds at most so many tasks */
@@ -83,6 +86,7 @@ struct m_task {
     bool moved;       /* it came with another priority */
     uint32_t workers; /* bits 1 << id; 0: all */
     bool by_set;      /* the target is the set of its user: it is waited for */
+    bool wait_target; /* ... as the workers are; else it ends when they are gone */
     uint64_t delay_us, deadline_us, backoff_us, keep_us, expire_in_us;
     uint64_t at_ms;     /* time of day before which it does not start; 0: none */
     uint64_t known_us;  /* when it was taken; 0: by another daemon */
@@ -169,7 +173,7 @@ struct m_worker {
 /* What a world is like: by its seed. */
 struct habits {
     bool breaker, ticks, sqlite, full, broken; /* ticks: also without need */
-    uint32_t crash, power, kill, hang, priorities, steps;
+    uint32_t crash, power, kill, hang, priorities, steps, pool;
 };
 
 struct sim {
@@ -186,7 +190,8 @@ struct sim {
     bool draining;                        /* the run: nothing new comes */
     const char *storage_failed;
     struct m_client clients[CLIENTS + USERS];
-    struct m_worker workers[WORKERS + 1];
+    struct m_worker workers[WORKER_IDS + 1];
+    uint32_t last_worker, removed; /* removed: bits, on request */
     struct m_task tasks[TASKS_MAX];
     struct m_task *live[TASKS_MAX];
     uint32_t n_live;
@@ -196,8 +201,9 @@ struct sim {
     uint64_t rows;                          /* the number of the last one of this core */
     uint64_t seen;                          /* tasks of smaller numbers have been looked for */
     uint64_t fleeting;                      /* a task that nobody had the time to get to know */
-    uint32_t booked[WORKERS + 1];
+    uint32_t booked[WORKER_IDS + 1];
     uint32_t sets[USERS]; /* the set of each; 0: it is not there */
+    uint32_t set_members[USERS];
     struct {
         uint64_t submitted, accepted, refused, run, done, died, crashes, power, retried, cancelled, calls, items,
             kept_out;
@@ -295,7 +301,17 @@ void call_looked(uint32_t worker, uint64_t task, uint64_t request, bool begun);
 void call_stopped(uint64_t request);
 /* Its worker must have been told so by now; or it is to be taken back. */
 bool call_must_stop(uint64_t request, bool begun);
+void call_worker_removed(uint32_t worker);
 void calls_turn(uint32_t idle);
+
+/* -- pool.c -------------------------------------------------------------------------------------------------- */
+
+void pool_changes(void);
+uint32_t workers_there(void); /* bits */
+uint32_t workers_of_a_set(uint32_t *members);
+bool model_serves(const struct m_task *t, uint32_t worker);
+/* All that it is for were removed. */
+bool model_target_gone(const struct m_task *t);
 
 /* -- servers.c ----------------------------------------------------------------------------------------------- */
 
@@ -319,6 +335,7 @@ bool servers_stop_all(void);
 
 /* -- workers.c ------------------------------------------------------------------------------------------------ */
 
+void worker_spawns(uint32_t id);
 void worker_acts(uint32_t id);
 void worker_dies(uint32_t id);
 void worker_run(const struct action *a);

@@ -67,20 +67,21 @@ static void describe_target(struct m_task *t, struct msg_submit *m, uint32_t wor
     case 1:
         m->workers = workers;
         m->n_workers = 1;
-        workers[0] = 1 + (uint32_t)sim_random(WORKERS);
+        workers[0] = 1 + (uint32_t)sim_random(sim.last_worker);
         t->workers = (uint32_t)bit(workers[0]);
+        m->wait_target = t->wait_target = sim_one_in(2);
         return;
     case 2:
         m->workers = workers;
         m->n_workers = 2;
-        workers[0] = 1 + (uint32_t)sim_random(WORKERS);
-        workers[1] = 1 + workers[0] % WORKERS;
+        workers[0] = 1 + (uint32_t)sim_random(sim.last_worker);
+        workers[1] = 1 + workers[0] % WORKER_IDS;
         t->workers = (uint32_t)(bit(workers[0]) | bit(workers[1]));
+        m->wait_target = t->wait_target = sim_one_in(2);
         return;
     case 3:
         m->set = TEXT("pair");
         m->wait_target = t->by_set = true;
-        t->workers = (uint32_t)(bit(1) | bit(2));
         return;
     case 4:
         m->target = sim_one_in(4) ? TARGET_ALL : 0;
@@ -159,7 +160,7 @@ void client_submits(uint32_t client)
     r->wait = m.wait;
     trace_add("submits request, index, durability", r->id, (uint64_t)(t - sim.tasks), m.durability);
     send_submit(r, &m, t);
-    sent(r, t, 1 + (m.target ? WORKERS : 0));
+    sent(r, t, 1 + (m.target ? (uint32_t)__builtin_popcount(workers_there()) : 0));
 }
 
 /* As a library does that does not know whether it arrived: the same once more. */

@@ -15,13 +15,22 @@ static struct m_task *task_of(const struct frame *f)
     return t;
 }
 
+void worker_spawns(uint32_t id)
+{
+    SIM_CHECK(id <= WORKER_IDS && !(sim.removed & bit(id)), "pool",
+              "a process is made for worker %u, which was removed", id);
+    sim.workers[id] = (struct m_worker){ .life = W_STARTING };
+    sim.last_worker = MAX(sim.last_worker, id);
+}
+
 void worker_run(const struct action *a)
 {
     struct m_worker *w = &sim.workers[a->worker];
     uint32_t held = 0;
 
-    SIM_CHECK(a->worker >= 1 && a->worker <= WORKERS && w->life == W_UP && !w->killed, "I4",
-              "task %lu is given to worker %u, which is not there", a->task, a->worker);
+    SIM_CHECK(a->worker >= 1 && a->worker <= sim.last_worker && w->life == W_UP && !w->killed &&
+                  !(sim.removed & bit(a->worker)),
+              "I4", "task %lu is given to worker %u, which is not there", a->task, a->worker);
     for (size_t i = 0; i < w->n; i++) {
         SIM_CHECK(w->frames[i].slot != a->slot, "I4", "worker %u has task %lu in slot %u, and is given task %lu there",
                   a->worker, w->frames[i].task, a->slot, a->task);
@@ -249,7 +258,7 @@ void worker_acts(uint32_t id)
 
 bool workers_quiet(void)
 {
-    for (uint32_t id = 1; id <= WORKERS; id++)
+    for (uint32_t id = 1; id <= sim.last_worker; id++)
         if (sim.workers[id].n > 0 || sim.workers[id].life == W_STARTING)
             return false;
     return true;
