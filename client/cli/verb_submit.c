@@ -161,7 +161,7 @@ static int take_command(const struct command_line *line, struct wish *wish)
     }
     if (wish->n == 0 && !wish->lines)
         return command_line_wrong(line, "no command stands behind --");
-    if (wish->n > 0 && !*wish->argv[0])
+    if (wish->argv[0] && !*wish->argv[0])
         return command_line_wrong(line, "the name of the command is empty");
     if (wish->n == 0) { /* each line is for the shell */
         wish->argv[wish->n++] = shell[0];
