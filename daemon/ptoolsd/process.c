@@ -128,6 +128,7 @@ struct process *process_free(struct process *p)
     sd_event_source_disable_unref(p->link_source);
     sd_event_source_disable_unref(p->exit_source);
     sd_event_source_disable_unref(p->overdue);
+    sd_event_source_disable_unref(p->given_up);
     close_fd(&p->link_fd);
     close_fd(&p->child_link_fd);
     close_fd(&p->page_fd);
@@ -294,6 +295,8 @@ void process_signal(struct process *p, int signal)
     if (signal == SIGKILL) {
         p->killed = true;
         kill(-p->pid, SIGKILL);
+        if (is_stask_process(p->id))
+            stuck_watch(p);
     }
 }
 

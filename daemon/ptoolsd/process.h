@@ -43,6 +43,7 @@ struct process {
     bool abandoned;                    /* another has its place and its number: stuck.c */
     const char *broke;                 /* how it broke the protocol; NULL */
     sd_event_source *overdue;          /* SIGKILL when it rings: not READY in time, or its link is gone and it is not */
+    sd_event_source *given_up;         /* of a server task: it should have died of SIGKILL by then */
     bool dirty;
     TAILQ_ENTRY(process) dirty_link;
     UT_hash_handle hh, hh_pid;
@@ -82,7 +83,9 @@ void process_send(struct process *p);
 /* It has ended (its pidfd says so): all it had sent counts, then it is reaped and the core is told. Frees p. */
 void process_ended(struct process *p);
 
-/* stuck.c: one that was abandoned has ended at last. Frees p. */
+/* stuck.c: SIGKILL was sent to a server task. */
+void stuck_watch(struct process *p);
+/* One that was abandoned has ended at last. Frees p. */
 void abandoned_ended(struct process *p);
 /* At the daemon's end they are left to the system. */
 void abandoned_leave(struct supervisor *s);

@@ -1,18 +1,21 @@
 #!/usr/bin/python3
-"""F10: workers, and a command of one, in uninterruptible sleep, which SIGKILL does not end: they write to a file system that
-is frozen (ext4 in a file, fsfreeze). They are told as stuck, their tasks are answered, others take their place, and nobody
-waits for them, a daemon that ends neither. After the thaw they are reaped.
+"""F10: workers, a command of one, and server tasks, in uninterruptible sleep, which SIGKILL does not end: they write to a file
+system that is frozen (ext4 in a file, fsfreeze). They are told as stuck, their tasks are answered, others take their place, and
+nobody waits for them, a daemon that ends neither. After the thaw they are reaped.
 
 usage: stuck.py  (PTOOLS_TEST_COMMAND, _MODULES and PTOOLS_DAEMON as Meson sets them)
 """
 import json
 import os
+import struct
 import subprocess
 import sys
 import time
 
+import msgpack
+
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from security_rig import Daemon, check, children, figure, finish, skip, state_of, until, work  # noqa: E402
+from security_rig import Daemon, Door, Peer, check, children, figure, finish, skip, state_of, until, work  # noqa: E402
 
 COMMAND = os.environ['PTOOLS_TEST_COMMAND']
 DEADLINE_MS, GRACE_MS, STUCK_MS = 300, 500, 5000  # the last one is the daemon's own: from SIGKILL to giving up
@@ -129,7 +132,38 @@ full = until(lambda: len([w for w in workers() if w['state'] == 'idle' and w['pi
 figure('F10 the thaw, while there is one that was replaced and one that was not', 'both are reaped, four workers are there',
        f"{'reaped' if reaped else 'not reaped'}, {len(workers())} workers", bool(reaped and full), bool(reaped and full) and
        {third, fourth} <= set(before) and 'event=stuck-ended' in daemon.logged(), daemon.logged)
-check('the daemon ends well', daemon.end() == 0)
+
+# -- a server task -----------------------------------------------------------------------------------------------------------
+
+peer = Peer(daemon.path, 0)
+door = Door(peer, 0)
+
+
+def stick_stask(name):
+    """A server task that writes there: its handle, and its process."""
+    handle = peer.ask('stasks-start', count=1, name=name)[1]['stasks']
+    answer, (fd,) = door.raw(Door.LANE, id=handle)
+    lane, pid = struct.unpack_from('<Q', answer, 16)[0], struct.unpack_from('<I', answer, 124)[0]
+    function, args = b't.mark', msgpack.packb([f'{frozen}/{name}', 'k'])
+    os.write(fd, struct.pack('<IBBHQ24x', len(function) + len(args), 2, len(function), 0, lane << 32 | 1) + function + args)
+    until(lambda: state_of(pid) == 'D')
+    return handle, pid
+
+
+tried('fsfreeze', '-f', frozen)
+handle, fifth = stick_stask('f')
+began = time.monotonic()
+kind, body, _ = peer.ask('stasks-stop', stasks=handle, kill_ms=DEADLINE_MS)
+took = time.monotonic() - began
+figure('F10 a server task that does, and is stopped', f'the stop is answered within {DEADLINE_MS + STUCK_MS + 1000} ms',
+       f'{kind} after {took * 1000:.0f} ms, its process is {state_of(fifth)}', took * 1000 < DEADLINE_MS + STUCK_MS + 1000,
+       kind == 'reply' and state_of(fifth) == 'D' and peer.inspect('stasks') == [])
+handle, sixth = stick_stask('g')
+began = time.monotonic()
+status = daemon.end()
+took = time.monotonic() - began
+figure('F10 the daemon is told to end beside another', f'status 0, within {100 + GRACE_MS + STUCK_MS + 3000} ms', f'status {status}, {took:.1f} s',
+       took * 1000 < 100 + GRACE_MS + STUCK_MS + 3000, status == 0 and state_of(sixth) == 'D', daemon.logged)
 guard.stdin.close()
 guard.wait()
 finish()
