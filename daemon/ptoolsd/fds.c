@@ -323,9 +323,12 @@ static bool receive(int socket, int flags, struct fds_request *ret, bool *ret_mo
 {
     struct iovec iov = { ret, sizeof *ret };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-    ssize_t got = recvmsg(socket, &msg, MSG_DONTWAIT | flags);
+    ssize_t got;
 
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+    do
+        got = recvmsg(socket, &msg, MSG_DONTWAIT | flags);
+    while (got < 0 && errno == EINTR);
+    if (got < 0 && errno == EAGAIN) {
         ret->magic = 0; /* nothing came: no harm */
         return true;
     }
@@ -452,6 +455,12 @@ static bool handle(struct fds_peer *p, const struct fds_request *r, bool more)
     return true;
 }
 
+/* The packet that was looked at. One that stays there is not answered: it would be again, in place of the next. */
+static bool take(struct fds_peer *p, struct fds_request *ret, bool *ret_more)
+{
+    return receive(p->fd, 0, ret, ret_more) && ret->magic == FDS_MAGIC;
+}
+
 /* What comes from a client. false: it is to be closed. */
 static bool client_asks(struct fds_peer *p)
 {
@@ -464,10 +473,10 @@ static bool client_asks(struct fds_peer *p)
     if (request.magic == 0)
         return true;
     if (!more || request.kind != FDS_GIVE || !authenticate(p, &request))
-        return receive(p->fd, 0, &request, &more) && handle(p, &request, more);
+        return take(p, &request, &more) && handle(p, &request, more);
     if (give(p, &answer))
         return wait_for(p, 0, false) >= 0;
-    return receive(p->fd, 0, &request, &more) && answer_client(p, &answer, -1, 0);
+    return take(p, &request, &more) && answer_client(p, &answer, -1, 0);
 }
 
 static int on_peer(sd_event_source *s, int fd, uint32_t revents, void *userdata)

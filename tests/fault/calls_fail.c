@@ -49,6 +49,7 @@ enum {
     HANG_S = 30,    /* of a client: its waits are of 10 s */
     END_MS = 10000, /* of a daemon */
     ERRORS_MAX = 6,
+    NOW_AT_BYTES = 256,
     FAILED = 1, /* exit status of a daemon that gave up, or could not start */
     BAD_DATA = 65,
     JOURNAL_FAILED = 74
@@ -98,7 +99,6 @@ static struct calls_fail_in *control;
 static unsigned open_usually; /* descriptors, of a daemon that nothing has failed */
 static bool running;
 static char *now_at; /* the point, for people; in shared memory */
-enum { NOW_AT_BYTES = 256 };
 
 /* -- one call fails ------------------------------------------------------------------------------------------------ */
 
@@ -140,8 +140,7 @@ __attribute__((format(printf, 1, 2))) static void broken(const char *format, ...
 static void on_alarm(int signal)
 {
     (void)signal;
-    if (write(STDERR_FILENO, now_at, strlen(now_at)) > 0 && write(STDERR_FILENO, ": it hangs\n", 11) > 0)
-        _exit(EXIT_FAILURE);
+    dprintf(STDERR_FILENO, "%s: it hangs\n", now_at);
     _exit(EXIT_FAILURE);
 }
 
@@ -458,6 +457,7 @@ static const struct {
     { START, { CALL_STAT, ENOMEM, 12 } },        /* ... as if its journal were lost */
     { START, { CALL_WRITE, EINTR, 12 } },        /* it was ready, and did not say so */
     { START, { CALL_SEND, ENOMEM, 1 } },         /* its template was never asked, */
+    { WORK, { CALL_RECEIVE, EAGAIN, 26 } },      /* one request was answered twice */
     { WORKERS_START, { CALL_SEND, ENOMEM, 1 } }, /* ... or never answered */
     { CLIENT, { CALL_SEND, ENOMEM, 31 } },       /* a server task was never asked */
 };
