@@ -346,19 +346,26 @@ START_TEST(without_a_free_slot_even_an_idle_worker_gets_nothing)
 }
 END_TEST
 
-/* It is for the one that has it. */
+/* The one before it can go to any. */
 START_TEST(what_is_for_one_worker_is_not_asked_back_for_another)
 {
     const uint32_t one = 1;
+    uint64_t busy, ids[3];
 
     rig_limits(&r);
     rig_queue_start(&r, 2);
+    busy = rig_call_worker(&r, "m.long", 2);
+    rig_assign(&r);
     for (int i = 0; i < 2; i++)
-        rig_queued(&r, SUBMIT_OF("m.short", .n_workers = 1, .workers = (uint32_t *)&one));
+        ids[i] = rig_queued(&r, SUBMIT_OF("m.short", ));
+    ids[2] = rig_queued(&r, SUBMIT_OF("m.short", .n_workers = 1, .workers = (uint32_t *)&one));
     rig_assign(&r);
-    ck_assert_uint_eq(rig_worker(&r, 1)->n_held, 2);
+    ck_assert_uint_eq(rig_worker(&r, 1)->n_held, 3);
+    ck_assert_uint_eq(rig_find(&r, ACT_RUN, 3)->task, ids[2]);
+    rig_done(&r, busy, 100000);
     rig_assign(&r);
-    ck_assert_uint_eq(rig_count(&r, ACT_REVOKE), 0);
+    ck_assert_uint_eq(rig_count(&r, ACT_REVOKE), 1);
+    ck_assert_uint_eq(rig_find(&r, ACT_REVOKE, 0)->task, ids[1]);
     rig_end(&r);
 }
 END_TEST

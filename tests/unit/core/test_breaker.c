@@ -365,9 +365,11 @@ END_TEST
 
 START_TEST(what_was_given_and_has_not_begun_is_taken_back)
 {
-    uint64_t bad[KILLS], ahead, booked;
+    uint64_t bad[KILLS], ahead, booked, theirs;
+    uint32_t other;
 
     setup(2);
+    ck_assert_int_eq(core_client_add(r.core, 1001, &other), 0);
     for (int i = 0; i < KILLS - 1; i++)
         one_that_kills(SUBMIT_OF("m.short", ));
     bad[0] = rig_queued(&r, SUBMIT_OF("m.short", ));
@@ -376,7 +378,10 @@ START_TEST(what_was_given_and_has_not_begun_is_taken_back)
     ahead = rig_queued(&r, SUBMIT_OF("m.short", ));
     booked = rig_queued(&r, SUBMIT_OF("m.short", .durability = TASK_CRASHSAFE));
     rig_assign(&r);
+    theirs = rig_queue_id(&r, rig_queue_of(&r, other, SUBMIT_OF("m.short", ), NULL)); /* another user's */
+    rig_assign(&r);
     ck_assert_uint_eq(rig_shown(&r, ahead), SHOWN_RUNNING);
+    ck_assert_uint_eq(rig_qtask(&r, theirs)->worker, rig_qtask(&r, ahead)->worker);
     ck_assert_uint_eq(rig_shown(&r, booked), SHOWN_RUNNING);
     rig_clear(&r);
     task_find(r.core, bad[0])->begun = task_find(r.core, bad[1])->begun = true;
@@ -384,6 +389,7 @@ START_TEST(what_was_given_and_has_not_begun_is_taken_back)
               true);
     ck_assert(breaker()->open);
     ck_assert_uint_eq(rig_revoke(&r, true), 1);
+    ck_assert_uint_eq(rig_shown(&r, theirs), SHOWN_RUNNING);
     ck_assert_uint_eq(rig_shown(&r, ahead), SHOWN_QUEUED);
     ck_assert_uint_eq(rig_shown(&r, booked), SHOWN_QUEUED);
     ck_assert_uint_eq(rig_qtask(&r, ahead)->losses, 0);
