@@ -199,18 +199,19 @@ START_TEST(what_is_recorded_before_the_journal_fails)
 }
 END_TEST
 
-/* What came first is forgotten while those behind it go on, in turns. */
+/* What came first is forgotten while those behind it go on, in turns: it failed, was done, or failed, and they come
+ * after any end of it. */
 START_TEST(forgotten_between_two_turns)
 {
-    for (int done = 0; done < 2; done++) {
+    for (int how = 0; how < 3; how++) {
         uint64_t first;
 
         setup();
         first = rig_queued(&r, SUBMIT());
-        queue_many(SUBMIT(.n_after = 1, .after = &first));
+        queue_many(SUBMIT(.n_after = 1, .after = &first, .after_any = how == 2));
         rig_assign(&r);
         r.now++;
-        if (done)
+        if (how == 1)
             rig_qdone(&r, first);
         else
             rig_qfailed(&r, first, PTOOLS_ERR_FAILED, "no");
@@ -218,7 +219,7 @@ START_TEST(forgotten_between_two_turns)
         rig_change(&r, CHANGE_FORGET, first);
         while (wants_more())
             rig_tick(&r, 1);
-        ck_assert_uint_eq(count_shown(done ? SHOWN_QUEUED : SHOWN_CANCELLED), MANY);
+        ck_assert_uint_eq(count_shown(how ? SHOWN_QUEUED : SHOWN_CANCELLED), MANY);
         rig_end(&r);
     }
 }
