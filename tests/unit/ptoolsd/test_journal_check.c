@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <math.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -227,6 +228,26 @@ START_TEST(damage_is_told_and_the_rest_is_saved)
 }
 END_TEST
 
+/* What was submitted is as it was: the task is there, and said to be damaged. */
+START_TEST(what_became_of_one_is_damaged)
+{
+    int n = 0;
+    sqlite3 *db;
+
+    make();
+    ck_assert_int_eq(sqlite3_open(rig_file(JOURNAL_DB), &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, "UPDATE life SET attempt = 9 WHERE id = 6", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    (void)look(journal_export, rig_dir);
+    ck_assert_ptr_nonnull(strstr(complained, "task 6: what became of it is damaged"));
+    for (char *line = strtok(said, "\n"); line; line = strtok(NULL, "\n")) {
+        n++;
+        ck_assert((strstr(line, "\"damaged\":true") != NULL) == (n == 6));
+    }
+    ck_assert_int_eq(n, TASKS);
+}
+END_TEST
+
 START_TEST(a_loss_is_told)
 {
     make();
@@ -247,6 +268,7 @@ int main(void)
     tcase_add_test(tc, a_daemon_that_has_it_keeps_it);
     tcase_add_test(tc, all_of_it_as_json);
     tcase_add_test(tc, damage_is_told_and_the_rest_is_saved);
+    tcase_add_test(tc, what_became_of_one_is_damaged);
     tcase_add_test(tc, a_loss_is_told);
     return suite_run(suite);
 }
