@@ -55,6 +55,7 @@ void model_turn(void)
     }
     calls_turn(idle);
     servers_turn();
+    arrays_turn();
     for (uint32_t i = 0; i < sim.n_live; i++) {
         struct m_task *t = sim.live[i];
 
@@ -175,7 +176,8 @@ void model_check_drained(void)
     core_view_stats(sim.core, &s);
     SIM_CHECK(
         s.waiting == 0 && s.given == 0 && s.queue_waiting == 0 && s.queue_known == 0 && s.payload_bytes == 0 &&
-            s.clients == 0 && s.stasks == 0 && core_tasks(sim.core) == 0 && core_unrecorded(sim.core) == 0,
+            s.clients == 0 && s.stasks == 0 && s.arrays == 0 && s.shm_bytes == 0 && core_tasks(sim.core) == 0 &&
+            core_unrecorded(sim.core) == 0,
         "balance",
         "at the end: waiting %lu, given %lu, queued %lu, known %lu, bytes %lu, clients %u, tasks %lu, unrecorded %lu",
         s.waiting, s.given, s.queue_waiting, s.queue_known, s.payload_bytes, s.clients, core_tasks(sim.core),

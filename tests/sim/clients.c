@@ -126,6 +126,7 @@ void client_goes(uint32_t index)
     c->id = 0;
     calls_forget(index);
     servers_client_goes(index);
+    arrays_client_goes(index);
     core_client_gone(sim.core, sim.now, id, &sim.out);
     sim_deliver();
 }
@@ -354,6 +355,8 @@ void client_acts(void)
     } else if (what < 96) {
         if (sim_one_in(4))
             client_limits(client);
+        else if (sim_one_in(4))
+            client_shares(client);
         else if (sim_one_in(3))
             client_maps(client);
         else
@@ -457,6 +460,9 @@ void client_answer(const struct action *a)
     case R_RESTART:
     case R_STOP:
         servers_answered(was.kind, was.generation, &a->answer);
+        break;
+    case R_ARRAY:
+        array_answered(was.id, &a->answer);
         break;
     case R_FATE:
         servers_fate(was.id, &a->answer);

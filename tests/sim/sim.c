@@ -69,6 +69,14 @@ void sim_deliver(void)
             else
                 worker_spawns(a.worker);
             break;
+        case ACT_ARRAY_MAKE:
+            trace_add("ACT_ARRAY_MAKE array", a.array, 0, 0);
+            array_asked(&a);
+            break;
+        case ACT_ARRAY_DROP:
+            trace_add("ACT_ARRAY_DROP array", a.array, 0, 0);
+            array_dropped(a.array);
+            break;
         case ACT_LOAD:
             sim.load_asked = true;
             break;
@@ -147,6 +155,7 @@ static void start(void)
     memset(sim.workers, 0, sizeof sim.workers);
     sim.removed = sim.last_worker = 0;
     servers_forget();
+    arrays_forget();
     actions_init(&sim.out);
     sim.core = core_new(&sim.limits, clock_first_task(), WORKERS, sim.now, &sim.out);
     SIM_CHECK(sim.core, "memory", "no core");
@@ -289,6 +298,7 @@ static void step(void)
     } else if (what < 68) {
         trace_step("a server task", 0, 0);
         server_acts();
+        memory_acts();
     } else {
         const uint32_t id = 1 + (uint32_t)sim_random(sim.last_worker);
 
@@ -331,7 +341,9 @@ static void drain(void)
         for (uint32_t id = 1; id <= sim.last_worker; id++)
             worker_acts(id);
         served = servers_stop_all();
+        served &= arrays_unlink_all();
         server_acts();
+        memory_acts();
         journal_writes();
         if (sim.load_asked)
             load();
@@ -376,6 +388,7 @@ void sim_run(uint64_t seed, uint64_t steps, bool sqlite)
                                   .steps = sim_one_in(2) ? 0 : 1 + (uint32_t)sim_random(60) };
     core_limits_default(&sim.limits);
     sim.limits.workers_max = WORKERS_MOST;
+    sim.limits.user_arrays_max = 2 + (uint32_t)sim_random(6);
     sim.limits.user_stasks_max = 4 + (uint32_t)sim_random(8);
     sim.limits.journal = true;
     sim.limits.backoff_min_us = 1000;

@@ -5,6 +5,7 @@
  *     sim.c      a run: steps, the clock, delivery of the core's actions, death and restart, the end
  *     clients.c  what clients ask for, and the answers they get; submit.c: tasks
  *     calls.c    calls, and maps over items; servers.c: server tasks
+ *     arrays.c   shared arrays, and their memory
  *     pool.c     workers that come and go on request
  *     workers.c  what workers do with what they are given
  *     journal.c  where rows go, and what a crash or a loss of power leaves of them; store.c: in the real database
@@ -132,7 +133,8 @@ enum request_kind {
     R_OPEN,
     R_RESTART,
     R_STOP,
-    R_FATE
+    R_FATE,
+    R_ARRAY
 };
 struct m_request {
     uint64_t id; /* 0: free */
@@ -312,6 +314,20 @@ uint32_t workers_of_a_set(uint32_t *members);
 bool model_serves(const struct m_task *t, uint32_t worker);
 /* All that it is for were removed. */
 bool model_target_gone(const struct m_task *t);
+
+/* -- arrays.c ------------------------------------------------------------------------------------------------ */
+
+void arrays_forget(void);
+void client_shares(uint32_t client);
+void arrays_client_goes(uint32_t client);
+void array_answered(uint64_t request, const struct msg_answer *answer);
+void array_asked(const struct action *act);
+void array_dropped(uint64_t id);
+/* What was asked for is there, or cannot be. */
+void memory_acts(void);
+void arrays_turn(void);
+/* At the end of the run: false: there are some. */
+bool arrays_unlink_all(void);
 
 /* -- servers.c ----------------------------------------------------------------------------------------------- */
 
