@@ -104,8 +104,8 @@ static void assert_logged(void)
     free(log);
 }
 
-/* The next one, which nothing fails: all have an end, and the ledger holds. */
-static void afterwards(const char *dir)
+/* The next one, which nothing fails: all have an end, and the ledger holds. How many were accepted. */
+static size_t afterwards(const char *dir)
 {
     const ptools_queued_info *t;
     struct verdict verdict;
@@ -121,10 +121,12 @@ static void afterwards(const char *dir)
     client_assert_ledger(pt, ledger, true, &verdict);
     ptools_close(pt);
     server_stop(&server);
+    return verdict.accepted;
 }
 
 struct count {
     unsigned starts, works, whole;
+    size_t accepted;
 };
 
 static void fail_once(const struct failure *failure, unsigned call, struct count *count)
@@ -161,7 +163,7 @@ static void fail_once(const struct failure *failure, unsigned call, struct count
         count->whole++;
     }
     ledger_close(&l);
-    afterwards(dir);
+    count->accepted += afterwards(dir);
     temp_remove(state);
     temp_remove(ledger);
 }
@@ -174,9 +176,10 @@ START_TEST(storage_fails)
 
     for (unsigned call = 1; call <= calls; call++)
         fail_once(failure, call, &count);
-    printf("# %s, %s: %u daemons did not start, %u ended, %u had no need of it\n", failure->calls, failure->what,
-           count.starts, count.works, count.whole);
+    printf("# %s, %s: %u daemons did not start, %u ended, %u had no need of it; %zu tasks\n", failure->calls,
+           failure->what, count.starts, count.works, count.whole, count.accepted);
     ck_assert_uint_gt(count.works, 0);
+    ck_assert_uint_gt(count.accepted, 0);
 }
 END_TEST
 
