@@ -93,9 +93,9 @@ static int take_items(const struct command_line *line, struct wish *wish)
     }
     if (wish->program.output_max == 0)
         wish->program.output_max = INT64_MAX;
-    if (status == EXIT_VALUE && wish->n == 0)
+    if (status == EXIT_VALUE && !wish->argv[0])
         status = command_line_wrong(line, "no command is named");
-    if (status == EXIT_VALUE && !*wish->argv[0])
+    else if (status == EXIT_VALUE && !*wish->argv[0])
         status = command_line_wrong(line, "the name of the command is empty");
     if (status == EXIT_VALUE && submission_check(&wish->s, why) != 0)
         status = command_line_wrong(line, "%s", why);
