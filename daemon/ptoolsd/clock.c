@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * clock -- a timer that never rings. The kernel cancels it when the time of day is set, and when the machine wakes up:
- * then CLOCK_MONOTONIC, by which this daemon waits for everything, has not gone on, and what waits for a time of day may
- * be due.
+ * then CLOCK_MONOTONIC, by which this daemon waits for everything, has not gone on, and what waits for a time of day
+ * may be due.
  */
 #include "daemon/ptoolsd/clock.h"
 
