@@ -151,7 +151,7 @@ analyze_gcc() {
 
 # The checks of clang-tidy are those of .clang-tidy. Not asked for of clang's analyser: unix.Malloc, which knows neither the
 # attribute by which a scope frees what is its own nor that what is freed has left its list; valist.Uninitialized, which
-# finds every va_list so. Both are the sanitizers' to find. It takes the longest of the four, some three minutes on two
+# finds every va_list so. Both are the sanitizers' to find. It takes the longest of the four, three to four minutes on two
 # processors, and is not scan-build itself: that wants a build, and looks twice at a source that is in two programs.
 analyze_clang() {
         CC=clang prepare analyze-clang -Dtests=false -Dbuildtype=debug || return
