@@ -343,9 +343,12 @@ void core_wall(struct core *core, uint64_t now_us, uint64_t wall_ms)
 {
     const int64_t zero_ms = (int64_t)wall_ms - (int64_t)(now_us / 1000), step_ms = zero_ms - core->wall_zero_ms;
 
+    /* set, or the machine has slept; or slewed so far */
+    const bool another = core->wall_ms == 0 || step_ms >= WALL_STEP_MS || step_ms <= -WALL_STEP_MS;
+
     core->now_us = core->wall_at_us = now_us;
     core->wall_ms = wall_ms;
-    if (step_ms >= WALL_STEP_MS || step_ms <= -WALL_STEP_MS) { /* set, or the machine has slept; or slewed so far */
+    if (another) {
         core->wall_zero_ms = zero_ms;
         qtasks_clock_set(core);
     }
