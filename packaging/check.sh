@@ -96,6 +96,10 @@ fuzz() { # SECONDS
         done
 }
 
+whole() { # TEST...: at full size, with what they say of what they measured
+        run faults --timeout-multiplier 20 -v "$@"
+}
+
 # One program to a processor, every other one with the real journal; each says from which seed it began, and a failure, which one it was.
 sim() { # SECONDS
         local log=$dir/sim.log pids=() options=() from bad=0 i
@@ -287,27 +291,27 @@ mode() { # NAME
                 ;;
         faults)
                 build check || return
-                FAULT_JOBS=100000 FAULT_KILLS=1000 run faults --timeout-multiplier 20 kill-workers
-                FAULT_JOBS=100000 FAULT_KILLS=50 run faults --timeout-multiplier 20 kill-daemon
-                FAULT_ITEMS=10000000 FAULT_KILLS=200 FAULT_HANGS=20 run faults --timeout-multiplier 20 kill-items
-                FAULT_CALLS=500 run faults --timeout-multiplier 20 kill-calls
-                FAULT_CALLS=200 run faults --timeout-multiplier 20 storage-fails
-                FAULT_DAMAGES=2000 run faults --timeout-multiplier 20 damaged
-                FAULT_CALLS=0 run faults --timeout-multiplier 20 no-memory no-memory-worker
-                FAULT_POINTS=50 run faults --timeout-multiplier 20 calls-fail
-                FAULT_LOSSES=1000 run faults --timeout-multiplier 20 power-loss
+                FAULT_JOBS=100000 FAULT_KILLS=1000 whole kill-workers
+                FAULT_JOBS=100000 FAULT_KILLS=50 whole kill-daemon
+                FAULT_ITEMS=10000000 FAULT_KILLS=200 FAULT_HANGS=20 whole kill-items
+                FAULT_CALLS=500 whole kill-calls
+                FAULT_CALLS=200 whole storage-fails
+                FAULT_DAMAGES=2000 whole damaged
+                FAULT_CALLS=0 whole no-memory no-memory-worker
+                FAULT_POINTS=50 whole calls-fail
+                FAULT_LOSSES=1000 whole power-loss
                 FAULT_HANGS=50 FAULT_STARTS=200 FAULT_DRAINS=20 FAULT_CHURN=3000 FAULT_ENDED=1000000 FAULT_REPLAY=1000000 \
-                        run faults --timeout-multiplier 20 processes
-                FAULT_POISON=1000 run faults --timeout-multiplier 20 poison
-                FAULT_BOMBS=1000 FAULT_ROUNDS=100 FAULT_RESULTS=1000 run faults --timeout-multiplier 20 bombs
-                FAULT_AGES_S=130 FAULT_FLOOD=1000000 FAULT_RACES=1000 FAULT_LEAVERS=200 run faults --timeout-multiplier 20 crowds
-                FAULT_ARRAYS=10000 FAULT_CUTS=100 run faults --timeout-multiplier 20 shared
-                SOAK_S=240 run faults --timeout-multiplier 20 soak
-                FAULT_RACE_S=30 run faults --timeout-multiplier 20 storage-full clock-steps stuck security-doors security-ids \
+                        whole processes
+                FAULT_POISON=1000 whole poison
+                FAULT_BOMBS=1000 FAULT_ROUNDS=100 FAULT_RESULTS=1000 whole bombs
+                FAULT_AGES_S=130 FAULT_FLOOD=1000000 FAULT_RACES=1000 FAULT_LEAVERS=200 whole crowds
+                FAULT_ARRAYS=10000 FAULT_CUTS=100 whole shared
+                SOAK_S=240 whole soak
+                FAULT_RACE_S=30 whole storage-full clock-steps stuck security-doors security-ids \
                         security-modules security-processes security-units
-                FAULT_MESSAGES=200000 FUZZ_LIVE_S=120 run faults --timeout-multiplier 20 live-fuzz
+                FAULT_MESSAGES=200000 FUZZ_LIVE_S=120 whole live-fuzz
                 build asan "${sanitized[@]}" -Db_sanitize=address,undefined || return
-                FAULT_MESSAGES=200000 FUZZ_LIVE_S=120 run faults --timeout-multiplier 20 live-fuzz
+                FAULT_MESSAGES=200000 FUZZ_LIVE_S=120 whole live-fuzz
                 ;;
         system)
                 "$tree/packaging/install-deps.sh" package || return

@@ -1,18 +1,48 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clock -- a timer that never rings. The kernel cancels it when the time of day is set, and when the machine wakes up:
- * then CLOCK_MONOTONIC, by which this daemon waits for everything, has not gone on, and what waits for a time of day
- * may be due.
+ * clock -- the time of day; and a timer that never rings. The kernel cancels it when the time of day is set, and when
+ * the machine wakes up: then CLOCK_MONOTONIC, by which this daemon waits for everything, has not gone on, and what
+ * waits for a time of day may be due.
  */
 #include "daemon/ptoolsd/clock.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/ptoolsd/daemon.h"
+#include "daemon/ptoolsd/process.h"
+
+enum {
+    TASK_EPOCH_S = 1577836800, /* 2020-01-01: where task numbers begin */
+    TASK_SECOND_BITS = 22,     /* room for four million tasks a second: numbers stay below 2^53 until 2088, */
+    TASK_NS_BITS = 8           /* begun at the fraction of the second, in 256 ns; the bits above are a node's, 0 */
+};
+
+uint64_t clock_first_task(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    if (t.tv_sec <= TASK_EPOCH_S)
+        return 1; /* the clock is not set */
+    return (uint64_t)(t.tv_sec - TASK_EPOCH_S) << TASK_SECOND_BITS | (uint64_t)t.tv_nsec >> TASK_NS_BITS | 1;
+}
+
+uint64_t clock_wall_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec < 0 ? 0 : (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+void clock_tell(struct core *core)
+{
+    core_wall(core, monotonic_us(), clock_wall_ms());
+}
 
 static int arm(int fd)
 {

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <systemd/sd-daemon.h>
@@ -34,11 +33,8 @@
 #include "daemon/ptoolsd/supervisor.h"
 
 enum {
-    FAILED_DRAIN_MS = 5000,       /* the same as drain_ms, when the journal has failed */
-    PRIVATE_UNUSED_US = 10000000, /* a private daemon to which nobody comes ends */
-    TASK_EPOCH_S = 1577836800,    /* 2020-01-01: where task numbers begin */
-    TASK_SECOND_BITS = 22,        /* room for four million tasks a second: numbers stay below 2^53 until 2088, */
-    TASK_NS_BITS = 8              /* begun at the fraction of the second, in 256 ns; the bits above are a node's, 0 */
+    FAILED_DRAIN_MS = 5000,      /* the same as drain_ms, when the journal has failed */
+    PRIVATE_UNUSED_US = 10000000 /* a private daemon to which nobody comes ends */
 };
 
 uint64_t daemon_now(struct daemon *d)
@@ -255,21 +251,6 @@ static void end_if_done(struct daemon *d)
         sd_event_exit(d->event, d->exit_code);
 }
 
-static uint64_t wall_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return t.tv_sec < 0 ? 0 : (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-/* Both clocks at once: what time it was when the turn began would not go with what time of day it is now. At the start
- * of a turn: the clock may have been set while the daemon slept, and who asks now means the time that it is now. */
-static void tell_wall(struct daemon *d)
-{
-    core_wall(d->core, monotonic_us(), wall_ms());
-}
-
 static void turn_end(struct daemon *d)
 {
     bool more;
@@ -451,18 +432,6 @@ void daemon_tell_ready(struct daemon *d)
     close_fd(&d->start.stderr_fd);
 }
 
-/* The first number of this start: larger than any of an earlier one, as long as the clock goes forward and no
- * daemon runs four million tasks a second. */
-static uint64_t first_task(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    if (t.tv_sec <= TASK_EPOCH_S)
-        return 1; /* the clock is not set */
-    return (uint64_t)(t.tv_sec - TASK_EPOCH_S) << TASK_SECOND_BITS | (uint64_t)t.tv_nsec >> TASK_NS_BITS | 1;
-}
-
 /* Of a journal that cannot be used: a negative number, and d->exit_code is set; else 0. */
 static int said(struct daemon *d, int r, const char *why)
 {
@@ -501,19 +470,19 @@ static int daemon_start(struct daemon *d)
     core_seed(seed);
     limits_from(d->config, &limits);
     d->started_us = daemon_now(d);
-    d->core = core_new(&limits, first_task(), (uint32_t)d->config->workers, d->started_us, &d->actions);
+    d->core = core_new(&limits, clock_first_task(), (uint32_t)d->config->workers, d->started_us, &d->actions);
     if (!d->core)
         return -ENOMEM;
     r = host_tell(d->core);
     if (r >= 0)
-        r = said(d, recorder_open(d, wall_ms() - d->started_us / 1000, &d->recorder, why), why);
+        r = said(d, recorder_open(d, clock_wall_ms() - d->started_us / 1000, &d->recorder, why), why);
     if (r >= 0) {
         r = cgroups_new(d, d->start.cgroup_fd, &d->cgroups);
         d->start.cgroup_fd = -1;
     }
     if (r >= 0)
         r = supervisor_new(d, &d->supervisor);
-    tell_wall(d);
+    clock_tell(d->core);
     if (r >= 0) /* the first template is no child of a process with threads */
         r = said(d, recorder_start(d->recorder, why), why);
     if (r >= 0)
@@ -586,7 +555,7 @@ static int turn(struct daemon *d)
         r = sd_event_wait(d->event, UINT64_MAX);
     if (r <= 0)
         return r;
-    tell_wall(d);
+    clock_tell(d->core); /* it may have been set while the daemon slept: who asks now means the time that it is now */
     r = sd_event_dispatch(d->event);
     if (r >= 0)
         turn_end(d);

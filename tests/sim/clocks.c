@@ -26,6 +26,21 @@ static void set_zero(uint64_t ms)
     sim.zero_ms = MAX(ms, 1); /* Linux lets no time of day be before its start */
 }
 
+/* Those that wait for a time of day wait for it by the new clock. */
+static void look_at_times(void)
+{
+    for (uint32_t i = 0; i < sim.n_live; i++) {
+        struct m_task *t = sim.live[i];
+        const uint64_t when = clock_when(t->at_ms);
+
+        if (!t->at_ms || t->attempt > 0 || t->surely_us <= sim.now)
+            continue;
+        if (t->ready_us > sim.now || when <= sim.now)
+            t->ready_us = MAX(when, sim.now);
+        t->surely_us = when > sim.now ? when + 1000 : sim.now;
+    }
+}
+
 void clock_steps(void)
 {
     const uint64_t by = sim_one_in(2) ? 1 + sim_random(500) : HOUR_MS * (1 + sim_random(48));
@@ -47,7 +62,7 @@ void clock_steps(void)
     trace_add("the time of day is", clock_wall_ms(), sim.zero_ms, 0);
     if (MAX(sim.zero_ms, sim.told_zero_ms) - MIN(sim.zero_ms, sim.told_zero_ms) >= SMALL_MS) {
         sim.told_zero_ms = sim.zero_ms;
-        model_clock_set();
+        look_at_times();
     }
     core_wall(sim.core, sim.now, clock_wall_ms()); /* at the start of each turn */
 }

@@ -139,21 +139,6 @@ void model_delays(struct m_task *t, uint64_t delay_us)
     }
 }
 
-/* Those that wait for a time of day wait for it by the new clock. */
-void model_clock_set(void)
-{
-    for (uint32_t i = 0; i < sim.n_live; i++) {
-        struct m_task *t = sim.live[i];
-        const uint64_t when = clock_when(t->at_ms);
-
-        if (!t->at_ms || t->attempt > 0 || t->surely_us <= sim.now)
-            continue;
-        if (t->ready_us > sim.now || when <= sim.now)
-            t->ready_us = MAX(when, sim.now);
-        t->surely_us = when > sim.now ? when + 1000 : sim.now;
-    }
-}
-
 static void known(struct m_task *t, uint64_t id, uint32_t parts)
 {
     set_id(t, id);

@@ -244,7 +244,6 @@ void model_check_task(struct m_task *t);
 void model_waits(struct m_task *t);
 uint64_t model_backoff(const struct m_task *t);
 void model_delays(struct m_task *t, uint64_t delay_us);
-void model_clock_set(void);
 bool model_journaled(const struct m_task *t);
 bool model_ready(const struct m_task *t); /* and nothing is in its way */
 bool model_may_go(const struct m_task *t);
