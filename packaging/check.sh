@@ -8,8 +8,9 @@
 #   --tsan           the threaded client under ThreadSanitizer
 #   --valgrind       the unit tests under valgrind
 #   --fuzz SECONDS   each fuzz target for so long
-#   --faults         the programs of tests/fault at their full size, which takes an hour and a half; the others have them in
-#                    short. Peers who send nonsense also to a daemon under the sanitizers
+#   --faults         the programs of tests/fault at their full size, with their figures, and what else tests/fault/README.md
+#                    names, which takes an hour and a half; the others have them in short. Peers who send nonsense also to
+#                    a daemon under the sanitizers
 #   --sim SECONDS    simulated worlds that nobody has seen yet, for so long
 #   --analyze        gcc -fanalyzer, clang-tidy, clang's analyser (what scan-build runs) and cppcheck over the daemon, the
 #                    client and what they share: nothing found
@@ -291,6 +292,7 @@ mode() { # NAME
                 ;;
         faults)
                 build check || return
+                run faults --suite unit --suite integration # which have the cases of many a fault
                 FAULT_JOBS=100000 FAULT_KILLS=1000 whole kill-workers
                 FAULT_JOBS=100000 FAULT_KILLS=50 whole kill-daemon
                 FAULT_ITEMS=10000000 FAULT_KILLS=200 FAULT_HANGS=20 whole kill-items
