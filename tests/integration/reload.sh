@@ -129,7 +129,7 @@ mkfifo "$work/go"
 program=$("$PTOOLS_DAEMON" --dump-config | sed -n 's/^worker_program *= *//p')
 cat >"$work/held" <<EOF
 #!/bin/sh
-[ ! -e $work/hold ] || read -r line <$work/go
+[ ! -e $work/hold ] || { : >$work/holds && read -r line <$work/go; }
 exec $program "\$@"
 EOF
 chmod +x "$work/held"
@@ -139,6 +139,7 @@ daemon=$!
 read -r line <"$work/ready"
 : >"$work/hold"
 reload template-renewed
+until [ -e "$work/holds" ]; do kill -0 "$daemon" || break; done # it is told before the next process is there
 rm "$work/hold"
 settings '[daemon]' journal=no '[modules]' "path=$work/m2" '[workers]' count=1
 lines=$(wc -l <"$work/log")
