@@ -78,8 +78,8 @@ enum action_type {
     ACT_LOOK,   /* look at which item of the batch `task` the worker is, then call core_looked() at once */
     ACT_CANCEL, /* tell the worker that its task shall stop: the page's flag and SIGTERM; worker, task */
     ACT_KILL,   /* SIGKILL to the worker's process group; worker */
-    ACT_ABANDON, /* the worker's process does not die of that: core_worker_gone() at once, if another may take its place,
-                   else when it has ended; worker */
+    ACT_ABANDON, /* its process does not die of that: core_worker_gone() at once, if another may take its place, else
+                  * when it has ended; worker */
     ACT_STOP,   /* ask the worker to end when it has done what it was given (LINK_STOP); worker */
     ACT_SPAWN,  /* make a process for this id, then core_worker_ready() or core_worker_gone(); worker */
     ACT_LOAD,   /* have the template load module `function`, then core_module_loaded() */
@@ -360,8 +360,8 @@ void core_module_loaded(struct core *core, uint64_t now_us, const struct report 
  * what is recorded is told in times that are counted from there, which nobody sets. Before the first row. */
 void core_clock(struct core *core, uint64_t clock_ms);
 /* The time of day, in ms since 1970, at now_us: at the start, and whenever it was looked at. It is shown, and is what
- * start_ms is compared with, anew when it was set by a tenth of a second or more, or went on while the machine slept; delays do
- * not follow it. */
+ * start_ms is compared with, anew when it was set by a tenth of a second or more, or went on while the machine slept;
+ * delays do not follow it. */
 void core_wall(struct core *core, uint64_t now_us, uint64_t wall_ms);
 /* How this host is called: names and addresses, each copied. 0 or -ENOMEM. Once, before the first client. */
 int core_host(struct core *core, const char *const *names, size_t n);

@@ -95,14 +95,22 @@ static uint32_t column_u32(sqlite3_stmt *row, int column, bool *damaged)
     return (uint32_t)v;
 }
 
-int store_next_task(sqlite3_stmt *statement, struct core_row *ret, bool *ret_damaged)
+/* 1: there is one, and *ret is empty for it. */
+static int next_row(sqlite3_stmt *statement, struct core_row *ret, bool *ret_damaged)
 {
-    int r = sqlite3_step(statement);
+    const int r = sqlite3_step(statement);
 
     store_row_reset(ret);
     *ret_damaged = false;
-    if (r != SQLITE_ROW)
-        return r == SQLITE_DONE ? 0 : -EIO;
+    return r == SQLITE_ROW ? 1 : r == SQLITE_DONE ? 0 : -EIO;
+}
+
+int store_next_task(sqlite3_stmt *statement, struct core_row *ret, bool *ret_damaged)
+{
+    int r = next_row(statement, ret, ret_damaged);
+
+    if (r <= 0)
+        return r;
     ret->kind = ROW_NEW;
     ret->task = column_u64(statement, 0);
     ret->uid = column_u32(statement, 1, ret_damaged);
@@ -118,13 +126,11 @@ int store_next_task(sqlite3_stmt *statement, struct core_row *ret, bool *ret_dam
 int store_next_life(sqlite3_stmt *statement, struct core_row *ret, bool *ret_damaged)
 {
     struct core_life *l = &ret->life;
-    int r = sqlite3_step(statement);
+    int r = next_row(statement, ret, ret_damaged);
     uint64_t priority;
 
-    store_row_reset(ret);
-    *ret_damaged = false;
-    if (r != SQLITE_ROW)
-        return r == SQLITE_DONE ? 0 : -EIO;
+    if (r <= 0)
+        return r;
     ret->kind = ROW_LIFE;
     ret->task = column_u64(statement, 0);
     l->state = column_u32(statement, 1, ret_damaged);
@@ -148,12 +154,10 @@ int store_next_life(sqlite3_stmt *statement, struct core_row *ret, bool *ret_dam
 
 int store_next_pause(sqlite3_stmt *statement, struct core_row *ret, bool *ret_damaged)
 {
-    int r = sqlite3_step(statement);
+    int r = next_row(statement, ret, ret_damaged);
 
-    store_row_reset(ret);
-    *ret_damaged = false;
-    if (r != SQLITE_ROW)
-        return r == SQLITE_DONE ? 0 : -EIO;
+    if (r <= 0)
+        return r;
     ret->kind = ROW_PAUSE;
     ret->uid = column_u32(statement, 0, ret_damaged);
     r = column_blob(statement, 1, &ret->spec);

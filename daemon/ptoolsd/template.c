@@ -7,8 +7,8 @@
  * well (a SIGKILL from outside is hardly a module's doing: it takes eight); processes that were asked for are reported
  * as gone, and the core asks again in its own time. Workers do not die with the template. A new one is started at once,
  * or, if the last did not even come up, after a pause that doubles from 100 ms to 30 s; the very first must come up, or
- * ptoolsd does not start. That one is renewed is nobody's fault, and nobody waits
- * longer for it: it still makes the processes that it was sent for, is sent nothing more, and then is ended.
+ * ptoolsd does not start. That one is renewed is nobody's fault, and nobody waits longer for it: it still makes the
+ * processes that it was sent for, is sent nothing more, and then is ended.
  *
  * Longer than a file should be: asking, answers and the end are one state, which is nobody else's.
  */

@@ -30,8 +30,9 @@
 #include "proto/fds.h"
 #include "tests/fault/mutate.h"
 #include "tests/integration/server.h"
+#include "tests/support/send_fds.h"
 
-enum { PEERS = 6, BATCH_MAX = 16, WAIT_MS = 60000, GREETING = 64, DESCRIPTORS_MAX = 253 };
+enum { PEERS = 6, BATCH_MAX = 16, WAIT_MS = 60000, GREETING = 64 };
 #define PROBES (UINT64_C(1) << 62) /* ids of hellos that ask whether all before them was taken */
 
 struct peer {
@@ -154,22 +155,7 @@ static void peer_begin(struct band *b, struct peer *p)
 /* n descriptors go along. */
 static ssize_t send_with(int fd, const void *data, size_t bytes, const int *fds, size_t n)
 {
-    struct iovec iov = { (void *)(uintptr_t)data, bytes };
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
-    } control = { 0 };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-    if (n > 0) {
-        msg.msg_control = control.room;
-        msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(n * sizeof(int));
-        memcpy(CMSG_DATA(&control.header), fds, n * sizeof(int));
-    }
-    return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return send_fds(fd, &(struct iovec){ (void *)(uintptr_t)data, bytes }, 1, fds, n, MSG_DONTWAIT);
 }
 
 /* As much as goes. What comes of the daemon's closing is seen when it is read. */
@@ -364,8 +350,8 @@ static void packet(struct band *b, int fd)
                              .flags = (uint32_t)mutate_pick(&b->m, 2),
                              .owner = FDS_OWN };
     struct bytes lent;
-    int fds[DESCRIPTORS_MAX];
-    size_t n = mutate_chance(&b->m, 10) ? 1 + mutate_pick(&b->m, mutate_chance(&b->m, 5) ? DESCRIPTORS_MAX : 3) : 0;
+    int fds[SEND_FDS_MAX];
+    size_t n = mutate_chance(&b->m, 10) ? 1 + mutate_pick(&b->m, mutate_chance(&b->m, 5) ? SEND_FDS_MAX : 3) : 0;
 
     for (size_t i = 0; i < n; i++)
         fds[i] = mutate_chance(&b->m, 70) ? b->file : b->null;

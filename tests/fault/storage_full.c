@@ -218,20 +218,26 @@ START_TEST(filled)
 }
 END_TEST
 
+/* A daemon of 20 tasks on hold, which has ended well, or was killed. */
+static void held_and_ended(int well, char ret_dir[sizeof server.dir])
+{
+    ck_assert(mount_state("size=48M,mode=0700", 0));
+    server_start(&server, WORKERS, args);
+    pt = server_open(&server);
+    for (unsigned i = 0; i < 20; i++)
+        ck_assert_ptools(submit(i % 2 ? PTOOLS_DURABLE : PTOOLS_CRASHSAFE, PTOOLS_TASK_HOLD));
+    memcpy(ret_dir, server.dir, sizeof server.dir);
+    kill(server.pid, well ? SIGTERM : SIGKILL);
+    ck_assert_int_eq(server_end(&server), well ? 0 : -SIGKILL);
+}
+
 START_TEST(read_only)
 {
     uint64_t until = now_ms() + WAIT_MS;
     char text[4096], dir[sizeof server.dir];
     struct verdict verdict;
 
-    ck_assert(mount_state("size=48M,mode=0700", 0));
-    server_start(&server, WORKERS, args);
-    pt = server_open(&server);
-    for (unsigned i = 0; i < 20; i++)
-        ck_assert_ptools(submit(i % 2 ? PTOOLS_DURABLE : PTOOLS_CRASHSAFE, PTOOLS_TASK_HOLD));
-    memcpy(dir, server.dir, sizeof dir);
-    kill(server.pid, _i ? SIGTERM : SIGKILL);
-    ck_assert_int_eq(server_end(&server), _i ? 0 : -SIGKILL);
+    held_and_ended(_i, dir);
     while (!mount_state(NULL, MS_REMOUNT | MS_RDONLY)) /* until its workers have ended, too */
         ck_assert_msg(errno == EBUSY && now_ms() < until, "remounting: %s", strerror(errno));
     ck_assert_int_ne(server_refuses(dir, args, text, sizeof text), 0);
@@ -250,14 +256,7 @@ START_TEST(starts_though_it_is_full)
     char dir[sizeof server.dir];
     struct verdict verdict;
 
-    ck_assert(mount_state("size=48M,mode=0700", 0));
-    server_start(&server, WORKERS, args);
-    pt = server_open(&server);
-    for (unsigned i = 0; i < 20; i++)
-        ck_assert_ptools(submit(i % 2 ? PTOOLS_DURABLE : PTOOLS_CRASHSAFE, PTOOLS_TASK_HOLD));
-    memcpy(dir, server.dir, sizeof dir);
-    kill(server.pid, _i ? SIGTERM : SIGKILL);
-    ck_assert_int_eq(server_end(&server), _i ? 0 : -SIGKILL);
+    held_and_ended(_i, dir);
     fill();
     server_start_in(&server, dir, WORKERS, args);
     assert_full();

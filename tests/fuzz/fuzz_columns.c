@@ -13,16 +13,9 @@
 #include "client/cli/columns.h"
 #include "client/cli/template.h"
 #include "client/cli/texts.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+#include "tests/fuzz/fuzz.h"
 
 enum { TEXT_MAX = 4096 };
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check_list(const struct texts *s)
 {
@@ -85,11 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
     if (n > TEXT_MAX)
         return 0;
-    text = malloc(n + 1);
-    check(text);
-    if (n > 0)
-        memcpy(text, data, n);
-    text[n] = '\0';
+    text = fuzz_text(data, n);
     separator = strchr(text, '\n');
     lines = separator ? strchr(separator + 1, '\n') : NULL;
     if (lines) {

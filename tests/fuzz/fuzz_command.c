@@ -7,19 +7,12 @@
 #include <string.h>
 
 #include "daemon/worker/command_args.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+#include "tests/fuzz/fuzz.h"
 
 enum { NICE_MAX = 40, CPUS_MAX = 4096, VARIABLES = 2 };
 
 static struct page page;
 static struct ptools_task task;
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check_environment(const struct command_args *a)
 {

@@ -8,8 +8,7 @@
 #include <string.h>
 
 #include "daemon/ptoolsd/config.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+#include "tests/fuzz/fuzz.h"
 
 static int read_bytes(struct config *c, const void *data, size_t n, FILE *complaints)
 {

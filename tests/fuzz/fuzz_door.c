@@ -10,14 +10,7 @@
 #include "proto/fds.h"
 #include "proto/link.h"
 #include "proto/message.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 static void check_array(const uint8_t *data, size_t n)
 {

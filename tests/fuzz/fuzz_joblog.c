@@ -10,14 +10,7 @@
 #include <unistd.h>
 
 #include "client/cli/joblog.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 static void check_entries(const struct joblog *log)
 {

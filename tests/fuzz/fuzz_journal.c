@@ -14,8 +14,7 @@
 #include <string.h>
 
 #include "daemon/core/core.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+#include "tests/fuzz/fuzz.h"
 
 enum { ROWS_MAX = 64, TICKS = 4, WORKERS = 2 };
 enum { HAS_PAUSE = 1, HAS_LIFE = 2, HAS_ARGS = 4, HAS_OUTCOME = 8, HAS_VALUE = 16 };
@@ -23,12 +22,6 @@ enum { HAS_PAUSE = 1, HAS_LIFE = 2, HAS_ARGS = 4, HAS_OUTCOME = 8, HAS_VALUE = 1
 #define WALL_MS UINT64_C(1764192615000)
 
 static struct msg_decoder *decoder;
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 struct input {
     const uint8_t *at;

@@ -9,14 +9,7 @@
 
 #include "client/cli/json.h"
 #include "proto/value.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 /* The text of the only argument of a pack; the caller's to free. */
 static char *written(const uint8_t *data, size_t n, bool pretty)
@@ -56,17 +49,13 @@ static void check_same(const uint8_t *data, size_t n, bool pretty)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    char why[JSON_WHY_BYTES] = "",
-         *text = malloc(n + 1); /* of the exact size: a sanitizer sees a read behind the end */
+    char why[JSON_WHY_BYTES] = "", *text = fuzz_text(data, n);
     ptools_pack *pack = ptools_pack_new();
     const uint8_t *first;
     size_t first_n;
     int r;
 
-    check(text && pack);
-    if (n > 0)
-        memcpy(text, data, n);
-    text[n] = '\0';
+    check(pack);
     r = json_read(text, pack, why);
     check(r == 0 || r == JSON_NOT || (r == JSON_CANNOT && *why));
     if (r == 0 && pack_finish_arguments(pack, &first, &first_n) == PTOOLS_OK) { /* not: it is nested too deep */

@@ -9,17 +9,10 @@
 
 #include "proto/message.h"
 #include "proto/text.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+#include "tests/fuzz/fuzz.h"
 
 static struct msg_decoder *decoder;
 static struct bytes first, second;
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check_problem(const struct msg_problem *p)
 {

@@ -11,14 +11,7 @@
 
 #include "client/cli/csv.h"
 #include "client/cli/npy.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 static void check_header(const uint8_t *data, size_t bytes)
 {

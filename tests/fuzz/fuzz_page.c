@@ -13,16 +13,9 @@
 #include "daemon/ptoolsd/items.h"
 #include "proto/page.h"
 #include "proto/text.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+#include "tests/fuzz/fuzz.h"
 
 enum { RECORDS_MAX = 40000 /* less than an outbox can have */ };
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check_text(const char *text, size_t room, bool lines)
 {

@@ -10,14 +10,7 @@
 #include "proto/message.h"
 #include "proto/report.h"
 #include "proto/text.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 static void check_text(const char *s)
 {

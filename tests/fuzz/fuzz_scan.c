@@ -12,14 +12,7 @@
 #include "proto/limits.h"
 #include "proto/scan.h"
 #include "proto/value.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 /* Floats by their bits: NaN is equal to itself here. */
 static bool same(const msgpack_object *a, const msgpack_object *b)

@@ -11,14 +11,7 @@
 
 #include "client/cli/failure.h"
 #include "client/cli/script.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 static int file = -1;
 static struct command_line line;

@@ -11,14 +11,7 @@
 
 #include "client/cli/submission.h"
 #include "client/cli/verb_submit.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 /* NULL: there is none that is a field. */
 static const struct option_row *find(const char *name)
@@ -59,14 +52,10 @@ static void check_task(const struct submission *s)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static struct submission s;
-    char why[SUBMISSION_WHY_BYTES] = "", *text = malloc(n + 1);
+    char why[SUBMISSION_WHY_BYTES] = "", *text = fuzz_text(data, n);
     bool taken = true;
     int r;
 
-    check(text);
-    if (n > 0)
-        memcpy(text, data, n);
-    text[n] = '\0';
     submission_init(&s);
     for (char *line = text, *end; line && taken; line = end) {
         end = strchr(line, '\n');

@@ -15,8 +15,7 @@
 #include "proto/text.h"
 #include "proto/util.h"
 #include "proto/value.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+#include "tests/fuzz/fuzz.h"
 
 enum { COUNT_SMALL = 65536 };
 
@@ -31,12 +30,6 @@ static const ptools_shmcfg arrays[] = {
     { NULL, PTOOLS_BOOLEAN, 1, { UINT64_C(0x7fffffff00000000) - 1 }, PTOOLS_ROW_MAJOR }, /* the largest there is */
     { NULL, PTOOLS_COMPLEX64, 2, { UINT64_C(1) << 29, UINT64_C(1) << 30 }, PTOOLS_COLUMN_MAJOR },
 };
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check_sentence(const char *why)
 {

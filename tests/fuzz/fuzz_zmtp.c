@@ -13,8 +13,7 @@
 #include <string.h>
 
 #include "proto/zmtp.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+#include "tests/fuzz/fuzz.h"
 
 enum { MESSAGE_BYTES = 200000, OPTION_OPEN = 1, OPTION_REQ = 2 };
 enum { BYTEWISE_MAX = 4096, TINY = 61 }; /* longer inputs byte by byte would cost all the time */
@@ -24,12 +23,6 @@ static const char ready_router[] = "\x04\x1c\5READY\x0bSocket-Type\0\0\0\6ROUTER
 static const char ready_dealer[] = "\x04\x1c\5READY\x0bSocket-Type\0\0\0\6"
                                    "DEALER";
 static const char ready_req[] = "\x04\x19\5READY\x0bSocket-Type\0\0\0\3REQ";
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 /* What came out, as numbers that differ if anything does. */
 struct outcome {

@@ -15,6 +15,7 @@
 
 #include "proto/fds.h"
 #include "tests/integration/server.h"
+#include "tests/support/send_fds.h"
 #include "tests/support/suite.h"
 
 enum { WAIT_MS = 20000 };
@@ -54,22 +55,9 @@ static int door(void)
 /* n descriptors go along. */
 static void put(int fd, const void *packet, size_t bytes, const int *fds, size_t n)
 {
-    struct iovec iov = { (void *)(uintptr_t)packet, bytes };
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(253 * sizeof(int))];
-    } control = { 0 };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    const struct iovec iov = { (void *)(uintptr_t)packet, bytes };
 
-    if (n > 0) {
-        msg.msg_control = control.room;
-        msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(n * sizeof(int));
-        memcpy(CMSG_DATA(&control.header), fds, n * sizeof(int));
-    }
-    ck_assert_int_eq(sendmsg(fd, &msg, MSG_NOSIGNAL), (ssize_t)bytes);
+    ck_assert_int_eq(send_fds(fd, &iov, 1, fds, n, 0), (ssize_t)bytes);
 }
 
 /* It is closed by the daemon, after an answer or without one. */

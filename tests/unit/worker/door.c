@@ -14,7 +14,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { DOOR_MS = 30000, FDS_MAX = 4 };
+#include "tests/support/send_fds.h"
+
+enum { DOOR_MS = 30000 };
 
 int door_open(int *ret_theirs)
 {
@@ -56,23 +58,9 @@ struct fds_answer door_array(uint64_t id, const char *name, uint64_t n)
 
 void door_tell_bytes(int door, const void *data, size_t n, const int *take_fds, size_t n_fds)
 {
-    struct iovec iov = { (void *)(uintptr_t)data, n };
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(FDS_MAX * sizeof(int))];
-    } control = { 0 };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    const struct iovec iov = { (void *)(uintptr_t)data, n };
 
-    ck_assert_uint_le(n_fds, FDS_MAX);
-    if (n_fds) {
-        msg.msg_control = control.room;
-        msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-        memcpy(CMSG_DATA(&control.header), take_fds, n_fds * sizeof(int));
-    }
-    ck_assert_int_eq(sendmsg(door, &msg, MSG_NOSIGNAL), (ssize_t)n);
+    ck_assert_int_eq(send_fds(door, &iov, 1, take_fds, n_fds, 0), (ssize_t)n);
     for (size_t i = 0; i < n_fds; i++)
         close(take_fds[i]);
 }

@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/support/send_fds.h"
 #include "tests/unit/worker/door.h"
 
 enum { ARGS_MAX = 24 };
@@ -80,23 +81,10 @@ void driver_send(struct driver *d, const struct link_frame *frame, const void *b
                  size_t n_fds)
 {
     struct link_frame head = *frame;
-    struct iovec iov[2] = { { &head, sizeof head }, { (void *)(uintptr_t)body, n } };
-    union {
-        struct cmsghdr header;
-        uint8_t room[CMSG_SPACE(16 * sizeof(int))];
-    } control = { 0 };
-    struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+    const struct iovec iov[2] = { { &head, sizeof head }, { (void *)(uintptr_t)body, n } };
 
     head.body_bytes = (uint32_t)n;
-    if (n_fds) {
-        msg.msg_control = &control;
-        msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-        memcpy(CMSG_DATA(&control.header), fds, n_fds * sizeof(int));
-    }
-    ck_assert_int_eq(sendmsg(d->link, &msg, MSG_NOSIGNAL), (ssize_t)(sizeof head + n));
+    ck_assert_int_eq(send_fds(d->link, iov, 2, fds, n_fds, 0), (ssize_t)(sizeof head + n));
 }
 
 bool driver_receive(struct driver *d, struct link_frame *ret, uint8_t body[LINK_PACKET_BYTES])
